@@ -68,7 +68,11 @@ impl FrameHeader {
 /// # Panics
 /// When the body exceeds the limit: encoders cut their output before, so that is a bug of ours.
 pub fn frame(kind: u16, version: u8, body: &[u8]) -> Bytes {
-    assert!(body.len() <= FRAME_BYTES_MAX - FRAME_HEADER_BYTES, "frame body of {} bytes", body.len());
+    assert!(
+        body.len() <= FRAME_BYTES_MAX - FRAME_HEADER_BYTES,
+        "frame body of {} bytes",
+        body.len()
+    );
     let mut frame = BytesMut::with_capacity(FRAME_HEADER_BYTES + body.len());
     frame.put_slice(&FrameHeader { kind, version, body_bytes: body.len() }.encode());
     frame.put_slice(body);
