@@ -1,4 +1,35 @@
-//! Every limit, as a number with its reason.
+//! Every limit of the core, as a number with its reason.
+//!
+//! A limit that honest members could exceed together binds local writes only: what one of them admitted
+//! always merges.
 
-/// Largest frame, header included. Bounds what one read may allocate.
+/// Largest frame, header included: bounds what one read may allocate.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// Largest message put together from fragments: one transaction at its limit with all that it overwrote,
+/// or one path with 64 values at theirs.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Largest encoded path. A store's keys stay well below a page.
+pub const PATH_BYTES_MAX: usize = 2048;
+
+/// Most components of a path: collection, key, field, element, and room for nested maps.
+pub const PATH_COMPONENTS_MAX: usize = 16;
+
+/// Largest payload of one local write.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// Most bytes of paths and payloads in one local transaction.
+pub const TRANSACTION_BYTES_MAX: usize = 16 << 20;
+
+/// Most writes in one local transaction.
+pub const TRANSACTION_WRITES_MAX: usize = 100_000;
+
+/// Most live dots that a local write may leave at its path. Merging has no such limit.
+pub const SIBLINGS_MAX: usize = 64;
+
+/// Most incarnations in a vector on the wire: 64 writing members, each with a long history of restores.
+pub const VECTOR_ENTRIES_MAX: usize = 16_384;
+
+/// Longest text in a control message: names, addresses, reasons.
+pub const TEXT_BYTES_MAX: usize = 1024;

@@ -1,0 +1,139 @@
+//! Version vectors: what a replica has seen.
+
+use alloc::collections::BTreeMap;
+use core::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Dot, Incarnation, Seq};
+
+/// Incarnation -> highest seq of a gap-free prefix: the set of all dots up to there.
+///
+/// The lattice: ordered by inclusion of those sets (a partial order), joined entry by entry with `max`,
+/// with the empty vector at the bottom. Zero entries cannot be stored and the entries are sorted, so
+/// equality, hash and bytes agree. (Parker et al., "Detection of Mutual Inconsistency in Distributed
+/// Systems", 1983.)
+///
+/// Lookups cost O(log n) in the number of incarnations, comparisons and joins O(n).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VersionVector(BTreeMap<Incarnation, Seq>);
+
+/// Dots that one vector covers and another does not, of one incarnation: `(after, upto]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DotRange {
+    /// Who issued them.
+    pub incarnation: Incarnation,
+    /// The last number that is covered on both sides; zero when none is.
+    pub after: u64,
+    /// The last number of the range.
+    pub upto: Seq,
+}
+
+impl DotRange {
+    /// How many dots the range holds.
+    pub fn len(&self) -> u64 {
+        self.upto.get() - self.after
+    }
+
+    /// Never: a range holds at least one dot.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The first dot of the range.
+    pub fn first(&self) -> Dot {
+        let seq = Seq::new(self.after + 1).expect("a successor is not zero");
+        Dot::new(self.incarnation, seq)
+    }
+}
+
+impl VersionVector {
+    /// The empty vector, which covers nothing.
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Covers `dot` and all dots before it.
+    pub fn advance(&mut self, dot: Dot) {
+        let seq = self.0.entry(dot.incarnation).or_insert(dot.seq);
+        *seq = dot.seq.max(*seq);
+    }
+
+    /// Covers all that `other` covers (the join).
+    pub fn join(&mut self, other: &Self) {
+        other.iter().for_each(|dot| self.advance(dot));
+    }
+
+    /// Forgets all of one incarnation. Only fencing and vectors of differences do that.
+    pub fn remove(&mut self, incarnation: Incarnation) {
+        self.0.remove(&incarnation);
+    }
+
+    /// The highest seq covered of this incarnation, as a number; zero when none is.
+    pub fn seq(&self, incarnation: Incarnation) -> u64 {
+        self.0.get(&incarnation).map_or(0, |seq| seq.get())
+    }
+
+    /// Whether this dot is covered.
+    pub fn covers(&self, dot: Dot) -> bool {
+        self.seq(dot.incarnation) >= dot.seq.get()
+    }
+
+    /// Whether every dot of `other` is covered.
+    pub fn covers_all(&self, other: &Self) -> bool {
+        other.iter().all(|dot| self.covers(dot))
+    }
+
+    /// What this vector covers beyond `other`, a range for each incarnation, in their order.
+    pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = DotRange> + 'a {
+        self.iter().filter_map(move |Dot { incarnation, seq: upto }| {
+            let after = other.seq(incarnation);
+            (after < upto.get()).then_some(DotRange { incarnation, after, upto })
+        })
+    }
+
+    /// How many dots this vector covers beyond `other`.
+    pub fn count_beyond(&self, other: &Self) -> u64 {
+        self.beyond(other).map(|range| range.len()).sum()
+    }
+
+    /// The entries that differ from `other`'s and are higher: enough to bring `other` level by a join.
+    pub fn difference(&self, other: &Self) -> Self {
+        self.beyond(other).map(|range| Dot::new(range.incarnation, range.upto)).collect()
+    }
+
+    /// The last dot covered of each incarnation, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.0.iter().map(|(&incarnation, &seq)| Dot::new(incarnation, seq))
+    }
+
+    /// How many incarnations have a covered dot.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing is covered.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// By inclusion: `None` when each covers something that the other does not.
+impl PartialOrd for VersionVector {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self.covers_all(other), other.covers_all(self)) {
+            (true, true) => Some(Ordering::Equal),
+            (true, false) => Some(Ordering::Greater),
+            (false, true) => Some(Ordering::Less),
+            (false, false) => None,
+        }
+    }
+}
+
+impl FromIterator<Dot> for VersionVector {
+    fn from_iter<T: IntoIterator<Item = Dot>>(dots: T) -> Self {
+        let mut vector = Self::new();
+        dots.into_iter().for_each(|dot| vector.advance(dot));
+        vector
+    }
+}
