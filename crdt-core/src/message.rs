@@ -1,0 +1,253 @@
+//! Messages: what peers say to each other, as values. [`crate::wire`] is how they look as bytes.
+//!
+//! | message | lane | says |
+//! |---|---|---|
+//! | [`Hello`] | control | first on every link, both ways: who I am and what I hold |
+//! | [`Introduce`](Message::Introduce) | control | whose an incarnation is |
+//! | [`Pull`] | control | send me all that I lack of a namespace |
+//! | [`PullStart`](Message::PullStart), [`Rows`](Message::Rows), [`PullEnd`](Message::PullEnd), [`PullRefused`](Message::PullRefused) | bulk | the answer |
+//! | [`Feed`](Message::Feed) | control | from this vector on, send me what is written |
+//! | [`Behind`](Message::Behind) | control | your feed needs more than I keep at hand: pull |
+//! | [`Push`](Message::Push) | control | one transaction as written |
+//! | [`Digest`](Message::Digest) | control | what I have applied |
+//! | [`Ack`](Message::Ack) | control | what I received, applied, made durable, since my last word |
+//! | [`Credit`](Message::Credit) | control | how much of yours I have worked off |
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::wire::{PushFrame, RowsFrame};
+use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, VersionVector};
+
+/// The version of the protocol that this crate speaks, and the oldest that it still understands.
+pub const PROTOCOL: Protocol = Protocol { oldest: 1, newest: 1 };
+
+/// A range of protocol versions. Two nodes talk in the newest that both know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocol {
+    /// The oldest version understood.
+    pub oldest: u16,
+    /// The newest version spoken.
+    pub newest: u16,
+}
+
+impl Protocol {
+    /// The version that both sides speak; `None` when there is none.
+    pub fn common(self, other: Self) -> Option<u16> {
+        let newest = self.newest.min(other.newest);
+        (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+}
+
+/// Anything that one peer says to another.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Message {
+    /// The first message on a link.
+    Hello(Hello),
+    /// Incarnations and the members who issue under them.
+    Introduce(Vec<(Incarnation, NodeKey)>),
+    /// Asks for a catch-up.
+    Pull(Pull),
+    /// The catch-up begins.
+    PullStart {
+        /// Which transfer.
+        transfer: u64,
+        /// The vector that the receiver will have when it has committed all of it.
+        upto: VersionVector,
+        /// About how many rows will come, for progress bars.
+        rows_estimate: u64,
+    },
+    /// Rows of the catch-up, in path order.
+    Rows(RowsFrame),
+    /// The catch-up is complete.
+    PullEnd {
+        /// Which transfer.
+        transfer: u64,
+        /// How many rows it had on this connection.
+        rows: u64,
+    },
+    /// No catch-up from here.
+    PullRefused {
+        /// Which transfer.
+        transfer: u64,
+        /// Why, and so whether to come again.
+        reason: PullRefusal,
+    },
+    /// Asks for a live feed of this namespace, starting at a vector.
+    Feed {
+        /// Which namespace.
+        namespace: Namespace,
+        /// What the asker has applied.
+        from: VersionVector,
+    },
+    /// The live feed cannot start from there: what the asker lacks is no longer at hand as transactions.
+    Behind {
+        /// Which namespace.
+        namespace: Namespace,
+    },
+    /// One transaction.
+    Push(PushFrame),
+    /// What the sender has applied, whole, for each namespace.
+    Digest(Vec<(Namespace, VersionVector)>),
+    /// What changed in the sender's vectors since it last told them.
+    Ack(Vec<Ack>),
+    /// Bytes of pushes and of rows, since the link began, that the sender has worked off.
+    Credit(Credit),
+}
+
+/// Who a node is and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Protocol versions.
+    pub protocol: Protocol,
+    /// Optional abilities, a bit each; unknown bits are ignored.
+    pub features: u64,
+    /// The deployment that the node belongs to, or asks to join.
+    pub domain: Domain,
+    /// The node's name, for people.
+    pub name: String,
+    /// Where the node can be dialled.
+    pub addresses: Vec<String>,
+    /// This opening of its store.
+    pub boot: Boot,
+    /// All incarnations that it issued under, oldest first.
+    pub incarnations: Vec<Incarnation>,
+    /// What it holds durably, for each namespace.
+    pub namespaces: Vec<HelloNamespace>,
+    /// The secret of an invite, when the node asks to join.
+    pub invite: Option<[u8; 16]>,
+}
+
+/// What a node holds of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloNamespace {
+    /// Which.
+    pub namespace: Namespace,
+    /// Its durable vector.
+    pub durable: VersionVector,
+    /// Below this vector its tombstones are gone.
+    pub floor: VersionVector,
+}
+
+/// Asks a supplier for everything that the asker lacks of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// Which namespace.
+    pub namespace: Namespace,
+    /// A number that the asker chose, unique on the link.
+    pub transfer: u64,
+    /// What the asker holds durably.
+    pub from: VersionVector,
+    /// Where an earlier transfer from this supplier's boot with the same `from` was cut off.
+    pub resume: Option<Resume>,
+}
+
+/// How far a transfer got that was cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// The vector of the snapshot that the staged rows came from.
+    pub upto: VersionVector,
+    /// The last path staged durably.
+    pub cursor: Path,
+}
+
+/// Why a catch-up is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PullRefusal {
+    /// The supplier has as much to do as it allows itself: ask another, or later.
+    Busy,
+    /// The asker's vector does not cover the supplier's floor: the two must refresh.
+    BelowFloor,
+    /// The supplier does not hold this namespace, or the asker may not read it.
+    NotAllowed,
+    /// A reason that this version does not know.
+    Other(u8),
+}
+
+/// Changes of the sender's vectors for one namespace: entries that rose since its last word on this link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// Which namespace.
+    pub namespace: Namespace,
+    /// Received, perhaps not yet applied.
+    pub received: VersionVector,
+    /// Applied and visible.
+    pub applied: VersionVector,
+    /// Applied and on disk.
+    pub durable: VersionVector,
+}
+
+/// Running totals of frame bytes worked off, of each kind that flow control bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Credit {
+    /// Of [`Message::Push`].
+    pub push_bytes: u64,
+    /// Of [`Message::Rows`].
+    pub rows_bytes: u64,
+}
+
+/// Why a node closes a link: the code that the peer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// The node shuts down; dial again later.
+    ShuttingDown,
+    /// Another link to the same peer survives.
+    Duplicate,
+    /// The peer is of another domain. Nothing is ever deleted because of this.
+    OtherDomain,
+    /// No common protocol version.
+    Incompatible,
+    /// The peer is no member here.
+    NotAuthorised,
+    /// The invite is unknown here, used, or expired.
+    InviteRefused,
+    /// The peer broke the protocol, or a limit that no honest peer exceeds.
+    Protocol,
+    /// Dots of the peer cannot be admitted: its clock or its role.
+    NotAdmitted,
+    /// Two live boots of one key exist.
+    Cloned,
+    /// The peer presents this node's own key.
+    Itself,
+    /// A code that this version does not know.
+    Other(u32),
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::ShuttingDown => 1,
+            Self::Duplicate => 2,
+            Self::OtherDomain => 3,
+            Self::Incompatible => 4,
+            Self::NotAuthorised => 5,
+            Self::InviteRefused => 6,
+            Self::Protocol => 7,
+            Self::NotAdmitted => 8,
+            Self::Cloned => 9,
+            Self::Itself => 10,
+            Self::Other(number) => number,
+        }
+    }
+
+    /// The code of this number.
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::ShuttingDown,
+            2 => Self::Duplicate,
+            3 => Self::OtherDomain,
+            4 => Self::Incompatible,
+            5 => Self::NotAuthorised,
+            6 => Self::InviteRefused,
+            7 => Self::Protocol,
+            8 => Self::NotAdmitted,
+            9 => Self::Cloned,
+            10 => Self::Itself,
+            number => Self::Other(number),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The store contract, and the two stores: [`memory`] and [`embedded`].
+//!
+//! A store holds four tables, keyed by namespace, and knows nothing of merging:
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | entries | path | the live dots with their payloads |
+//! | log | dot | the path, and whether the dot deletes or ends a transaction |
+//! | staged | path | a row of a cut that is still arriving |
+//! | meta | a short name | vectors, identity, marks |
+//!
+//! There is one writer. It reads a [`Snapshot`], collects [`Changes`], and commits them at once.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millpond_core::{Dot, Entry, Hlc, Incarnation, Namespace, Path};
+
+mod changes;
+pub mod embedded;
+pub mod memory;
+
+pub use changes::{Changes, LogRow, MetaKey};
+
+/// A durable map with one writer and any number of snapshot readers. All calls are synchronous and may
+/// block on a disk: they run on the writer's thread or read from a snapshot.
+pub trait Store: Send + Sync + 'static {
+    /// A consistent view of everything committed so far, unaffected by later commits.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StoreError>;
+
+    /// Applies all of `changes` or none. With [`Durability::Synced`] they, and all commits before, are on
+    /// disk when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] leaves the store as it was. Any other error poisons it: what is on disk is
+    /// unknown until it is opened again, and every later commit fails with [`StoreError::Poisoned`].
+    fn commit(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError>;
+
+    /// Bytes that the store occupies on disk, or in memory if it has no disk.
+    fn size_bytes(&self) -> u64;
+}
+
+/// When a commit is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When the call returns.
+    Synced,
+    /// With the next [`Durability::Synced`] commit.
+    Buffered,
+}
+
+/// A consistent view of a store. Values are checked against their checksums as they are read.
+///
+/// Visitors see rows in key order and stop the scan by breaking.
+pub trait Snapshot: Send + Sync {
+    /// The entry at a path; absent when there is none.
+    fn entry(&self, namespace: Namespace, path: &Path) -> Result<Entry, StoreError>;
+
+    /// Visits the entries of a namespace in path order, those beyond `after`, if given, and within `within`,
+    /// if given.
+    fn entries(
+        &self,
+        namespace: Namespace,
+        within: Option<&Path>,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// The log row of a dot.
+    fn log_row(&self, namespace: Namespace, dot: Dot) -> Result<Option<LogRow>, StoreError>;
+
+    /// Visits the log rows of an incarnation with seqs in `(after, upto]`, in their order.
+    fn log(
+        &self,
+        namespace: Namespace,
+        incarnation: Incarnation,
+        after: u64,
+        upto: u64,
+        visit: &mut dyn FnMut(Dot, LogRow) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// The staged row at a path.
+    fn staged_row(&self, namespace: Namespace, path: &Path) -> Result<Option<Bytes>, StoreError>;
+
+    /// Visits staged rows in path order, those beyond `after`, if given.
+    fn staged(
+        &self,
+        namespace: Namespace,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// A value of the meta table.
+    fn meta(&self, key: &MetaKey) -> Result<Option<Bytes>, StoreError>;
+}
+
+/// Why a store failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The folder is open in another process.
+    #[error("{folder} is in use by another process; stop it, or choose another folder")]
+    InUse {
+        /// The folder.
+        folder: String,
+    },
+    /// No space left. The commit had no effect, and the store keeps working.
+    #[error("no space left on the device that holds the store; free some and retry")]
+    Full,
+    /// A value does not match its checksum. It is never served.
+    #[error("{what} is corrupt: its checksum does not match")]
+    Corrupt {
+        /// Which value.
+        what: String,
+    },
+    /// The file is of a format that this version does not read.
+    #[error("the store has format {found}, this version reads {known}; use the version that wrote it")]
+    Format {
+        /// In the file.
+        found: u32,
+        /// Understood here.
+        known: u32,
+    },
+    /// Reading or writing failed; after a failed sync nobody knows what is on disk.
+    #[error("the store failed: {reason}")]
+    Io {
+        /// What the system said.
+        reason: String,
+    },
+    /// An earlier commit failed, so the store takes no more; open it again.
+    #[error("the store stopped after a failed commit: {reason}; restart the node")]
+    Poisoned {
+        /// The first failure.
+        reason: String,
+    },
+}
