@@ -1,2 +1,5 @@
 //! x
+#[cfg_attr(not(test), expect(dead_code))] // until `demo` reads it
+mod dataset;
+
 fn main() {}
