@@ -48,15 +48,21 @@ impl FrameHeader {
     /// # Errors
     /// [`FrameError::TooLong`] when header and body would exceed [`FRAME_BYTES_MAX`].
     pub fn decode(header: [u8; FRAME_HEADER_BYTES]) -> Result<Self, FrameError> {
-        let [k0, k1, version, l0, l1, l2, l3] = header;
-        let body_bytes = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        if body_bytes > FRAME_BYTES_MAX - FRAME_HEADER_BYTES {
-            return Err(FrameError::TooLong(body_bytes.saturating_add(FRAME_HEADER_BYTES)));
+        let header = Self::read(header);
+        if header.body_bytes > FRAME_BYTES_MAX - FRAME_HEADER_BYTES {
+            return Err(FrameError::TooLong(header.body_bytes.saturating_add(FRAME_HEADER_BYTES)));
         }
-        Ok(Self { kind: u16::from_le_bytes([k0, k1]), version, body_bytes })
+        Ok(header)
     }
 
-    fn encode(self) -> [u8; FRAME_HEADER_BYTES] {
+    /// Reads a header whatever length it announces: that of a message in fragments may exceed a frame.
+    pub(crate) fn read(header: [u8; FRAME_HEADER_BYTES]) -> Self {
+        let [k0, k1, version, l0, l1, l2, l3] = header;
+        let body_bytes = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        Self { kind: u16::from_le_bytes([k0, k1]), version, body_bytes }
+    }
+
+    pub(crate) fn encode(self) -> [u8; FRAME_HEADER_BYTES] {
         let [k0, k1] = self.kind.to_le_bytes();
         let [l0, l1, l2, l3] = (self.body_bytes as u32).to_le_bytes();
         [k0, k1, self.version, l0, l1, l2, l3]

@@ -1,9 +1,10 @@
 //! The core of Millpond: values and pure functions, `no_std` with `alloc`.
 //!
 //! Here are causality ([`Dot`], [`VersionVector`], [`Hlc`]), the data ([`Path`], [`Entry`]), the one way to
-//! merge it ([`join()`]), the [data types](types) as views over entries, and what travels: [`Push`],
-//! [`Row`], [frames](frame) and the [transport contract](transport). It reads no clock, draws no
-//! randomness, opens nothing and starts nothing: stores, engines and transports are other crates'.
+//! merge it ([`join()`]), the [data types](types) as views over entries, and what travels: [`Push`] and
+//! [`Row`], the [messages](message) that peers exchange and [how they look as bytes](wire), [frames](frame)
+//! and the [transport contract](transport). It reads no clock, draws no randomness, opens nothing and starts
+//! nothing: stores, engines and transports are other crates'.
 //!
 //! ```
 //! use millpond_core::{Dot, Incarnation, Seq, VersionVector};
@@ -25,12 +26,14 @@ mod hlc;
 mod incarnation;
 mod join;
 pub mod limits;
+pub mod message;
 mod node_key;
 mod path;
 mod push;
 pub mod transport;
 pub mod types;
 mod version_vector;
+pub mod wire;
 
 pub use dot::{Dot, Seq};
 pub use entry::{Entry, LiveDot, Payload, PayloadKind, Row, RowDot};

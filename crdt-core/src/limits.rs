@@ -6,9 +6,9 @@
 /// Largest frame, header included: bounds what one read may allocate.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 
-/// Largest message put together from fragments: one transaction at its limit with all that it overwrote,
-/// or one path with 64 values at theirs.
-pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Largest message put together from fragments, with its header: one transaction at its limit with all that
+/// it overwrote, or one path with 64 values at theirs and a mebibyte for what surrounds them.
+pub const MESSAGE_BYTES_MAX: usize = 65 << 20;
 
 /// Largest encoded path. A store's keys stay well below a page.
 pub const PATH_BYTES_MAX: usize = 2048;
@@ -33,3 +33,14 @@ pub const VECTOR_ENTRIES_MAX: usize = 16_384;
 
 /// Longest text in a control message: names, addresses, reasons.
 pub const TEXT_BYTES_MAX: usize = 1024;
+
+/// Most addresses in a hello: every interface of a host, and some names.
+pub const ADDRESSES_MAX: usize = 16;
+
+/// Most namespaces in one message.
+pub const NAMESPACES_MAX: usize = 1024;
+
+/// Most dots of one path on the wire, live and deleted. An incarnation overwrites its own earlier dot, so a
+/// path has at most one live dot of each, and of its delete dots those that a later dot of the same
+/// incarnation follows need not travel ([`crate::wire::RowsWriter::push`]): no honest history exceeds it.
+pub const ROW_DOTS_MAX: usize = VECTOR_ENTRIES_MAX;

@@ -166,6 +166,28 @@ pub enum PullRefusal {
     Other(u8),
 }
 
+impl PullRefusal {
+    /// The number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Busy => 1,
+            Self::BelowFloor => 2,
+            Self::NotAllowed => 3,
+            Self::Other(number) => number,
+        }
+    }
+
+    /// The reason of this number.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Busy,
+            2 => Self::BelowFloor,
+            3 => Self::NotAllowed,
+            number => Self::Other(number),
+        }
+    }
+}
+
 /// Changes of the sender's vectors for one namespace: entries that rose since its last word on this link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {

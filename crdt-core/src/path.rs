@@ -62,28 +62,14 @@ impl Path {
     /// # Errors
     /// Any [`PathError`]; peer input is parsed here, so what exists as a `Path` is well-formed.
     pub fn from_encoded(encoded: Bytes) -> Result<Self, PathError> {
-        if encoded.len() > PATH_BYTES_MAX {
-            return Err(PathError::TooLong(encoded.len()));
-        }
-        let mut depth = 0;
-        let mut rest = &encoded[..];
-        while !rest.is_empty() {
-            let zero = rest.iter().position(|&byte| byte == 0).ok_or(PathError::Malformed)?;
-            match rest.get(zero + 1) {
-                Some(&END) => depth += 1,
-                Some(&ESCAPED_ZERO) => {}
-                _ => return Err(PathError::Malformed),
-            }
-            let ended = rest[zero + 1] == END;
-            rest = &rest[zero + 2..];
-            if rest.is_empty() && !ended {
-                return Err(PathError::Malformed);
-            }
-        }
-        match depth {
-            1..=PATH_COMPONENTS_MAX => Ok(Self(encoded)),
-            depth => Err(PathError::Depth(depth)),
-        }
+        check(&encoded)?;
+        Ok(Self(encoded))
+    }
+
+    /// The path of bytes that [`check`] has passed.
+    pub(crate) fn from_checked(encoded: Bytes) -> Self {
+        debug_assert_eq!(check(&encoded), Ok(()));
+        Self(encoded)
     }
 
     /// The encoded bytes, in whose order paths sort.
@@ -144,6 +130,32 @@ impl fmt::Display for Path {
 impl fmt::Debug for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Path({self})")
+    }
+}
+
+/// Whether bytes are the encoding of a path.
+pub(crate) fn check(encoded: &[u8]) -> Result<(), PathError> {
+    if encoded.len() > PATH_BYTES_MAX {
+        return Err(PathError::TooLong(encoded.len()));
+    }
+    let mut depth = 0;
+    let mut rest = encoded;
+    while !rest.is_empty() {
+        let zero = rest.iter().position(|&byte| byte == 0).ok_or(PathError::Malformed)?;
+        let ended = match rest.get(zero + 1) {
+            Some(&END) => true,
+            Some(&ESCAPED_ZERO) => false,
+            _ => return Err(PathError::Malformed),
+        };
+        depth += usize::from(ended);
+        rest = &rest[zero + 2..];
+        if rest.is_empty() && !ended {
+            return Err(PathError::Malformed);
+        }
+    }
+    match depth {
+        1..=PATH_COMPONENTS_MAX => Ok(()),
+        depth => Err(PathError::Depth(depth)),
     }
 }
 

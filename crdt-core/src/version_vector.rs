@@ -1,6 +1,7 @@
 //! Version vectors: what a replica has seen.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,13 @@ impl VersionVector {
     /// The empty vector, which covers nothing.
     pub const fn new() -> Self {
         Self(BTreeMap::new())
+    }
+
+    /// The vector of these entries, strictly ascending by incarnation: built in one piece, so that its nodes
+    /// are full and it takes little more memory than the list.
+    pub(crate) fn from_ascending(entries: Vec<Dot>) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.incarnation < b.incarnation));
+        Self(entries.into_iter().map(|dot| (dot.incarnation, dot.seq)).collect())
     }
 
     /// Covers `dot` and all dots before it.

@@ -1,22 +1,28 @@
 //! The wire format: messages as frames.
 //!
-//! [`encode`] turns a [`Message`] into frames, [`Decoder`] turns frames into messages, one decoder for each
-//! lane. Rows and pushes stay encoded after decoding: [`RowsFrame`] and [`PushFrame`] have been checked from
-//! end to end, and hand out their content piece by piece, so that nothing is allocated for what a frame
-//! merely claims to hold.
+//! [`encode`] turns a [`Message`](crate::message::Message) into frames, [`Decoder`] turns frames into
+//! messages, one decoder for each lane. Rows and pushes stay encoded after decoding: [`RowsFrame`] and
+//! [`PushFrame`] have been checked from end to end, and hand out their content piece by piece, so that
+//! nothing is allocated for what a frame merely claims to hold. `docs/FORMAT.md` says it byte by byte.
+//!
+//! Evolution: a body never changes under its (kind, version). What is new gets a new version or kind, which
+//! an older node skips; the structs behind the control messages are frozen, and golden bytes hold them.
 
-use alloc::vec::Vec;
-
-use bytes::Bytes;
-
-use crate::message::Message;
-
+mod control;
+mod control_v1;
 mod decode;
 mod encode;
+pub mod entry;
+mod error;
+pub mod kind;
+mod primitives;
 mod push_frame;
 mod rows_frame;
+mod running;
+mod vector;
 
-pub use decode::{DecodeError, Decoder};
+pub use decode::Decoder;
 pub use encode::encode;
+pub use error::DecodeError;
 pub use push_frame::PushFrame;
 pub use rows_frame::{RowsFrame, RowsWriter};

@@ -1,0 +1,94 @@
+//! Control messages as frames: postcard, over the structs of [`super::control_v1`].
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::control_v1::{
+    AcksV1, BehindV1, CreditV1, DigestV1, FeedV1, HelloV1, IntroduceV1, PullEndV1, PullRefusedV1,
+    PullStartV1, PullV1,
+};
+use super::encode::{finish_frame, start_frame};
+use super::{DecodeError, kind};
+use crate::Namespace;
+use crate::message::{Credit, Message, PullRefusal};
+
+/// The whole frame of a control message.
+pub(super) fn encode(message: &Message) -> Bytes {
+    match message {
+        Message::Hello(hello) => body(kind::HELLO, &HelloV1::from(hello)),
+        Message::Introduce(incarnations) => {
+            body(kind::INTRODUCE, &IntroduceV1::from(&incarnations[..]))
+        }
+        Message::Pull(pull) => body(kind::PULL, &PullV1::from(pull)),
+        Message::PullStart { transfer, upto, rows_estimate } => {
+            body(kind::PULL_START, &PullStartV1(*transfer, upto.into(), *rows_estimate))
+        }
+        Message::PullEnd { transfer, rows } => body(kind::PULL_END, &PullEndV1(*transfer, *rows)),
+        Message::PullRefused { transfer, reason } => {
+            body(kind::PULL_REFUSED, &PullRefusedV1(*transfer, reason.number()))
+        }
+        Message::Feed { namespace, from } => {
+            body(kind::FEED, &FeedV1(namespace.number(), from.into()))
+        }
+        Message::Behind { namespace } => body(kind::BEHIND, &BehindV1(namespace.number())),
+        Message::Digest(vectors) => body(kind::DIGEST, &DigestV1::from(&vectors[..])),
+        Message::Ack(acks) => body(kind::ACK, &AcksV1::from(&acks[..])),
+        Message::Credit(credit) => {
+            body(kind::CREDIT, &CreditV1(credit.push_bytes, credit.rows_bytes))
+        }
+        Message::Rows(_) | Message::Push(_) => unreachable!("they are frames already"),
+    }
+}
+
+/// The control message of a known kind.
+pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
+    Ok(match kind {
+        kind::HELLO => Message::Hello(parse::<HelloV1>(body)?.try_into()?),
+        kind::INTRODUCE => Message::Introduce(parse::<IntroduceV1>(body)?.into()),
+        kind::PULL => Message::Pull(parse::<PullV1>(body)?.try_into()?),
+        kind::PULL_START => {
+            let PullStartV1(transfer, upto, rows_estimate) = parse(body)?;
+            Message::PullStart { transfer, upto: upto.try_into()?, rows_estimate }
+        }
+        kind::PULL_END => {
+            let PullEndV1(transfer, rows) = parse(body)?;
+            Message::PullEnd { transfer, rows }
+        }
+        kind::PULL_REFUSED => {
+            let PullRefusedV1(transfer, reason) = parse(body)?;
+            Message::PullRefused { transfer, reason: PullRefusal::from_number(reason) }
+        }
+        kind::FEED => {
+            let FeedV1(namespace, from) = parse(body)?;
+            Message::Feed { namespace: Namespace::from_number(namespace), from: from.try_into()? }
+        }
+        kind::BEHIND => {
+            let BehindV1(namespace) = parse(body)?;
+            Message::Behind { namespace: Namespace::from_number(namespace) }
+        }
+        kind::DIGEST => Message::Digest(parse::<DigestV1>(body)?.try_into()?),
+        kind::ACK => Message::Ack(parse::<AcksV1>(body)?.try_into()?),
+        kind::CREDIT => {
+            let CreditV1(push_bytes, rows_bytes) = parse(body)?;
+            Message::Credit(Credit { push_bytes, rows_bytes })
+        }
+        _ => return Err(DecodeError::Malformed),
+    })
+}
+
+fn body(kind: u16, body: &impl Serialize) -> Bytes {
+    let mut frame = postcard::to_extend(body, start_frame())
+        .expect("integers, bytes and lists of known length always encode");
+    finish_frame(&mut frame, kind);
+    Bytes::from(frame)
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, trailing)) => Err(DecodeError::TrailingBytes(trailing.len())),
+        // The bounds of lists and texts are all that raises an error of ours in there.
+        Err(postcard::Error::SerdeDeCustom) => Err(DecodeError::Limit("elements of a list")),
+        Err(_) => Err(DecodeError::Malformed),
+    }
+}

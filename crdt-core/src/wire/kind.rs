@@ -1,0 +1,39 @@
+//! The kinds of frames. A number is never given twice; all are at [`VERSION`].
+
+/// The version of every kind so far.
+pub const VERSION: u8 = 1;
+
+/// [`Message::Hello`](crate::message::Message::Hello).
+pub const HELLO: u16 = 1;
+/// [`Message::Introduce`](crate::message::Message::Introduce).
+pub const INTRODUCE: u16 = 2;
+/// [`Message::Pull`](crate::message::Message::Pull).
+pub const PULL: u16 = 3;
+/// [`Message::PullStart`](crate::message::Message::PullStart).
+pub const PULL_START: u16 = 4;
+/// [`Message::Rows`](crate::message::Message::Rows).
+pub const ROWS: u16 = 5;
+/// [`Message::PullEnd`](crate::message::Message::PullEnd).
+pub const PULL_END: u16 = 6;
+/// [`Message::PullRefused`](crate::message::Message::PullRefused).
+pub const PULL_REFUSED: u16 = 7;
+/// [`Message::Feed`](crate::message::Message::Feed).
+pub const FEED: u16 = 8;
+/// [`Message::Behind`](crate::message::Message::Behind).
+pub const BEHIND: u16 = 9;
+/// [`Message::Push`](crate::message::Message::Push).
+pub const PUSH: u16 = 10;
+/// [`Message::Digest`](crate::message::Message::Digest).
+pub const DIGEST: u16 = 11;
+/// [`Message::Ack`](crate::message::Message::Ack).
+pub const ACK: u16 = 12;
+/// [`Message::Credit`](crate::message::Message::Credit).
+pub const CREDIT: u16 = 13;
+/// A piece of a message that is longer than a frame: a byte that says which piece, then a slice of what
+/// would be the whole frame.
+pub const FRAGMENT: u16 = 14;
+
+/// Whether this version reads frames of that kind and version; all others are skipped.
+pub const fn is_known(kind: u16, version: u8) -> bool {
+    matches!(kind, HELLO..=FRAGMENT) && version == VERSION
+}

@@ -1,0 +1,165 @@
+//! Strategies: any value of each type, well-formed but otherwise unconstrained.
+
+use bytes::Bytes;
+use millpond_core::message::{Ack, Credit, Hello, HelloNamespace, Message, Protocol, Pull};
+use millpond_core::message::{PullRefusal, Resume};
+use millpond_core::wire::{PushFrame, RowsFrame, RowsWriter};
+use millpond_core::*;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+
+/// Mostly one of a few, so that values meet.
+pub fn incarnation() -> impl Strategy<Value = Incarnation> {
+    prop_oneof![
+        8 => (0_u8..5).prop_map(|id| Incarnation::from_bytes([id; 16])),
+        1 => any::<[u8; 16]>().prop_map(Incarnation::from_bytes),
+    ]
+}
+
+pub fn seq() -> impl Strategy<Value = Seq> {
+    prop_oneof![8 => 1_u64..50, 1 => 1_u64..=u64::MAX].prop_map(|seq| Seq::new(seq).unwrap())
+}
+
+pub fn dot() -> impl Strategy<Value = Dot> {
+    (incarnation(), seq()).prop_map(|(incarnation, seq)| Dot::new(incarnation, seq))
+}
+
+pub fn vector() -> impl Strategy<Value = VersionVector> {
+    vec(dot(), 0..6).prop_map(VersionVector::from_iter)
+}
+
+pub fn hlc() -> impl Strategy<Value = Hlc> {
+    prop_oneof![
+        4 => 1_000_u64 << 16..1_003 << 16,
+        4 => 0..=Hlc::MAX.bits(),
+        1 => Just(Hlc::MAX.bits()),
+    ]
+    .prop_map(Hlc::from_bits)
+}
+
+/// Components of few letters, zeros among them, so that paths share prefixes and need escapes.
+pub fn components() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let byte = prop_oneof![Just(0_u8), Just(1), Just(b'a'), Just(0xff), any::<u8>()];
+    vec(vec(byte, 0..6), 1..5)
+}
+
+pub fn path() -> impl Strategy<Value = Path> {
+    components().prop_map(|components| Path::new(components).unwrap())
+}
+
+pub fn payload() -> impl Strategy<Value = Payload> {
+    let kind = prop_oneof![4 => 0_u16..4, 1 => any::<u16>()];
+    (kind, vec(any::<u8>(), 0..20))
+        .prop_map(|(kind, bytes)| Payload { kind: PayloadKind(kind), bytes: Bytes::from(bytes) })
+}
+
+pub fn entry() -> impl Strategy<Value = Entry> {
+    let live =
+        (dot(), hlc(), payload()).prop_map(|(dot, hlc, payload)| LiveDot { dot, hlc, payload });
+    vec(live, 0..4).prop_map(Entry::from_live)
+}
+
+pub fn row() -> impl Strategy<Value = Row> {
+    let live = btree_map(dot(), proptest::option::of((hlc(), payload())), 0..4);
+    let deletes = btree_map(dot(), hlc(), 0..3);
+    (path(), live, deletes).prop_map(|(path, live, deletes)| Row {
+        path,
+        live: live.into_iter().map(|(dot, content)| RowDot { dot, content }).collect(),
+        deletes: deletes.into_iter().collect(),
+    })
+}
+
+pub fn rows_frame(rows: &[Row]) -> RowsFrame {
+    let mut writer = RowsWriter::new(7);
+    rows.iter().for_each(|row| writer.push(row));
+    writer.finish()
+}
+
+pub fn push() -> impl Strategy<Value = Push> {
+    let write = (hlc(), proptest::option::of(payload()), btree_set(dot(), 0..4));
+    let writes = btree_map(path(), write, 1..6);
+    (any::<u32>(), incarnation(), seq(), vector(), writes).prop_map(
+        |(namespace, origin, first, mut deps, writes)| {
+            deps.remove(origin);
+            let first = Seq::new(first.get().min(u64::MAX - 10)).unwrap();
+            let issued = |dot: &Dot| dot.incarnation == origin && dot.seq >= first;
+            let writes = writes.into_iter().map(|(path, (hlc, payload, overwritten))| PushWrite {
+                path,
+                hlc,
+                payload,
+                overwritten: overwritten.into_iter().filter(|dot| !issued(dot)).collect(),
+            });
+            let namespace = Namespace::from_number(namespace);
+            Push { namespace, origin, first, deps, writes: writes.collect() }
+        },
+    )
+}
+
+fn namespace() -> impl Strategy<Value = Namespace> {
+    any::<u32>().prop_map(Namespace::from_number)
+}
+
+fn hello() -> impl Strategy<Value = Message> {
+    let held = (namespace(), vector(), vector())
+        .prop_map(|(namespace, durable, floor)| HelloNamespace { namespace, durable, floor });
+    let identity = (any::<[u8; 16]>(), ".{0,20}", vec(".{0,20}", 0..4), any::<(u64, u64)>());
+    let protocol = (any::<u16>(), any::<u16>(), any::<u64>());
+    let lists = (vec(incarnation(), 0..4), vec(held, 0..3), any::<Option<[u8; 16]>>());
+    (protocol, identity, lists).prop_map(
+        |((oldest, newest, features), identity, (incarnations, namespaces, invite))| {
+            let (domain, name, addresses, (counter, random)) = identity;
+            Message::Hello(Hello {
+                protocol: Protocol { oldest, newest },
+                features,
+                domain: Domain::from_bytes(domain),
+                name,
+                addresses,
+                boot: Boot { counter, random },
+                incarnations,
+                namespaces,
+                invite,
+            })
+        },
+    )
+}
+
+fn pull() -> impl Strategy<Value = Message> {
+    let resume = (vector(), path()).prop_map(|(upto, cursor)| Resume { upto, cursor });
+    (namespace(), any::<u64>(), vector(), proptest::option::of(resume)).prop_map(
+        |(namespace, transfer, from, resume)| {
+            Message::Pull(Pull { namespace, transfer, from, resume })
+        },
+    )
+}
+
+fn ack() -> impl Strategy<Value = Ack> {
+    (namespace(), vector(), vector(), vector()).prop_map(
+        |(namespace, received, applied, durable)| Ack { namespace, received, applied, durable },
+    )
+}
+
+pub fn message() -> impl Strategy<Value = Message> {
+    let key = any::<[u8; 32]>().prop_map(NodeKey::from_bytes);
+    prop_oneof![
+        hello(),
+        vec((incarnation(), key), 0..4).prop_map(Message::Introduce),
+        pull(),
+        (any::<u64>(), vector(), any::<u64>()).prop_map(|(transfer, upto, rows_estimate)| {
+            Message::PullStart { transfer, upto, rows_estimate }
+        }),
+        vec(row(), 0..6).prop_map(|rows| Message::Rows(rows_frame(&rows))),
+        any::<(u64, u64)>().prop_map(|(transfer, rows)| Message::PullEnd { transfer, rows }),
+        any::<(u64, u8)>().prop_map(|(transfer, reason)| Message::PullRefused {
+            transfer,
+            reason: PullRefusal::from_number(reason),
+        }),
+        (namespace(), vector()).prop_map(|(namespace, from)| Message::Feed { namespace, from }),
+        namespace().prop_map(|namespace| Message::Behind { namespace }),
+        push().prop_map(|push| Message::Push(PushFrame::encode(&push))),
+        vec((namespace(), vector()), 0..4).prop_map(Message::Digest),
+        vec(ack(), 0..4).prop_map(Message::Ack),
+        any::<(u64, u64)>().prop_map(|(push_bytes, rows_bytes)| {
+            Message::Credit(Credit { push_bytes, rows_bytes })
+        }),
+    ]
+}
