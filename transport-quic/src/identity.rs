@@ -70,7 +70,6 @@ impl Identity {
         self.key
     }
 
-    #[expect(dead_code)]
     pub(crate) fn signer(&self) -> Arc<dyn SigningKey> {
         Arc::clone(&self.signer)
     }
