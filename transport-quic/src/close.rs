@@ -3,6 +3,8 @@
 use millpond_core::transport::LinkError;
 use quinn::{Connection, ConnectionError, VarInt};
 
+use crate::congestion;
+
 /// Close codes from here upward are used by this crate; the layer above uses smaller ones.
 ///
 /// They tell people, with the reason beside them, why a link ended; no program needs to act on them.
@@ -21,6 +23,7 @@ pub(crate) const LANE_ENDED: u32 = TRANSPORT_CLOSE_CODES_FROM + 4;
 
 /// Closes a connection, telling the peer a code and a reason of at most 256 bytes.
 pub(crate) fn close(connection: &Connection, code: u32, reason: &str) {
+    congestion::let_close_pass(connection);
     connection.close(VarInt::from_u32(code), cut(reason).as_bytes());
 }
 

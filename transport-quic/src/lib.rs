@@ -45,6 +45,7 @@
 
 mod address;
 mod close;
+mod congestion;
 mod dial;
 mod identity;
 mod lane;

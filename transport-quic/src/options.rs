@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
+use crate::congestion::Closable;
+
 /// Settings of a [`Quic`](crate::Quic), with defaults for peers on the same planet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,22 +34,22 @@ impl Default for QuicOptions {
 
 impl QuicOptions {
     /// Settings of connections that this side dials: the peer opens no stream.
-    pub(crate) fn dialing(&self) -> Arc<TransportConfig> {
-        let mut config = self.common();
+    pub(crate) fn dialing(&self, congestion: &Arc<Closable>) -> Arc<TransportConfig> {
+        let mut config = self.common(congestion);
         config.max_concurrent_bidi_streams(VarInt::from_u32(0));
         config.receive_window(LINK_WINDOW);
         Arc::new(config)
     }
 
     /// Settings of connections that this side accepts: the peer opens the two lanes.
-    pub(crate) fn accepting(&self) -> Arc<TransportConfig> {
-        let mut config = self.common();
+    pub(crate) fn accepting(&self, congestion: &Arc<Closable>) -> Arc<TransportConfig> {
+        let mut config = self.common(congestion);
         config.max_concurrent_bidi_streams(VarInt::from_u32(2));
         config.receive_window(STRANGER_WINDOW);
         Arc::new(config)
     }
 
-    fn common(&self) -> TransportConfig {
+    fn common(&self, congestion: &Arc<Closable>) -> TransportConfig {
         let mut config = TransportConfig::default();
         // An interval beyond what the wire can say (2^62 ms) means the same as that.
         let idle = IdleTimeout::try_from(self.idle_timeout).unwrap_or(VarInt::MAX.into());
@@ -58,7 +60,8 @@ impl QuicOptions {
             .max_idle_timeout(Some(idle))
             .keep_alive_interval(Some(self.keep_alive))
             .stream_receive_window(VarInt::from_u32(LANE_WINDOW_BYTES))
-            .send_window(SEND_WINDOW_BYTES);
+            .send_window(SEND_WINDOW_BYTES)
+            .congestion_controller_factory(Arc::clone(congestion) as _);
         config
     }
 }

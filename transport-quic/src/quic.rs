@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::congestion::Closable;
 use crate::dial::Dialer;
 use crate::link::QuicLink;
 use crate::socket::{self, BindError, SocketBuffers};
@@ -24,6 +25,7 @@ use crate::{Identity, QuicOptions, close, listener, tls};
 /// peers are told.
 pub struct Quic {
     dialer: Dialer,
+    congestion: Arc<Closable>,
     local_address: SocketAddr,
     buffers: SocketBuffers,
     ready: Mutex<mpsc::Receiver<QuicLink>>,
@@ -45,9 +47,10 @@ impl Quic {
         let failed = |source| BindError::Io { address, source };
         let (socket, buffers) = socket::bind(address)?;
         let local_address = socket.local_addr().map_err(failed)?;
+        let congestion = Arc::new(Closable::default());
         let endpoint = Endpoint::new(
             EndpointConfig::default(),
-            Some(accepting(identity, &options)),
+            Some(accepting(identity, &options, &congestion)),
             socket,
             Arc::new(TokioRuntime),
         )
@@ -58,11 +61,12 @@ impl Quic {
         let dialer = Dialer {
             endpoint,
             identity: identity.clone(),
-            transport: options.dialing(),
+            transport: options.dialing(&congestion),
             timeout: options.handshake_timeout,
         };
         Ok(Self {
             dialer,
+            congestion,
             local_address,
             buffers,
             ready: Mutex::new(ready),
@@ -86,14 +90,19 @@ impl Quic {
     }
 
     fn shut(&self) {
+        self.congestion.let_all_pass();
         self.dialer.endpoint.close(VarInt::from_u32(close::SHUTDOWN), b"the node shuts down");
     }
 }
 
-fn accepting(identity: &Identity, options: &QuicOptions) -> ServerConfig {
+fn accepting(
+    identity: &Identity,
+    options: &QuicOptions,
+    congestion: &Arc<Closable>,
+) -> ServerConfig {
     let mut config = ServerConfig::with_crypto(Arc::new(tls::server(identity)));
     config
-        .transport_config(options.accepting())
+        .transport_config(options.accepting(congestion))
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size(INCOMING_BYTES_MAX)
         .incoming_buffer_size_total(INCOMING_BYTES_MAX * INCOMING_MAX as u64);

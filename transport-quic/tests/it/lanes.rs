@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millpond_core::frame::frame;
 use millpond_core::limits::FRAME_BYTES_MAX;
 use millpond_core::transport::{Lane, Link, LinkError, Transport};
+use millpond_transport_quic::TRANSPORT_CLOSE_CODES_FROM;
 
 use crate::support::{Node, large, linked, numbered, within};
 
@@ -114,6 +115,22 @@ async fn a_dropped_receive_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_send_dropped_inside_a_frame_ends_the_link() {
+    let (_a, _b, dialed, accepted) = linked().await;
+    // Two frames that fit into the lane's window only one and a half times, and nobody receives.
+    within(dialed.send(Lane::Bulk, large(1, 700_000))).await.unwrap();
+    tokio::select! {
+        biased;
+        sent = dialed.send(Lane::Bulk, large(2, 700_000)) => panic!("fitted: {sent:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    let told = within(accepted.receive(Lane::Control)).await.unwrap_err();
+    let LinkError::Closed { code, reason } = told else { panic!("{told}") };
+    assert!(code >= TRANSPORT_CLOSE_CODES_FROM && reason.contains("cut off"), "{code} {reason}");
+    assert_eq!(dialed.send(Lane::Control, numbered(1)).await, Err(LinkError::ClosedHere));
+}
+
+#[tokio::test]
 async fn a_close_carries_its_code_and_reason_to_the_peer() {
     for dialer_closes in [true, false] {
         let (_a, _b, dialed, accepted) = linked().await;
@@ -125,6 +142,27 @@ async fn a_close_carries_its_code_and_reason_to_the_peer() {
         assert_eq!(within(told.receive(Lane::Bulk)).await, expected);
         assert_eq!(within(told.send(Lane::Bulk, numbered(1))).await.err(), expected.err());
         assert_eq!(within(closing.receive(Lane::Bulk)).await, Err(LinkError::ClosedHere));
+    }
+}
+
+/// quinn 0.11 by itself would hold the close back behind the full congestion window, for ever.
+#[tokio::test]
+async fn a_close_during_a_bulk_transfer_reaches_the_peer() {
+    for whole_transport in [false, true] {
+        let (dialer, _b, dialed, accepted) = linked().await;
+        let dialed: Arc<dyn Link> = dialed.into();
+        // The call returns when quinn holds the frame, most of which waits for the window.
+        within(dialed.send(Lane::Bulk, large(1, BULK_BODY / 2))).await.unwrap();
+        let expected = if whole_transport {
+            within(dialer.quic.close()).await;
+            (TRANSPORT_CLOSE_CODES_FROM, "the node shuts down")
+        } else {
+            dialed.close(9, "revoked");
+            (9, "revoked")
+        };
+        let told = within(accepted.receive(Lane::Control)).await.unwrap_err();
+        let LinkError::Closed { code, reason } = told else { panic!("{told}") };
+        assert_eq!((code, &reason[..]), expected);
     }
 }
 
