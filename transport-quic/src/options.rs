@@ -11,11 +11,11 @@ use crate::congestion::Closable;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QuicOptions {
-    /// How often a quiet link sends something. Default 2 s: well inside the idle timeout even when a few
-    /// are lost, and inside the shortest common NAT timeouts (about 30 s).
+    /// How often a quiet link sends something; zero is never. Default 2 s: well inside the idle timeout
+    /// even when a few are lost, and inside the shortest common NAT timeouts (about 30 s).
     pub keep_alive: Duration,
-    /// A link on which nothing arrives for so long is lost; the smaller one of both ends counts. Default
-    /// 10 s: five keep-alives.
+    /// A link on which nothing arrives for so long is lost; zero is never, and the smaller one of both
+    /// ends counts. Default 10 s: five keep-alives.
     pub idle_timeout: Duration,
     /// Deadline of a dial, name lookup and all addresses included, and of an inbound handshake until both
     /// lanes are open. Default 5 s: several round trips with retransmission on a bad path.
@@ -51,6 +51,7 @@ impl QuicOptions {
 
     fn common(&self, congestion: &Arc<Closable>) -> TransportConfig {
         let mut config = TransportConfig::default();
+        let keep_alive = Some(self.keep_alive).filter(|interval| !interval.is_zero());
         // An interval beyond what the wire can say (2^62 ms) means the same as that.
         let idle = IdleTimeout::try_from(self.idle_timeout).unwrap_or(VarInt::MAX.into());
         config
@@ -58,7 +59,7 @@ impl QuicOptions {
             .datagram_receive_buffer_size(None)
             .datagram_send_buffer_size(0)
             .max_idle_timeout(Some(idle))
-            .keep_alive_interval(Some(self.keep_alive))
+            .keep_alive_interval(keep_alive)
             .stream_receive_window(VarInt::from_u32(LANE_WINDOW_BYTES))
             .send_window(SEND_WINDOW_BYTES)
             .congestion_controller_factory(Arc::clone(congestion) as _);

@@ -38,6 +38,9 @@ impl Quic {
     ///
     /// # Errors
     /// [`BindError`] says what is wrong with the address, and what to do.
+    ///
+    /// # Panics
+    /// When the runtime was built without I/O or time.
     pub fn bind(
         identity: &Identity,
         address: SocketAddr,

@@ -27,7 +27,7 @@ pub enum BindError {
         /// What was asked for.
         address: SocketAddr,
     },
-    /// The call came from outside a tokio runtime with I/O and time enabled.
+    /// The call came from outside a tokio runtime.
     #[error("binding needs a running tokio runtime")]
     NoRuntime,
     /// The operating system refused for another reason.
@@ -40,8 +40,7 @@ pub enum BindError {
     },
 }
 
-/// What the operating system granted for the buffers of a UDP socket, in bytes of payload and bookkeeping
-/// as it counts them.
+/// What the operating system granted for the buffers of a UDP socket, in the terms in which it was asked.
 ///
 /// With less than [`SocketBuffers::WANTED_BYTES`] a burst overflows the buffer, and what overflows is lost
 /// and sent again: with the usual default of 208 KiB, up to 44% on loopback.
