@@ -1,8 +1,11 @@
 //! Peers that finish the handshake and then break the rules.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use millpond_core::frame::FrameError;
 use millpond_core::transport::{Lane, Link, LinkError};
-use millpond_transport_quic::{Identity, TRANSPORT_CLOSE_CODES_FROM};
+use millpond_transport_quic::{Identity, QuicOptions, TRANSPORT_CLOSE_CODES_FROM};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 
 use crate::raw_peer::{self, OUR_ALPN, holding};
@@ -78,6 +81,42 @@ async fn clients_that_stall_delay_nobody() {
     still_serves(&acceptor).await;
 }
 
+/// Enough of them to pass the point from which addresses must be proved first.
+#[tokio::test]
+async fn a_crowd_of_stalled_clients_delays_nobody() {
+    let acceptor = Node::new();
+    let mut stalled = Vec::new();
+    for _ in 0..140 {
+        stalled.push(stranger(&acceptor).await);
+    }
+    still_serves(&acceptor).await;
+    assert!(stalled.iter().all(|(_, connection)| connection.close_reason().is_none()));
+}
+
+#[tokio::test]
+async fn a_peer_that_vanishes_is_lost_after_the_idle_timeout() {
+    let mut options = QuicOptions::default();
+    options.idle_timeout = Duration::from_millis(1000);
+    options.keep_alive = Duration::from_millis(100);
+    let acceptor = Node::with(options);
+    let address = acceptor.quic.local_socket();
+    // Its runtime ends with its tasks, so it does not even say that it goes.
+    let raw = tokio::task::spawn_blocking(move || {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let (endpoint, connection) = stranger_to(address).await;
+            let mut control = raw_peer::open(&connection, &[1, 0]).await;
+            let bulk = raw_peer::open(&connection, &[1, 1]).await;
+            control.1.read_exact(&mut [0]).await.unwrap();
+            (endpoint, connection, control, bulk)
+        })
+    });
+    let accepted = acceptor.accept().await;
+    accepted.send(Lane::Control, numbered(1)).await.unwrap();
+    drop(within(raw).await.unwrap());
+    let lost = within(accepted.receive(Lane::Control)).await;
+    assert_eq!(lost, Err(LinkError::Lost("nothing arrived in time".to_owned())));
+}
+
 #[tokio::test]
 async fn a_client_that_opens_no_lanes_is_closed_at_the_deadline() {
     let acceptor = Node::impatient(200);
@@ -133,8 +172,12 @@ impl RawLink {
 
 /// A raw client with a key of its own, connected and silent.
 async fn stranger(acceptor: &Node) -> (Endpoint, Connection) {
+    stranger_to(acceptor.quic.local_socket()).await
+}
+
+async fn stranger_to(address: SocketAddr) -> (Endpoint, Connection) {
     let key = holding(&Identity::generate().unwrap());
-    let connected = raw_peer::connect(acceptor.quic.local_socket(), OUR_ALPN, Some(key));
+    let connected = raw_peer::connect(address, OUR_ALPN, Some(key));
     within(connected).await.unwrap()
 }
 

@@ -95,6 +95,29 @@ async fn bulk_in_flight_does_not_delay_control() {
     within(bulk).await.unwrap();
 }
 
+/// Both frames wait at the sender for the congestion window, bulk first. Control is the larger one: had it
+/// only an equal share of the packets, or of quinn's send window, bulk would arrive first.
+#[tokio::test]
+async fn a_control_frame_overtakes_bulk_that_was_handed_over_before() {
+    let (_a, _b, dialed, accepted) = linked().await;
+    let (bulk, control) = (large(1, 900_000), large(2, 1_000_000));
+    within(dialed.send(Lane::Bulk, bulk.clone())).await.unwrap();
+    within(dialed.send(Lane::Control, control.clone())).await.unwrap();
+    let mut bulk_received = accepted.receive(Lane::Bulk);
+    let first = within(async {
+        tokio::select! {
+            biased;
+            _ = &mut bulk_received => "bulk",
+            received = accepted.receive(Lane::Control) => {
+                assert_eq!(received.unwrap(), control);
+                "control"
+            }
+        }
+    });
+    assert_eq!(first.await, "control");
+    assert_eq!(within(bulk_received).await.unwrap(), bulk);
+}
+
 const BULK_BODY: usize = FRAME_BYTES_MAX - 7;
 
 #[tokio::test]
