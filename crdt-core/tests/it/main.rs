@@ -2,3 +2,11 @@
 
 mod arbitrary;
 mod codec;
+mod counters;
+mod hostile;
+mod laws;
+mod model;
+mod overhead;
+mod red_team;
+mod values;
+mod world;
