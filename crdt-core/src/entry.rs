@@ -19,6 +19,8 @@ impl PayloadKind {
     pub const MULTI: Self = Self(2);
     /// A slot of a counter ([`crate::types::counter`]).
     pub const COUNTER: Self = Self(3);
+    /// An entry of a log, on a path of its own that is named by a dot.
+    pub const LOG: Self = Self(4);
 }
 
 /// The content of one write.

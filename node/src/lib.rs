@@ -1,1 +1,4 @@
-#![doc = "x"]
+//! Millpond: an embeddable, durable, multi-writer replicated store.
+
+pub mod status;
+pub mod store;

@@ -15,13 +15,20 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millpond_core::{Dot, Entry, Hlc, Incarnation, Namespace, Path};
+use millpond_core::{Dot, Entry, Incarnation, Namespace, Path};
 
 mod changes;
 pub mod embedded;
 pub mod memory;
 
 pub use changes::{Changes, LogRow, MetaKey};
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod samples;
 
 /// A durable map with one writer and any number of snapshot readers. All calls are synchronous and may
 /// block on a disk: they run on the writer's thread or read from a snapshot.
@@ -118,7 +125,9 @@ pub enum StoreError {
         what: String,
     },
     /// The file is of a format that this version does not read.
-    #[error("the store has format {found}, this version reads {known}; use the version that wrote it")]
+    #[error(
+        "the store has format {found}, this version reads {known}; use the version that wrote it"
+    )]
     Format {
         /// In the file.
         found: u32,

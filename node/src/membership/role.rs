@@ -1,0 +1,55 @@
+//! What a member may do.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a member may do. Each role includes the ones after it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Role {
+    /// Grants roles and invites, and writes.
+    Admin,
+    /// Writes and reads.
+    Writer,
+    /// Reads, and passes on what others wrote.
+    Reader,
+}
+
+impl Role {
+    /// Whether a member of this role may write data.
+    pub fn may_write(self) -> bool {
+        matches!(self, Self::Admin | Self::Writer)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Admin => "admin",
+            Self::Writer => "writer",
+            Self::Reader => "reader",
+        })
+    }
+}
+
+/// The text names no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no role; the roles are admin, writer and reader")]
+pub struct ParseRoleError(String);
+
+impl std::str::FromStr for Role {
+    type Err = ParseRoleError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRoleError> {
+        match text {
+            "admin" => Ok(Self::Admin),
+            "writer" => Ok(Self::Writer),
+            "reader" => Ok(Self::Reader),
+            _ => Err(ParseRoleError(text.into())),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Applying a job: the one function that changes the replicated state.
+
+use bytes::Bytes;
+use millpond_core::message::Message;
+use millpond_core::wire::{self, PushFrame, RowsFrame, RowsWriter};
+use millpond_core::{Context, Incarnation, Namespace, Path, Push, Row, VersionVector};
+
+use super::heads::{CutMark, Heads};
+use super::job::{Cut, Job, JobError, Local, Outcome};
+use super::transaction::Transaction;
+use super::write::write;
+use crate::membership;
+use crate::store::StoreError;
+
+/// Applies one job to the transaction. Pure and synchronous: the clock and the randomness that it needs are
+/// in the job. On an error the transaction is to be thrown away.
+pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobError> {
+    match job {
+        Job::Local(local) => apply_local(tx, local),
+        Job::Pushes(pushes) => apply_pushes(tx, &pushes),
+        Job::Batch { namespace, from, upto, rows } => {
+            check_base(&tx.heads, namespace, &from, &upto)?;
+            let mut outcome = Outcome::default();
+            for row in rows.iter().flat_map(RowsFrame::rows) {
+                join_cut_row(tx, namespace, &row, &upto, &mut outcome)?;
+            }
+            advance(&mut tx.heads, namespace, &upto);
+            Ok(outcome)
+        }
+        Job::Cut(cut) => apply_cut(tx, cut),
+        Job::Flip { namespace } => flip(tx, namespace),
+        Job::DropCut { namespace } => {
+            drop_cut(tx, namespace)?;
+            Ok(Outcome::default())
+        }
+        Job::Meta(values) => {
+            values.into_iter().for_each(|(key, value)| tx.put_meta(key, value));
+            Ok(Outcome::default())
+        }
+    }
+}
+
+fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outcome, JobError> {
+    let Local { namespace, closure, now_ms, fresh, renew, key } = local;
+    let mut outcome = Outcome::default();
+    // A group may hold several first writes: only one of them opens the incarnation.
+    let renew = renew && tx.heads.open != Some(fresh);
+    let incarnation = match tx.heads.open {
+        Some(open) if !renew => open,
+        _ => fresh,
+    };
+    if tx.heads.open != Some(incarnation) {
+        // The first push of an incarnation depends on everything that is here.
+        tx.heads.last_local.clear();
+    }
+    // No write, no incarnation: a closure that writes nothing opens none.
+    let push = write(tx, namespace, incarnation, now_ms, closure)?;
+    let Some(push) = push else { return Ok(outcome) };
+    if tx.heads.open != Some(incarnation) {
+        tx.heads.open = Some(incarnation);
+        tx.heads.incarnations.push(incarnation);
+        let opened = write(tx, Namespace::SYSTEM, incarnation, now_ms, |tx| {
+            membership::record_incarnation(tx, key, incarnation)
+        })?;
+        outcome.pushes.extend(opened);
+    }
+    // The record of an incarnation is written after what it was opened for, and sent before it; when both
+    // are in the system namespace their seqs decide the order.
+    match push.namespace {
+        Namespace::SYSTEM => outcome.pushes.insert(0, push),
+        _ => outcome.pushes.push(push),
+    }
+    Ok(outcome)
+}
+
+fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcome, JobError> {
+    let mut outcome = Outcome::default();
+    for push in pushes {
+        let rows = push.len() as u64;
+        let vv = tx.heads.vv(push.namespace());
+        if vv.seq(push.origin()) >= push.last().get() {
+            outcome.rows_duplicate += rows;
+            continue;
+        }
+        if vv.seq(push.origin()) + 1 != push.first().get() || !vv.covers_all(push.deps()) {
+            return Err(JobError::Dependencies);
+        }
+        apply_push_writes(tx, &push.to_push())?;
+        outcome.rows_new += rows;
+    }
+    Ok(outcome)
+}
+
+/// Joins the writes of one push and covers its dots.
+pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push) -> Result<(), StoreError> {
+    let last = push.last();
+    for (index, write) in push.writes.iter().enumerate() {
+        let row = write.to_row(push.dot(index));
+        let context = Context::Overwritten(&write.overwritten);
+        tx.join_row(push.namespace, &row, context, Some(last))?;
+    }
+    tx.heads.vv.entry(push.namespace).or_default().advance(last);
+    Ok(())
+}
+
+/// Rows of a large cut: straight into the final tables, hidden because no vector covers them, or staged.
+fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
+    let Cut { namespace, mark, rows } = cut;
+    let resumes = tx.heads.cuts.get(&namespace).is_some_and(|held| held.continues_as(&mark));
+    if !resumes {
+        drop_cut(tx, namespace)?;
+    }
+    check_base(&tx.heads, namespace, &mark.from, &mark.upto)?;
+    let mut outcome = Outcome::default();
+    for row in rows.iter().flat_map(RowsFrame::rows) {
+        if mark.direct {
+            join_cut_row(tx, namespace, &row, &mark.upto, &mut outcome)?;
+        } else {
+            outcome.rows_new += 1;
+            tx.stage(namespace, row.path.clone(), encode_staged(&row));
+        }
+    }
+    tx.heads.cuts.insert(namespace, mark);
+    Ok(outcome)
+}
+
+/// Makes a cut visible: folds what is staged and covers it, all in one commit.
+fn flip(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<Outcome, JobError> {
+    let mark = tx.heads.cuts.remove(&namespace).ok_or(JobError::NoCut)?;
+    check_base(&tx.heads, namespace, &mark.from, &mark.upto)?;
+    let mut ignored = Outcome::default();
+    if !mark.direct {
+        for (path, row) in tx.staged(namespace)? {
+            let row = decode_staged(&path, row)?;
+            join_cut_row(tx, namespace, &row, &mark.upto, &mut ignored)?;
+        }
+        tx.unstage(namespace);
+    }
+    advance(&mut tx.heads, namespace, &mark.upto);
+    Ok(Outcome::default())
+}
+
+fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreError> {
+    tx.unstage(namespace);
+    let Some(mark) = tx.heads.cuts.remove(&namespace) else { return Ok(()) };
+    if mark.direct {
+        for (path, entry) in tx.entries(namespace, None)? {
+            tx.drop_uncovered(namespace, path, entry);
+        }
+    }
+    Ok(())
+}
+
+fn join_cut_row(
+    tx: &mut Transaction<'_>,
+    namespace: Namespace,
+    row: &Row,
+    upto: &VersionVector,
+    outcome: &mut Outcome,
+) -> Result<(), StoreError> {
+    match tx.join_row(namespace, row, Context::Upto(upto), None)? {
+        true => outcome.rows_new += 1,
+        false => outcome.rows_duplicate += 1,
+    }
+    Ok(())
+}
+
+/// R4: a batch is complete only relative to its base, and claims nothing that this replica itself has not
+/// issued.
+fn check_base(
+    heads: &Heads,
+    namespace: Namespace,
+    from: &VersionVector,
+    upto: &VersionVector,
+) -> Result<(), JobError> {
+    let vv = heads.vv(namespace);
+    if !vv.covers_all(from) {
+        return Err(JobError::Base);
+    }
+    let claims = |open: Incarnation| upto.seq(open) > vv.seq(open);
+    if heads.open.is_some_and(claims) { Err(JobError::ClaimsOwn) } else { Ok(()) }
+}
+
+fn advance(heads: &mut Heads, namespace: Namespace, upto: &VersionVector) {
+    heads.vv.entry(namespace).or_default().join(upto);
+}
+
+impl CutMark {
+    /// Whether rows under `next` may be added to those that are here: the same supplier's boot, the same
+    /// base, and a vector that covers the one so far.
+    fn continues_as(&self, next: &Self) -> bool {
+        self.supplier == next.supplier
+            && self.boot == next.boot
+            && self.from == next.from
+            && self.direct == next.direct
+            && next.upto.covers_all(&self.upto)
+    }
+}
+
+/// A staged row is a rows frame of one row.
+fn encode_staged(row: &Row) -> Bytes {
+    let mut writer = RowsWriter::new(0);
+    writer.push(row);
+    let frames = wire::encode(&Message::Rows(writer.finish()));
+    match frames.len() {
+        1 => frames.into_iter().next().expect("it has one"),
+        _ => frames.concat().into(),
+    }
+}
+
+fn decode_staged(path: &Path, mut bytes: Bytes) -> Result<Row, StoreError> {
+    let corrupt = || StoreError::Corrupt { what: format!("the staged row at {path}") };
+    let mut decoder = wire::Decoder::new();
+    while !bytes.is_empty() {
+        let header = *bytes.first_chunk().ok_or_else(corrupt)?;
+        let header = millpond_core::frame::FrameHeader::decode(header).map_err(|_| corrupt())?;
+        let length = millpond_core::frame::FRAME_HEADER_BYTES + header.body_bytes;
+        if length > bytes.len() {
+            return Err(corrupt());
+        }
+        let frame = bytes.split_to(length);
+        match decoder.decode(frame).map_err(|_| corrupt())? {
+            Some(Message::Rows(rows)) => return rows.rows().next().ok_or_else(corrupt),
+            Some(_) => return Err(corrupt()),
+            None => {}
+        }
+    }
+    Err(corrupt())
+}

@@ -1,0 +1,195 @@
+//! The small facts that every commit reads and most change: vectors, incarnations, clock, cuts under way.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use millpond_core::{
+    Boot, Domain, Hlc, HybridClock, Incarnation, Namespace, NodeKey, Path, VersionVector,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Changes, MetaKey, Snapshot, StoreError};
+
+/// Who a store belongs to. Written once, when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Drawn when the store was made: two folders with one id are copies.
+    pub(crate) store: [u8; 16],
+    /// The domain that its data belongs to.
+    pub(crate) domain: Domain,
+    /// The node's key.
+    pub(crate) key: NodeKey,
+}
+
+/// A cut that is arriving: whose, between which vectors, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CutMark {
+    /// The supplier.
+    pub(crate) supplier: NodeKey,
+    /// The supplier's boot: its snapshots do not outlive it, but its vector only grows.
+    pub(crate) boot: Boot,
+    /// The base that the rows are complete relative to.
+    pub(crate) from: VersionVector,
+    /// The vector after the flip.
+    pub(crate) upto: VersionVector,
+    /// The last path that is durably here, encoded; none yet.
+    pub(crate) cursor: Option<Vec<u8>>,
+    /// Whether rows go straight to the final tables, hidden since no vector covers them.
+    pub(crate) direct: bool,
+}
+
+impl CutMark {
+    /// The last path that is durably here.
+    pub(crate) fn cursor(&self) -> Option<Path> {
+        let encoded = Bytes::from(self.cursor.clone()?);
+        Path::from_encoded(encoded).ok()
+    }
+}
+
+/// The state of a replica apart from its entries, as of the latest commit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Heads {
+    /// The applied vector of each namespace.
+    pub(crate) vv: BTreeMap<Namespace, VersionVector>,
+    /// The incarnation under which this replica writes, once it has written.
+    pub(crate) open: Option<Incarnation>,
+    /// All incarnations of this replica, oldest first.
+    pub(crate) incarnations: Vec<Incarnation>,
+    /// Issues stamps.
+    pub(crate) clock: HybridClock,
+    /// No stamp up to here is issued again after a restart.
+    pub(crate) ceiling: Hlc,
+    /// Cuts that are arriving.
+    pub(crate) cuts: BTreeMap<Namespace, CutMark>,
+    /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
+    pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
+}
+
+impl Heads {
+    /// Reads the heads that the store holds.
+    pub(crate) fn load(snapshot: &dyn Snapshot) -> Result<Self, StoreError> {
+        let mut heads = Self::default();
+        for namespace in NAMESPACES {
+            if let Some(vv) = read_meta(snapshot, &meta_key::vv(namespace))? {
+                heads.vv.insert(namespace, vv);
+            }
+            if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
+                heads.cuts.insert(namespace, cut);
+            }
+        }
+        heads.open = read_meta(snapshot, &meta_key::open())?;
+        heads.incarnations =
+            read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
+        heads.ceiling = read_meta(snapshot, &meta_key::ceiling())?.unwrap_or_default();
+        heads.clock = HybridClock::starting_above(heads.ceiling);
+        Ok(heads)
+    }
+
+    /// The applied vector of a namespace.
+    pub(crate) fn vv(&self, namespace: Namespace) -> &VersionVector {
+        static NOTHING: VersionVector = VersionVector::new();
+        self.vv.get(&namespace).unwrap_or(&NOTHING)
+    }
+
+    /// Writes what differs from `before` into `changes`, raising the clock's ceiling ahead of need.
+    pub(crate) fn save(&mut self, before: &Self, changes: &mut Changes) {
+        if self.clock.last() > self.ceiling {
+            self.ceiling = Hlc::from_ms(self.clock.last().ms() + CEILING_AHEAD_MS);
+            write_meta(changes, meta_key::ceiling(), Some(&self.ceiling));
+        }
+        for (&namespace, vv) in &self.vv {
+            if before.vv.get(&namespace) != Some(vv) {
+                write_meta(changes, meta_key::vv(namespace), Some(vv));
+            }
+        }
+        for namespace in NAMESPACES {
+            let cut = self.cuts.get(&namespace);
+            if before.cuts.get(&namespace) != cut {
+                write_meta(changes, meta_key::cut(namespace), cut);
+            }
+        }
+        if before.open != self.open {
+            write_meta(changes, meta_key::open(), self.open.as_ref());
+        }
+        if before.incarnations != self.incarnations {
+            write_meta(changes, meta_key::incarnations(), Some(&self.incarnations));
+        }
+    }
+}
+
+/// The names of meta values.
+pub(crate) mod meta_key {
+    use millpond_core::{Namespace, NodeKey};
+
+    use crate::store::MetaKey;
+
+    pub(crate) fn identity() -> MetaKey {
+        MetaKey("identity".into())
+    }
+
+    pub(crate) fn boot() -> MetaKey {
+        MetaKey("boot".into())
+    }
+
+    pub(crate) fn open() -> MetaKey {
+        MetaKey("open".into())
+    }
+
+    pub(crate) fn incarnations() -> MetaKey {
+        MetaKey("incarnations".into())
+    }
+
+    pub(crate) fn ceiling() -> MetaKey {
+        MetaKey("clock-ceiling".into())
+    }
+
+    pub(crate) fn vv(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("vv/{}", namespace.number()))
+    }
+
+    pub(crate) fn cut(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("cut/{}", namespace.number()))
+    }
+
+    pub(crate) fn peer(key: NodeKey) -> MetaKey {
+        MetaKey(format!("peer/{key}"))
+    }
+
+    pub(crate) fn invites() -> MetaKey {
+        MetaKey("invites".into())
+    }
+
+    pub(crate) fn pending_invite() -> MetaKey {
+        MetaKey("pending-invite".into())
+    }
+
+    pub(crate) fn fenced() -> MetaKey {
+        MetaKey("fenced".into())
+    }
+}
+
+/// Reads a meta value; an unreadable one is corrupt.
+pub(crate) fn read_meta<T: DeserializeOwned>(
+    snapshot: &dyn Snapshot,
+    key: &MetaKey,
+) -> Result<Option<T>, StoreError> {
+    let Some(bytes) = snapshot.meta(key)? else { return Ok(None) };
+    let value = postcard::from_bytes(&bytes)
+        .map_err(|_| StoreError::Corrupt { what: format!("meta value {:?}", key.0) })?;
+    Ok(Some(value))
+}
+
+/// Puts a meta value into `changes`; `None` drops it.
+pub(crate) fn write_meta<T: Serialize>(changes: &mut Changes, key: MetaKey, value: Option<&T>) {
+    let bytes = value.map(|value| {
+        Bytes::from(postcard::to_allocvec(value).expect("plain values always encode"))
+    });
+    changes.meta.insert(key, bytes);
+}
+
+/// The namespaces of this version.
+const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];
+
+/// How far ahead of the last stamp the ceiling is written: a write to disk at most once in this time.
+const CEILING_AHEAD_MS: u64 = 1_000;

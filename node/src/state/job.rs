@@ -1,0 +1,119 @@
+//! Jobs: every change to the store, as the engine asks for it.
+
+use std::fmt;
+
+use millpond_core::wire::{PushFrame, RowsFrame};
+use millpond_core::{Incarnation, Namespace, NodeKey, Push, VersionVector};
+
+use super::heads::CutMark;
+use super::write::{WriteError, WriteTx};
+use crate::store::{MetaKey, StoreError};
+
+/// One change, applied whole or not at all.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A user's transaction.
+    Local(Local),
+    /// Transactions of others, in an order in which each one's dependencies come first.
+    Pushes(Vec<PushFrame>),
+    /// A whole batch, small enough for one commit.
+    Batch {
+        /// Of which namespace.
+        namespace: Namespace,
+        /// The base that it is complete relative to.
+        from: VersionVector,
+        /// The vector afterwards.
+        upto: VersionVector,
+        /// Its rows.
+        rows: Rows,
+    },
+    /// Some rows of a cut that is too large for one commit.
+    Cut(Cut),
+    /// The end of a cut: its rows become visible.
+    Flip {
+        /// Of which namespace.
+        namespace: Namespace,
+    },
+    /// Gives up a cut that cannot be resumed.
+    DropCut {
+        /// Of which namespace.
+        namespace: Namespace,
+    },
+    /// Notes that are nobody's data: peers' vectors, invites, marks.
+    Meta(Vec<(MetaKey, Option<bytes::Bytes>)>),
+}
+
+/// A user's transaction.
+pub(crate) struct Local {
+    /// Where it writes.
+    pub(crate) namespace: Namespace,
+    /// What it does.
+    pub(crate) closure: LocalClosure,
+    /// The wall clock, in milliseconds since 1970.
+    pub(crate) now_ms: u64,
+    /// The incarnation to open, if none is open.
+    pub(crate) fresh: Incarnation,
+    /// Whether the open incarnation, if there is one, must not be continued.
+    pub(crate) renew: bool,
+    /// The node's key, under which a new incarnation is recorded.
+    pub(crate) key: NodeKey,
+}
+
+/// What a user does in a transaction.
+pub(crate) type LocalClosure =
+    Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send>;
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// Rows as they came.
+pub(crate) type Rows = Vec<RowsFrame>;
+
+/// Some rows of a cut, with the mark that stands for the cut so far once they are committed.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// Of which namespace.
+    pub(crate) namespace: Namespace,
+    /// Whose cut, and how far it is with these rows.
+    pub(crate) mark: CutMark,
+    /// The rows.
+    pub(crate) rows: Rows,
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    /// Local transactions to send, in order.
+    pub(crate) pushes: Vec<Push>,
+    /// Rows with a dot that was new here.
+    pub(crate) rows_new: u64,
+    /// Rows that were covered already.
+    pub(crate) rows_duplicate: u64,
+}
+
+/// Why a job did nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum JobError {
+    /// A user's transaction was refused.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A batch whose base this replica does not cover (any more): its gaps would be claimed.
+    #[error("the batch starts above this replica's vector")]
+    Base,
+    /// A batch that claims dots of this replica's incarnation that it never issued.
+    #[error("a peer holds dots of this replica's incarnation that this replica never issued")]
+    ClaimsOwn,
+    /// A push whose dependencies are not covered.
+    #[error("the push depends on dots that are not here")]
+    Dependencies,
+    /// There is no cut of this namespace.
+    #[error("no cut is arriving")]
+    NoCut,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,19 @@
+//! The replicated state over a store: reading it, writing it, merging into it.
+//!
+//! [`View`] reads a consistent snapshot; [`WriteTx`] is what a user's closure writes through; [`apply`] runs
+//! one [`Job`] of the engine against the store's latest state. None of this knows of links or peers, reads a
+//! clock or draws randomness.
+
+mod apply;
+mod heads;
+mod job;
+mod transaction;
+mod view;
+mod write;
+
+pub(crate) use apply::apply;
+pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};
+pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome, Rows};
+pub(crate) use transaction::Transaction;
+pub use view::View;
+pub use write::{WriteError, WriteTx};

@@ -1,0 +1,190 @@
+//! The overlay through which jobs change a store.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use millpond_core::{Context, Dot, Entry, Hlc, Joined, Namespace, Path, Row, join};
+
+use super::heads::Heads;
+use crate::store::{Changes, LogRow, Snapshot, StoreError};
+
+/// One job's view of the store: the snapshot that the group began with, the changes of the jobs before it,
+/// and its own. Its own changes join the group's only when the job succeeds, so one that fails spoils
+/// nothing.
+pub(crate) struct Transaction<'a> {
+    snapshot: &'a dyn Snapshot,
+    group: &'a Changes,
+    own: Changes,
+    /// The heads, to be changed freely: they are adopted with the changes.
+    pub(crate) heads: Heads,
+}
+
+impl<'a> Transaction<'a> {
+    /// A job's transaction on top of a group's changes and heads.
+    pub(crate) fn new(snapshot: &'a dyn Snapshot, group: &'a Changes, heads: Heads) -> Self {
+        Self { snapshot, group, own: Changes::default(), heads }
+    }
+
+    /// The job succeeded: what it changed.
+    pub(crate) fn finish(self) -> (Changes, Heads) {
+        (self.own, self.heads)
+    }
+
+    /// Merges a row into its path and brings the log level: a row for each dot that became live or deletes,
+    /// none for a dot that is no longer live (R3). Says whether the row had a dot that was new here.
+    pub(crate) fn join_row(
+        &mut self,
+        namespace: Namespace,
+        row: &Row,
+        context: Context<'_>,
+        last: Option<Dot>,
+    ) -> Result<bool, StoreError> {
+        let mut entry = self.entry(namespace, &row.path)?;
+        let joined = join(&mut entry, row, context, self.heads.vv(namespace));
+        if !joined.is_unchanged() {
+            self.own.entries.insert((namespace, row.path.clone()), entry);
+        }
+        self.log_joined(namespace, &row.path, &joined, last);
+        let mut is_new = !joined.added.is_empty();
+        for &(dot, hlc) in &row.deletes {
+            if !self.heads.vv(namespace).covers(dot) {
+                self.log_delete(namespace, &row.path, dot, hlc, last == Some(dot));
+                is_new = true;
+            }
+        }
+        Ok(is_new)
+    }
+
+    /// Removes from an entry the dots that the vector does not cover, and their log rows.
+    pub(crate) fn drop_uncovered(
+        &mut self,
+        namespace: Namespace,
+        path: Path,
+        mut entry: Entry,
+    ) -> usize {
+        let vv = self.heads.vv(namespace).clone();
+        let mut dropped = Vec::new();
+        entry.retain(|live| {
+            let covered = vv.covers(live.dot);
+            if !covered {
+                dropped.push(live.dot);
+            }
+            covered
+        });
+        for &dot in &dropped {
+            self.own.log.insert((namespace, dot), None);
+        }
+        if !dropped.is_empty() {
+            self.own.entries.insert((namespace, path), entry);
+        }
+        dropped.len()
+    }
+
+    /// Drops the log row of a dot.
+    pub(crate) fn drop_log(&mut self, namespace: Namespace, dot: Dot) {
+        self.own.log.insert((namespace, dot), None);
+    }
+
+    /// Stores a row of a cut that is arriving.
+    pub(crate) fn stage(&mut self, namespace: Namespace, path: Path, row: Bytes) {
+        self.own.staged.insert((namespace, path), Some(row));
+    }
+
+    /// Drops all staged rows of a namespace.
+    pub(crate) fn unstage(&mut self, namespace: Namespace) {
+        self.own.staged.retain(|(staged, _), _| *staged != namespace);
+        self.own.unstaged.insert(namespace);
+    }
+
+    /// Changes a meta value.
+    pub(crate) fn put_meta(&mut self, key: crate::store::MetaKey, value: Option<Bytes>) {
+        self.own.meta.insert(key, value);
+    }
+
+    /// The entry at a path, hidden dots included.
+    pub(crate) fn entry(&self, namespace: Namespace, path: &Path) -> Result<Entry, StoreError> {
+        let key = (namespace, path.clone());
+        match self.own.entries.get(&key).or_else(|| self.group.entries.get(&key)) {
+            Some(entry) => Ok(entry.clone()),
+            None => self.snapshot.entry(namespace, path),
+        }
+    }
+
+    /// The entries at and below a path, or all of them, hidden dots included, absent ones not.
+    pub(crate) fn entries(
+        &self,
+        namespace: Namespace,
+        within: Option<&Path>,
+    ) -> Result<BTreeMap<Path, Entry>, StoreError> {
+        let mut found = BTreeMap::new();
+        self.snapshot.entries(namespace, within, None, &mut |path, entry| {
+            found.insert(path, entry);
+            ControlFlow::Continue(())
+        })?;
+        for changes in [self.group, &self.own] {
+            for ((_, path), entry) in namespace_range(&changes.entries, namespace, within) {
+                found.insert(path.clone(), entry.clone());
+            }
+        }
+        found.retain(|_, entry| !entry.is_absent());
+        Ok(found)
+    }
+
+    /// The staged rows of a namespace, in path order.
+    pub(crate) fn staged(&self, namespace: Namespace) -> Result<BTreeMap<Path, Bytes>, StoreError> {
+        let mut rows = BTreeMap::new();
+        if !self.group.unstaged.contains(&namespace) && !self.own.unstaged.contains(&namespace) {
+            self.snapshot.staged(namespace, None, &mut |path, row| {
+                rows.insert(path, row);
+                ControlFlow::Continue(())
+            })?;
+        }
+        for (changes, cleared) in
+            [(self.group, self.own.unstaged.contains(&namespace)), (&self.own, false)]
+        {
+            if cleared {
+                continue;
+            }
+            for ((_, path), row) in namespace_range(&changes.staged, namespace, None) {
+                match row {
+                    Some(row) => rows.insert(path.clone(), row.clone()),
+                    None => rows.remove(path),
+                };
+            }
+        }
+        Ok(rows)
+    }
+
+    fn log_joined(&mut self, namespace: Namespace, path: &Path, joined: &Joined, last: Option<Dot>) {
+        for &dot in &joined.removed {
+            self.own.log.insert((namespace, dot), None);
+        }
+        for &dot in &joined.added {
+            let row =
+                LogRow { path: path.clone(), deleted: None, ends_transaction: last == Some(dot) };
+            self.own.log.insert((namespace, dot), Some(row));
+        }
+    }
+
+    fn log_delete(&mut self, namespace: Namespace, path: &Path, dot: Dot, hlc: Hlc, last: bool) {
+        let row = LogRow { path: path.clone(), deleted: Some(hlc), ends_transaction: last };
+        self.own.log.insert((namespace, dot), Some(row));
+    }
+}
+
+fn namespace_range<'m, V>(
+    map: &'m BTreeMap<(Namespace, Path), V>,
+    namespace: Namespace,
+    within: Option<&'m Path>,
+) -> impl Iterator<Item = (&'m (Namespace, Path), &'m V)> {
+    // Paths have no least value to start a range from, so the lower bound is the namespace's first key.
+    let start = within.map(|path| (namespace, path.clone()));
+    let rows: Box<dyn Iterator<Item = _>> = match start {
+        Some(start) => Box::new(map.range(start..)),
+        None => Box::new(map.iter().skip_while(move |((found, _), _)| *found < namespace)),
+    };
+    rows.take_while(move |((found, path), _)| {
+        *found == namespace && within.is_none_or(|within| path.is_within(within))
+    })
+}

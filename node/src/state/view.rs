@@ -1,0 +1,77 @@
+//! Reading: a consistent snapshot at one version vector.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use millpond_core::{Dot, Entry, Incarnation, Namespace, Path, VersionVector};
+
+use super::heads::{meta_key, read_meta};
+use crate::store::{LogRow, Snapshot, StoreError};
+
+/// A consistent snapshot of one namespace, as of one version vector. Cheap to clone; holding one keeps the
+/// store from reusing the space of what changed since.
+///
+/// Dots that the vector does not cover are never shown: they belong to a cut that is still arriving, and a
+/// reader sees all of it or nothing.
+#[derive(Clone)]
+pub struct View {
+    snapshot: Arc<dyn Snapshot>,
+    namespace: Namespace,
+    vv: Arc<VersionVector>,
+}
+
+impl View {
+    pub(crate) fn new(snapshot: Arc<dyn Snapshot>, namespace: Namespace) -> Result<Self, StoreError> {
+        let vv = read_meta(&*snapshot, &meta_key::vv(namespace))?.unwrap_or_default();
+        Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
+    }
+
+    /// The vector that this view is at.
+    pub fn vv(&self) -> &VersionVector {
+        &self.vv
+    }
+
+    /// The entry at a path; absent when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its checksum does not match, or [`StoreError::Io`].
+    pub fn entry(&self, path: &Path) -> Result<Entry, StoreError> {
+        Ok(self.snapshot.entry(self.namespace, path)?.visible_at(&self.vv))
+    }
+
+    /// Visits entries in path order: those at and below `within`, if given, and beyond `after`, if given.
+    /// Absent ones are not shown. The visitor stops the scan by breaking.
+    ///
+    /// # Errors
+    /// As [`View::entry`]; the visitor has seen what came before.
+    pub fn entries(
+        &self,
+        within: Option<&Path>,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.snapshot.entries(self.namespace, within, after, &mut |path, entry| {
+            let entry = entry.visible_at(&self.vv);
+            if entry.is_absent() { ControlFlow::Continue(()) } else { visit(path, entry) }
+        })
+    }
+
+    /// Visits the log rows of an incarnation with seqs in `(after, upto]`: where its live dots and its
+    /// tombstones are.
+    ///
+    /// # Errors
+    /// As [`View::entry`].
+    pub fn log(
+        &self,
+        incarnation: Incarnation,
+        after: u64,
+        upto: u64,
+        visit: &mut dyn FnMut(Dot, LogRow) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let upto = upto.min(self.vv.seq(incarnation));
+        if after >= upto {
+            return Ok(());
+        }
+        self.snapshot.log(self.namespace, incarnation, after, upto, visit)
+    }
+}

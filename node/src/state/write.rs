@@ -1,0 +1,277 @@
+//! Writing: what a user's closure does in a transaction.
+
+use std::collections::BTreeMap;
+
+use millpond_core::limits::{
+    SIBLINGS_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX, VALUE_BYTES_MAX,
+};
+use millpond_core::types::counter::{self, CounterError, Slot};
+use millpond_core::{
+    Dot, Entry, Incarnation, LiveDot, Namespace, Path, PathError, Payload, Push, PushWrite, Seq,
+    StampError, VersionVector,
+};
+
+use super::transaction::Transaction;
+use crate::store::StoreError;
+
+/// A transaction in the making: short, synchronous, and run on the writer's thread. Reads see what it has
+/// written so far; nothing is visible to anybody else before it commits, and then all of it is.
+pub struct WriteTx<'a> {
+    tx: &'a Transaction<'a>,
+    namespace: Namespace,
+    incarnation: Incarnation,
+    pending: BTreeMap<Path, Option<Payload>>,
+    pending_bytes: usize,
+}
+
+/// Why a transaction was refused. Nothing of it was written.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// One value exceeds the limit.
+    #[error("a value of {bytes} bytes exceeds the limit of {VALUE_BYTES_MAX}; split it over several fields or records")]
+    ValueTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The transaction as a whole exceeds a limit.
+    #[error("a transaction of {writes} writes and {bytes} bytes exceeds the limits of {TRANSACTION_WRITES_MAX} and {TRANSACTION_BYTES_MAX}; split it")]
+    TransactionTooLarge {
+        /// Writes so far.
+        writes: usize,
+        /// Bytes of paths and values so far.
+        bytes: usize,
+    },
+    /// The write would itself leave more values side by side than the limit.
+    #[error("the write would leave {live} concurrent values at one path, more than {SIBLINGS_MAX}")]
+    TooManySiblings {
+        /// How many.
+        live: usize,
+    },
+    /// A key cannot be a path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A counter cannot change so.
+    #[error(transparent)]
+    Counter(#[from] CounterError),
+    /// The closure gave up, for this reason.
+    #[error("{0}")]
+    Rejected(String),
+    /// The replica does not take writes until a person has looked.
+    #[error("this replica is fenced and takes no writes: {why}")]
+    Fenced {
+        /// What was found.
+        why: String,
+    },
+    /// This node's role does not allow writes.
+    #[error("this node's role is {role}, which may not write; ask an admin for another role")]
+    ReadOnly {
+        /// Its role.
+        role: String,
+    },
+    /// The replica does not hold what the write's context names.
+    #[error("this replica is behind what the write refers to; retry when it has caught up")]
+    Behind,
+    /// The clock cannot stamp the write.
+    #[error(transparent)]
+    Clock(#[from] StampError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The replica is closing.
+    #[error("the replica is closed")]
+    Closed,
+}
+
+impl WriteTx<'_> {
+    /// Writes a payload at a path, overwriting all values that are live there.
+    ///
+    /// # Errors
+    /// [`WriteError::ValueTooLarge`], [`WriteError::TransactionTooLarge`].
+    pub fn put(&mut self, path: Path, payload: Payload) -> Result<(), WriteError> {
+        if payload.bytes.len() > VALUE_BYTES_MAX {
+            return Err(WriteError::ValueTooLarge { bytes: payload.bytes.len() });
+        }
+        self.set(path, Some(payload))
+    }
+
+    /// Deletes what is live at a path. False when the path is absent; then no dot is taken.
+    ///
+    /// # Errors
+    /// [`WriteError::TransactionTooLarge`], [`WriteError::Store`].
+    pub fn delete(&mut self, path: &Path) -> Result<bool, WriteError> {
+        if self.entry(path)?.is_absent() {
+            return Ok(false);
+        }
+        self.set(path.clone(), None)?;
+        Ok(true)
+    }
+
+    /// Adds `delta` to the counter at a path: this replica's own slot takes it, and a first count opens one.
+    ///
+    /// # Errors
+    /// [`WriteError::Counter`] on overflow, [`WriteError::Path`], [`WriteError::Store`].
+    pub fn count(&mut self, counter: &Path, delta: i64) -> Result<(), WriteError> {
+        let own = self.entries(counter)?.into_iter().find_map(|(path, entry)| {
+            let is_own = counter::slot_owner(&path) == Some(self.incarnation);
+            is_own.then(|| Slot::read(&entry).map(|slot| (path, slot))).flatten()
+        });
+        let (path, slot) = match own {
+            Some(own) => own,
+            None => (counter::slot_path(counter, self.provisional_dot())?, Slot::default()),
+        };
+        self.put(path, slot.counted(delta)?.encode())
+    }
+
+    /// Resets the counter at a path: every count that this replica has seen is taken back, those that it has
+    /// not seen survive.
+    ///
+    /// # Errors
+    /// [`WriteError::TransactionTooLarge`], [`WriteError::Store`].
+    pub fn reset_counter(&mut self, counter: &Path) -> Result<(), WriteError> {
+        for (path, entry) in self.entries(counter)? {
+            if let Some(reset) = Slot::read(&entry).and_then(Slot::reset) {
+                self.put(path, reset.encode())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry at a path, with what this transaction wrote there so far.
+    ///
+    /// # Errors
+    /// [`WriteError::Store`].
+    pub fn entry(&self, path: &Path) -> Result<Entry, WriteError> {
+        match self.pending.get(path) {
+            Some(pending) => Ok(self.pending_entry(pending)),
+            None => Ok(self.tx.entry(self.namespace, path)?.visible_at(self.vv())),
+        }
+    }
+
+    /// The entries at and below a path, in path order, with what this transaction wrote so far.
+    ///
+    /// # Errors
+    /// [`WriteError::Store`].
+    pub fn entries(&self, within: &Path) -> Result<Vec<(Path, Entry)>, WriteError> {
+        let mut entries = self.tx.entries(self.namespace, Some(within))?;
+        for entry in entries.values_mut() {
+            *entry = std::mem::take(entry).visible_at(self.vv());
+        }
+        let pending = self.pending.range(within.clone()..);
+        for (path, pending) in pending.take_while(|(path, _)| path.is_within(within)) {
+            entries.insert(path.clone(), self.pending_entry(pending));
+        }
+        Ok(entries.into_iter().filter(|(_, entry)| !entry.is_absent()).collect())
+    }
+
+    /// A name that no other path component has: the dot that a write made now would take, or one close
+    /// above it. Entries of a log are named so.
+    pub(crate) fn unique_name(&self) -> [u8; 24] {
+        let next = self.provisional_dot();
+        Dot::new(next.incarnation, next.seq.plus(self.pending.len() as u64)).to_bytes()
+    }
+
+    /// The replica's vector before this transaction.
+    pub fn vv(&self) -> &VersionVector {
+        self.tx.heads.vv(self.namespace)
+    }
+
+    fn set(&mut self, path: Path, payload: Option<Payload>) -> Result<(), WriteError> {
+        let size = |payload: &Option<Payload>| payload.as_ref().map_or(0, |it| it.bytes.len());
+        let bytes = path.as_bytes().len() + size(&payload);
+        let path_bytes = path.as_bytes().len();
+        let replaced = self.pending.insert(path, payload);
+        self.pending_bytes += bytes;
+        self.pending_bytes -= replaced.map_or(0, |replaced| path_bytes + size(&replaced));
+        let writes = self.pending.len();
+        if writes > TRANSACTION_WRITES_MAX || self.pending_bytes > TRANSACTION_BYTES_MAX {
+            return Err(WriteError::TransactionTooLarge { writes, bytes: self.pending_bytes });
+        }
+        Ok(())
+    }
+
+    fn pending_entry(&self, pending: &Option<Payload>) -> Entry {
+        let live = pending.iter().map(|payload| LiveDot {
+            dot: self.provisional_dot(),
+            hlc: self.tx.heads.clock.last().next(),
+            payload: payload.clone(),
+        });
+        Entry::from_live(live.collect())
+    }
+
+    /// A dot that this transaction will take: for names, and for pending values until their dot is known.
+    fn provisional_dot(&self) -> Dot {
+        Dot::new(self.incarnation, next_seq(self.vv(), self.incarnation))
+    }
+}
+
+/// Runs a user's closure under `incarnation` and commits what it wrote into the transaction. `None` when it
+/// wrote nothing.
+///
+/// One stamp is taken for the whole transaction, above everything that it overwrites, so that of two
+/// concurrent transactions one wins all the registers that both wrote.
+pub(crate) fn write(
+    tx: &mut Transaction<'_>,
+    namespace: Namespace,
+    incarnation: Incarnation,
+    now_ms: u64,
+    closure: impl FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError>,
+) -> Result<Option<Push>, WriteError> {
+    let mut write =
+        WriteTx { tx, namespace, incarnation, pending: BTreeMap::new(), pending_bytes: 0 };
+    closure(&mut write)?;
+    let pending = write.pending;
+    let vv = tx.heads.vv(namespace).clone();
+
+    // R12: what a write overwrites is live here, now. A delete of an absent path takes no dot, so that seqs
+    // have no gaps.
+    let mut writes = Vec::with_capacity(pending.len());
+    let mut greatest = None;
+    for (path, payload) in pending {
+        let entry = tx.entry(namespace, &path)?;
+        let seen = entry.live().iter().filter(|live| vv.covers(live.dot));
+        greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
+        let overwritten: Vec<Dot> = seen.map(|live| live.dot).collect();
+        if payload.is_none() && overwritten.is_empty() {
+            continue;
+        }
+        writes.push(PushWrite { path, hlc: Default::default(), payload, overwritten });
+    }
+    if writes.is_empty() {
+        return Ok(None);
+    }
+    let hlc = tx.heads.clock.stamp(now_ms, greatest)?;
+    writes.iter_mut().for_each(|write| write.hlc = hlc);
+
+    let push = Push {
+        namespace,
+        origin: incarnation,
+        first: next_seq(&vv, incarnation),
+        deps: dependencies(tx, namespace, incarnation),
+        writes,
+    };
+    super::apply::apply_push_writes(tx, &push)?;
+    let vv = tx.heads.vv(namespace).clone();
+    tx.heads.last_local.insert(namespace, vv);
+    Ok(Some(push))
+}
+
+/// The entries of the vector that changed since the previous local transaction of this boot and
+/// incarnation; its own predecessor is implied.
+fn dependencies(
+    tx: &Transaction<'_>,
+    namespace: Namespace,
+    incarnation: Incarnation,
+) -> VersionVector {
+    let vv = tx.heads.vv(namespace);
+    let mut dependencies = match tx.heads.last_local.get(&namespace) {
+        Some(last) => vv.difference(last),
+        None => vv.clone(),
+    };
+    dependencies.remove(incarnation);
+    dependencies
+}
+
+fn next_seq(vv: &VersionVector, incarnation: Incarnation) -> Seq {
+    Seq::new(vv.seq(incarnation) + 1).expect("a successor is not zero")
+}

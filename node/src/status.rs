@@ -1,0 +1,229 @@
+//! What a node can tell about itself: one model for the CLI, the HTTP API and the metrics.
+
+use serde::Serialize;
+
+/// Everything about a node at one moment.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// One word and one sentence: read this first.
+    pub verdict: Verdict,
+    /// Who the node is.
+    pub node: NodeStatus,
+    /// Every member of the domain but this one, those that are gone too, by name.
+    pub peers: Vec<PeerStatus>,
+    /// What each namespace holds.
+    pub namespaces: Vec<NamespaceStatus>,
+    /// Totals of this node since it started.
+    pub totals: Totals,
+    /// What an operator should know or change, in plain words.
+    pub warnings: Vec<String>,
+    /// What to do next: commands or actions, most urgent first.
+    pub next: Vec<String>,
+}
+
+/// How the node is, in one word and one sentence.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// The word.
+    pub health: Health,
+    /// The sentence.
+    pub text: String,
+}
+
+/// How a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Health {
+    /// All members are linked and current.
+    Ok,
+    /// It works, but some member is lagging, paused or gone.
+    Degraded,
+    /// It does not take writes, or its store has failed.
+    Failing,
+}
+
+/// Who a node is.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct NodeStatus {
+    /// Its key, 64 hex digits.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Its domain, 32 hex digits.
+    pub domain: String,
+    /// Its role.
+    pub role: String,
+    /// The incarnation under which it writes; absent before its first write.
+    pub incarnation: Option<String>,
+    /// Openings of its store so far.
+    pub boot: u64,
+    /// The address that it listens on.
+    pub listen: String,
+    /// The addresses that it tells others.
+    pub addresses: Vec<String>,
+    /// Why it refuses writes, if it does.
+    pub fenced: Option<String>,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// Bytes of its store.
+    pub store_bytes: u64,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// A member as seen from here.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Its key, 64 hex digits.
+    pub key: String,
+    /// Its name; the first digits of the key while unknown.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// Where it can be dialled.
+    pub addresses: Vec<String>,
+    /// What it is doing.
+    pub state: PeerState,
+    /// What this node has applied and it has not, of all namespaces; absent while unknown.
+    pub they_lack: Option<Lag>,
+    /// What it has applied and this node has not; absent while unknown.
+    pub we_lack: Option<Lag>,
+    /// The link to it, if one is up.
+    pub link: Option<LinkStatus>,
+    /// Seconds since its last frame in this run; absent before the first.
+    pub last_seen_s: Option<u64>,
+    /// Why there is no link, as far as is known.
+    pub last_error: Option<String>,
+    /// What has moved between the two since this node started.
+    pub counters: LinkCounters,
+}
+
+/// What a member is doing, as seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PeerState {
+    /// Linked, and neither side lacks anything older than a moment.
+    Current,
+    /// Linked, and one side is catching up.
+    Lagging,
+    /// The operator paused the link.
+    Paused,
+    /// A link is being made.
+    Connecting,
+    /// No link.
+    Offline,
+    /// Two live nodes hold its key.
+    Fenced,
+}
+
+/// How far one node is behind another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Lag {
+    /// Dots applied on one side and not on the other.
+    pub ops: u64,
+    /// Age of the oldest of them by its stamp; absent when none is left to read it from. Zero when current.
+    pub seconds: Option<f64>,
+}
+
+/// A link that is up.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct LinkStatus {
+    /// `quic`.
+    pub transport: &'static str,
+    /// Whether this side dialled.
+    pub dialed: bool,
+    /// The peer's address as seen here.
+    pub remote_address: String,
+    /// Smoothed round trip in microseconds; 0 while unknown.
+    pub round_trip_us: u64,
+    /// Seconds since its hello.
+    pub up_s: u64,
+    /// Whether the peer feeds this node live.
+    pub fed: bool,
+    /// Whether this node feeds the peer live.
+    pub feeding: bool,
+    /// A catch-up from this peer, if one is running.
+    pub catching_up: Option<CatchUp>,
+}
+
+/// A catch-up under way.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct CatchUp {
+    /// The namespace.
+    pub namespace: String,
+    /// Rows that arrived so far.
+    pub rows: u64,
+    /// Rows expected, about.
+    pub rows_expected: u64,
+}
+
+/// What a namespace holds here.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct NamespaceStatus {
+    /// Its name.
+    pub namespace: String,
+    /// Dots applied.
+    pub dots: u64,
+    /// Its applied vector: incarnation to seq.
+    pub vv: std::collections::BTreeMap<String, u64>,
+    /// Its durable vector: incarnation to seq.
+    pub durable: std::collections::BTreeMap<String, u64>,
+}
+
+/// Rows and bytes that moved over the links to one peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LinkCounters {
+    /// Rows sent: writes of pushes, and rows of catch-ups.
+    pub rows_sent: u64,
+    /// Rows received.
+    pub rows_received: u64,
+    /// Of those, rows with a dot that was new here.
+    pub rows_new: u64,
+    /// Rows received that were covered already.
+    pub rows_duplicate: u64,
+    /// Replicated rows held back for this peer.
+    pub rows_held: u64,
+    /// Of those, rows forwarded, since the peer still lacked them after the delay.
+    pub rows_forwarded: u64,
+    /// Of those, rows never sent, since the peer had them by then.
+    pub rows_suppressed: u64,
+    /// Bytes of keys, field names and values in the rows sent.
+    pub payload_bytes_sent: u64,
+    /// Bytes of frames handed to the lanes.
+    pub frame_bytes_sent: u64,
+    /// Bytes of frames that came from the lanes.
+    pub frame_bytes_received: u64,
+    /// Bytes on the wire, transport overhead included.
+    pub wire_bytes_sent: u64,
+    /// Bytes from the wire, transport overhead included.
+    pub wire_bytes_received: u64,
+    /// Catch-ups that this node pulled from the peer.
+    pub pulls: u64,
+    /// Links that came up.
+    pub links: u64,
+}
+
+/// Totals of a node since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Local transactions committed.
+    pub transactions: u64,
+    /// Dots issued here.
+    pub dots_issued: u64,
+    /// Commits of the store.
+    pub commits: u64,
+    /// Sums over all peers.
+    pub links: LinkCounters,
+}

@@ -1,0 +1,23 @@
+//! The durable store: one redb file in the data folder. `docs/STORE.md` describes it byte by byte.
+//!
+//! The contract speaks of paths and dots; the file holds packs (the entries of one record together) and
+//! log blocks (64 consecutive dots together), which takes a third of the space and less than half of the
+//! time of a row for each. Packing ends at this module's edge.
+
+mod codec;
+mod entries_table;
+mod error;
+mod keys;
+mod log_block;
+mod log_table;
+mod pack;
+mod plain_tables;
+mod sealed;
+mod snapshot;
+mod space;
+mod store;
+
+pub use store::{EmbeddedOptions, EmbeddedStore};
+
+#[cfg(test)]
+mod tests;

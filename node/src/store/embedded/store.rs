@@ -1,0 +1,255 @@
+//! Opening the file, and committing to it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use redb::{
+    Database, DatabaseError, ReadableDatabase, StorageBackend, TableDefinition, TableError,
+    WriteTransaction,
+};
+
+use super::error::failed;
+use super::sealed::TableName;
+use super::snapshot::EmbeddedSnapshot;
+use super::space::{Space, needed};
+use super::{entries_table, log_table, plain_tables};
+use crate::store::{Changes, Durability, Snapshot, Store, StoreError};
+
+/// How to open an [`EmbeddedStore`].
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// Bytes of memory for pages: half of it at most for pages not yet written.
+    pub cache_bytes: usize,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        // The inner pages of a store of some ten million entries, and a commit of a hundred thousand.
+        Self { cache_bytes: 128 << 20 }
+    }
+}
+
+/// The durable store: `millpond.redb` in a folder, locked while it is open.
+///
+/// Every synced commit is written in two phases, each with its own sync, so that no crash and no choice of
+/// bytes by a peer can leave a part of it.
+pub struct EmbeddedStore {
+    database: Arc<Database>,
+    space: Box<dyn Fn() -> Space + Send + Sync>,
+    /// What the unsynced commits may still write.
+    unsynced_bytes: AtomicU64,
+    poison: OnceLock<String>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `folder`; makes folder and store when they are missing. After an unclean stop it
+    /// checks every page first, which takes about a second for each GiB.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::Corrupt`] and [`StoreError::Io`].
+    pub fn open(folder: &Path, options: &EmbeddedOptions) -> Result<Self, StoreError> {
+        let file = folder.join(FILE_NAME);
+        let in_folder = |error: std::io::Error| StoreError::Io {
+            reason: format!("{}: {error}", file.display()),
+        };
+        std::fs::create_dir_all(folder).map_err(in_folder)?;
+        let is_new = !file.exists();
+        let database = redb::Builder::new()
+            .set_cache_size(options.cache_bytes)
+            .create(&file)
+            .map_err(|error| open_failed(error, folder))?;
+        if is_new {
+            sync_folders(folder).map_err(in_folder)?;
+        }
+        Self::with_database(database, move || Space::of_file(&file))
+    }
+
+    /// Opens the store over any storage, which says how much space there is.
+    pub(crate) fn open_backend(
+        backend: impl StorageBackend,
+        space: impl Fn() -> Space + Send + Sync + 'static,
+        options: &EmbeddedOptions,
+    ) -> Result<Self, StoreError> {
+        let database = redb::Builder::new()
+            .set_cache_size(options.cache_bytes)
+            .create_with_backend(backend)
+            .map_err(|error| open_failed(error, Path::new("the storage")))?;
+        Self::with_database(database, space)
+    }
+
+    fn with_database(
+        database: Database,
+        space: impl Fn() -> Space + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        check_format(&database)?;
+        Ok(Self {
+            database: Arc::new(database),
+            space: Box::new(space),
+            unsynced_bytes: AtomicU64::new(0),
+            poison: OnceLock::new(),
+        })
+    }
+
+    /// Writes and commits; the error says whether the store is as it was.
+    fn write(&self, changes: &Changes, durability: Durability) -> Result<(), Failure> {
+        let mut transaction = self.database.begin_write().map_err(|e| poisoning(failed(e)))?;
+        transaction.set_two_phase_commit(true);
+        let of_redb = match durability {
+            Durability::Synced => redb::Durability::Immediate,
+            Durability::Buffered => redb::Durability::None,
+        };
+        transaction.set_durability(of_redb).map_err(|e| poisoning(failed(e)))?;
+        if let Err(error) = apply(&transaction, changes) {
+            return Err(match transaction.abort() {
+                Ok(()) if matches!(error, StoreError::Corrupt { .. }) => Failure::Harmless(error),
+                _ => poisoning(error),
+            });
+        }
+        transaction.commit().map_err(|error| poisoning(failed(error)))
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StoreError> {
+        Ok(Arc::new(EmbeddedSnapshot::begin(&self.database)?))
+    }
+
+    fn commit(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError> {
+        if let Some(reason) = self.poison.get() {
+            return Err(StoreError::Poisoned { reason: reason.clone() });
+        }
+        let bytes = needed(changes) + self.unsynced_bytes.load(Ordering::Relaxed);
+        if (self.space)().free.is_some_and(|free| free < bytes) {
+            return Err(StoreError::Full);
+        }
+        match self.write(changes, durability) {
+            Ok(()) => {
+                let unsynced = if durability == Durability::Synced { 0 } else { bytes };
+                self.unsynced_bytes.store(unsynced, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(Failure::Harmless(error)) => Err(error),
+            Err(Failure::Poisoning(error)) => {
+                let reason = self.poison.get_or_init(|| error.to_string());
+                Err(match error {
+                    // Space ran out under our feet: that is no longer harmless.
+                    StoreError::Full => StoreError::Io { reason: reason.clone() },
+                    error => error,
+                })
+            }
+        }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        (self.space)().used
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("poison", &self.poison).finish_non_exhaustive()
+    }
+}
+
+/// The table of this name in the file.
+pub(super) const fn definition(
+    name: TableName,
+) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    TableDefinition::new(name.name())
+}
+
+/// A failed commit.
+enum Failure {
+    /// Nothing has happened.
+    Harmless(StoreError),
+    /// Nobody knows what has happened.
+    Poisoning(StoreError),
+}
+
+fn poisoning(error: StoreError) -> Failure {
+    Failure::Poisoning(error)
+}
+
+fn apply(transaction: &WriteTransaction, changes: &Changes) -> Result<(), StoreError> {
+    let table = |name| transaction.open_table(definition(name)).map_err(failed);
+    if !changes.entries.is_empty() {
+        entries_table::write(&mut table(TableName::Entries)?, &changes.entries)?;
+    }
+    if !changes.log.is_empty() {
+        log_table::write(&mut table(TableName::Log)?, &changes.log)?;
+    }
+    if !changes.unstaged.is_empty() || !changes.staged.is_empty() {
+        let mut staged = table(TableName::Staged)?;
+        plain_tables::unstage(&mut staged, &changes.unstaged)?;
+        plain_tables::write_staged(&mut staged, &changes.staged)?;
+    }
+    if !changes.meta.is_empty() {
+        plain_tables::write_meta(&mut table(TableName::Meta)?, &changes.meta)?;
+    }
+    Ok(())
+}
+
+/// Reads the format version; in a new file, writes it with the empty tables.
+fn check_format(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let unknown = |found| StoreError::Format { found, known: FORMAT };
+    let table = match transaction.open_table(FORMAT_TABLE) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => {
+            return match transaction.list_tables().map_err(failed)?.next() {
+                None => create_tables(database),
+                Some(_) => Err(unknown(0)),
+            };
+        }
+        Err(TableError::Storage(error)) => return Err(failed(error)),
+        Err(_) => return Err(unknown(0)),
+    };
+    let stored = table.get(FORMAT_KEY).map_err(failed)?.map_or(0, |version| version.value());
+    if stored == FORMAT { Ok(()) } else { Err(unknown(stored)) }
+}
+
+fn create_tables(database: &Database) -> Result<(), StoreError> {
+    let mut transaction = database.begin_write().map_err(failed)?;
+    transaction.set_two_phase_commit(true);
+    for name in TableName::ALL {
+        transaction.open_table(definition(name)).map_err(failed)?;
+    }
+    let mut format = transaction.open_table(FORMAT_TABLE).map_err(failed)?;
+    format.insert(FORMAT_KEY, FORMAT).map_err(failed)?;
+    drop(format);
+    transaction.commit().map_err(failed)
+}
+
+fn open_failed(error: DatabaseError, folder: &Path) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => {
+            StoreError::InUse { folder: folder.display().to_string() }
+        }
+        error => failed(error),
+    }
+}
+
+/// Makes a new file's name durable, and that of a new folder.
+fn sync_folders(folder: &Path) -> std::io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(()); // folders cannot be opened there
+    }
+    let folder = folder.canonicalize()?;
+    let parent: Option<PathBuf> = folder.parent().map(Path::to_owned);
+    std::fs::File::open(folder)?.sync_all()?;
+    match parent.map(std::fs::File::open) {
+        Some(Ok(parent)) => parent.sync_all(),
+        // A parent that we may not read was not made by us.
+        Some(Err(_)) | None => Ok(()),
+    }
+}
+
+/// The version of everything below the name of the file. It grows when a reader of the previous one could
+/// misread the file.
+const FORMAT: u32 = 1;
+
+const FORMAT_TABLE: TableDefinition<'static, &'static str, u32> = TableDefinition::new("millpond");
+const FORMAT_KEY: &str = "format";
+const FILE_NAME: &str = "millpond.redb";
