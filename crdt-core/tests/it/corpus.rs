@@ -19,7 +19,9 @@ use crate::{arbitrary, samples};
 #[path = "../../../fuzz/src/lib.rs"]
 mod targets;
 
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 7] = [
     ("frame", targets::fuzz_frame),
     ("lane", targets::fuzz_lane),
     ("control", targets::fuzz_control),

@@ -72,6 +72,14 @@ proptest! {
     }
 
     #[test]
+    fn serde_keeps_a_vector_and_refuses_another_order(dots in proptest::collection::vec(dot(), 0..5)) {
+        let bytes = postcard::to_allocvec(&dots).unwrap();
+        let sorted = dots.is_sorted_by(|a, b| a.incarnation < b.incarnation);
+        let read = postcard::from_bytes::<VersionVector>(&bytes).ok();
+        prop_assert_eq!(read, sorted.then(|| dots.into_iter().collect()));
+    }
+
+    #[test]
     fn a_dot_sorts_as_its_bytes(a in dot(), b in dot()) {
         prop_assert_eq!(a.cmp(&b), a.to_bytes().cmp(&b.to_bytes()));
         prop_assert_eq!(Dot::from_bytes(a.to_bytes()), Some(a));
