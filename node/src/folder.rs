@@ -200,7 +200,7 @@ fn make(config: &Config) -> Result<(Identity, EmbeddedStore), OpenError> {
 }
 
 fn open_store(config: &Config) -> Result<EmbeddedStore, OpenError> {
-    let options = EmbeddedOptions { cache_bytes: config.cache_bytes, ..Default::default() };
+    let options = EmbeddedOptions { cache_bytes: config.cache_bytes };
     Ok(EmbeddedStore::open(&config.dir, &options)?)
 }
 

@@ -91,7 +91,6 @@ impl Engine {
         let link = self.links.iter().find(|(_, link)| link.peer == key && link.is_open());
         let they_lack = self.they_lack(peer);
         let we_lack = link.map(|_| self.we_lack(peer));
-        let is_level = |lag: Option<Lag>| lag.is_some_and(|lag| lag.ops == 0);
         let is_fresh = |lag: Option<Lag>| {
             lag.is_some_and(|lag| lag.ops == 0 || lag.seconds.is_some_and(|age| age < FRESH_S))
         };
@@ -99,9 +98,7 @@ impl Engine {
             _ if peer.is_cloned => PeerState::Fenced,
             _ if peer.is_paused => PeerState::Paused,
             Some((id, _)) if self.pulls.values().any(|pull| pull.link == *id) => PeerState::Lagging,
-            Some(_) if is_fresh(they_lack) && (is_level(we_lack) || is_fresh(they_lack)) => {
-                PeerState::Current
-            }
+            Some(_) if is_fresh(they_lack) && is_fresh(we_lack) => PeerState::Current,
             Some(_) => PeerState::Lagging,
             None if peer.is_dialing && peer.attempts <= 1 => PeerState::Connecting,
             None => PeerState::Offline,
