@@ -280,7 +280,10 @@ impl NewPack {
         self.key.clear();
         self.key.extend_from_slice(key);
         self.record_bytes = record_bytes;
-        self.target = total.div_ceil(total.div_ceil(PACK_BYTES_MAX).max(1));
+        self.target = match total.div_ceil(PACK_BYTES_MAX) {
+            0 | 1 => PACK_BYTES_MAX,
+            pieces => total.div_ceil(pieces),
+        };
         self.is_split = false;
         self.start();
     }

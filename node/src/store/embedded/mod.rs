@@ -5,8 +5,10 @@
 //! time of a row for each. Packing ends at this module's edge.
 
 mod codec;
+pub mod crash;
 mod entries_table;
 mod error;
+mod folder;
 mod keys;
 mod log_block;
 mod log_table;
@@ -19,5 +21,7 @@ mod store;
 
 pub use store::{EmbeddedOptions, EmbeddedStore};
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;
