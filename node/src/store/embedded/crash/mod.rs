@@ -1,6 +1,6 @@
 //! The crash rig: what a power cut may leave of the file, and whether the store keeps its word after it.
 //!
-//! A run commits random changes to a store over a [`Disk`], which remembers every write. Then it cuts the
+//! A run commits random changes to a store over a disk in memory, which remembers every write. Then it cuts the
 //! power at random moments: what was synced by then stays, of what was written since, a random choice of
 //! 512-byte sectors does. From each such image the store is opened again; half of the images see a second
 //! cut while it recovers. Every commit that was acknowledged as synced must be there, and the state must be
