@@ -1,6 +1,5 @@
 //! Version vectors: what a replica has seen.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
@@ -15,9 +14,12 @@ use crate::{Dot, Incarnation, Seq};
 /// equality, hash and bytes agree. (Parker et al., "Detection of Mutual Inconsistency in Distributed
 /// Systems", 1983.)
 ///
-/// Lookups cost O(log n) in the number of incarnations, comparisons and joins O(n).
+/// A sorted list: 24 bytes for each incarnation, where a tree takes up to ten times as much for short
+/// vectors, and a peer may send thousands. Lookups cost O(log n) in the number of incarnations, joins O(n),
+/// comparisons O(n log n), and a new incarnation moves those behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct VersionVector(BTreeMap<Incarnation, Seq>);
+#[serde(try_from = "Vec<Dot>")]
+pub struct VersionVector(Vec<Dot>);
 
 /// Dots that one vector covers and another does not, of one incarnation: `(after, upto]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,35 +53,41 @@ impl DotRange {
 impl VersionVector {
     /// The empty vector, which covers nothing.
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self(Vec::new())
     }
 
-    /// The vector of these entries, strictly ascending by incarnation: built in one piece, so that its nodes
-    /// are full and it takes little more memory than the list.
-    pub(crate) fn from_ascending(entries: Vec<Dot>) -> Self {
-        debug_assert!(entries.is_sorted_by(|a, b| a.incarnation < b.incarnation));
-        Self(entries.into_iter().map(|dot| (dot.incarnation, dot.seq)).collect())
+    /// The vector of these entries; `None` unless they ascend strictly by incarnation.
+    pub(crate) fn from_ascending(entries: Vec<Dot>) -> Option<Self> {
+        entries.is_sorted_by(|a, b| a.incarnation < b.incarnation).then_some(Self(entries))
     }
 
     /// Covers `dot` and all dots before it.
     pub fn advance(&mut self, dot: Dot) {
-        let seq = self.0.entry(dot.incarnation).or_insert(dot.seq);
-        *seq = dot.seq.max(*seq);
+        match self.position(dot.incarnation) {
+            Ok(index) => self.0[index].seq = dot.seq.max(self.0[index].seq),
+            Err(index) => self.0.insert(index, dot),
+        }
     }
 
     /// Covers all that `other` covers (the join).
     pub fn join(&mut self, other: &Self) {
-        other.iter().for_each(|dot| self.advance(dot));
+        // The frequent case by far: nobody is new, and nothing moves.
+        if other.0.iter().all(|dot| self.position(dot.incarnation).is_ok()) {
+            return other.iter().for_each(|dot| self.advance(dot));
+        }
+        *self = self.iter().chain(other.iter()).collect();
     }
 
     /// Forgets all of one incarnation. Only fencing and vectors of differences do that.
     pub fn remove(&mut self, incarnation: Incarnation) {
-        self.0.remove(&incarnation);
+        if let Ok(index) = self.position(incarnation) {
+            self.0.remove(index);
+        }
     }
 
     /// The highest seq covered of this incarnation, as a number; zero when none is.
     pub fn seq(&self, incarnation: Incarnation) -> u64 {
-        self.0.get(&incarnation).map_or(0, |seq| seq.get())
+        self.position(incarnation).map_or(0, |index| self.0[index].seq.get())
     }
 
     /// Whether this dot is covered.
@@ -112,7 +120,7 @@ impl VersionVector {
 
     /// The last dot covered of each incarnation, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Dot> + '_ {
-        self.0.iter().map(|(&incarnation, &seq)| Dot::new(incarnation, seq))
+        self.0.iter().copied()
     }
 
     /// How many incarnations have a covered dot.
@@ -123,6 +131,10 @@ impl VersionVector {
     /// Whether nothing is covered.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn position(&self, incarnation: Incarnation) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&incarnation, |dot| dot.incarnation)
     }
 }
 
@@ -140,8 +152,25 @@ impl PartialOrd for VersionVector {
 
 impl FromIterator<Dot> for VersionVector {
     fn from_iter<T: IntoIterator<Item = Dot>>(dots: T) -> Self {
-        let mut vector = Self::new();
-        dots.into_iter().for_each(|dot| vector.advance(dot));
-        vector
+        let mut entries: Vec<Dot> = dots.into_iter().collect();
+        entries.sort_unstable();
+        // Of one incarnation the last is the highest.
+        entries.dedup_by(|later, kept| {
+            let same = later.incarnation == kept.incarnation;
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+        Self(entries)
+    }
+}
+
+/// For serde: what is read back must be in order.
+impl TryFrom<Vec<Dot>> for VersionVector {
+    type Error = &'static str;
+
+    fn try_from(entries: Vec<Dot>) -> Result<Self, Self::Error> {
+        Self::from_ascending(entries).ok_or("vector entries are not strictly ascending")
     }
 }

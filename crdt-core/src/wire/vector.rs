@@ -21,24 +21,19 @@ pub(super) fn read_vector(bytes: &[u8]) -> Result<VersionVector, DecodeError> {
     // Counted first: the list is then allocated once, for as much as is there.
     let mut count = 0;
     let mut reader = Reader::new(bytes, 0);
-    let mut last = None;
     while !reader.is_empty() {
-        let dot = read_entry(&mut reader)?;
-        if last >= Some(dot.incarnation) {
-            return Err(DecodeError::Order("vector entries"));
-        }
-        last = Some(dot.incarnation);
+        read_entry(&mut reader)?;
         count += 1;
-        if count > VECTOR_ENTRIES_MAX {
-            return Err(DecodeError::Limit("vector entries"));
-        }
+    }
+    if count > VECTOR_ENTRIES_MAX {
+        return Err(DecodeError::Limit("vector entries"));
     }
     let mut entries = Vec::with_capacity(count);
     let mut reader = Reader::new(bytes, 0);
     while !reader.is_empty() {
         entries.push(read_entry(&mut reader)?);
     }
-    Ok(VersionVector::from_ascending(entries))
+    VersionVector::from_ascending(entries).ok_or(DecodeError::Order("vector entries"))
 }
 
 fn read_entry(reader: &mut Reader<'_>) -> Result<Dot, DecodeError> {

@@ -2,3 +2,14 @@
 
 mod arbitrary;
 mod codec;
+mod corpus;
+mod counters;
+mod golden;
+mod hostile;
+mod laws;
+mod model;
+mod overhead;
+mod red_team;
+mod samples;
+mod values;
+mod world;

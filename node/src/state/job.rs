@@ -60,8 +60,7 @@ pub(crate) struct Local {
 }
 
 /// What a user does in a transaction.
-pub(crate) type LocalClosure =
-    Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send>;
+pub(crate) type LocalClosure = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send>;
 
 impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

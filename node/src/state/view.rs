@@ -21,7 +21,10 @@ pub struct View {
 }
 
 impl View {
-    pub(crate) fn new(snapshot: Arc<dyn Snapshot>, namespace: Namespace) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        snapshot: Arc<dyn Snapshot>,
+        namespace: Namespace,
+    ) -> Result<Self, StoreError> {
         let vv = read_meta(&*snapshot, &meta_key::vv(namespace))?.unwrap_or_default();
         Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
     }

@@ -29,13 +29,17 @@ pub struct WriteTx<'a> {
 #[non_exhaustive]
 pub enum WriteError {
     /// One value exceeds the limit.
-    #[error("a value of {bytes} bytes exceeds the limit of {VALUE_BYTES_MAX}; split it over several fields or records")]
+    #[error(
+        "a value of {bytes} bytes exceeds the limit of {VALUE_BYTES_MAX}; split it over several fields or records"
+    )]
     ValueTooLarge {
         /// Its size.
         bytes: usize,
     },
     /// The transaction as a whole exceeds a limit.
-    #[error("a transaction of {writes} writes and {bytes} bytes exceeds the limits of {TRANSACTION_WRITES_MAX} and {TRANSACTION_BYTES_MAX}; split it")]
+    #[error(
+        "a transaction of {writes} writes and {bytes} bytes exceeds the limits of {TRANSACTION_WRITES_MAX} and {TRANSACTION_BYTES_MAX}; split it"
+    )]
     TransactionTooLarge {
         /// Writes so far.
         writes: usize,

@@ -1,0 +1,162 @@
+//! One message of each kind, the same for ever: what the golden bytes say.
+
+use bytes::Bytes;
+use millpond_core::frame::frame;
+use millpond_core::message::*;
+use millpond_core::wire::{PushFrame, RowsWriter, encode, kind};
+use millpond_core::*;
+
+/// Every kind of message with its name.
+pub fn messages() -> Vec<(&'static str, Message)> {
+    vec![
+        ("hello", Message::Hello(hello())),
+        ("introduce", Message::Introduce(vec![(incarnation(1), NodeKey::from_bytes([0x77; 32]))])),
+        ("pull", Message::Pull(pull())),
+        (
+            "pull_start",
+            Message::PullStart { transfer: 7, upto: vector(), rows_estimate: 1_000_000 },
+        ),
+        ("rows", Message::Rows(rows())),
+        ("pull_end", Message::PullEnd { transfer: 7, rows: 300 }),
+        ("pull_refused", Message::PullRefused { transfer: 7, reason: PullRefusal::BelowFloor }),
+        ("feed", Message::Feed { namespace: Namespace::MAIN, from: vector() }),
+        ("behind", Message::Behind { namespace: Namespace::MAIN }),
+        ("push", Message::Push(PushFrame::encode(&push()))),
+        (
+            "digest",
+            Message::Digest(vec![
+                (Namespace::SYSTEM, VersionVector::new()),
+                (Namespace::MAIN, vector()),
+            ]),
+        ),
+        ("ack", Message::Ack(vec![ack()])),
+        ("credit", Message::Credit(Credit { push_bytes: 65_536, rows_bytes: 1 << 40 })),
+    ]
+}
+
+/// A message in fragments of `cut` bytes, whatever its size.
+pub fn in_fragments(message: &Message, cut: usize) -> Vec<Bytes> {
+    let whole = encode(message).remove(0);
+    let last = whole.len().div_ceil(cut) - 1;
+    let pieces = whole.chunks(cut).enumerate().map(|(index, slice)| {
+        let flags = u8::from(index == 0) | u8::from(index == last) << 1;
+        frame(kind::FRAGMENT, kind::VERSION, &[&[flags], slice].concat())
+    });
+    pieces.collect()
+}
+
+fn incarnation(byte: u8) -> Incarnation {
+    Incarnation::from_bytes([byte; 16])
+}
+
+fn dot(byte: u8, seq: u64) -> Dot {
+    Dot::new(incarnation(byte), Seq::new(seq).unwrap())
+}
+
+fn vector() -> VersionVector {
+    VersionVector::from_iter([dot(0x0a, 5), dot(0x0b, 300)])
+}
+
+fn path(components: &[&str]) -> Path {
+    Path::new(components).unwrap()
+}
+
+/// So many milliseconds into September 2026, and the counter.
+fn at(ms: u64, counter: u64) -> Hlc {
+    Hlc::from_bits(((1_790_000_000_000 + ms) << 16) | counter)
+}
+
+fn payload(kind: PayloadKind, bytes: &'static [u8]) -> Payload {
+    Payload { kind, bytes: Bytes::from_static(bytes) }
+}
+
+fn hello() -> Hello {
+    Hello {
+        protocol: Protocol { oldest: 1, newest: 2 },
+        features: 5,
+        domain: Domain::from_bytes([0xdd; 16]),
+        name: "paris".to_owned(),
+        addresses: vec!["10.0.0.1:7400".to_owned(), "paris.example:7400".to_owned()],
+        boot: Boot { counter: 3, random: 0x0102_0304 },
+        incarnations: vec![incarnation(0x0a), incarnation(0x0b)],
+        namespaces: vec![HelloNamespace {
+            namespace: Namespace::MAIN,
+            durable: vector(),
+            floor: VersionVector::from_iter([dot(0x0a, 2)]),
+        }],
+        invite: Some([0x1e; 16]),
+    }
+}
+
+fn pull() -> Pull {
+    Pull {
+        namespace: Namespace::MAIN,
+        transfer: 7,
+        from: vector(),
+        resume: Some(Resume { upto: vector(), cursor: path(&["places", "k1"]) }),
+    }
+}
+
+/// Rows that use every shape: a fresh key, a shared prefix, content and none, deletes, unknown kinds.
+fn rows() -> wire::RowsFrame {
+    let live = |dot, hlc, payload| RowDot { dot, content: Some((hlc, payload)) };
+    let rows = [
+        Row {
+            path: path(&["places", "k1", "name"]),
+            live: vec![live(dot(0x0a, 5), at(0, 0), payload(PayloadKind::LWW, b"Lac"))],
+            deletes: Vec::new(),
+        },
+        Row {
+            path: path(&["places", "k1", "size"]),
+            live: vec![
+                live(dot(0x0a, 6), at(0, 1), payload(PayloadKind(9), b"")),
+                RowDot { dot: dot(0x0b, 299), content: None },
+            ],
+            deletes: vec![(dot(0x0a, 4), at(0, 0)), (dot(0x0b, 300), at(40, 2))],
+        },
+        Row { path: path(&["places", "k1\0"]), live: Vec::new(), deletes: Vec::new() },
+    ];
+    let mut writer = RowsWriter::new(7);
+    rows.iter().for_each(|row| writer.push(row));
+    writer.finish()
+}
+
+fn push() -> Push {
+    Push {
+        namespace: Namespace::MAIN,
+        origin: incarnation(0x0a),
+        first: Seq::new(10).unwrap(),
+        deps: VersionVector::from_iter([dot(0x0b, 300)]),
+        writes: vec![
+            PushWrite {
+                path: path(&["places", "k1", "name"]),
+                hlc: at(0, 0),
+                payload: Some(payload(PayloadKind::LWW, b"Lake")),
+                overwritten: vec![dot(0x0a, 5), dot(0x0c, 1)],
+            },
+            PushWrite {
+                path: path(&["places", "k1", "size"]),
+                hlc: at(0, 1),
+                payload: None,
+                overwritten: vec![dot(0x0b, 299)],
+            },
+        ],
+    }
+}
+
+fn ack() -> Ack {
+    Ack {
+        namespace: Namespace::MAIN,
+        received: vector(),
+        applied: VersionVector::from_iter([dot(0x0b, 300)]),
+        durable: VersionVector::new(),
+    }
+}
+
+/// The live dots of the golden entry.
+pub fn live_dots() -> Vec<LiveDot> {
+    vec![
+        LiveDot { dot: dot(0x0a, 5), hlc: at(0, 0), payload: payload(PayloadKind::LWW, b"Lac") },
+        LiveDot { dot: dot(0x0b, 300), hlc: at(40, 2), payload: payload(PayloadKind(900), b"") },
+    ]
+}

@@ -1,0 +1,4 @@
+//! Tests of whole replicas over real sockets.
+
+mod cluster;
+mod replication;
