@@ -1,5 +1,7 @@
 //! Millpond: an embeddable, durable, multi-writer replicated store.
 
+#[cfg(feature = "http")]
+pub mod http;
 pub mod records;
 mod replica;
 pub mod state;
