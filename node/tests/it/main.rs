@@ -1,0 +1,6 @@
+//! Tests of the framework from outside.
+
+mod client;
+#[cfg(feature = "http")]
+mod http;
+mod records;
