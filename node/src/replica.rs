@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -213,6 +214,7 @@ struct Inner {
     data: Mutex<Option<Arc<Data>>>,
     committed: watch::Sender<VersionVector>,
     socket: UdpSocket,
+    transactions: AtomicU64,
     started: Instant,
     _lock: File,
 }
@@ -276,6 +278,7 @@ impl Replica {
             data: Mutex::new(Some(Arc::new(data))),
             committed: watch::Sender::new(VersionVector::new()),
             socket,
+            transactions: AtomicU64::new(0),
             started: Instant::now(),
             _lock: lock,
         })))
@@ -305,6 +308,7 @@ impl Replica {
         let value = closure(&mut tx)?;
         let receipt = Receipt { dot: tx.last, vv: tx.data.vv.clone() };
         *slot = Some(Arc::new(data));
+        self.0.transactions.fetch_add(1, Ordering::Relaxed);
         self.0.committed.send_replace(receipt.vv.clone());
         Ok((value, receipt))
     }
@@ -329,13 +333,17 @@ impl Replica {
             store_bytes: 0,
             version: env!("CARGO_PKG_VERSION").into(),
         };
+        let totals = Totals {
+            transactions: self.0.transactions.load(Ordering::Relaxed),
+            ..Totals::default()
+        };
         let namespaces = vec![NamespaceStatus {
             namespace: "main".into(),
             dots: text.values().sum(),
             vv: text.clone(),
             durable: text,
         }];
-        Status::assess(node, Vec::new(), namespaces, Totals::default(), Vec::new())
+        Status::assess(node, Vec::new(), namespaces, totals, Vec::new())
     }
 
     /// An invite.
