@@ -79,7 +79,9 @@ fn fuzz_body(kind: u16, body: &[u8]) {
     if body.len() > FRAME_BYTES_MAX - FRAME_HEADER_BYTES {
         return;
     }
-    if let Ok(Some(message)) = Decoder::new().decode(frame(kind, kind::VERSION, body)) {
+    let whole = frame(kind, kind::VERSION, body);
+    if let Ok(Some(message)) = Decoder::new().decode(whole.clone()) {
+        assert_eq!(encode(&message), [whole], "a message has one form");
         check_message(&message);
     }
 }

@@ -200,8 +200,7 @@ fn make(config: &Config) -> Result<(Identity, EmbeddedStore), OpenError> {
 }
 
 fn open_store(config: &Config) -> Result<EmbeddedStore, OpenError> {
-    let mut options = EmbeddedOptions::default();
-    options.cache_bytes = config.cache_bytes;
+    let options = EmbeddedOptions { cache_bytes: config.cache_bytes };
     Ok(EmbeddedStore::open(&config.dir, &options)?)
 }
 

@@ -1,6 +1,7 @@
 //! Control messages as frames: postcard, over the structs of [`super::control_v1`].
 
 use bytes::Bytes;
+use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
 use super::control_v1::{
@@ -83,12 +84,20 @@ fn body(kind: u16, body: &impl Serialize) -> Bytes {
     Bytes::from(frame)
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
-    match postcard::take_from_bytes(body) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, trailing)) => Err(DecodeError::TrailingBytes(trailing.len())),
+fn parse<'a, T: Deserialize<'a> + Serialize>(body: &'a [u8]) -> Result<T, DecodeError> {
+    let value = match postcard::take_from_bytes(body) {
+        Ok((value, [])) => value,
+        Ok((_, trailing)) => return Err(DecodeError::TrailingBytes(trailing.len())),
         // The bounds of lists and texts are all that raises an error of ours in there.
-        Err(postcard::Error::SerdeDeCustom) => Err(DecodeError::Limit("elements of a list")),
-        Err(_) => Err(DecodeError::Malformed),
+        Err(postcard::Error::SerdeDeCustom) => {
+            return Err(DecodeError::Limit("elements of a list"));
+        }
+        Err(_) => return Err(DecodeError::Malformed),
+    };
+    // Postcard reads padded integers too; the one form is the shortest.
+    let shortest = postcard::serialize_with_flavor(&value, Size::default());
+    if shortest != Ok(body.len()) {
+        return Err(DecodeError::Malformed);
     }
+    Ok(value)
 }

@@ -37,8 +37,8 @@ impl Decoder {
     ///
     /// # Errors
     /// [`DecodeError`]; never panics, whatever the bytes. A frame makes it allocate at most twice
-    /// [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX); the frame that completes a message in fragments,
-    /// at most twice the bytes of that message.
+    /// [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX), a message in fragments at most three times the
+    /// bytes that came of it.
     pub fn decode(&mut self, frame: Bytes) -> Result<Option<Message>, DecodeError> {
         let (header, body) = split_frame(&frame)?;
         if header.kind == kind::FRAGMENT && kind::is_known(header.kind, header.version) {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! entry = count varint | live dot*
-//! live dot = incarnation[16] | seq varint | ms varint | counter varint | kind varint | length varint | payload
+//! live dot = incarnation[16] | seq varint | ms varint | counter varint | kind varint
+//!          | length varint | payload
 //! ```
 //!
 //! In the order of dots. Every entry stands for itself, so nothing is a difference.

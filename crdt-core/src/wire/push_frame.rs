@@ -1,9 +1,10 @@
 //! One transaction, encoded once for all links.
 //!
 //! ```text
-//! body  = namespace varint | origin[16] | first varint | greatest stamp u64 | deps length varint | deps | write*
+//! body  = namespace varint | origin[16] | first varint | greatest stamp u64 | deps | write*
+//! deps  = length varint | entries of a vector[length]
 //! write = path | stamp | tag varint | [length varint | payload] | overwritten varint | dot*
-//! deps  = the entries of a vector                                 tag = 0: a delete, else kind + 1
+//! tag   = 0: a delete, else the payload's kind + 1
 //! ```
 //!
 //! Paths, dots and stamps are written as differences ([`super::running`]). The first stamp differs from the
@@ -28,8 +29,8 @@ use crate::limits::VECTOR_ENTRIES_MAX;
 use crate::{Dot, Hlc, Incarnation, Namespace, Path, Push, PushWrite, Seq, VersionVector};
 
 /// One transaction, encoded, and known to be well-formed: at least one write, paths strictly ascending and
-/// within their limits, overwritten dots in order and issued before it, dependencies without its origin. Cheap to
-/// clone: the ring and all links share one copy of the bytes.
+/// within their limits, overwritten dots in order and issued before it, dependencies without its origin.
+/// Cheap to clone: the ring and all links share one copy of the bytes.
 #[derive(Clone)]
 pub struct PushFrame {
     frame: Bytes,
@@ -49,7 +50,8 @@ struct Header {
 }
 
 impl PushFrame {
-    /// Encodes a transaction.
+    /// Encodes a transaction: writes in path order, overwritten dots in the order of dots, dependencies without
+    /// the origin's own entry.
     ///
     /// # Panics
     /// When it has no write.

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! body = transfer varint | row*
-//! row  = path | shape varint | live dot* | [deletes varint | delete*]    shape = live dots << 1 | has deletes
-//! live dot = dot | tag varint | [stamp | length varint | payload]        tag = 0: no content, else kind + 1
+//! row  = path | shape varint | live dot* | [deletes varint | delete*]
+//! live dot = dot | tag varint | [stamp | length varint | payload]
 //! delete   = dot | stamp
+//! shape = live dots << 1 | has deletes        tag = 0: no content, else the payload's kind + 1
 //! ```
 //!
 //! Paths, dots and stamps are written as differences: [`super::running`].

@@ -144,7 +144,8 @@ impl Engine {
         for Dot { incarnation, seq } in progressed.iter() {
             feed.progress_ms.insert(incarnation, now_ms);
             let Some(held) = feed.held.get_mut(&incarnation) else { continue };
-            while let Some(settled) = held.pop_front_if(|held| held.last <= seq.get()) {
+            while let Some(settled) = held.front().copied().filter(|it| it.last <= seq.get()) {
+                held.pop_front();
                 if !settled.forwarded {
                     counters.rows_suppressed += settled.rows;
                 }

@@ -49,7 +49,7 @@ impl Engine {
     /// R14: what a peer itself issued is judged here, once; what members admitted is taken from anyone.
     fn admit(&self, link_id: LinkId, push: &PushFrame) -> Result<(), (CloseCode, String)> {
         let peer = self.links[&link_id].peer;
-        if self.inboxes.get(&push.namespace()).is_none() {
+        if !self.inboxes.contains_key(&push.namespace()) {
             let reason = format!("there is no namespace {} here", push.namespace());
             return Err((CloseCode::Protocol, reason));
         }

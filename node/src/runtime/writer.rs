@@ -12,6 +12,9 @@ use crate::replication::{Input, Token};
 use crate::state::{Heads, Job, JobError, Outcome, Transaction, WriteError, apply};
 use crate::store::{Changes, Durability, Store, StoreError};
 
+/// What came of each job of a group.
+type JobResults = Vec<(Token, Result<Outcome, JobError>)>;
+
 /// What the writer is told.
 pub(crate) enum WriterMessage {
     /// Run a job.
@@ -102,7 +105,7 @@ impl Writer {
     }
 
     /// Runs a group of jobs and commits what they changed, in one transaction of the store.
-    fn commit(&mut self, jobs: Vec<(Token, Job)>) -> Vec<(Token, Result<Outcome, JobError>)> {
+    fn commit(&mut self, jobs: Vec<(Token, Job)>) -> JobResults {
         let tokens: Vec<Token> = jobs.iter().map(|(token, _)| *token).collect();
         match self.try_commit(jobs) {
             Ok(results) => results,
@@ -116,10 +119,7 @@ impl Writer {
         }
     }
 
-    fn try_commit(
-        &mut self,
-        jobs: Vec<(Token, Job)>,
-    ) -> Result<Vec<(Token, Result<Outcome, JobError>)>, StoreError> {
+    fn try_commit(&mut self, jobs: Vec<(Token, Job)>) -> Result<JobResults, StoreError> {
         let snapshot = self.store.snapshot()?;
         let mut group = Changes::default();
         let mut heads = self.heads.clone();
