@@ -2,7 +2,10 @@
 
 mod config;
 mod folder;
+#[cfg(feature = "http")]
+pub mod http;
 mod membership;
+pub mod records;
 mod replica;
 mod replication;
 mod runtime;

@@ -34,6 +34,7 @@ pub struct Replica {
 
 struct Inner {
     key: NodeKey,
+    name: String,
     store: Arc<dyn Store>,
     engine: EngineHandle,
     transport: Option<Arc<dyn Transport>>,
@@ -54,11 +55,19 @@ pub struct Receipt {
     pub vv: VersionVector,
 }
 
-/// No invite was issued.
+/// Why no invite was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct InviteError {
-    reason: String,
+#[non_exhaustive]
+pub enum InviteError {
+    /// This node is no admin.
+    #[error("only an admin may invite, and this node is none; run it on an admin's node")]
+    NotAdmin,
+    /// It could not be recorded.
+    #[error("the invite was not recorded: {0}")]
+    Store(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
 }
 
 /// Joining came to nothing.
@@ -66,8 +75,11 @@ pub struct InviteError {
 #[non_exhaustive]
 pub enum JoinError {
     /// The inviter refused.
-    #[error("the inviter refused: {0}")]
-    Refused(String),
+    #[error("the invite was refused: {why}")]
+    Refused {
+        /// The inviter's reason.
+        why: String,
+    },
     /// The replica was closed first.
     #[error("the replica was closed before it had joined")]
     Closed,
@@ -182,6 +194,7 @@ impl Replica {
         tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
         let inner = Inner {
             key: about.key,
+            name: config.name.clone(),
             store,
             engine: EngineHandle { events, committed, joined },
             transport: Some(transport),
@@ -242,17 +255,17 @@ impl Replica {
         }
     }
 
-    /// Everything about this node, now.
-    pub async fn status(&self) -> Option<Status> {
-        let store = self.inner.store.clone();
+    /// Everything about this node, now. A closed replica says so.
+    pub async fn status(&self) -> Status {
+        let inner = &self.inner;
         let request = Request::Status {
             stats: Vec::new(),
-            store_bytes: store.size_bytes(),
-            warnings: self.inner.warnings.clone(),
+            store_bytes: inner.store.size_bytes(),
+            warnings: inner.warnings.clone(),
         };
-        match self.inner.engine.ask(request).await {
-            Some(Answer::Status(status)) => Some(*status),
-            _ => None,
+        match inner.engine.ask(request).await {
+            Some(Answer::Status(status)) => *status,
+            _ => Status::closed(&inner.key.to_string(), &inner.name),
         }
     }
 
@@ -263,9 +276,8 @@ impl Replica {
     pub async fn invite(&self, options: InviteOptions) -> Result<Invite, InviteError> {
         let request = Request::Invite { options, secret: folder::random() };
         match self.inner.engine.ask(request).await {
-            Some(Answer::Invite(Ok(invite))) => Ok(invite),
-            Some(Answer::Invite(Err(reason))) => Err(InviteError { reason }),
-            _ => Err(InviteError { reason: "the replica is closed".into() }),
+            Some(Answer::Invite(invite)) => invite,
+            _ => Err(InviteError::Closed),
         }
     }
 
@@ -294,7 +306,7 @@ impl Replica {
         loop {
             match joined.borrow_and_update().clone() {
                 Some(JoinProgress::Joined) => return Ok(()),
-                Some(JoinProgress::Refused(reason)) => return Err(JoinError::Refused(reason)),
+                Some(JoinProgress::Refused(why)) => return Err(JoinError::Refused { why }),
                 Some(JoinProgress::Waiting(_)) | None => {}
             }
             joined.changed().await.map_err(|_| JoinError::Closed)?;
@@ -352,6 +364,12 @@ impl Replica {
     /// The socket address that peers dial, when there is one.
     pub fn listen_socket(&self) -> Option<SocketAddr> {
         self.local_address()?.parse().ok()
+    }
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("key", &self.inner.key).finish_non_exhaustive()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The seal: one digest for everything that a replica shows.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use millpond_core::VersionVector;
 use millpond_core::wire::entry::encode_entry;
 use serde::Serialize;
 
@@ -21,8 +21,8 @@ pub struct Seal {
     pub rows: u64,
     /// Paths with more than one live dot: concurrent values.
     pub conflicts: u64,
-    /// Dots applied, overwritten ones included.
-    pub dots: u64,
+    /// The vector that the view is at: incarnation to seq.
+    pub vv: BTreeMap<String, u64>,
 }
 
 impl Seal {
@@ -52,8 +52,8 @@ impl Seal {
             }
             ControlFlow::Continue(())
         })?;
-        let dots = view.vv().count_beyond(&VersionVector::new());
+        let vv = view.vv().iter().map(|dot| (dot.incarnation.to_string(), dot.seq.get())).collect();
         let digest = hasher.finalize().to_hex().to_string();
-        Ok(Self { digest, records, rows, conflicts, dots })
+        Ok(Self { digest, records, rows, conflicts, vv })
     }
 }

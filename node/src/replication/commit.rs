@@ -12,6 +12,7 @@ use super::inbox::Received;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
+use crate::replica::InviteError;
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -197,7 +198,8 @@ impl Engine {
                 self.answer(id, Answer::Invite(Ok(invite)));
             }
             (Pending::Invite { id, .. }, Err(error)) => {
-                self.answer(id, Answer::Invite(Err(error.to_string())));
+                let error = InviteError::Store(error.to_string());
+                self.answer(id, Answer::Invite(Err(error)));
             }
             (Pending::Pushes { namespace, received }, Ok(_)) => {
                 self.pushes_applied(namespace, received);
@@ -315,8 +317,7 @@ impl Engine {
     pub(super) fn invite(&mut self, id: RequestId, options: InviteOptions, secret: [u8; 16]) {
         let role = self.members.get(self.config.key).map(|member| member.role);
         if role != Some(Role::Admin) {
-            let why = "only an admin may invite; run it on an admin's node".to_string();
-            return self.answer(id, Answer::Invite(Err(why)));
+            return self.answer(id, Answer::Invite(Err(InviteError::NotAdmin)));
         }
         let lasts_ms = options.expires.min(Duration::from_secs(INVITE_S_MAX)).as_millis() as u64;
         let invite = Invite {

@@ -22,6 +22,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
+use crate::replica::InviteError;
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 
@@ -134,7 +135,7 @@ pub(crate) enum Answer {
     /// The status.
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
-    Invite(Result<Invite, String>),
+    Invite(Result<Invite, InviteError>),
     /// Done.
     Done,
 }

@@ -12,8 +12,8 @@ use super::peer::Peer;
 use crate::membership::Member;
 use crate::state::View;
 use crate::status::{
-    CatchUp, Health, Lag, LinkCounters, LinkStatus, NamespaceStatus, NodeStatus, PeerState,
-    PeerStatus, Status, Verdict,
+    CatchUp, Lag, LinkCounters, LinkStatus, NamespaceStatus, NodeStatus, PeerState, PeerStatus,
+    Status,
 };
 
 impl Engine {
@@ -36,16 +36,9 @@ impl Engine {
             totals.links.add(&peer.counters);
         }
         warnings.extend(self.warnings());
-        let next = self.next_steps(&peers);
-        Status {
-            verdict: self.verdict(&peers),
-            node: self.node_status(store_bytes),
-            peers,
-            namespaces: NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec(),
-            totals,
-            warnings,
-            next,
-        }
+        let node = self.node_status(store_bytes);
+        let namespaces = NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec();
+        Status::assess(node, peers, namespaces, totals, warnings)
     }
 
     fn node_status(&self, store_bytes: u64) -> NodeStatus {
@@ -131,7 +124,7 @@ impl Engine {
         let stats = stats.iter().find(|(it, _)| *it == id).map(|(_, stats)| *stats);
         let pull = self.pulls.iter().find(|(_, pull)| pull.link == id);
         LinkStatus {
-            transport: "quic",
+            transport: "quic".into(),
             dialed: link.dialed,
             remote_address: link.remote_address.clone(),
             round_trip_us: stats.unwrap_or_default().round_trip_us,
@@ -224,57 +217,6 @@ impl Engine {
                 .push(format!("not a member yet; its inviter {}: {why}", invite.issuer.short()));
         }
         warnings
-    }
-
-    fn verdict(&self, peers: &[PeerStatus]) -> Verdict {
-        let current = peers.iter().filter(|peer| peer.state == PeerState::Current).count();
-        let mut parts = vec![format!("{current} of {} peers current", peers.len())];
-        let states = [
-            (PeerState::Lagging, "lagging"),
-            (PeerState::Paused, "paused"),
-            (PeerState::Connecting, "connecting"),
-            (PeerState::Offline, "offline"),
-            (PeerState::Fenced, "fenced"),
-        ];
-        for (state, word) in states {
-            let count = peers.iter().filter(|peer| peer.state == state).count();
-            if count > 0 {
-                parts.push(format!("{count} {word}"));
-            }
-        }
-        let health = match () {
-            () if self.fenced.is_some() => Health::Failing,
-            () if self.joining.is_some() || current < peers.len() => Health::Degraded,
-            () => Health::Ok,
-        };
-        let text = if self.joining.is_some() { "joining".into() } else { parts.join(", ") };
-        Verdict { health, text }
-    }
-
-    fn next_steps(&self, peers: &[PeerStatus]) -> Vec<String> {
-        let mut next = Vec::new();
-        if self.fenced.is_some() {
-            next.push("stop this node, keep its folder, and read the warning above".into());
-        }
-        for peer in peers {
-            match peer.state {
-                PeerState::Fenced => next.push(format!(
-                    "find which of the two nodes that hold the key of {} is the copy, and stop it",
-                    peer.name
-                )),
-                PeerState::Paused => next.push(format!("millpond peers resume {}", peer.name)),
-                PeerState::Offline => next.push(format!(
-                    "see whether {} runs and is reachable at {}",
-                    peer.name,
-                    peer.addresses.join(" or ")
-                )),
-                _ => {}
-            }
-        }
-        if peers.is_empty() && self.joining.is_none() {
-            next.push("millpond invite".into());
-        }
-        next
     }
 }
 

@@ -78,3 +78,9 @@ impl View {
         self.snapshot.log(self.namespace, incarnation, after, upto, visit)
     }
 }
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("namespace", &self.namespace).field("vv", &self.vv).finish()
+    }
+}

@@ -209,6 +209,12 @@ impl WriteTx<'_> {
     }
 }
 
+impl std::fmt::Debug for WriteTx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteTx").field("pending", &self.pending.len()).finish_non_exhaustive()
+    }
+}
+
 /// Runs a user's closure under `incarnation` and commits what it wrote into the transaction. `None` when it
 /// wrote nothing.
 ///

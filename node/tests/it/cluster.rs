@@ -24,7 +24,7 @@ impl Cluster {
     /// The same, with settings of the test's own.
     pub async fn start_with(count: usize, tune: impl Fn(&mut Config)) -> Self {
         let _ = tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_max_level(tracing::Level::DEBUG)
             .with_test_writer()
             .try_init();
         let folder = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ impl Cluster {
         for node in &self.nodes {
             let others = self.nodes.len() - 1;
             until("every node feeds every other", async || {
-                let status = node.status().await.unwrap();
+                let status = node.status().await;
                 let feeding = |peer: &&millpond::status::PeerStatus| {
                     peer.link.as_ref().is_some_and(|link| link.feeding && link.fed)
                 };
@@ -111,7 +111,7 @@ pub fn value(node: &Replica, key: &str) -> Option<String> {
 pub async fn total(nodes: &[Replica], count: impl Fn(&Status) -> u64) -> u64 {
     let mut total = 0;
     for node in nodes {
-        total += count(&node.status().await.unwrap());
+        total += count(&node.status().await);
     }
     total
 }

@@ -48,7 +48,7 @@ pub struct EmbeddedStore {
 
 impl EmbeddedStore {
     /// Opens the store in `folder`; makes folder and store when they are missing. After an unclean stop it
-    /// checks every page first, which takes about a second for each GiB.
+    /// first checks every page that is in use: half a second for each GiB, or what the disk takes to read it.
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::Corrupt`] and [`StoreError::Io`].

@@ -259,19 +259,11 @@ fn space_that_runs_out_unforeseen_poisons() {
 
 #[test]
 fn a_full_device_refuses_and_goes_on_when_there_is_room() {
-    let folder = TempDir::new().unwrap();
-    let mount = |arguments: &[&str]| {
-        Command::new("mount")
-            .args(arguments)
-            .arg(folder.path())
-            .output()
-            .is_ok_and(|o| o.status.success())
-    };
-    if !mount(&["-t", "tmpfs", "-o", "size=16m", "none"]) {
+    let Some(Device(folder)) = &Device::mount("16m") else {
         println!("SKIPPED: cannot mount a tmpfs here; run as root");
         return;
-    }
-    let store = open(&folder);
+    };
+    let store = open(folder);
     let filler = folder.path().join("filler");
     std::fs::write(&filler, vec![0; 6 << 20]).unwrap();
     let value = "v".repeat(100_000);
@@ -291,9 +283,28 @@ fn a_full_device_refuses_and_goes_on_when_there_is_room() {
     std::fs::remove_file(&filler).unwrap();
     store.commit(&numbered(commits + 1), Durability::Synced).unwrap();
     drop(store);
-    assert_eq!(count(&*open(&folder).snapshot().unwrap()) as u64, 2 * commits + 1);
-    let unmounted = Command::new("umount").arg(folder.path()).status().unwrap();
-    assert!(unmounted.success());
+    assert_eq!(count(&*open(folder).snapshot().unwrap()) as u64, 2 * commits + 1);
+}
+
+/// A small device of its own, mounted on a folder.
+struct Device(TempDir);
+
+impl Device {
+    /// `None` without the right to mount.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let options = format!("size={size}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder.path());
+        mount.output().ok().filter(|output| output.status.success()).map(|_| Self(folder))
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // A device that stays mounted fails no test; the folder's removal tells.
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
 }
 
 /// Opens the file behind the store's back.
