@@ -222,6 +222,9 @@ impl Replica {
     /// # Errors
     /// [`StoreError`], when the store cannot be read.
     pub fn read(&self) -> Result<View, StoreError> {
+        if self.inner.stop.is_cancelled() {
+            return Err(StoreError::Poisoned { reason: "the replica is closed".into() });
+        }
         View::new(self.inner.store.snapshot()?, Namespace::MAIN)
     }
 

@@ -1,11 +1,14 @@
 //! `get`, `put`, `rm`, `ls` and `count`: records.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use clap::Args;
 use hyper::Method;
-use millpond::records::{Document, RecordId};
+use millpond::records::{Document, Json, RecordId};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client, ClientError, Outgoing, segment};
@@ -35,7 +38,7 @@ pub(crate) async fn get(args: GetArgs, dir: &Path) -> Outcome {
         println!("{text}");
         return Ok(Exit::Ok);
     }
-    let meta: Value = parse(&text, &what())?;
+    let meta: RecordMeta = parse(&text, &what())?;
     print_record(&meta, &mut std::io::stdout().lock())?;
     Ok(Exit::Ok)
 }
@@ -144,8 +147,8 @@ pub(crate) async fn ls(args: LsArgs, dir: &Path) -> Outcome {
             return Ok(Exit::Ok);
         }
         for collection in found["collections"].as_array().into_iter().flatten() {
-            let (name, records) = (&collection["collection"], &collection["records"]);
-            println!("{records:>10}  {}", name.as_str().unwrap_or_default());
+            let name = collection["collection"].as_str().unwrap_or_default();
+            println!("{:>10}  {name}", collection["records"].as_u64().unwrap_or_default());
         }
         return Ok(Exit::Ok);
     };
@@ -174,7 +177,7 @@ pub(crate) async fn ls(args: LsArgs, dir: &Path) -> Outcome {
     Ok(Exit::Ok)
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct RecordLine<'a> {
     key: String,
     #[serde(borrow)]
@@ -203,33 +206,34 @@ pub(crate) async fn count(args: CountArgs, dir: &Path) -> Outcome {
     let value = match args.delta {
         Some(delta) => {
             let body = json!({"field": args.field, "delta": delta});
-            let counted: Value = client
+            let counted: Counted = client
                 .post(&format!("{path}/count"), &body)
                 .await
                 .map_err(|error| error.at(what()))?;
-            if args.json {
-                println!("{counted}");
-                return Ok(Exit::Ok);
-            }
-            counted["value"].clone()
+            counted.value
         }
         None => {
-            let meta: Value =
+            let mut meta: RecordMeta =
                 client.get(&format!("{path}?meta=1")).await.map_err(|error| error.at(what()))?;
-            if meta["written"][&args.field]["kind"] != "counter" {
-                return Err(Failure::new(what())
+            let is_counter = |written: &Written| written.kind == "counter";
+            let counter = meta.written.get(&args.field).is_some_and(is_counter);
+            meta.fields.remove(&args.field).filter(|_| counter).ok_or_else(|| {
+                Failure::new(what())
                     .why(format!("field `{}` is no counter", args.field))
-                    .fix(format!("begin one: millpond count {} {} 1", args.record, args.field)));
-            }
-            meta["fields"][&args.field].clone()
+                    .fix(format!("begin one: millpond count {} {} 1", args.record, args.field))
+            })?
         }
     };
-    if args.json {
-        println!("{}", json!({"value": value}));
-    } else {
-        println!("{value}");
+    match args.json {
+        true => println!("{{\"value\":{}}}", value.text()),
+        false => println!("{}", value.text()),
     }
     Ok(Exit::Ok)
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    value: Json,
 }
 
 /// The route of a record.
@@ -273,34 +277,48 @@ async fn text(answer: Result<Answer, ClientError>) -> Result<String, ClientError
     answer?.text().await
 }
 
-fn parse(text: &str, what: &str) -> Result<Value, Failure> {
+fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
     serde_json::from_str(text)
         .map_err(|error| Failure::new(what).why(format!("the answer is not as expected: {error}")))
 }
 
+/// A record with who wrote what when. Values keep the digits that they were written with.
+#[derive(Deserialize)]
+struct RecordMeta {
+    fields: BTreeMap<String, Json>,
+    written: BTreeMap<String, Written>,
+    conflicts: BTreeMap<String, Vec<Version>>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    value: Json,
+    author: String,
+    at: String,
+}
+
 /// A line for each field, and below it the values that compete for it.
-fn print_record(meta: &Value, out: &mut impl Write) -> std::io::Result<()> {
-    let fields = meta["fields"].as_object().cloned().unwrap_or_default();
-    let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (name, value) in &fields {
-        let kind = meta["written"][name]["kind"].as_str().unwrap_or_default();
-        let note = if kind == "plain" { String::new() } else { format!("   ({kind})") };
-        writeln!(out, "{name:width$}  {value}{note}")?;
-        for (index, version) in meta["conflicts"][name].as_array().into_iter().flatten().enumerate()
-        {
-            let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
-            let author: String = text("author").chars().take(8).collect();
+fn print_record(meta: &RecordMeta, out: &mut impl Write) -> std::io::Result<()> {
+    let width = meta.fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in &meta.fields {
+        let note = match meta.written.get(name) {
+            Some(Written { kind }) if kind != "plain" => format!("   ({kind})"),
+            _ => String::new(),
+        };
+        writeln!(out, "{name:width$}  {}{note}", value.text())?;
+        for (index, version) in meta.conflicts.get(name).into_iter().flatten().enumerate() {
+            let author: String = version.author.chars().take(8).collect();
             let shown = if index == 0 { "   <- shown" } else { "" };
-            let value = &version["value"];
-            writeln!(
-                out,
-                "{:width$}    concurrent: {value}  by {author} at {}{shown}",
-                "",
-                text("at")
-            )?;
+            let (value, at) = (version.value.text(), &version.at);
+            writeln!(out, "{:width$}    concurrent: {value}  by {author} at {at}{shown}", "")?;
         }
     }
-    if fields.is_empty() {
+    if meta.fields.is_empty() {
         writeln!(out, "(a record without fields)")?;
     }
     Ok(())

@@ -128,7 +128,6 @@ async fn announce(replica: &Replica, server: Option<&HttpServer>) {
 
 /// Tells the service manager how the node is, until the replica stops by itself.
 async fn watch(replica: &Replica) {
-    let mut committed = replica.committed();
     let mut tick = tokio::time::interval(STATUS_INTERVAL);
     loop {
         tokio::select! {
@@ -136,7 +135,10 @@ async fn watch(replica: &Replica) {
                 let verdict = replica.status().await.verdict;
                 notify(&[NotifyState::Status(&verdict.text)]);
             }
-            changed = committed.changed() => if changed.is_err() { return },
+            error = replica.failed() => {
+                tracing::error!(%error, "the store failed");
+                return;
+            }
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use hyper::Method;
-use serde_json::Value;
+use millpond::records::Json;
+use serde::Deserialize;
 
 use crate::client::{Client, ClientError, Outgoing, segment};
 use crate::data::LineReader;
@@ -84,10 +85,10 @@ impl Watcher<'_> {
                 self.token = Some(token.to_owned());
             }
             let Some(data) = line.strip_prefix("data: ") else { continue };
-            let event: Value = serde_json::from_str(data).map_err(|error| {
+            let event: Event = serde_json::from_str(data).map_err(|error| {
                 ClientError::Broken(format!("the answer is not as expected: {error}"))
             })?;
-            let is_cut = event["type"] == "cut";
+            let is_cut = event.kind == "cut";
             self.print(data, &event).map_err(Stopped::Output)?;
             if is_cut && self.args.once {
                 return Ok(());
@@ -109,23 +110,34 @@ impl Watcher<'_> {
         self.token.iter().map(|token| ("last-event-id", token.as_str())).collect()
     }
 
-    fn print(&self, data: &str, event: &Value) -> std::io::Result<()> {
+    fn print(&self, data: &str, event: &Event) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.args.json {
             writeln!(out, "{data}")?;
             return out.flush();
         }
-        let text = |key: &str| event[key].as_str().unwrap_or_default();
-        match (text("type"), event["deleted"] == true) {
-            ("change", true) => writeln!(out, "- {}/{}", text("collection"), text("key"))?,
-            ("change", false) => {
-                let fields = &event["fields"];
-                writeln!(out, "+ {}/{}  {fields}", text("collection"), text("key"))?;
+        match &event.fields {
+            _ if event.kind != "change" => {}
+            Some(fields) => {
+                writeln!(out, "+ {}/{}  {}", event.collection, event.key, fields.text())?;
             }
-            _ => {}
+            None => writeln!(out, "- {}/{}", event.collection, event.key)?,
         }
         out.flush()
     }
+}
+
+/// A change or a cut.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    collection: String,
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    fields: Option<Json>,
 }
 
 /// A restart of the node takes about so long.

@@ -13,7 +13,7 @@
 //! lists all of them until the next write of the field replaces those that it saw. Values are kept as the
 //! text that was written, without white space: no number is rounded.
 //!
-//! Reads go through [`RecordView`], writes through [`RecordTx`] or, on a replica, [`write`]. Entries that
+//! Reads go through [`RecordView`], writes through [`RecordTx`] or, on a replica, [`write()`]. Entries that
 //! follow none of these layouts are other applications' and do not show here.
 
 mod changes;

@@ -225,7 +225,7 @@ impl Engine {
     /// What was written here goes into the ring, to be fed to peers: it is on disk by now (R6).
     fn feed_own(&mut self, outcome: &Outcome) {
         for push in &outcome.pushes {
-            self.totals.transactions += 1;
+            self.totals.transactions += u64::from(push.namespace == Namespace::MAIN);
             self.totals.dots_issued += push.writes.len() as u64;
             let item = RingItem {
                 push: PushFrame::encode(push),

@@ -51,12 +51,10 @@ impl Engine {
     }
 
     pub(super) fn next_dial_ms(&self) -> u64 {
-        let wanted = self.dial_targets().into_iter().filter_map(|(peer, _)| self.peers.get(&peer));
-        wanted
-            .filter(|peer| !peer.is_dialing && !peer.is_paused)
-            .map(|peer| peer.dial_at_ms)
-            .min()
-            .unwrap_or(u64::MAX)
+        let targets = self.dial_targets();
+        let states = targets.iter().map(|(peer, _)| self.peers.get(peer));
+        let wanted = states.filter(|state| state.is_none_or(|it| !it.is_dialing && !it.is_paused));
+        wanted.map(|state| state.map_or(0, |it| it.dial_at_ms)).min().unwrap_or(u64::MAX)
     }
 
     fn dialable(&mut self) -> Vec<(NodeKey, Vec<String>)> {

@@ -65,6 +65,7 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         for range in peer.vectors(namespace).applied.beyond(inbox.received()) {
             self.lacking.entry((namespace, range.incarnation)).or_insert(now_ms);
+            self.pull_retry_ms = self.pull_retry_ms.min(now_ms + self.config.digest_ms);
         }
     }
 
@@ -112,7 +113,6 @@ impl Engine {
         if self.save_peers_at_ms <= now_ms {
             self.save_peers_at_ms = now_ms + self.config.digest_ms;
             self.save_peers();
-            self.consider_pulls();
         }
     }
 
@@ -147,7 +147,9 @@ impl Engine {
     pub(super) fn next_progress_ms(&self) -> u64 {
         let links = self.links.values().filter(|link| link.is_open());
         let next = links.map(|link| link.digest_due_ms.min(link.ack_due_ms.unwrap_or(u64::MAX)));
-        next.min().unwrap_or(u64::MAX)
+        let is_unsaved = self.peers.values().any(|peer| peer.is_unsaved);
+        let save = if is_unsaved { self.save_peers_at_ms } else { u64::MAX };
+        next.min().unwrap_or(u64::MAX).min(save)
     }
 
     /// What members had when they were last heard of, from earlier runs: better than nothing in `status`.

@@ -340,7 +340,8 @@ impl Engine {
             }
         }
         if self.pull_retry_ms <= now_ms {
-            self.pull_retry_ms = u64::MAX;
+            let again_ms = now_ms + self.config.digest_ms;
+            self.pull_retry_ms = if self.lacking.is_empty() { u64::MAX } else { again_ms };
             self.consider_pulls();
         }
     }
