@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     /// As of the latest commit.
     pub(super) heads: Heads,
     pub(super) continuity: Continuity,
+    /// The incarnation that was ended in this boot, while the store may not have heard of it.
+    pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
@@ -110,6 +112,7 @@ impl Engine {
             members,
             introduced: BTreeMap::new(),
             continuity,
+            closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
             joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
