@@ -1,9 +1,9 @@
 //! What a node can tell about itself: one model for the CLI, the HTTP API and the metrics.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything about a node at one moment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
     /// One word and one sentence: read this first.
@@ -22,8 +22,42 @@ pub struct Status {
     pub next: Vec<String>,
 }
 
+impl Status {
+    /// The status of these facts: derives the verdict and the next steps.
+    pub fn assess(
+        node: NodeStatus,
+        peers: Vec<PeerStatus>,
+        namespaces: Vec<NamespaceStatus>,
+        totals: Totals,
+        warnings: Vec<String>,
+    ) -> Self {
+        let verdict = Verdict::of(&node, &peers);
+        let next = next_steps(&node, &peers);
+        Self { verdict, node, peers, namespaces, totals, warnings, next }
+    }
+
+    /// The status of a replica that was closed.
+    pub(crate) fn closed(key: &str, name: &str) -> Self {
+        let node = NodeStatus {
+            key: key.into(),
+            name: name.into(),
+            domain: String::new(),
+            role: String::new(),
+            incarnation: None,
+            boot: 0,
+            listen: String::new(),
+            addresses: Vec::new(),
+            fenced: Some("the replica is closed".into()),
+            uptime_s: 0,
+            store_bytes: 0,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        Self::assess(node, Vec::new(), Vec::new(), Totals::default(), Vec::new())
+    }
+}
+
 /// How the node is, in one word and one sentence.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verdict {
     /// The word.
@@ -32,8 +66,35 @@ pub struct Verdict {
     pub text: String,
 }
 
+impl Verdict {
+    fn of(node: &NodeStatus, peers: &[PeerStatus]) -> Self {
+        if let Some(why) = &node.fenced {
+            return Self { health: Health::Failing, text: format!("takes no writes: {why}") };
+        }
+        let current = peers.iter().filter(|peer| peer.state == PeerState::Current).count();
+        if peers.is_empty() {
+            return Self { health: Health::Ok, text: "alone in its domain so far".into() };
+        }
+        if current == peers.len() {
+            let text = match peers.len() {
+                1 => "the other member is current".into(),
+                count => format!("all {count} other members are current"),
+            };
+            return Self { health: Health::Ok, text };
+        }
+        let mut text = format!("{current} of {} peers current", peers.len());
+        for (state, word) in STATE_WORDS {
+            let count = peers.iter().filter(|peer| peer.state == state).count();
+            if count > 0 {
+                text.push_str(&format!(", {count} {word}"));
+            }
+        }
+        Self { health: Health::Degraded, text }
+    }
+}
+
 /// How a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Health {
@@ -46,7 +107,7 @@ pub enum Health {
 }
 
 /// Who a node is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeStatus {
     /// Its key, 64 hex digits.
@@ -76,7 +137,7 @@ pub struct NodeStatus {
 }
 
 /// A member as seen from here.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PeerStatus {
     /// Its key, 64 hex digits.
@@ -104,7 +165,7 @@ pub struct PeerStatus {
 }
 
 /// What a member is doing, as seen from here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum PeerState {
@@ -123,7 +184,7 @@ pub enum PeerState {
 }
 
 /// How far one node is behind another.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Lag {
     /// Dots applied on one side and not on the other.
@@ -133,11 +194,11 @@ pub struct Lag {
 }
 
 /// A link that is up.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LinkStatus {
     /// `quic`.
-    pub transport: &'static str,
+    pub transport: String,
     /// Whether this side dialled.
     pub dialed: bool,
     /// The peer's address as seen here.
@@ -155,7 +216,7 @@ pub struct LinkStatus {
 }
 
 /// A catch-up under way.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CatchUp {
     /// The namespace.
@@ -167,7 +228,7 @@ pub struct CatchUp {
 }
 
 /// What a namespace holds here.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NamespaceStatus {
     /// Its name.
@@ -181,7 +242,7 @@ pub struct NamespaceStatus {
 }
 
 /// Rows and bytes that moved over the links to one peer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LinkCounters {
     /// Rows sent: writes of pushes, and rows of catch-ups.
@@ -215,7 +276,7 @@ pub struct LinkCounters {
 }
 
 /// Totals of a node since it started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Totals {
     /// Local transactions committed.
@@ -226,4 +287,108 @@ pub struct Totals {
     pub commits: u64,
     /// Sums over all peers.
     pub links: LinkCounters,
+}
+
+/// What an operator can do about it, most urgent first.
+fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
+    let mut next = Vec::new();
+    if node.fenced.is_some() {
+        next.push(
+            "read the warnings below; this node takes no writes until that is resolved".into(),
+        );
+    }
+    for peer in peers {
+        match peer.state {
+            PeerState::Fenced => {
+                next.push(format!("stop the copy of {}: two live nodes hold its key", peer.name));
+            }
+            PeerState::Paused => next.push(format!("millpond peers resume {}", peer.name)),
+            PeerState::Offline => next.push(match &peer.last_error {
+                Some(error) => format!("check {}: {error}", peer.name),
+                None => format!("check that {} runs and can be reached", peer.name),
+            }),
+            PeerState::Current | PeerState::Lagging | PeerState::Connecting => {}
+        }
+    }
+    if peers.is_empty() {
+        next.push("millpond invite, then millpond join on another machine".into());
+    }
+    next
+}
+
+const STATE_WORDS: [(PeerState, &str); 5] = [
+    (PeerState::Lagging, "lagging"),
+    (PeerState::Connecting, "connecting"),
+    (PeerState::Paused, "paused"),
+    (PeerState::Offline, "offline"),
+    (PeerState::Fenced, "fenced"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(fenced: Option<&str>) -> NodeStatus {
+        NodeStatus {
+            key: "00".repeat(32),
+            name: "paris-1".into(),
+            domain: "00".repeat(16),
+            role: "admin".into(),
+            incarnation: None,
+            boot: 1,
+            listen: "[::]:8444".into(),
+            addresses: Vec::new(),
+            fenced: fenced.map(Into::into),
+            uptime_s: 1,
+            store_bytes: 0,
+            version: "0.1.0".into(),
+        }
+    }
+
+    fn peer(name: &str, state: PeerState) -> PeerStatus {
+        PeerStatus {
+            key: "11".repeat(32),
+            name: name.into(),
+            role: "writer".into(),
+            addresses: Vec::new(),
+            state,
+            they_lack: None,
+            we_lack: None,
+            link: None,
+            last_seen_s: None,
+            last_error: None,
+            counters: LinkCounters::default(),
+        }
+    }
+
+    fn assess(node: NodeStatus, peers: Vec<PeerStatus>) -> Status {
+        Status::assess(node, peers, Vec::new(), Totals::default(), Vec::new())
+    }
+
+    #[test]
+    fn one_member_that_is_not_current_degrades_the_verdict() {
+        let peers = vec![
+            peer("london-1", PeerState::Current),
+            peer("tokyo-1", PeerState::Lagging),
+            peer("lab-pi", PeerState::Offline),
+        ];
+        let status = assess(node(None), peers);
+        assert_eq!(status.verdict.health, Health::Degraded);
+        assert_eq!(status.verdict.text, "1 of 3 peers current, 1 lagging, 1 offline");
+        assert_eq!(status.next, ["check that lab-pi runs and can be reached"]);
+    }
+
+    #[test]
+    fn a_lone_node_is_told_how_to_grow() {
+        let status = assess(node(None), Vec::new());
+        assert_eq!(status.verdict.health, Health::Ok);
+        assert!(status.next[0].starts_with("millpond invite"));
+    }
+
+    #[test]
+    fn a_fenced_node_fails_whatever_its_peers_do() {
+        let status = assess(node(Some("two live boots")), vec![peer("b", PeerState::Current)]);
+        assert_eq!(status.verdict.health, Health::Failing);
+        assert_eq!(status.verdict.text, "takes no writes: two live boots");
+    }
 }

@@ -132,6 +132,11 @@ impl PushFrame {
         self.header.first.plus(self.header.len as u64 - 1)
     }
 
+    /// The dot of the last write.
+    pub fn last_dot(&self) -> Dot {
+        Dot::new(self.origin(), self.last())
+    }
+
     /// How many writes it has: at least one.
     pub fn len(&self) -> usize {
         self.header.len

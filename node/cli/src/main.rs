@@ -1,5 +1,132 @@
-//! x
+//! The program `millpond`: runs a node, and asks it.
+
+mod client;
+mod config;
+mod data;
 #[cfg_attr(not(test), expect(dead_code))] // until `demo` reads it
 mod dataset;
+mod failure;
+mod run;
+mod setup;
+mod status;
+mod transfer;
+mod watch;
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Exit, Failure, Outcome};
+
+/// A replicated store that is writable on every node, online or offline, and converges by itself.
+#[derive(Debug, Parser)]
+#[command(name = "millpond", version, after_help = EXIT_CODES)]
+struct Cli {
+    /// The node's folder
+    #[arg(long, global = true, env = "MILLPOND_DIR", default_value = "./millpond-data")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Found a new domain with this node as its first member
+    Init(setup::InitArgs),
+    /// Run the node until it is told to stop
+    Run(run::RunArgs),
+    /// Make an invite for one further member
+    Invite(setup::InviteArgs),
+    /// Become a member of the domain that an invite is for
+    Join(setup::JoinArgs),
+    /// List members; pause and resume the links to them
+    Peers(status::PeersArgs),
+    /// How the node is, who lacks what, and what to do about it
+    Status(status::StatusArgs),
+    /// Show a record
+    Get(data::GetArgs),
+    /// Write a record, or change some of its fields
+    Put(data::PutArgs),
+    /// Delete a record
+    Rm(data::RmArgs),
+    /// List collections, or the records of one
+    Ls(data::LsArgs),
+    /// Add to a counter, or read it
+    Count(data::CountArgs),
+    /// Follow what changes
+    Watch(watch::WatchArgs),
+    /// Load records from JSON Lines
+    Import(transfer::ImportArgs),
+    /// Write all records as JSON Lines
+    Export(transfer::ExportArgs),
+    /// A hash over everything that the node holds, equal on nodes that hold the same
+    Digest(status::DigestArgs),
+    /// Who is linked to whom, as this node sees it
+    Topology(status::TopologyArgs),
+    /// Look after the configuration
+    Config(config::ConfigArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Command::Run(_) | Command::Join(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    }
+    .enable_all()
+    .build()
+    .map_err(|error| Failure::new("cannot start").why(error))
+    .and_then(|runtime| {
+        let outcome = runtime.block_on(dispatch(cli));
+        // A thread may still wait for standard input.
+        runtime.shutdown_background();
+        outcome
+    });
+    let exit = outcome.unwrap_or_else(|failure| {
+        eprintln!("{failure}");
+        failure.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+async fn dispatch(cli: Cli) -> Outcome {
+    let dir = cli.dir;
+    if let Command::Run(args) = cli.command {
+        return run::run(args, &dir).await; // it stops in good order by itself
+    }
+    tokio::select! {
+        outcome = command(cli.command, dir) => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn command(command: Command, dir: PathBuf) -> Outcome {
+    match command {
+        Command::Init(args) => setup::init(args, &dir),
+        Command::Run(args) => run::run(args, &dir).await,
+        Command::Invite(args) => setup::invite(args, &dir).await,
+        Command::Join(args) => setup::join(args, &dir).await,
+        Command::Peers(args) => status::peers(args, &dir).await,
+        Command::Status(args) => status::status(args, &dir).await,
+        Command::Get(args) => data::get(args, &dir).await,
+        Command::Put(args) => data::put(args, &dir).await,
+        Command::Rm(args) => data::rm(args, &dir).await,
+        Command::Ls(args) => data::ls(args, &dir).await,
+        Command::Count(args) => data::count(args, &dir).await,
+        Command::Watch(args) => watch::watch(args, &dir).await,
+        Command::Import(args) => transfer::import(args, &dir).await,
+        Command::Export(args) => transfer::export(args, &dir).await,
+        Command::Digest(args) => status::digest(args, &dir).await,
+        Command::Topology(args) => status::topology(args, &dir).await,
+        Command::Config(args) => config::run(&args, &dir),
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked                      4  the node cannot be reached
+  1  it failed                      5  status --check: degraded
+  2  wrong usage                    6  status --check: diverged, or takes no writes
+  3  the configuration is invalid   7  a write concern was not met in time
+                                  130  interrupted";

@@ -146,8 +146,7 @@ impl InviteBook {
     /// Notes an invite as issued, and forgets those that have expired.
     pub(crate) fn issue(&mut self, invite: &Invite, now_ms: u64) {
         self.issued.retain(|_, issued| issued.expires_ms > now_ms);
-        let issued =
-            Issued { role: invite.role, expires_ms: invite.expires_ms, redeemed_by: None };
+        let issued = Issued { role: invite.role, expires_ms: invite.expires_ms, redeemed_by: None };
         self.issued.insert(hash(&invite.secret), issued);
     }
 

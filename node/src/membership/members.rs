@@ -53,13 +53,15 @@ impl Members {
             let components: Vec<Vec<u8>> = path.components().collect();
             let parts: Vec<&[u8]> = components.iter().map(Vec::as_slice).collect();
             match parts[..] {
-                [b"member", key, b"name"] => drop(node_key(key).zip(text(&entry)).map(|(key, name)| names.insert(key, name))),
+                [b"member", key, b"name"] => {
+                    names.extend(node_key(key).zip(text(&entry)));
+                }
                 [b"member", key, b"addresses"] => {
-                    drop(node_key(key).zip(value(&entry)).map(|(key, list)| addresses.insert(key, list)));
+                    addresses.extend(node_key(key).zip(value(&entry)));
                 }
                 [b"member", key, b"incarnation", incarnation] => {
                     let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
-                    drop(incarnation.zip(node_key(key)).map(|(id, key)| owners.insert(id, key)));
+                    owners.extend(incarnation.zip(node_key(key)));
                 }
                 [b"role", _] => grants.extend(read_grants(&entry)),
                 _ => {}
@@ -70,6 +72,7 @@ impl Members {
         grants.sort_by_key(|(order, _)| *order);
         let members = effective_roles(grants.into_iter().map(|(_, grant)| grant))
             .into_iter()
+            .filter(|(_, role)| role.is_node())
             .map(|(key, role)| {
                 let name = names.remove(&key).unwrap_or_default();
                 let addresses = addresses.remove(&key).unwrap_or_default();
@@ -92,11 +95,6 @@ impl Members {
     /// Whose an incarnation is, as its owner has recorded.
     pub(crate) fn owner(&self, incarnation: Incarnation) -> Option<NodeKey> {
         self.owners.get(&incarnation).copied()
-    }
-
-    /// Whether nobody is a member yet: a node that has been invited and has not joined.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 }
 
@@ -145,10 +143,10 @@ pub(crate) fn grant_role(
 /// The roles that grants, in their order, amount to. The first one founds the domain: its author grants
 /// itself. Each later one counts if its author was an admin by then.
 fn effective_roles(grants: impl Iterator<Item = RoleGrant>) -> BTreeMap<NodeKey, Role> {
-    let mut roles = BTreeMap::new();
+    let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
     for grant in grants {
         let founds = roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
-        if founds || roles.get(&grant.author) == Some(&Role::Admin) {
+        if founds || roles.get(&grant.author).is_some_and(|role| role.may_grant()) {
             roles.insert(grant.subject, grant.role);
         }
     }

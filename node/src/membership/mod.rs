@@ -14,9 +14,7 @@ mod invite;
 mod members;
 mod role;
 
-pub(crate) use invite::{InviteBook, Redeemed};
 pub use invite::{Invite, InviteOptions, ParseInviteError};
-pub(crate) use members::{
-    Member, Members, grant_role, record_incarnation, record_self,
-};
+pub(crate) use invite::{InviteBook, Redeemed};
+pub(crate) use members::{Member, Members, grant_role, record_incarnation, record_self};
 pub use role::Role;

@@ -4,10 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a member may do. Each role includes the ones after it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Role {
@@ -17,9 +15,21 @@ pub enum Role {
     Writer,
     /// Reads, and passes on what others wrote.
     Reader,
+    /// An admin's key that is no node, kept by a person for the day when all other admins are lost.
+    Recovery,
 }
 
 impl Role {
+    /// Whether a member of this role may grant roles.
+    pub(crate) fn may_grant(self) -> bool {
+        matches!(self, Self::Admin | Self::Recovery)
+    }
+
+    /// Whether a member of this role is a node, which holds data and answers.
+    pub(crate) fn is_node(self) -> bool {
+        self != Self::Recovery
+    }
+
     /// Whether a member of this role may write data.
     pub fn may_write(self) -> bool {
         matches!(self, Self::Admin | Self::Writer)
@@ -32,6 +42,7 @@ impl fmt::Display for Role {
             Self::Admin => "admin",
             Self::Writer => "writer",
             Self::Reader => "reader",
+            Self::Recovery => "recovery",
         })
     }
 }

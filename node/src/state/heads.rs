@@ -79,8 +79,7 @@ impl Heads {
             }
         }
         heads.open = read_meta(snapshot, &meta_key::open())?;
-        heads.incarnations =
-            read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
+        heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
         heads.ceiling = read_meta(snapshot, &meta_key::ceiling())?.unwrap_or_default();
         heads.clock = HybridClock::starting_above(heads.ceiling);
         Ok(heads)

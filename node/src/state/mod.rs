@@ -13,7 +13,7 @@ mod write;
 
 pub(crate) use apply::apply;
 pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};
-pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome, Rows};
+pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use transaction::Transaction;
 pub use view::View;
 pub use write::{WriteError, WriteTx};

@@ -81,11 +81,6 @@ impl<'a> Transaction<'a> {
         dropped.len()
     }
 
-    /// Drops the log row of a dot.
-    pub(crate) fn drop_log(&mut self, namespace: Namespace, dot: Dot) {
-        self.own.log.insert((namespace, dot), None);
-    }
-
     /// Stores a row of a cut that is arriving.
     pub(crate) fn stage(&mut self, namespace: Namespace, path: Path, row: Bytes) {
         self.own.staged.insert((namespace, path), Some(row));
@@ -156,7 +151,13 @@ impl<'a> Transaction<'a> {
         Ok(rows)
     }
 
-    fn log_joined(&mut self, namespace: Namespace, path: &Path, joined: &Joined, last: Option<Dot>) {
+    fn log_joined(
+        &mut self,
+        namespace: Namespace,
+        path: &Path,
+        joined: &Joined,
+        last: Option<Dot>,
+    ) {
         for &dot in &joined.removed {
             self.own.log.insert((namespace, dot), None);
         }

@@ -21,7 +21,10 @@ pub struct View {
 }
 
 impl View {
-    pub(crate) fn new(snapshot: Arc<dyn Snapshot>, namespace: Namespace) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        snapshot: Arc<dyn Snapshot>,
+        namespace: Namespace,
+    ) -> Result<Self, StoreError> {
         let vv = read_meta(&*snapshot, &meta_key::vv(namespace))?.unwrap_or_default();
         Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
     }
@@ -73,5 +76,11 @@ impl View {
             return Ok(());
         }
         self.snapshot.log(self.namespace, incarnation, after, upto, visit)
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("namespace", &self.namespace).field("vv", &self.vv).finish()
     }
 }

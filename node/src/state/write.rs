@@ -29,13 +29,17 @@ pub struct WriteTx<'a> {
 #[non_exhaustive]
 pub enum WriteError {
     /// One value exceeds the limit.
-    #[error("a value of {bytes} bytes exceeds the limit of {VALUE_BYTES_MAX}; split it over several fields or records")]
+    #[error(
+        "a value of {bytes} bytes exceeds the limit of {VALUE_BYTES_MAX}; split it over several fields or records"
+    )]
     ValueTooLarge {
         /// Its size.
         bytes: usize,
     },
     /// The transaction as a whole exceeds a limit.
-    #[error("a transaction of {writes} writes and {bytes} bytes exceeds the limits of {TRANSACTION_WRITES_MAX} and {TRANSACTION_BYTES_MAX}; split it")]
+    #[error(
+        "a transaction of {writes} writes and {bytes} bytes exceeds the limits of {TRANSACTION_WRITES_MAX} and {TRANSACTION_BYTES_MAX}; split it"
+    )]
     TransactionTooLarge {
         /// Writes so far.
         writes: usize,
@@ -202,6 +206,12 @@ impl WriteTx<'_> {
     /// A dot that this transaction will take: for names, and for pending values until their dot is known.
     fn provisional_dot(&self) -> Dot {
         Dot::new(self.incarnation, next_seq(self.vv(), self.incarnation))
+    }
+}
+
+impl std::fmt::Debug for WriteTx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteTx").field("pending", &self.pending.len()).finish_non_exhaustive()
     }
 }
 

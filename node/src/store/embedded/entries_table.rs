@@ -1,7 +1,7 @@
 //! The entries table: packs, one for a small record, several for a large one.
 //!
-//! The first pack of a record has the record's key. When a pack would exceed [`PACK_BYTES_MAX`] it is split,
-//! and each further piece has the path of its first field at that time as its key: so the pack of a path is
+//! The first pack of a record has the record's key. When it would exceed [`RECORD_BYTES_MAX`] it is split in
+//! pieces below [`PIECE_BYTES_MAX`], as is a piece later, and each further piece has the path of its first field at that time as its key: so the pack of a path is
 //! the last one whose key is not greater, packs are in path order, and a change costs one pack however
 //! large the record is. Packs do not merge again; an empty one goes.
 
@@ -19,8 +19,12 @@ use super::pack::{LiveRef, PackReader, PackWriter, mark_split};
 use super::sealed::{self, TableName};
 use crate::store::StoreError;
 
-/// A pack of several fields stays within this many bytes: two to a page of the file, and cheap to rewrite.
-const PACK_BYTES_MAX: usize = 2000;
+/// A record of several fields that takes more is split: two of these fit in a page of the file.
+const RECORD_BYTES_MAX: usize = 2000;
+
+/// A piece of several fields takes no more. Measured with a set of 200,000 elements in small commits: with
+/// twice as much, inserts and reads take a sixth longer, and the file is 7% smaller.
+const PIECE_BYTES_MAX: usize = 1000;
 
 /// A change within a record: the rest of the path, and the new entry.
 type Change<'a> = (&'a [u8], &'a Entry);
@@ -219,13 +223,13 @@ impl Writer<'_, '_> {
         let mut store =
             |key: &[u8], value: &[u8]| table.insert(key, value).map(drop).map_err(failed);
         let added: usize = changes.iter().map(|(suffix, entry)| bytes(suffix, live(entry))).sum();
-        pack.begin(key, record_bytes, old.len() + added);
         let mut changes = changes.iter().peekable();
         let mut dots = Vec::new();
-        if !old.is_empty() {
+        let fields = if old.is_empty() { None } else { Some(open_pack(key, old)?) };
+        let was_split = fields.as_ref().is_some_and(PackReader::is_split);
+        pack.begin(key, record_bytes, was_split, old.len() + added);
+        if let Some(mut fields) = fields {
             let malformed = |key: &[u8]| corrupt(TableName::Entries, key);
-            let mut fields = open_pack(key, old)?;
-            pack.is_split = fields.is_split();
             while fields.next_field().map_err(|Malformed| malformed(key))? {
                 while let Some((suffix, entry)) =
                     changes.next_if(|(suffix, _)| *suffix < fields.suffix())
@@ -276,12 +280,16 @@ struct NewPack {
 
 impl NewPack {
     /// Begins a pack, which with all its fields has about `total` bytes.
-    fn begin(&mut self, key: &[u8], record_bytes: usize, total: usize) {
+    fn begin(&mut self, key: &[u8], record_bytes: usize, was_split: bool, total: usize) {
         self.key.clear();
         self.key.extend_from_slice(key);
         self.record_bytes = record_bytes;
-        self.target = total.div_ceil(total.div_ceil(PACK_BYTES_MAX).max(1));
-        self.is_split = false;
+        self.target = match total.div_ceil(PIECE_BYTES_MAX) {
+            _ if !was_split && total <= RECORD_BYTES_MAX => RECORD_BYTES_MAX,
+            0 | 1 => PIECE_BYTES_MAX,
+            pieces => total.div_ceil(pieces) + INCARNATION_BYTES,
+        };
+        self.is_split = was_split;
         self.start();
     }
 
@@ -333,6 +341,9 @@ fn live(entry: &Entry) -> impl ExactSizeIterator<Item = LiveRef<'_>> + Clone {
 fn bytes<'a>(suffix: &[u8], live: impl Iterator<Item = LiveRef<'a>>) -> usize {
     suffix.len() + 3 + live.map(|live| live.bytes.len() + DOT_BYTES).sum::<usize>()
 }
+
+/// Each piece names its incarnations anew, and most have one.
+const INCARNATION_BYTES: usize = 16;
 
 /// Index, differences, kind and length of a live dot, when they are small.
 const DOT_BYTES: usize = 6;

@@ -84,19 +84,23 @@ pub(super) fn block_start(key: &[u8]) -> Option<u64> {
 
 /// A value fails its checksum, or says what no writer says.
 pub(super) fn corrupt(table: TableName, key: &[u8]) -> StoreError {
-    let what = match key.split_first_chunk::<NAMESPACE_BYTES>() {
-        Some((namespace, rest)) if table != TableName::Meta => {
-            let namespace = Namespace::from_number(u32::from_be_bytes(*namespace));
-            match (table, Path::from_encoded(Bytes::copy_from_slice(rest))) {
-                (TableName::Entries | TableName::Staged, Ok(path)) => {
-                    format!("a value of table {table} at {namespace}/{path}")
-                }
-                _ => format!("a value of table {table} at {namespace}/{}", rest.escape_ascii()),
-            }
-        }
-        _ => format!("a value of table {table} at {}", key.escape_ascii()),
-    };
-    StoreError::Corrupt { what }
+    let place = place(table, key).unwrap_or_else(|| key.escape_ascii().to_string());
+    StoreError::Corrupt { what: format!("a value of table {table} at {place}") }
+}
+
+/// The key in words, if it is whole.
+fn place(table: TableName, key: &[u8]) -> Option<String> {
+    if table == TableName::Meta {
+        return None; // a name is in words
+    }
+    let (namespace, rest) = key.split_first_chunk()?;
+    let namespace = Namespace::from_number(u32::from_be_bytes(*namespace));
+    if table == TableName::Log {
+        let incarnation = Incarnation::from_bytes(*rest.first_chunk()?);
+        return Some(format!("{namespace}/{incarnation}:{}", block_start(key)?));
+    }
+    let path = Path::from_encoded(Bytes::copy_from_slice(rest)).ok()?;
+    Some(format!("{namespace}/{path}"))
 }
 
 pub(super) const NAMESPACE_BYTES: usize = 4;

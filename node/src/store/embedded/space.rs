@@ -21,16 +21,19 @@ impl Space {
     }
 }
 
-/// At most what a commit of these changes writes anew: each row in pages of its own, in a tree whose inner
-/// pages are copied with them, and its bytes twice, for pages that are half full.
-pub(super) fn needed(changes: &Changes) -> u64 {
-    let rows =
-        changes.entries.len() + changes.log.len() + changes.staged.len() + changes.meta.len();
-    let payloads = changes.entries.values().flat_map(|entry| entry.live());
-    let payload_bytes: usize = payloads.map(|live| live.payload.bytes.len()).sum();
-    let values = changes.staged.values().chain(changes.meta.values()).flatten();
-    let value_bytes: usize = values.map(|value| value.len()).sum();
-    BASE_BYTES + (rows * ROW_BYTES + 2 * (payload_bytes + value_bytes)) as u64
+/// At most what a commit of these changes writes, about: a copy of a page for each row, but of no page twice;
+/// and what is new, twice, for pages that are half full.
+pub(super) fn needed(changes: &Changes, used: u64) -> u64 {
+    let Changes { entries, log, staged, meta, .. } = changes;
+    let rows = (entries.len() + log.len() + staged.len() + meta.len()) as u64;
+    let payloads = entries.values().flat_map(|entry| entry.live()).map(|live| &live.payload.bytes);
+    let values = staged.values().chain(meta.values()).flatten();
+    let value_bytes: usize = payloads.chain(values).map(|value| value.len()).sum();
+    let paths = entries.keys().chain(staged.keys()).map(|(_, path)| path);
+    let logged = log.values().flatten().map(|row| &row.path);
+    let path_bytes: usize = paths.chain(logged).map(|path| path.as_bytes().len()).sum();
+    let copied = used.min(rows * PAGE_BYTES);
+    BASE_BYTES + copied + 2 * (rows * ROW_BYTES + (value_bytes + path_bytes) as u64)
 }
 
 #[cfg(unix)]
@@ -58,5 +61,8 @@ fn free(_: &Path) -> Option<u64> {
 /// For what redb writes about itself: the allocator's state and the lists of freed pages.
 const BASE_BYTES: u64 = 512 << 10;
 
-/// A page for the row. Rows of one record or block share theirs, which pays for the inner pages.
-const ROW_BYTES: usize = 4096;
+/// redb's pages.
+const PAGE_BYTES: u64 = 4096;
+
+/// What a row takes besides its path and its value.
+const ROW_BYTES: u64 = 64;

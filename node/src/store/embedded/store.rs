@@ -1,7 +1,8 @@
 //! Opening the file, and committing to it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -11,6 +12,7 @@ use redb::{
 };
 
 use super::error::failed;
+use super::folder::{Folder, in_use};
 use super::sealed::TableName;
 use super::snapshot::EmbeddedSnapshot;
 use super::space::{Space, needed};
@@ -37,6 +39,7 @@ impl Default for EmbeddedOptions {
 /// bytes by a peer can leave a part of it.
 pub struct EmbeddedStore {
     database: Arc<Database>,
+    _folder: Option<Folder>,
     space: Box<dyn Fn() -> Space + Send + Sync>,
     /// What the unsynced commits may still write.
     unsynced_bytes: AtomicU64,
@@ -45,25 +48,22 @@ pub struct EmbeddedStore {
 
 impl EmbeddedStore {
     /// Opens the store in `folder`; makes folder and store when they are missing. After an unclean stop it
-    /// checks every page first, which takes about a second for each GiB.
+    /// first checks every page that is in use: half a second for each GiB, or what the disk takes to read it.
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::Corrupt`] and [`StoreError::Io`].
     pub fn open(folder: &Path, options: &EmbeddedOptions) -> Result<Self, StoreError> {
-        let file = folder.join(FILE_NAME);
-        let in_folder = |error: std::io::Error| StoreError::Io {
-            reason: format!("{}: {error}", file.display()),
-        };
-        std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let is_new = !file.exists();
-        let database = redb::Builder::new()
-            .set_cache_size(options.cache_bytes)
-            .create(&file)
-            .map_err(|error| open_failed(error, folder))?;
-        if is_new {
-            sync_folders(folder).map_err(in_folder)?;
-        }
-        Self::with_database(database, move || Space::of_file(&file))
+        let folder = Folder::lock(folder)?;
+        let mut builder = redb::Builder::new();
+        builder.set_cache_size(options.cache_bytes);
+        let not_opened = |error| open_failed(error, folder.path());
+        let file = folder
+            .file(|new_file| create_tables(&builder.create(new_file).map_err(not_opened)?))?;
+        // redb panics over some kinds of damage.
+        let opened = catch_unwind(AssertUnwindSafe(|| builder.open(&file)));
+        let database = opened.map_err(|_| damaged())?.map_err(not_opened)?;
+        let store = Self::with_database(database, move || Space::of_file(&file))?;
+        Ok(Self { _folder: Some(folder), ..store })
     }
 
     /// Opens the store over any storage, which says how much space there is.
@@ -76,6 +76,10 @@ impl EmbeddedStore {
             .set_cache_size(options.cache_bytes)
             .create_with_backend(backend)
             .map_err(|error| open_failed(error, Path::new("the storage")))?;
+        let transaction = database.begin_read().map_err(failed)?;
+        if transaction.list_tables().map_err(failed)?.next().is_none() {
+            create_tables(&database)?;
+        }
         Self::with_database(database, space)
     }
 
@@ -85,6 +89,7 @@ impl EmbeddedStore {
     ) -> Result<Self, StoreError> {
         check_format(&database)?;
         Ok(Self {
+            _folder: None,
             database: Arc::new(database),
             space: Box::new(space),
             unsynced_bytes: AtomicU64::new(0),
@@ -120,8 +125,10 @@ impl Store for EmbeddedStore {
         if let Some(reason) = self.poison.get() {
             return Err(StoreError::Poisoned { reason: reason.clone() });
         }
-        let bytes = needed(changes) + self.unsynced_bytes.load(Ordering::Relaxed);
-        if (self.space)().free.is_some_and(|free| free < bytes) {
+        let Space { used, free } = (self.space)();
+        let bytes = needed(changes, used) + self.unsynced_bytes.load(Ordering::Relaxed);
+        // Syncing what was promised room already is always tried.
+        if !changes.is_empty() && free.is_some_and(|free| free < bytes) {
             return Err(StoreError::Full);
         }
         match self.write(changes, durability) {
@@ -191,25 +198,19 @@ fn apply(transaction: &WriteTransaction, changes: &Changes) -> Result<(), StoreE
     Ok(())
 }
 
-/// Reads the format version; in a new file, writes it with the empty tables.
+/// Reads the format version.
 fn check_format(database: &Database) -> Result<(), StoreError> {
     let transaction = database.begin_read().map_err(failed)?;
-    let unknown = |found| StoreError::Format { found, known: FORMAT };
-    let table = match transaction.open_table(FORMAT_TABLE) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => {
-            return match transaction.list_tables().map_err(failed)?.next() {
-                None => create_tables(database),
-                Some(_) => Err(unknown(0)),
-            };
-        }
+    let found = match transaction.open_table(FORMAT_TABLE) {
+        Ok(table) => table.get(FORMAT_KEY).map_err(failed)?.map_or(0, |version| version.value()),
         Err(TableError::Storage(error)) => return Err(failed(error)),
-        Err(_) => return Err(unknown(0)),
+        // A redb file of somebody else.
+        Err(_) => 0,
     };
-    let stored = table.get(FORMAT_KEY).map_err(failed)?.map_or(0, |version| version.value());
-    if stored == FORMAT { Ok(()) } else { Err(unknown(stored)) }
+    if found == FORMAT { Ok(()) } else { Err(StoreError::Format { found, known: FORMAT }) }
 }
 
+/// Writes the empty tables and the format version to a new file.
 fn create_tables(database: &Database) -> Result<(), StoreError> {
     let mut transaction = database.begin_write().map_err(failed)?;
     transaction.set_two_phase_commit(true);
@@ -222,27 +223,14 @@ fn create_tables(database: &Database) -> Result<(), StoreError> {
     transaction.commit().map_err(failed)
 }
 
-fn open_failed(error: DatabaseError, folder: &Path) -> StoreError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => {
-            StoreError::InUse { folder: folder.display().to_string() }
-        }
-        error => failed(error),
-    }
+fn damaged() -> StoreError {
+    StoreError::Corrupt { what: "the file".to_owned() }
 }
 
-/// Makes a new file's name durable, and that of a new folder.
-fn sync_folders(folder: &Path) -> std::io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(()); // folders cannot be opened there
-    }
-    let folder = folder.canonicalize()?;
-    let parent: Option<PathBuf> = folder.parent().map(Path::to_owned);
-    std::fs::File::open(folder)?.sync_all()?;
-    match parent.map(std::fs::File::open) {
-        Some(Ok(parent)) => parent.sync_all(),
-        // A parent that we may not read was not made by us.
-        Some(Err(_)) | None => Ok(()),
+fn open_failed(error: DatabaseError, folder: &Path) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => in_use(folder),
+        error => failed(error),
     }
 }
 
@@ -252,4 +240,3 @@ const FORMAT: u32 = 1;
 
 const FORMAT_TABLE: TableDefinition<'static, &'static str, u32> = TableDefinition::new("millpond");
 const FORMAT_KEY: &str = "format";
-const FILE_NAME: &str = "millpond.redb";

@@ -1,0 +1,142 @@
+//! The scenario harness: what a whole system of replicas reaches, beside the physical limit of the same
+//! machine, measured in the same run.
+//!
+//! `harness list` names the scenarios, `harness run SCENARIO [--json]` runs one. Both sides of a scenario
+//! take turns, sample by sample, so that they see the same load. Replicas are real ones, over QUIC on
+//! loopback, each with its store in a folder of its own on a disk.
+//!
+//! Exit codes: 0 done, also when a bar is missed; 1 failed; 2 wrong arguments; 5 a bar is missed and
+//! `--check` is given.
+
+mod bare_store;
+mod catch_up;
+mod folder;
+mod local_write;
+mod machine;
+mod reattach;
+mod replicas;
+mod report;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use folder::ScratchFolder;
+use report::Report;
+
+/// A failure of a run: the message is all that its user needs.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Runs replicas of Millpond under load, beside the physical limit of this machine.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Names the scenarios, with the limit and the bar of each.
+    List,
+    /// Runs a scenario.
+    Run {
+        #[command(subcommand)]
+        scenario: Scenario,
+    },
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// A fresh node joins and catches up, against the bare store inserting the same rows.
+    CatchUp(catch_up::Parameters),
+    /// Concurrent durable writers, against one writer and against the bare store.
+    LocalWrite(local_write::Parameters),
+    /// One of three nodes was away while records changed: time and bytes until it is level.
+    Reattach(reattach::Parameters),
+}
+
+/// What every scenario takes.
+#[derive(Args)]
+struct Common {
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Exit with code 5 when the bar is missed.
+    #[arg(long)]
+    check: bool,
+    /// How often to measure; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: u32,
+    /// Where the stores go, in a folder that is removed afterwards. Beside the program if not given; must
+    /// be on a disk.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Accept a folder in memory, where syncing costs nothing. The bar is then not judged.
+    #[arg(long)]
+    allow_memory: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let scenario = match Cli::parse().command {
+        Command::List => {
+            list();
+            return ExitCode::SUCCESS;
+        }
+        Command::Run { scenario } => scenario,
+    };
+    let common = scenario.common();
+    match run(&scenario).await {
+        Ok(report) => {
+            if common.json {
+                println!("{}", report.to_json());
+            } else {
+                print!("{report}");
+            }
+            let is_missed = report.bar.met == Some(false);
+            if is_missed {
+                eprintln!("bar missed: {}", report.bar.text);
+            }
+            if is_missed && common.check { ExitCode::from(5) } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            eprintln!("the scenario failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(scenario: &Scenario) -> Result<Report> {
+    let common = scenario.common();
+    let folder = ScratchFolder::create(common.dir.as_deref(), common.allow_memory)?;
+    eprintln!("stores in {} ({})", folder.path().display(), folder.filesystem());
+    match scenario {
+        Scenario::CatchUp(parameters) => catch_up::run(parameters, &folder).await,
+        Scenario::LocalWrite(parameters) => local_write::run(parameters, &folder).await,
+        Scenario::Reattach(parameters) => reattach::run(parameters, &folder).await,
+    }
+}
+
+impl Scenario {
+    fn common(&self) -> &Common {
+        match self {
+            Self::CatchUp(parameters) => &parameters.common,
+            Self::LocalWrite(parameters) => &parameters.common,
+            Self::Reattach(parameters) => &parameters.common,
+        }
+    }
+}
+
+fn list() {
+    let scenarios = [
+        (catch_up::NAME, catch_up::ABOUT),
+        (local_write::NAME, local_write::ABOUT),
+        (reattach::NAME, reattach::ABOUT),
+    ];
+    for (name, about) in scenarios {
+        println!("{name:<12} {about}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Replicas for a scenario, each in a folder of its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use millpond::status::Status;
+use millpond::{Config, InviteOptions, Replica};
+use millpond_core::VersionVector;
+
+use crate::Result;
+use crate::workload::Row;
+
+/// The configuration of the node of this name, its lease beside the folder.
+pub fn config(folder: &Path, name: &str) -> Config {
+    let mut config = Config::new(folder.join(name));
+    config.state_dir = Some(folder.join("state"));
+    config
+}
+
+/// The first node of a domain.
+pub async fn found(config: &Config) -> Result<Replica> {
+    Replica::init(config)?;
+    let node = Replica::open(config.clone()).await?;
+    node.joined().await?;
+    Ok(node)
+}
+
+/// Makes a folder that will join at `inviter` when it is opened.
+pub async fn prepare_join(config: &Config, inviter: &Replica) -> Result<()> {
+    let invite = inviter.invite(InviteOptions::default()).await?;
+    Ok(Replica::prepare_join(config, &invite)?)
+}
+
+/// Writes rows in transactions of a thousand.
+pub async fn load(node: &Replica, rows: &[Row], fields: &[String]) -> Result<()> {
+    for chunk in rows.chunks(LOAD_ROWS / fields.len().clamp(1, LOAD_ROWS)) {
+        let (chunk, fields) = (chunk.to_vec(), fields.to_vec());
+        node.write(move |tx| {
+            chunk.iter().try_for_each(|row| fields.iter().try_for_each(|field| row.put(tx, field)))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Waits until a node has committed all that a vector covers.
+pub async fn covers(node: &Replica, vv: &VersionVector) -> Result<()> {
+    let mut committed = node.committed();
+    let wait = committed.wait_for(|committed| committed.covers_all(vv));
+    match tokio::time::timeout(PATIENCE, wait).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err("the node stopped before it was level".into()),
+        Err(_) => Err(format!("the node was not level within {} s", PATIENCE.as_secs()).into()),
+    }
+}
+
+/// Waits until a node and all others feed each other.
+pub async fn linked(node: &Replica, others: usize) -> Result<()> {
+    let linked = async {
+        loop {
+            let status = status(node).await?;
+            let links = status.peers.iter().filter_map(|peer| peer.link.as_ref());
+            if links.filter(|link| link.fed && link.feeding).count() == others {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, linked).await {
+        Ok(linked) => linked,
+        Err(_) => Err(format!("no links within {} s", PATIENCE.as_secs()).into()),
+    }
+}
+
+/// A node's status.
+pub async fn status(node: &Replica) -> Result<Status> {
+    Ok(node.status().await.ok_or("the node has stopped")?)
+}
+
+/// Checks that two nodes hold the same data, of this many rows.
+pub async fn check_same(left: &Replica, right: &Replica, rows: u64) -> Result<()> {
+    let (left, right) = (left.seal().await?, right.seal().await?);
+    if left.digest != right.digest || left.rows != rows {
+        return Err(format!("the nodes differ: {left:?} and {right:?}, {rows} rows wanted").into());
+    }
+    Ok(())
+}
+
+/// Puts of one transaction of the load.
+const LOAD_ROWS: usize = 1_000;
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,0 +1,82 @@
+//! Every scenario of the harness, small: that it runs, and that its JSON keeps its contract. Its figures are
+//! not judged, since tests run unoptimised and beside each other.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+#[test]
+fn catch_up_reports_rows_against_the_bare_store() {
+    let report = run(&["catch-up", "--entries", "500"]);
+    assert_contract(&report, "catch-up");
+    assert_eq!(report["parameters"]["entries"], 500);
+    assert_eq!(report["suppliers"], 1);
+    assert!(report["rows"].as_u64().unwrap() >= 500, "{report}");
+    assert!(report["frame_bytes"].as_u64() > report["payload_bytes"].as_u64(), "{report}");
+}
+
+#[test]
+fn local_write_reports_both_limits() {
+    let report = run(&["local-write", "--seconds", "0.1", "--writers", "4"]);
+    assert_contract(&report, "local-write");
+    for figure in ["fsync_p50_us", "one_writer_rows_per_s", "times_one_writer", "latency_p99_us"] {
+        assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
+    }
+}
+
+/// B3, which holds at any size: exact rows, one supplier, bytes within the limit.
+#[test]
+fn reattach_sends_each_changed_row_once() {
+    let report = run(&["reattach", "--records", "500", "--changes", "200"]);
+    assert_contract(&report, "reattach");
+    assert_eq!(report["rows"], 200);
+    assert_eq!(report["distinct_rows"], 200);
+    assert_eq!(report["suppliers"], 1);
+    assert_eq!(report["bar"]["met"], true, "{report}");
+}
+
+#[test]
+fn every_scenario_is_listed() {
+    let output = harness(&["list"]);
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["catch-up", "local-write", "reattach"]);
+}
+
+#[test]
+fn a_missed_bar_fails_only_when_it_is_checked() {
+    // Joining alone takes longer than the bare store does for one row.
+    let small = ["run", "catch-up", "--entries", "1", "--samples", "1"];
+    let output = harness(&small);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("bar missed"));
+    assert_eq!(harness(&[&small[..], &["--check"]].concat()).status.code(), Some(5));
+}
+
+fn run(scenario: &[&str]) -> Value {
+    let output = harness(&[&["run"], scenario, &["--samples", "1", "--json"]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn harness(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness")).args(arguments).output().unwrap()
+}
+
+fn assert_contract(report: &Value, scenario: &str) {
+    assert_eq!(report["scenario"], scenario);
+    assert!(report["parameters"].is_object());
+    let samples = report["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 1);
+    assert!(samples[0].as_f64().unwrap() > 0.0);
+    assert_eq!(report["median"], samples[0]);
+    let (median, limit) = (report["median"].as_f64().unwrap(), report["limit"].as_f64().unwrap());
+    assert!((report["ratio"].as_f64().unwrap() - median / limit).abs() < 1e-9);
+    assert!(report["unit"].is_string());
+    assert!(report["bar"]["text"].is_string());
+    for fact in ["cores", "cpu", "memory_bytes", "kernel", "filesystem", "folder"] {
+        assert!(!report["machine"][fact].is_null(), "{fact}");
+    }
+    assert!(!report["commit"].as_str().unwrap().is_empty());
+}

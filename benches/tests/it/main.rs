@@ -1,0 +1,3 @@
+//! Tests of the programs of this crate.
+
+mod harness;

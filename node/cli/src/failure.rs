@@ -1,0 +1,97 @@
+//! How a command fails: what, why, what to do, and the exit code.
+
+use std::fmt;
+use std::path::Path;
+
+use millpond::OpenError;
+use millpond::store::StoreError;
+
+/// The exit codes, as the help of the program lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// It worked.
+    Ok = 0,
+    /// It failed.
+    Failed = 1,
+    /// The configuration is invalid. (2, wrong usage, is clap's.)
+    Config = 3,
+    /// The node cannot be reached.
+    Unreachable = 4,
+    /// `status --check`: the node is degraded.
+    Degraded = 5,
+    /// `status --check`: the node has diverged, or takes no writes.
+    Diverged = 6,
+    /// Interrupted.
+    Interrupted = 130,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub exit: Exit,
+    what: String,
+    why: Option<String>,
+    fix: Option<String>,
+}
+
+/// How a command ends.
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+impl Failure {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, what: what.into(), why: None, fix: None }
+    }
+
+    pub fn exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    pub fn why(self, why: impl fmt::Display) -> Self {
+        Self { why: Some(why.to_string()), ..self }
+    }
+
+    pub fn fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: Some(fix.into()), ..self }
+    }
+
+    /// A replica that did not open.
+    pub fn open(dir: &Path, error: &OpenError) -> Self {
+        let failure = Self::new(format!("cannot open the node in {}", dir.display())).why(error);
+        match error {
+            OpenError::NotInitialised { .. } => failure.fix(format!(
+                "millpond init --dir {0}    or  millpond join INVITE --dir {0}",
+                dir.display()
+            )),
+            OpenError::AlreadyInitialised { .. } => {
+                failure.fix("run it with `millpond run`, or choose another --dir")
+            }
+            OpenError::Listen { .. } => failure
+                .fix("stop what uses the port, or choose another: `bindaddress` under [replication], or --listen"),
+            OpenError::Store(StoreError::InUse { .. }) => {
+                failure.fix("stop the other process, or choose another --dir")
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// `error: what`, then `why:` and `do:` where they say something.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.what)?;
+        if let Some(why) = &self.why {
+            write!(f, "\n  why: {}", why.replace('\n', "\n       "))?;
+        }
+        if let Some(fix) = &self.fix {
+            write!(f, "\n  do:  {}", fix.replace('\n', "\n       "))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new("cannot write the output").why(error)
+    }
+}

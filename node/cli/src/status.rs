@@ -1,0 +1,261 @@
+//! `status`, `peers`, `digest` and `topology`: how the node is.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use millpond::status::{Health, Lag, PeerState, PeerStatus, Status};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::failure::{Exit, Outcome};
+
+/// How the node is.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Exit with 5 if the node is degraded, 6 if it has diverged or takes no writes
+    #[arg(long)]
+    check: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn status(args: StatusArgs, dir: &Path) -> Outcome {
+    let what = "cannot tell how the node is";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let status: Status = client.get("/api/v1/status").await.map_err(|error| error.at(what))?;
+    if args.json {
+        println!("{}", serde_json::to_string(&status).expect("a status has a JSON form"));
+    } else {
+        print!("{}", render(&status));
+    }
+    Ok(match status.verdict.health {
+        Health::Degraded if args.check => Exit::Degraded,
+        Health::Failing if args.check => Exit::Diverged,
+        _ => Exit::Ok,
+    })
+}
+
+/// The verdict, a row for each member, and what to do.
+fn render(status: &Status) -> String {
+    let word = match status.verdict.health {
+        Health::Ok => "OK",
+        Health::Degraded => "DEGRADED",
+        Health::Failing => "FAILING",
+        _ => "UNKNOWN",
+    };
+    let node = &status.node;
+    let (key, domain) = (first_digits(&node.key), first_digits(&node.domain));
+    let text = &status.verdict.text;
+    let mut out = format!("{word}  {} ({key}) in domain {domain}: {text}\n", node.name);
+    out += &peer_table(&status.peers);
+    for warning in &status.warnings {
+        let _ = writeln!(out, "warning: {warning}");
+    }
+    if !status.next.is_empty() {
+        let _ = writeln!(out, "next: {}", status.next.join("\n      "));
+    }
+    out
+}
+
+fn peer_table(peers: &[PeerStatus]) -> String {
+    if peers.is_empty() {
+        return String::new();
+    }
+    let head = ["PEER", "LINK", "STATE", "THEY LACK", "WE LACK", "RTT", "NOTE"].map(String::from);
+    let rows = peers.iter().map(|peer| {
+        let link = peer.link.as_ref();
+        let round_trip = link.map(|link| link.round_trip_us).filter(|&us| us > 0);
+        [
+            peer.name.clone(),
+            link.map_or("-".into(), |link| link.transport.clone()),
+            state_word(peer.state).into(),
+            lag_text(peer.they_lack),
+            lag_text(peer.we_lack),
+            round_trip.map_or("-".into(), |us| format!("{:.1}ms", us as f64 / 1000.0)),
+            note(peer),
+        ]
+    });
+    table(std::iter::once(head).chain(rows).collect())
+}
+
+fn state_word(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Current => "current",
+        PeerState::Lagging => "lagging",
+        PeerState::Paused => "paused",
+        PeerState::Connecting => "connecting",
+        PeerState::Offline => "offline",
+        PeerState::Fenced => "fenced",
+        _ => "unknown",
+    }
+}
+
+/// Writes and the age of the oldest; what is not known is never 0.
+fn lag_text(lag: Option<Lag>) -> String {
+    match lag {
+        None => "unknown".into(),
+        Some(Lag { ops: 0, .. }) => "0".into(),
+        Some(Lag { ops, seconds: Some(age), .. }) => format!("{ops} ops/{}", age_text(age)),
+        Some(Lag { ops, .. }) => format!("{ops} ops"),
+    }
+}
+
+fn age_text(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.1}s"),
+        60..3600 => format!("{}m{}s", whole / 60, whole % 60),
+        3600..86_400 => format!("{}h{}m", whole / 3600, whole / 60 % 60),
+        _ => format!("{}d{}h", whole / 86_400, whole / 3600 % 24),
+    }
+}
+
+fn note(peer: &PeerStatus) -> String {
+    if let Some(pull) = peer.link.as_ref().and_then(|link| link.catching_up.as_ref()) {
+        return format!("catching up: {} of about {} rows", pull.rows, pull.rows_expected);
+    }
+    let seen = match peer.last_seen_s {
+        _ if peer.link.is_some() => String::new(),
+        Some(seconds) => format!("last seen {} ago", age_text(seconds as f64)),
+        None => "not seen since this node started".into(),
+    };
+    match &peer.last_error {
+        Some(error) if peer.link.is_none() => format!("{seen}; {error}"),
+        _ => seen,
+    }
+}
+
+/// Columns as wide as they need to be.
+fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let mut out = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn first_digits(id: &str) -> String {
+    id.chars().take(8).collect()
+}
+
+/// List, pause and resume peers.
+#[derive(Debug, Args)]
+pub(crate) struct PeersArgs {
+    #[command(subcommand)]
+    command: PeersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PeersCommand {
+    /// Every other member, those that are gone too
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Cut the link to a member, or to all, until it is resumed
+    Pause {
+        /// Its name or key
+        peer: Option<String>,
+    },
+    /// Link to a member, or to all, again
+    Resume {
+        /// Its name or key
+        peer: Option<String>,
+    },
+}
+
+pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
+    let what = "cannot reach the peers' list";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let (verb, peer) = match args.command {
+        PeersCommand::Ls { json } => {
+            let found: Value = client.get("/api/v1/peers").await.map_err(|error| error.at(what))?;
+            if json {
+                println!("{found}");
+                return Ok(Exit::Ok);
+            }
+            let peers: Vec<PeerStatus> =
+                serde_json::from_value(found["peers"].clone()).unwrap_or_default();
+            if peers.is_empty() {
+                println!("no other member yet\nnext: millpond invite");
+            }
+            print!("{}", peer_table(&peers));
+            return Ok(Exit::Ok);
+        }
+        PeersCommand::Pause { peer } => ("pause", peer),
+        PeersCommand::Resume { peer } => ("resume", peer),
+    };
+    let body = json!({"peer": peer});
+    let what = format!("cannot {verb} {}", peer.as_deref().unwrap_or("the peers"));
+    let chosen: Value = client
+        .post(&format!("/api/v1/peers/{verb}"), &body)
+        .await
+        .map_err(|error| error.at(what))?;
+    let names = chosen["peers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    println!("{verb}d: {}", names.collect::<Vec<_>>().join(", "));
+    Ok(Exit::Ok)
+}
+
+/// A hash over everything.
+#[derive(Debug, Args)]
+pub(crate) struct DigestArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn digest(args: DigestArgs, dir: &Path) -> Outcome {
+    let what = "cannot compute the digest";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let seal: Value = client.get("/api/v1/digest").await.map_err(|error| error.at(what))?;
+    if args.json {
+        println!("{seal}");
+    } else {
+        let digest = seal["digest"].as_str().unwrap_or_default();
+        let (records, rows) = (&seal["records"], &seal["rows"]);
+        println!("{digest}  {records} records, {rows} rows, {} conflicts", seal["conflicts"]);
+    }
+    Ok(Exit::Ok)
+}
+
+/// Who is linked to whom.
+#[derive(Debug, Args)]
+pub(crate) struct TopologyArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn topology(args: TopologyArgs, dir: &Path) -> Outcome {
+    let what = "cannot show the topology";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let topology: Value = client.get("/api/v1/topology").await.map_err(|error| error.at(what))?;
+    if args.json {
+        println!("{topology}");
+        return Ok(Exit::Ok);
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let own = topology["nodes"].as_array().into_iter().flatten();
+    let own = own.clone().find(|node| node["is_this_node"] == true).map(|node| text(&node["name"]));
+    println!("{} (this node), {}", own.unwrap_or_default(), text(&topology["mode"]));
+    let links: Vec<_> = topology["links"].as_array().into_iter().flatten().collect();
+    for (index, link) in links.iter().enumerate() {
+        let up = !link["transport"].is_null();
+        let branch = if index + 1 == links.len() { '`' } else { '|' };
+        let line = if up { '-' } else { '~' };
+        let round_trip = link["round_trip_us"].as_f64().map(|us| format!("  {:.1}ms", us / 1000.0));
+        let (to, state) = (text(&link["to"]), text(&link["state"]));
+        println!("{branch}{line} {to}{}  {state}", round_trip.unwrap_or_default());
+    }
+    Ok(Exit::Ok)
+}

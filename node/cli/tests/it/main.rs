@@ -1,0 +1,200 @@
+//! The program from outside: what it prints, and its exit codes.
+
+mod node;
+
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+
+use node::{Node, millpond};
+use serde_json::{Value, json};
+
+#[test]
+fn records_are_put_shown_listed_counted_and_deleted() {
+    let node = Node::start();
+    let put = node.run(&["put", "tasks/milk", r#"{"title":"Buy milk","price":1.10}"#]);
+    assert_eq!(put.ok(), "created tasks/milk\n");
+    let merge = node.run(&["put", "tasks/milk", r#"{"done":true}"#, "--merge"]);
+    assert_eq!(merge.ok(), "updated tasks/milk\n");
+    let fields = r#"{"done":true,"price":1.10,"title":"Buy milk"}"#;
+    assert_eq!(node.run(&["get", "tasks/milk", "--json"]).ok(), format!("{fields}\n"));
+    assert!(node.run(&["get", "tasks/milk"]).ok().contains("title  \"Buy milk\"\n"));
+    assert!(node.run(&["get", "tasks/milk"]).ok().contains("price  1.10\n"), "digits stay");
+    assert_eq!(node.run(&["ls"]).ok(), "         1  tasks\n");
+    assert_eq!(node.run(&["ls", "tasks/mi"]).ok(), format!("milk  {fields}\n"));
+    assert_eq!(node.run(&["ls", "tasks/x"]).ok(), "");
+
+    assert_eq!(node.run(&["count", "tasks/milk", "votes", "5"]).ok(), "5\n");
+    assert_eq!(node.run(&["count", "tasks/milk", "votes", "-7"]).ok(), "-2\n");
+    assert_eq!(node.run(&["count", "tasks/milk", "votes", "--json"]).ok(), "{\"value\":-2}\n");
+    let refused = node.run(&["put", "tasks/milk", r#"{"votes":1}"#]).failed(1);
+    assert!(refused.contains("error: cannot write tasks/milk"), "{refused}");
+    assert!(refused.contains("why: ") && refused.contains("do:  "), "{refused}");
+    assert!(refused.contains("millpond count"), "{refused}");
+
+    assert_eq!(node.run(&["rm", "tasks/milk"]).ok(), "deleted tasks/milk\n");
+    let gone = node.run(&["get", "tasks/milk"]).failed(1);
+    assert!(gone.contains("there is no record tasks/milk (not_found)"), "{gone}");
+}
+
+#[test]
+fn a_write_may_depend_on_the_version() {
+    let node = Node::start();
+    node.run(&["put", "t/a", r#"{"n":1}"#, "--if-version", "absent"]).ok();
+    let meta: Value =
+        serde_json::from_str(&node.run(&["get", "t/a", "--json", "--meta"]).ok()).unwrap();
+    let version = meta["version"].as_str().unwrap();
+    node.run(&["put", "t/a", r#"{"n":2}"#, "--if-version", version]).ok();
+    let late = node.run(&["put", "t/a", r#"{"n":3}"#, "--if-version", version]).failed(1);
+    assert!(late.contains("t/a has changed"), "{late}");
+}
+
+#[test]
+fn an_import_names_its_bad_lines_and_an_export_brings_it_all_back() {
+    let node = Node::start();
+    let file = node.dir().join("in.jsonl");
+    std::fs::write(&file, "{\"id\":\"a\",\"n\":1}\n{\"id\":\n{\"id\":\"b\",\"n\":2}\n").unwrap();
+    let file = file.to_str().unwrap();
+    let options = ["--collection", "t", "--key-field", "id"];
+    let dry = node.run(&[&["import", file, "--dry-run"][..], &options].concat()).failed(1);
+    assert!(dry.contains("line 2: ") && dry.contains("(bad_json)"), "{dry}");
+    assert_eq!(node.run(&["export"]).ok(), "");
+    let import = node.run(&[&["import", file][..], &options].concat());
+    assert_eq!(import.stdout, "imported 2 of 3 lines\n");
+    assert!(import.failed(1).contains("1 of 3 lines were not imported"));
+
+    let export = node.run(&["export"]).ok();
+    assert_eq!(export.lines().count(), 2);
+    let compressed = node.dir().join("out.jsonl.gz");
+    node.run(&["export", "--output", compressed.to_str().unwrap()]).ok();
+    let other = Node::start();
+    other.run(&["import", compressed.to_str().unwrap()]).ok();
+    assert_eq!(other.run(&["export"]).ok(), export);
+    let report = other.run_with(&["import", "-", "--json"], export.as_bytes()).ok();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["imported"], &report["failed"]), (&json!(2), &json!(0)));
+}
+
+#[test]
+fn a_watch_shows_what_changed_since_its_token() {
+    let node = Node::start();
+    node.run(&["put", "t/a", r#"{"n":1}"#]).ok();
+    let all = node.run(&["watch", "--from", "1", "--once", "--json"]).ok();
+    let lines: Vec<Value> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["key"], &lines[1]["type"]), (&json!("a"), &json!("cut")));
+    node.run(&["put", "t/b", r#"{"n":2}"#]).ok();
+    node.run(&["rm", "t/a"]).ok();
+    let token = lines[1]["token"].as_str().unwrap();
+    let since = node.run(&["watch", "t", "--from", token, "--once"]).ok();
+    assert_eq!(since, "- t/a\n+ t/b  {\"n\":2}\n");
+    let bad = node.run(&["watch", "--from", "x"]).failed(1);
+    assert!(bad.contains("not a token"), "{bad}");
+}
+
+#[test]
+fn a_node_tells_how_it_is_in_words_and_json() {
+    let node = Node::start();
+    let status = node.run(&["status", "--check"]).ok();
+    assert!(status.starts_with("OK  paris-1 ("), "{status}");
+    assert!(status.contains("next: millpond invite"), "{status}");
+    let status: Value = serde_json::from_str(&node.run(&["status", "--json"]).ok()).unwrap();
+    assert_eq!(status["node"]["name"], "paris-1");
+    let digest: Value = serde_json::from_str(&node.run(&["digest", "--json"]).ok()).unwrap();
+    assert_eq!(digest["rows"], 0);
+    assert!(node.run(&["topology"]).ok().starts_with("paris-1 (this node)"));
+    assert!(node.run(&["peers", "ls"]).ok().contains("no other member yet"));
+    let nobody = node.run(&["peers", "pause", "nobody"]).failed(1);
+    assert!(nobody.contains("there is no member `nobody`"), "{nobody}");
+}
+
+#[test]
+fn a_second_node_joins_by_an_invite() {
+    let node = Node::start();
+    let invited: Value =
+        serde_json::from_str(&node.run(&["invite", "--role", "writer", "--json"]).ok()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("joiner");
+    let folder = folder.to_str().unwrap();
+    let invite = invited["invite"].as_str().unwrap();
+    let options = ["--dir", folder, "--name", "london-1", "--listen", "127.0.0.1:0"];
+    let joined = millpond(&[&["join", invite][..], &options].concat(), b"").ok();
+    assert_eq!(joined, format!("london-1 is a member now\nnext: millpond run --dir {folder}\n"));
+    let odd = millpond(&["join", "mq1nonsense", "--dir", folder], b"").failed(1);
+    assert!(odd.contains("error: that is no invite"), "{odd}");
+}
+
+#[test]
+fn a_stop_by_signal_is_clean_and_frees_the_folder() {
+    let mut node = Node::start();
+    assert_eq!(node.stop("TERM"), Some(0));
+    let asked = node.run(&["ls"]).failed(4);
+    assert!(asked.contains("no node runs there") && asked.contains("millpond run"), "{asked}");
+    node.restart();
+    assert_eq!(node.stop("INT"), Some(0));
+}
+
+#[test]
+fn a_folder_in_use_is_a_clear_error_and_the_node_goes_on() {
+    let node = Node::start();
+    let dir = node.data().to_str().unwrap().to_owned();
+    let run = ["run", "--dir", &dir, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let second = millpond(&run, b"").failed(1);
+    assert!(second.contains("in use by another process"), "{second}");
+    assert!(second.contains("do:  stop the other process"), "{second}");
+    node.run(&["put", "t/a", "{}"]).ok();
+}
+
+#[test]
+fn a_port_in_use_is_a_clear_error() {
+    let mut node = Node::start();
+    assert_eq!(node.stop("TERM"), Some(0));
+    let dir = node.data().to_str().unwrap().to_owned();
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let holder = TcpListener::bind(taken).unwrap();
+    let run = ["run", "--dir", &dir, "--listen", "127.0.0.1:0", "--http", &taken.to_string()];
+    let http = millpond(&run, b"").failed(1);
+    assert!(http.contains(&format!("cannot serve HTTP on {taken}")), "{http}");
+    assert!(http.contains("--http 127.0.0.1:0"), "{http}");
+    drop(holder);
+
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let run = ["run", "--dir", &dir, "--listen", &taken, "--http", "127.0.0.1:0"];
+    let listen = millpond(&run, b"").failed(1);
+    assert!(listen.contains(&taken) && listen.contains("--listen"), "{listen}");
+    drop(holder);
+
+    node.restart();
+}
+
+#[test]
+fn an_unknown_config_key_is_refused_with_its_place_and_a_suggestion() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("millpond.toml");
+    std::fs::File::create(&file)
+        .unwrap()
+        .write_all(b"version = 1\n[replication]\nbindadress = \"[::]:8444\"\n")
+        .unwrap();
+    let folder = dir.path().to_str().unwrap();
+    for command in [&["config", "check"][..], &["run"]] {
+        let refused = millpond(&[command, &["--dir", folder]].concat(), b"").failed(3);
+        assert!(refused.contains("line 3, column 1: there is no key `bindadress`"), "{refused}");
+        assert!(refused.contains("do:  did you mean `bindaddress`?"), "{refused}");
+    }
+    std::fs::write(&file, "version = 1\nname = \"a\"\n").unwrap();
+    assert!(millpond(&["config", "check", "--dir", folder], b"").ok().contains("is valid"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[test]
+fn a_folder_without_a_node_says_how_to_make_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("none");
+    let folder = folder.to_str().unwrap();
+    let run = millpond(&["run", "--dir", folder], b"").failed(1);
+    assert!(run.contains(&format!("millpond init --dir {folder}")), "{run}");
+    millpond(&["init", "--dir", folder, "--name", "a"], b"").ok();
+    let again = millpond(&["init", "--dir", folder], b"").failed(1);
+    assert!(again.contains("error: ") && again.contains("do:  "), "{again}");
+    millpond(&["frobnicate"], b"").failed(2);
+}

@@ -1,0 +1,49 @@
+//! How a replica is opened.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to open a replica. Start from [`Config::new`] and change what differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The folder of the replica: its key and its store. One process at a time uses it.
+    pub dir: PathBuf,
+    /// Where the lease is kept, which proves that the store continues where it stopped: a folder that
+    /// survives restarts and is *not* restored or copied together with `dir`. Without one the first write
+    /// after each start waits up to 5 s for the other members' answers.
+    pub state_dir: Option<PathBuf>,
+    /// The node's name, for people.
+    pub name: String,
+    /// The UDP address to listen on for peers. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The addresses that other nodes are told to dial, `host:port`; empty tells the bound one.
+    pub advertise: Vec<String>,
+    /// How long data that came by replication is held back before it is forwarded to a peer that still
+    /// lacks it.
+    pub hold_down: Duration,
+    /// How often nodes tell each other all that they have (H).
+    pub digest_interval: Duration,
+    /// Memory for the store's cache, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Config {
+    /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
+    /// every 5 s, a cache of 64 MiB, no lease.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        Self {
+            name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| "node".into()),
+            dir,
+            state_dir: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: Vec::new(),
+            hold_down: Duration::from_secs(1),
+            digest_interval: Duration::from_secs(5),
+            cache_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A replica's folder: its key and its store, made by `init` or `join`, opened by everything else.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey};
+use millpond_transport_quic::{BindError, Identity, IdentityError};
+
+use crate::config::Config;
+use crate::membership::{Invite, Role, grant_role};
+use crate::runtime::LeaseFile;
+use crate::state::{
+    Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Transaction, apply, meta_key,
+    read_meta, write_meta,
+};
+use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::store::{Changes, Durability, Store, StoreError};
+
+/// Why a replica cannot be made or opened. Nothing of an existing one was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no replica in the folder.
+    #[error("{} holds no replica; make one with `millpond init` or `millpond join`", dir.display())]
+    NotInitialised {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// There is one already.
+    #[error("{} holds a replica already; choose another folder", dir.display())]
+    AlreadyInitialised {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The key in the folder is not the one that the store belongs to.
+    #[error("{} holds a store of another key: files of two replicas were mixed", dir.display())]
+    MixedFolder {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The node's key cannot be read or made.
+    #[error("{}: {reason}", path.display())]
+    Key {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file or folder cannot be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The address for peers cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct ListenError {
+    reason: String,
+}
+
+impl From<BindError> for ListenError {
+    fn from(error: BindError) -> Self {
+        Self { reason: error.to_string() }
+    }
+}
+
+/// What `init` made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct InitReport {
+    /// Who the node is.
+    pub key: NodeKey,
+    /// The domain that it founded.
+    pub domain: Domain,
+    /// The secret key of an admin that is no node, for the day when all admins are lost. It is kept nowhere
+    /// else.
+    pub recovery_key: String,
+}
+
+/// Founds a domain in an empty folder, with this node as its admin.
+///
+/// # Errors
+/// [`OpenError::AlreadyInitialised`], or whatever keeps files from being written.
+pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError> {
+    let (identity, store) = make(config)?;
+    let recovery = generate(&config.dir)?;
+    let (key, recovery_key) = (identity.key(), recovery.key());
+    let domain = Domain::from_bytes(random());
+    let mut changes = Changes::default();
+    write_identity(&mut changes, domain, key);
+    let found: LocalClosure = Box::new(move |tx| {
+        grant_role(tx, key, Role::Admin, key)?;
+        grant_role(tx, recovery_key, Role::Recovery, key)
+    });
+    let local = Local {
+        namespace: Namespace::SYSTEM,
+        closure: found,
+        now_ms,
+        fresh: Incarnation::from_bytes(random()),
+        key,
+    };
+    commit_first(&store, changes, Job::Local(local))?;
+    let secret = data_encoding::BASE32_NOPAD_NOCASE.encode(recovery.pkcs8()).to_lowercase();
+    Ok(InitReport { key, domain, recovery_key: secret })
+}
+
+/// Makes a replica in an empty folder that redeems an invite when it is first opened.
+///
+/// # Errors
+/// As [`init`].
+pub(crate) fn prepare_join(config: &Config, invite: &Invite) -> Result<(), OpenError> {
+    let (identity, store) = make(config)?;
+    let mut changes = Changes::default();
+    write_identity(&mut changes, invite.domain, identity.key());
+    write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
+    store.commit(&changes, Durability::Synced)?;
+    Ok(())
+}
+
+/// An opened folder.
+pub(crate) struct Folder {
+    pub(crate) identity: Identity,
+    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) about: StoreIdentity,
+    pub(crate) boot: Boot,
+    /// Where the lease is, if there is a place for one.
+    pub(crate) lease: Option<LeaseFile>,
+    /// Whether a lease proves that the store continues where its last boot stopped.
+    pub(crate) is_continuous: bool,
+}
+
+/// Opens the replica in a folder, as a new boot.
+///
+/// # Errors
+/// Any [`OpenError`].
+pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
+    let dir = &config.dir;
+    if !key_path(dir).exists() {
+        return Err(OpenError::NotInitialised { dir: dir.clone() });
+    }
+    let identity = read_key(dir)?;
+    let store = open_store(config)?;
+    let snapshot = store.snapshot()?;
+    let about: Option<StoreIdentity> = read_meta(&*snapshot, &meta_key::identity())?;
+    let about = about.ok_or_else(|| OpenError::NotInitialised { dir: dir.clone() })?;
+    if about.key != identity.key() {
+        return Err(OpenError::MixedFolder { dir: dir.clone() });
+    }
+    let heads = Heads::load(&*snapshot)?;
+    let last: Option<Boot> = read_meta(&*snapshot, &meta_key::boot())?;
+    let lease = match &config.state_dir {
+        Some(state_dir) => Some(
+            LeaseFile::new(state_dir, &about.store)
+                .map_err(|source| OpenError::Io { path: state_dir.clone(), source })?,
+        ),
+        None => None,
+    };
+    let held = lease.as_ref().and_then(LeaseFile::read);
+    let is_continuous = match (held, last) {
+        (Some(held), Some(last)) => held.proves(&about.store, last, &heads),
+        _ => false,
+    };
+    drop(snapshot);
+
+    let counter = last.map_or(0, |last| last.counter) + 1;
+    let boot = Boot { counter, random: u64::from_le_bytes(random()) };
+    let mut changes = Changes::default();
+    write_meta(&mut changes, meta_key::boot(), Some(&boot));
+    store.commit(&changes, Durability::Synced)?;
+    Ok(Folder { identity, store: Arc::new(store), about, boot, lease, is_continuous })
+}
+
+fn make(config: &Config) -> Result<(Identity, EmbeddedStore), OpenError> {
+    let dir = &config.dir;
+    fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.clone(), source })?;
+    if key_path(dir).exists() {
+        return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
+    }
+    let store = open_store(config)?;
+    if read_meta::<StoreIdentity>(&*store.snapshot()?, &meta_key::identity())?.is_some() {
+        return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
+    }
+    let identity = generate(dir)?;
+    write_key(dir, &identity)?;
+    Ok((identity, store))
+}
+
+fn open_store(config: &Config) -> Result<EmbeddedStore, OpenError> {
+    let options = EmbeddedOptions { cache_bytes: config.cache_bytes };
+    Ok(EmbeddedStore::open(&config.dir, &options)?)
+}
+
+/// Commits the first data of a store, before anything else uses it.
+fn commit_first(store: &EmbeddedStore, changes: Changes, job: Job) -> Result<(), OpenError> {
+    let snapshot = store.snapshot()?;
+    let before = Heads::load(&*snapshot)?;
+    let mut tx = Transaction::new(&*snapshot, &changes, before.clone());
+    apply(&mut tx, job).map_err(|error| StoreError::Io { reason: error.to_string() })?;
+    let (more, mut heads) = tx.finish();
+    let mut changes = changes.clone();
+    changes.absorb(more);
+    heads.save(&before, &mut changes);
+    store.commit(&changes, Durability::Synced)?;
+    Ok(())
+}
+
+fn write_identity(changes: &mut Changes, domain: Domain, key: NodeKey) {
+    let about = StoreIdentity { store: random(), domain, key };
+    write_meta(changes, meta_key::identity(), Some(&about));
+}
+
+fn key_path(dir: &Path) -> PathBuf {
+    dir.join("node.key")
+}
+
+fn generate(dir: &Path) -> Result<Identity, OpenError> {
+    Identity::generate().map_err(|error| key_error(dir, &error))
+}
+
+fn read_key(dir: &Path) -> Result<Identity, OpenError> {
+    let path = key_path(dir);
+    let pkcs8 = fs::read(&path).map_err(|source| OpenError::Io { path, source })?;
+    Identity::from_pkcs8(&pkcs8).map_err(|error| key_error(dir, &error))
+}
+
+/// Writes the key so that only this user can read it, and never over another one.
+fn write_key(dir: &Path, identity: &Identity) -> Result<(), OpenError> {
+    let path = key_path(dir);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let write = |path: &Path| {
+        let mut file = options.open(path)?;
+        file.write_all(identity.pkcs8())?;
+        file.sync_all()
+    };
+    write(&path).map_err(|source| OpenError::Io { path, source })
+}
+
+fn key_error(dir: &Path, error: &IdentityError) -> OpenError {
+    OpenError::Key { path: key_path(dir), reason: error.to_string() }
+}
+
+/// Random bytes for ids.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives randomness");
+    bytes
+}

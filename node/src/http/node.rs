@@ -1,0 +1,220 @@
+//! Routes about the node and its peers.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use millpond_core::NodeKey;
+use serde::{Deserialize, Serialize};
+
+use crate::http::problem::Problem;
+use crate::http::records::{bytes, json};
+use crate::http::server::{Api, SharedApi};
+use crate::status::{Health, PeerState, PeerStatus};
+use crate::{InviteOptions, Role};
+
+/// `GET /status`
+pub(super) async fn status(State(api): State<SharedApi>) -> Response {
+    Json(api.replica.status().await).into_response()
+}
+
+/// `GET /digest`
+pub(super) async fn digest(State(api): State<SharedApi>) -> Result<Response, Problem> {
+    Ok(Json(api.replica.seal().await?).into_response())
+}
+
+/// `GET /peers`
+pub(super) async fn peers(State(api): State<SharedApi>) -> Response {
+    #[derive(Serialize)]
+    struct Peers {
+        peers: Vec<PeerStatus>,
+    }
+    Json(Peers { peers: api.replica.status().await.peers }).into_response()
+}
+
+/// `POST /peers/pause`
+pub(super) async fn pause(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    let (key, peers) = chosen(&api, body).await?;
+    api.replica.pause(key).await;
+    Ok(Json(peers).into_response())
+}
+
+/// `POST /peers/resume`
+pub(super) async fn resume(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    let (key, peers) = chosen(&api, body).await?;
+    api.replica.resume(key).await;
+    Ok(Json(peers).into_response())
+}
+
+/// Whose links an action was for.
+#[derive(Serialize)]
+struct Chosen {
+    peers: Vec<String>,
+}
+
+/// The peer that the body names by its name, its key or the first digits of that; all without a body.
+async fn chosen(api: &Api, body: Body) -> Result<(Option<NodeKey>, Chosen), Problem> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct PeerBody {
+        peer: Option<String>,
+    }
+    let body = bytes(body).await?;
+    let body: PeerBody = match body.is_empty() {
+        true => PeerBody::default(),
+        false => json(Body::from(body)).await?,
+    };
+    let peers = api.replica.status().await.peers;
+    let Some(wanted) = body.peer else {
+        let peers = peers.into_iter().map(|peer| peer.name).collect();
+        return Ok((None, Chosen { peers }));
+    };
+    let peer = find_peer(peers, &wanted)?;
+    let key = peer.key.parse().map_err(|_| Problem::internal("a peer's key is malformed"))?;
+    Ok((Some(key), Chosen { peers: vec![peer.name] }))
+}
+
+fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
+    let long_enough = wanted.len() >= KEY_DIGITS_MIN;
+    let is_meant = |peer: &PeerStatus| {
+        peer.name == wanted || (long_enough && peer.key.starts_with(&wanted.to_lowercase()))
+    };
+    let mut meant: Vec<_> = peers.into_iter().filter(is_meant).collect();
+    match (meant.pop(), meant.is_empty()) {
+        (Some(peer), true) => Ok(peer),
+        (Some(_), false) => {
+            let detail = format!("several members answer to `{wanted}`");
+            Err(Problem::new(StatusCode::CONFLICT, "ambiguous_peer", detail)
+                .hint("give the whole key: GET /api/v1/peers lists them"))
+        }
+        (None, _) => {
+            let detail = format!("there is no member `{wanted}`");
+            Err(Problem::new(StatusCode::NOT_FOUND, "no_such_peer", detail)
+                .hint("give a name or a key: GET /api/v1/peers lists them"))
+        }
+    }
+}
+
+/// `GET /topology`
+pub(super) async fn topology(State(api): State<SharedApi>) -> Response {
+    #[derive(Serialize)]
+    struct Topology {
+        mode: &'static str,
+        nodes: Vec<Node>,
+        links: Vec<Link>,
+    }
+    #[derive(Serialize)]
+    struct Node {
+        key: String,
+        name: String,
+        is_this_node: bool,
+    }
+    #[derive(Serialize)]
+    struct Link {
+        from: String,
+        to: String,
+        state: PeerState,
+        transport: Option<String>,
+        round_trip_us: Option<u64>,
+    }
+    let status = api.replica.status().await;
+    let own = Node { key: status.node.key, name: status.node.name.clone(), is_this_node: true };
+    let others = status.peers.iter().map(|peer| Node {
+        key: peer.key.clone(),
+        name: peer.name.clone(),
+        is_this_node: false,
+    });
+    let nodes = std::iter::once(own).chain(others).collect();
+    let links = status.peers.iter().map(|peer| Link {
+        from: status.node.name.clone(),
+        to: peer.name.clone(),
+        state: peer.state,
+        transport: peer.link.as_ref().map(|link| link.transport.clone()),
+        round_trip_us: peer.link.as_ref().map(|link| link.round_trip_us).filter(|&us| us > 0),
+    });
+    let links = links.collect();
+    Json(Topology { mode: "full-mesh", nodes, links }).into_response()
+}
+
+/// `POST /invites`
+pub(super) async fn invite(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct InviteBody {
+        role: Option<String>,
+        expires_s: Option<u64>,
+    }
+    #[derive(Serialize)]
+    struct Invited {
+        invite: String,
+        role: Role,
+        expires_s: u64,
+    }
+    let body = bytes(body).await?;
+    let body: InviteBody = match body.is_empty() {
+        true => InviteBody::default(),
+        false => json(Body::from(body)).await?,
+    };
+    let role = match body.role.as_deref() {
+        None | Some("writer") => Role::Writer,
+        Some("admin") => Role::Admin,
+        Some("reader") => Role::Reader,
+        Some(other) => {
+            let detail = format!("there is no role `{other}`: admin, writer and reader are");
+            return Err(Problem::bad_request("bad_role", detail));
+        }
+    };
+    let expires_s = body.expires_s.unwrap_or(INVITE_DEFAULT_S);
+    if !(1..=INVITE_MAX_S).contains(&expires_s) {
+        let detail = format!("an invite is valid for 1 to {INVITE_MAX_S} seconds");
+        return Err(Problem::bad_request("bad_expiry", detail));
+    }
+    let expires = Duration::from_secs(expires_s);
+    let invite = api.replica.invite(InviteOptions { role, expires }).await.map_err(|error| {
+        Problem::new(StatusCode::CONFLICT, "no_invite", error.to_string())
+            .hint("invite at a member whose role is admin: millpond status shows this one's")
+    })?;
+    let invite = invite.to_string();
+    Ok((StatusCode::CREATED, Json(Invited { invite, role, expires_s })).into_response())
+}
+
+/// `GET /livez`
+pub(super) async fn livez() -> Response {
+    #[derive(Serialize)]
+    struct Live {
+        live: bool,
+    }
+    Json(Live { live: true }).into_response()
+}
+
+/// `GET /readyz`
+pub(super) async fn readyz(State(api): State<SharedApi>) -> Response {
+    #[derive(Serialize)]
+    struct Ready {
+        ready: bool,
+        reasons: Vec<String>,
+    }
+    let status = api.replica.status().await;
+    let mut reasons = Vec::new();
+    if status.verdict.health == Health::Failing {
+        reasons.push(status.verdict.text);
+    }
+    if let Err(error) = api.read(|_| Ok(())).await {
+        reasons.push(error.detail);
+    }
+    let ready = reasons.is_empty();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Ready { ready, reasons })).into_response()
+}
+
+/// Fewer digits of a key may be somebody's name.
+const KEY_DIGITS_MIN: usize = 8;
+
+/// Ten minutes: an invite is used at once, or made again.
+const INVITE_DEFAULT_S: u64 = 600;
+
+/// Thirty days.
+const INVITE_MAX_S: u64 = 30 * 24 * 3600;

@@ -1,0 +1,35 @@
+//! Records: JSON documents over entries.
+//!
+//! A record is named by a [`RecordId`]: a collection and a key. Each top-level field is a register of its
+//! own, so that two nodes may change two fields of one record at once and both changes stay.
+//!
+//! | what | path | payload |
+//! |---|---|---|
+//! | a field | collection / key / field | its value as compact JSON text |
+//! | a counter | collection / key / field / slot | [`millpond_core::types::counter`] |
+//! | a record without fields | collection / key / (empty) | `true`, so that it exists |
+//!
+//! Concurrent values of a field are a *conflict*: readers see the latest by stamp, and [`Field::versions`]
+//! lists all of them until the next write of the field replaces those that it saw. Values are kept as the
+//! text that was written, without white space: no number is rounded.
+//!
+//! Reads go through [`RecordView`], writes through [`RecordTx`] or, on a replica, [`write()`]. Entries that
+//! follow none of these layouts are other applications' and do not show here.
+
+mod changes;
+mod document;
+mod error;
+mod id;
+mod instant;
+mod record;
+mod tx;
+mod view;
+
+pub use changes::{Change, ParseTokenError, Token};
+pub use document::{Document, Json, JsonError};
+pub use error::RecordError;
+pub use id::{IdError, RecordId};
+pub use instant::rfc3339;
+pub use record::{Field, FieldKind, FieldVersion, ParseVersionError, Record, Version};
+pub use tx::{Precondition, RecordTx, write};
+pub use view::{RecordView, Scan};

@@ -1,0 +1,344 @@
+//! A record as read: its fields, who wrote them, and what is in conflict.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use millpond_core::types::counter::{self, Slot};
+use millpond_core::types::multi;
+use millpond_core::{Dot, Entry, Hlc, Incarnation, LiveDot, Path, PayloadKind};
+use serde::Serialize;
+
+use crate::records::{Document, Json, RecordId};
+
+/// A record at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// Which.
+    pub id: RecordId,
+    /// Its fields by name.
+    pub fields: BTreeMap<String, Field>,
+    /// Changes with every write to the record, and is the same on all nodes that hold the same.
+    pub version: Version,
+}
+
+/// A field of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Field {
+    /// What readers see.
+    pub value: Json,
+    /// What it is.
+    pub kind: FieldKind,
+    /// All values written concurrently, the one that readers see first. Of a counter that nobody wrote a
+    /// plain value onto there are none.
+    pub versions: Vec<FieldVersion>,
+}
+
+/// What a field is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FieldKind {
+    /// A register that shows its latest value.
+    Plain,
+    /// A register whose concurrent values are all wanted.
+    Multi,
+    /// A counter.
+    Counter,
+    /// Written by a version that this one does not understand.
+    Other,
+}
+
+/// One of the concurrent values of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldVersion {
+    /// What was written.
+    pub value: Json,
+    /// When.
+    pub stamp: Hlc,
+    /// Which write; its incarnation is the author.
+    pub dot: Dot,
+}
+
+/// The version of a record: a hash of its live dots.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version([u8; 16]);
+
+impl Record {
+    /// The record of the entries at and below its path, in path order. `None` if none of them shows.
+    pub(super) fn from_entries(id: RecordId, entries: &[(Path, Entry)]) -> Option<Self> {
+        let depth = id.path();
+        let mut layout = Layout::default();
+        for (path, entry) in entries {
+            layout.add(&path_below(path, &depth), entry);
+        }
+        let exists = layout.present || !layout.registers.is_empty() || layout.has_counters();
+        if !exists {
+            return None;
+        }
+        let version = Version::of(entries);
+        Some(Self { id, fields: layout.into_fields(), version })
+    }
+
+    /// What readers see.
+    pub fn document(&self) -> Document {
+        self.fields.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect()
+    }
+
+    /// The fields with more than one value.
+    pub fn conflicts(&self) -> impl Iterator<Item = (&str, &Field)> {
+        let conflicting = |(_, field): &(&String, &Field)| field.versions.len() > 1;
+        self.fields.iter().filter(conflicting).map(|(name, field)| (name.as_str(), field))
+    }
+}
+
+/// A line of a canonical export: `{"collection", "key", "fields"}`, fields sorted by name.
+impl Serialize for Record {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            collection: &'a str,
+            key: &'a str,
+            fields: &'a BTreeMap<String, Field>,
+        }
+        let (collection, key) = (self.id.collection(), self.id.key());
+        Line { collection, key, fields: &self.fields }.serialize(serializer)
+    }
+}
+
+/// What readers see of the field.
+impl Serialize for Field {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl FieldVersion {
+    /// Who wrote it.
+    pub fn author(&self) -> Incarnation {
+        self.dot.incarnation
+    }
+
+    fn of(live: &LiveDot) -> Self {
+        Self { value: stored_value(live), stamp: live.hlc, dot: live.dot }
+    }
+}
+
+impl Version {
+    fn of(entries: &[(Path, Entry)]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for (path, entry) in entries {
+            hasher.update(&(path.as_bytes().len() as u64).to_le_bytes());
+            hasher.update(path.as_bytes());
+            hasher.update(&(entry.live().len() as u64).to_le_bytes());
+            entry.live().iter().for_each(|live| {
+                hasher.update(&live.dot.to_bytes());
+            });
+        }
+        let hash = hasher.finalize();
+        Self(*hash.as_bytes().first_chunk().expect("a hash of 32 bytes"))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({self})")
+    }
+}
+
+/// The text is no version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a record's version is 32 hex digits")]
+pub struct ParseVersionError;
+
+impl FromStr for Version {
+    type Err = ParseVersionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseVersionError> {
+        // Incarnations and versions share their text form: 128 bits in hex.
+        let bits: Incarnation = text.parse().map_err(|_| ParseVersionError)?;
+        Ok(Self(*bits.as_bytes()))
+    }
+}
+
+/// The entries of a record, sorted by what they are.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    /// Whether the register that says so exists.
+    pub present: bool,
+    /// Registers by field.
+    pub registers: BTreeMap<String, Entry>,
+    /// Slots of counters by field, those at their bases too.
+    pub counters: BTreeMap<String, Vec<Slot>>,
+}
+
+impl Layout {
+    /// Adds the entry whose path continues with `below` under the record's.
+    pub fn add(&mut self, below: &[Vec<u8>], entry: &Entry) {
+        let Some(Ok(name)) = below.first().map(|name| String::from_utf8(name.clone())) else {
+            return;
+        };
+        match below.len() {
+            _ if entry.is_absent() => {}
+            1 if name.is_empty() => self.present = true,
+            1 => drop(self.registers.insert(name, entry.clone())),
+            2 if is_counter(entry) => {
+                self.counters.entry(name).or_default().extend(Slot::read(entry));
+            }
+            _ => {}
+        }
+    }
+
+    /// The counter's value; `None` if there is none, or it was reset.
+    pub fn counter(&self, field: &str) -> Option<i128> {
+        self.counters.get(field).and_then(|slots| counter::read(slots.iter().copied()))
+    }
+
+    fn has_counters(&self) -> bool {
+        self.counters.keys().any(|field| self.counter(field).is_some())
+    }
+
+    fn into_fields(mut self) -> BTreeMap<String, Field> {
+        let registers = std::mem::take(&mut self.registers);
+        let mut fields: BTreeMap<String, Field> =
+            registers.into_iter().map(|(name, entry)| (name, register(&entry))).collect();
+        for name in self.counters.keys() {
+            let Some(total) = self.counter(name) else { continue };
+            // A plain value that was written while another node counted shows, as a conflict would; the
+            // count stays, and shows again when the plain value is deleted.
+            fields.entry(name.clone()).or_insert_with(|| Field {
+                value: Json::number(total),
+                kind: FieldKind::Counter,
+                versions: Vec::new(),
+            });
+        }
+        fields
+    }
+}
+
+/// The components of `path` below `ancestor`.
+pub(super) fn path_below(path: &Path, ancestor: &Path) -> Vec<Vec<u8>> {
+    path.components().skip(ancestor.components().count()).collect()
+}
+
+fn register(entry: &Entry) -> Field {
+    let versions: Vec<_> = multi::read(entry).into_iter().map(FieldVersion::of).collect();
+    let kind = match multi::read(entry)[0].payload.kind {
+        PayloadKind::LWW => FieldKind::Plain,
+        PayloadKind::MULTI => FieldKind::Multi,
+        _ => FieldKind::Other,
+    };
+    Field { value: versions[0].value.clone(), kind, versions }
+}
+
+fn is_counter(entry: &Entry) -> bool {
+    entry.live().iter().any(|live| live.payload.kind == PayloadKind::COUNTER)
+}
+
+/// The value of a register's dot. What is no JSON text, or of an unknown kind, shows as an object that says
+/// so: a peer must not be able to break a reader's parser.
+fn stored_value(live: &LiveDot) -> Json {
+    #[derive(Serialize)]
+    struct Opaque {
+        #[serde(rename = "$opaque")]
+        opaque: OpaquePayload,
+    }
+    #[derive(Serialize)]
+    struct OpaquePayload {
+        kind: u16,
+        bytes: usize,
+    }
+    let payload = &live.payload;
+    let known = matches!(payload.kind, PayloadKind::LWW | PayloadKind::MULTI);
+    known.then(|| Json::from_stored(&payload.bytes)).flatten().unwrap_or_else(|| {
+        let opaque = OpaquePayload { kind: payload.kind.0, bytes: payload.bytes.len() };
+        Json::of(&Opaque { opaque }).expect("two numbers have a JSON form")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use millpond_core::{Payload, Seq};
+
+    fn live(author: u8, seq: u64, ms: u64, kind: PayloadKind, text: &'static str) -> LiveDot {
+        let dot = Dot::new(Incarnation::from_bytes([author; 16]), Seq::new(seq).unwrap());
+        let payload = Payload { kind, bytes: Bytes::from_static(text.as_bytes()) };
+        LiveDot { dot, hlc: Hlc::from_ms(ms), payload }
+    }
+
+    fn record(entries: &[(Path, Entry)]) -> Option<Record> {
+        Record::from_entries(RecordId::new("tasks", "milk").unwrap(), entries)
+    }
+
+    fn at(field: &str, live: Vec<LiveDot>) -> (Path, Entry) {
+        (Path::new(["tasks", "milk", field]).unwrap(), Entry::from_live(live))
+    }
+
+    #[test]
+    fn concurrent_values_show_the_latest_and_list_all() {
+        let anna = live(1, 1, 10, PayloadKind::LWW, r#""Buy milk""#);
+        let ben = live(2, 1, 20, PayloadKind::LWW, r#""Buy oat milk""#);
+        let record = record(&[at("title", vec![anna, ben])]).unwrap();
+        let field = &record.fields["title"];
+        assert_eq!(field.value.text(), r#""Buy oat milk""#);
+        let values: Vec<_> = field.versions.iter().map(|version| version.value.text()).collect();
+        assert_eq!(values, [r#""Buy oat milk""#, r#""Buy milk""#]);
+        assert_eq!(field.versions[1].author(), Incarnation::from_bytes([1; 16]));
+        assert_eq!(record.conflicts().count(), 1);
+    }
+
+    #[test]
+    fn a_record_without_fields_exists_by_its_mark() {
+        let marked = record(&[at("", vec![live(1, 1, 1, PayloadKind::LWW, "true")])]).unwrap();
+        assert!(marked.fields.is_empty());
+        assert_eq!(record(&[]), None);
+    }
+
+    #[test]
+    fn a_payload_that_is_no_json_shows_as_opaque() {
+        let record = record(&[
+            at("a", vec![live(1, 1, 1, PayloadKind::LWW, "}{")]),
+            at("b", vec![live(1, 2, 1, PayloadKind(99), "1")]),
+        ])
+        .unwrap();
+        assert_eq!(record.fields["a"].value.text(), r#"{"$opaque":{"kind":1,"bytes":2}}"#);
+        assert_eq!(record.fields["b"].kind, FieldKind::Other);
+    }
+
+    #[test]
+    fn a_counter_is_the_sum_of_its_slots_and_absent_at_its_bases() {
+        let slot = |slot: Slot, author: u8| {
+            let dot = Dot::new(Incarnation::from_bytes([author; 16]), Seq::FIRST);
+            let counter = Path::new(["tasks", "milk", "votes"]).unwrap();
+            let payload = slot.encode();
+            let live = LiveDot { dot, hlc: Hlc::from_ms(1), payload };
+            (counter::slot_path(&counter, dot).unwrap(), Entry::from_live(vec![live]))
+        };
+        let three = slot(Slot { plus: 3, ..Slot::default() }, 1);
+        let less = slot(Slot { minus: 5, ..Slot::default() }, 2);
+        let counted = record(&[three, less]).unwrap();
+        assert_eq!(counted.fields["votes"].value.text(), "-2");
+        assert_eq!(counted.fields["votes"].kind, FieldKind::Counter);
+        let reset = slot(Slot { plus: 3, plus_base: 3, ..Slot::default() }, 1);
+        assert_eq!(record(&[reset]), None);
+    }
+
+    #[test]
+    fn the_version_changes_with_every_dot_and_parses_back() {
+        let first = record(&[at("a", vec![live(1, 1, 1, PayloadKind::LWW, "1")])]).unwrap();
+        let second = record(&[at("a", vec![live(1, 2, 1, PayloadKind::LWW, "1")])]).unwrap();
+        assert_ne!(first.version, second.version);
+        assert_eq!(first.version.to_string().parse(), Ok(first.version));
+    }
+}

@@ -1,0 +1,402 @@
+//! The replica: a handle on a running node.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use millpond_core::transport::Transport;
+use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
+use millpond_transport_quic::{Quic, QuicOptions};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::folder::{self, Folder, InitReport, ListenError, OpenError};
+use crate::membership::{Invite, InviteOptions};
+use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Now, Request};
+use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
+use crate::seal::Seal;
+use crate::state::{Heads, View, WriteError, WriteTx};
+use crate::status::Status;
+use crate::store::{Store, StoreError};
+
+/// A running replica: reads, writes, and replicates in the background. Cheap to clone; all clones are one
+/// replica.
+///
+/// It keeps working when the network does not: reads and writes never wait for a peer, except the first
+/// write after a start without a lease (see [`Config::state_dir`]).
+#[derive(Clone)]
+pub struct Replica {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    key: NodeKey,
+    name: String,
+    store: Arc<dyn Store>,
+    engine: EngineHandle,
+    transport: Option<Arc<dyn Transport>>,
+    warnings: Vec<String>,
+    failed: watch::Receiver<Option<StoreError>>,
+    writer: Mutex<Option<WriterHandle>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A transaction that is committed and, on a durable replica, on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// Its last dot; `None` when it changed nothing.
+    pub dot: Option<Dot>,
+    /// This replica's vector with it: a replica that covers it shows the transaction.
+    pub vv: VersionVector,
+}
+
+/// Why no invite was issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InviteError {
+    /// This node is no admin.
+    #[error("only an admin may invite, and this node is none; run it on an admin's node")]
+    NotAdmin,
+    /// It could not be recorded.
+    #[error("the invite was not recorded: {0}")]
+    Store(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
+/// Joining came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The inviter refused.
+    #[error("the invite was refused: {why}")]
+    Refused {
+        /// The inviter's reason.
+        why: String,
+    },
+    /// The replica was closed first.
+    #[error("the replica was closed before it had joined")]
+    Closed,
+}
+
+impl Replica {
+    /// Founds a domain in an empty folder, with this node as its admin. The replica is not opened.
+    ///
+    /// # Errors
+    /// [`OpenError::AlreadyInitialised`], or what keeps files from being written.
+    pub fn init(config: &Config) -> Result<InitReport, OpenError> {
+        folder::init(config, wall_ms())
+    }
+
+    /// Makes a replica in an empty folder that redeems `invite` when it is first opened.
+    ///
+    /// # Errors
+    /// As [`Replica::init`].
+    pub fn prepare_join(config: &Config, invite: &Invite) -> Result<(), OpenError> {
+        folder::prepare_join(config, invite)
+    }
+
+    /// Opens the replica in a folder and starts to replicate. Must be called within a tokio runtime with
+    /// I/O and time enabled.
+    ///
+    /// # Errors
+    /// Any [`OpenError`].
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let opening = config.clone();
+        let folder = tokio::task::spawn_blocking(move || folder::open(&opening))
+            .await
+            .expect("opening a folder does not panic")?;
+        Self::start(&config, folder)
+    }
+
+    fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
+        let Folder { identity, store, about, boot, lease, is_continuous } = folder;
+        let quic = Quic::bind(&identity, config.listen, QuicOptions::default())
+            .map_err(ListenError::from)?;
+        let mut warnings = Vec::new();
+        let buffers = quic.socket_buffers();
+        if !buffers.are_granted() {
+            warnings.push(format!(
+                "UDP socket buffers are {} and {} bytes where 4 MiB were asked for; raise \
+                 net.core.rmem_max and net.core.wmem_max to 4194304",
+                buffers.receive_bytes, buffers.send_bytes
+            ));
+        }
+        if lease.is_none() {
+            warnings.push(
+                "no state folder is configured: without a lease the first write after each start waits \
+                 up to 5 s for the other members"
+                    .into(),
+            );
+        }
+        let listen = quic.local_address();
+        let advertised = match &config.advertise[..] {
+            [] => vec![listen.clone()],
+            addresses => addresses.to_vec(),
+        };
+        let transport: Arc<dyn Transport> = Arc::new(quic);
+        let store: Arc<dyn Store> = store;
+        let epoch = Instant::now();
+        let engine_config = EngineConfig {
+            key: about.key,
+            domain: about.domain,
+            name: config.name.clone(),
+            addresses: advertised,
+            listen,
+            boot,
+            is_continuous,
+            hold_down_ms: config.hold_down.as_millis() as u64,
+            digest_ms: config.digest_interval.as_millis() as u64,
+            seed: folder::random(),
+        };
+        let now = Now { mono_ms: 0, wall_ms: wall_ms() };
+        let engine = Engine::new(engine_config, store.clone(), now)?;
+
+        let (events, inbox) = mpsc::channel(EVENTS_MAX);
+        let heads = Heads::load(&*store.snapshot()?)?;
+        let (committed_tx, committed) = watch::channel(heads.vv(Namespace::MAIN).clone());
+        let (joined_tx, joined) = watch::channel(None);
+        if !engine.is_joining() {
+            joined_tx.send_replace(Some(JoinProgress::Joined));
+        }
+        let (failed_tx, failed) = watch::channel(None);
+        let writer = WriterHandle::start(store.clone(), events.clone(), move |error| {
+            failed_tx.send_replace(Some(error));
+        })?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let lease = lease.map(|file| LeaseKeeper {
+            file,
+            store: about.store,
+            boot,
+            heads,
+            is_stale: true,
+            due: epoch,
+        });
+        let shell = Shell {
+            transport: Some(transport.clone()),
+            writer: writer.jobs(),
+            events: events.clone(),
+            committed: committed_tx,
+            joined: joined_tx,
+            lease,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            epoch,
+        };
+        let task = EngineTask::new(engine, inbox, shell);
+        tasks.spawn(task.run());
+        tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
+        let inner = Inner {
+            key: about.key,
+            name: config.name.clone(),
+            store,
+            engine: EngineHandle { events, committed, joined },
+            transport: Some(transport),
+            warnings,
+            failed,
+            writer: Mutex::new(Some(writer)),
+            tasks,
+            stop,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// This node's key.
+    pub fn key(&self) -> NodeKey {
+        self.inner.key
+    }
+
+    /// The address that it listens on for peers.
+    pub fn local_address(&self) -> Option<String> {
+        self.inner.transport.as_ref().map(|transport| transport.local_address())
+    }
+
+    /// A consistent snapshot of the data, as of the latest commit.
+    ///
+    /// # Errors
+    /// [`StoreError`], when the store cannot be read.
+    pub fn read(&self) -> Result<View, StoreError> {
+        if self.inner.stop.is_cancelled() {
+            return Err(StoreError::Poisoned { reason: "the replica is closed".into() });
+        }
+        View::new(self.inner.store.snapshot()?, Namespace::MAIN)
+    }
+
+    /// Runs a transaction: a short synchronous closure, on the writer's thread. All that it writes becomes
+    /// visible at once, here and on every other replica; it is on disk when this returns.
+    ///
+    /// The closure may be dropped unrun when the replica closes. A write whose future is dropped may still
+    /// happen.
+    ///
+    /// # Errors
+    /// Any [`WriteError`]; then nothing was written.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        closure: impl FnOnce(&mut WriteTx<'_>) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<(T, Receipt), WriteError> {
+        let slot = Arc::new(Mutex::new(None));
+        let filled = slot.clone();
+        let closure = Box::new(move |tx: &mut WriteTx<'_>| {
+            let value = closure(tx)?;
+            *filled.lock().expect("nobody panics while holding it") = Some(value);
+            Ok(())
+        });
+        match self.inner.engine.ask(Request::Write(closure)).await {
+            Some(Answer::Written(written)) => {
+                let (dot, vv) = written?;
+                let value = slot.lock().expect("nobody panics while holding it").take();
+                let value = value.expect("a transaction that succeeded has run its closure");
+                Ok((value, Receipt { dot, vv }))
+            }
+            _ => Err(WriteError::Closed),
+        }
+    }
+
+    /// Everything about this node, now. A closed replica says so.
+    pub async fn status(&self) -> Status {
+        let inner = &self.inner;
+        let request = Request::Status {
+            stats: Vec::new(),
+            store_bytes: inner.store.size_bytes(),
+            warnings: inner.warnings.clone(),
+        };
+        match inner.engine.ask(request).await {
+            Some(Answer::Status(status)) => *status,
+            _ => Status::closed(&inner.key.to_string(), &inner.name),
+        }
+    }
+
+    /// Issues an invite, to be redeemed at this node once.
+    ///
+    /// # Errors
+    /// [`InviteError`] when this node is no admin, or the invite cannot be recorded.
+    pub async fn invite(&self, options: InviteOptions) -> Result<Invite, InviteError> {
+        let request = Request::Invite { options, secret: folder::random() };
+        match self.inner.engine.ask(request).await {
+            Some(Answer::Invite(invite)) => invite,
+            _ => Err(InviteError::Closed),
+        }
+    }
+
+    /// Follows the vector of the data, as of each commit.
+    pub fn committed(&self) -> watch::Receiver<VersionVector> {
+        self.inner.engine.committed.clone()
+    }
+
+    /// Closes the links to a peer, or to all, and keeps them closed until [`Replica::resume`]. Writes go on.
+    pub async fn pause(&self, peer: Option<NodeKey>) {
+        self.inner.engine.ask(Request::Pause(peer)).await;
+    }
+
+    /// Takes back [`Replica::pause`].
+    pub async fn resume(&self, peer: Option<NodeKey>) {
+        self.inner.engine.ask(Request::Resume(peer)).await;
+    }
+
+    /// Waits until this node is a member of its domain: at once, unless it came with an invite that is not
+    /// redeemed yet. Waits for as long as the inviter cannot be reached.
+    ///
+    /// # Errors
+    /// [`JoinError::Refused`] with the inviter's reason.
+    pub async fn joined(&self) -> Result<(), JoinError> {
+        let mut joined = self.inner.engine.joined.clone();
+        loop {
+            match joined.borrow_and_update().clone() {
+                Some(JoinProgress::Joined) => return Ok(()),
+                Some(JoinProgress::Refused(why)) => return Err(JoinError::Refused { why }),
+                Some(JoinProgress::Waiting(_)) | None => {}
+            }
+            joined.changed().await.map_err(|_| JoinError::Closed)?;
+        }
+    }
+
+    /// Why joining has not come about so far, for progress messages.
+    pub fn join_progress(&self) -> Option<String> {
+        match &*self.inner.engine.joined.borrow() {
+            Some(JoinProgress::Waiting(reason) | JoinProgress::Refused(reason)) => {
+                Some(reason.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// The digest of everything visible here: equal on two replicas if and only if their data is.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Costs a full scan.
+    pub async fn seal(&self) -> Result<Seal, StoreError> {
+        let view = self.read()?;
+        tokio::task::spawn_blocking(move || Seal::of(&view))
+            .await
+            .map_err(|error| StoreError::Io { reason: error.to_string() })?
+    }
+
+    /// Waits until the store has failed for good. The node must be restarted then.
+    pub async fn failed(&self) -> StoreError {
+        let mut failed = self.inner.failed.clone();
+        let found = failed.wait_for(Option::is_some).await;
+        match found.as_deref() {
+            Ok(Some(error)) => error.clone(),
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Finishes the writes under way, tells the peers, and stops. Idempotent; later calls on the handle
+    /// fail with `Closed`.
+    pub async fn close(&self) {
+        let writer = self.inner.writer.lock().expect("nobody panics while holding it").take();
+        if let Some(writer) = writer {
+            // What the writer has been given is committed and answered before the engine stops.
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+            self.status().await;
+        }
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        if let Some(transport) = &self.inner.transport {
+            transport.close().await;
+        }
+        self.inner.tasks.wait().await;
+    }
+
+    /// The socket address that peers dial, when there is one.
+    pub fn listen_socket(&self) -> Option<SocketAddr> {
+        self.local_address()?.parse().ok()
+    }
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("key", &self.inner.key).finish_non_exhaustive()
+    }
+}
+
+async fn accept(
+    transport: Arc<dyn Transport>,
+    events: mpsc::Sender<Event>,
+    stop: CancellationToken,
+) {
+    loop {
+        let link = tokio::select! {
+            () = stop.cancelled() => return,
+            link = transport.accept() => link,
+        };
+        let Some(link) = link else { return };
+        if events.send(Event::Link(link)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn wall_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_millis() as u64
+}
+
+/// Events that may wait for the engine; beyond, links stop reading.
+const EVENTS_MAX: usize = 1024;

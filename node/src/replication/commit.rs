@@ -1,0 +1,379 @@
+//! Jobs for the store, what follows from them, and under which incarnation this node may write.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use millpond_core::message::Hello;
+use millpond_core::wire::PushFrame;
+use millpond_core::{Incarnation, Namespace, NodeKey};
+
+use super::engine::{Engine, NAMESPACES};
+use super::inbox::Received;
+use super::ring::RingItem;
+use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
+use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
+use crate::replica::InviteError;
+use crate::state::{
+    Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
+};
+use crate::store::Changes;
+
+/// What follows when a job is done.
+pub(super) enum Pending {
+    /// Answer the application.
+    Write(RequestId),
+    /// A write of the node itself, in the system namespace.
+    Own,
+    /// A peer's role is recorded: go on with its hello.
+    Grant { link: LinkId, hello: Hello },
+    /// Transactions of others.
+    Pushes { namespace: Namespace, received: Vec<Received> },
+    /// Rows of a catch-up.
+    Rows { namespace: Namespace, link: LinkId, transfer: u64, bytes: u64, is_last: bool },
+    /// An invite is recorded: hand it out.
+    Invite { id: RequestId, invite: Invite },
+    /// Nothing.
+    Note,
+}
+
+/// Whether the store's incarnation may be continued (R5): nobody else can have issued its next seqs.
+pub(super) enum Continuity {
+    /// By a lease, by its peers' answers, or because no incarnation is open: the next write opens one.
+    Proven,
+    /// Not yet: the first write waits a little for the answers of all members.
+    Unproven {
+        /// Who has answered this boot.
+        answered: BTreeSet<NodeKey>,
+        /// Writes that wait, and until when.
+        waiting: Vec<(RequestId, LocalClosure)>,
+        until_ms: Option<u64>,
+    },
+}
+
+impl Continuity {
+    pub(super) fn unproven() -> Self {
+        Self::Unproven { answered: BTreeSet::new(), waiting: Vec::new(), until_ms: None }
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        matches!(self, Self::Proven)
+    }
+
+    pub(super) fn deadline_ms(&self) -> u64 {
+        match self {
+            Self::Unproven { until_ms: Some(until_ms), .. } => *until_ms,
+            _ => u64::MAX,
+        }
+    }
+}
+
+impl Engine {
+    /// A user's transaction.
+    pub(super) fn write(&mut self, id: RequestId, closure: LocalClosure) {
+        if let Err(error) = self.may_write() {
+            return self.answer(id, Answer::Written(Err(error)));
+        }
+        let now_ms = self.now.mono_ms;
+        match &mut self.continuity {
+            Continuity::Unproven { waiting, until_ms, .. } => {
+                waiting.push((id, closure));
+                until_ms.get_or_insert(now_ms + ANSWERS_MS_MAX);
+                self.check_answers();
+            }
+            _ => self.submit_local(Pending::Write(id), Namespace::MAIN, closure),
+        }
+    }
+
+    fn may_write(&self) -> Result<(), WriteError> {
+        if let Some(why) = &self.fenced {
+            return Err(WriteError::Fenced { why: why.clone() });
+        }
+        match self.members.get(self.config.key).map(|member| member.role) {
+            Some(role) if role.may_write() => Ok(()),
+            Some(role) => Err(WriteError::ReadOnly { role: role.to_string() }),
+            None => Err(WriteError::ReadOnly { role: "none, since it has not joined yet".into() }),
+        }
+    }
+
+    /// A write of the node itself, in the system namespace.
+    pub(super) fn write_system(&mut self, pending: Pending, closure: LocalClosure) {
+        self.submit_local(pending, Namespace::SYSTEM, closure);
+    }
+
+    fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
+        if !self.continuity.is_proven() {
+            self.renew();
+        }
+        let fresh = Incarnation::from_bytes(self.random_id());
+        let local =
+            Local { namespace, closure, now_ms: self.now.wall_ms, fresh, key: self.config.key };
+        self.submit(pending, Job::Local(local));
+    }
+
+    /// Gives the writer a job.
+    pub(super) fn submit(&mut self, pending: Pending, job: Job) {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.jobs.insert(token, pending);
+        self.emit(Output::Commit { token, job });
+    }
+
+    /// The writer has committed a group, or failed to.
+    pub(super) fn committed(
+        &mut self,
+        results: Vec<(Token, Result<Outcome, JobError>)>,
+        heads: Heads,
+    ) {
+        let before = std::mem::replace(&mut self.heads, heads);
+        // The group may be older than the end of an incarnation.
+        self.heads.open = self.heads.open.filter(|open| self.closed != Some(*open));
+        self.totals.commits += 1;
+        for namespace in NAMESPACES {
+            let was = before.vv(namespace);
+            if was == self.applied(namespace) {
+                continue;
+            }
+            let vv = self.applied(namespace).clone();
+            if let Some(inbox) = self.inboxes.get_mut(&namespace) {
+                for covered in inbox.advance(&vv) {
+                    self.duplicate(&covered);
+                }
+            }
+            self.progressed(namespace, was);
+            if namespace == Namespace::SYSTEM {
+                self.reload_members();
+            }
+            self.emit(Output::Applied { namespace, vv });
+        }
+        for (token, result) in results {
+            if let Some(pending) = self.jobs.remove(&token) {
+                self.job_done(pending, result);
+            }
+        }
+    }
+
+    fn duplicate(&mut self, received: &Received) {
+        if let Some(link) = self.links.get(&received.link) {
+            let rows = received.push.len() as u64;
+            self.peers.entry(link.peer).or_default().counters.rows_duplicate += rows;
+        }
+        self.consumed(received.link, &received.push);
+    }
+
+    fn job_done(&mut self, pending: Pending, result: Result<Outcome, JobError>) {
+        if let Ok(outcome) = &result {
+            self.feed_own(outcome);
+        }
+        match (pending, result) {
+            (Pending::Write(id), Ok(outcome)) => {
+                let last = outcome.pushes.iter().rfind(|push| push.namespace == Namespace::MAIN);
+                let dot = last.map(|push| push.last());
+                let vv = self.applied(Namespace::MAIN).clone();
+                self.answer(id, Answer::Written(Ok((dot, vv))));
+            }
+            (Pending::Write(id), Err(error)) => {
+                let error = match error {
+                    JobError::Write(error) => error,
+                    JobError::Store(error) => WriteError::Store(error),
+                    other => WriteError::Rejected(other.to_string()),
+                };
+                self.answer(id, Answer::Written(Err(error)));
+            }
+            (Pending::Grant { link, hello }, Ok(_)) => self.granted(link, hello),
+            (Pending::Invite { id, invite }, Ok(_)) => {
+                self.answer(id, Answer::Invite(Ok(invite)));
+            }
+            (Pending::Invite { id, .. }, Err(error)) => {
+                let error = InviteError::Store(error.to_string());
+                self.answer(id, Answer::Invite(Err(error)));
+            }
+            (Pending::Pushes { namespace, received }, Ok(_)) => {
+                self.pushes_applied(namespace, received);
+            }
+            (Pending::Pushes { namespace, received }, Err(error)) => {
+                tracing::error!(%error, "pushes were not applied");
+                self.pushes_failed(namespace, received);
+            }
+            (Pending::Rows { namespace, link, transfer, bytes, is_last }, Ok(outcome)) => {
+                self.count_rows(link, &outcome);
+                self.rows_committed(namespace, link, transfer, bytes, is_last);
+            }
+            (Pending::Rows { namespace, link, bytes, .. }, Err(error)) => {
+                self.rows_failed(namespace, link, bytes, &error);
+            }
+            (Pending::Own | Pending::Note, Ok(_)) => {}
+            (Pending::Own | Pending::Note | Pending::Grant { .. }, Err(error)) => {
+                tracing::error!(%error, "the node's own notes were not written");
+            }
+        }
+    }
+
+    /// What was written here goes into the ring, to be fed to peers: it is on disk by now (R6).
+    fn feed_own(&mut self, outcome: &Outcome) {
+        for push in &outcome.pushes {
+            self.totals.transactions += u64::from(push.namespace == Namespace::MAIN);
+            self.totals.dots_issued += push.writes.len() as u64;
+            let item = RingItem {
+                push: PushFrame::encode(push),
+                is_own: true,
+                stored_ms: self.now.mono_ms,
+            };
+            self.ring.push(item);
+        }
+    }
+
+    fn pushes_applied(&mut self, namespace: Namespace, received: Vec<Received>) {
+        if let Some(inbox) = self.inboxes.get_mut(&namespace) {
+            inbox.jobs -= 1;
+        }
+        for Received { push, link } in received {
+            if let Some(link) = self.links.get(&link) {
+                let rows = push.len() as u64;
+                self.peers.entry(link.peer).or_default().counters.rows_new += rows;
+            }
+            self.consumed(link, &push);
+            let stored_ms = self.now.mono_ms;
+            self.ring.push(RingItem { push, is_own: false, stored_ms });
+        }
+    }
+
+    /// A commit failed: what was counted as received is not here, and will be pulled.
+    fn pushes_failed(&mut self, namespace: Namespace, received: Vec<Received>) {
+        let applied = self.applied(namespace).clone();
+        let Some(inbox) = self.inboxes.get_mut(&namespace) else { return };
+        inbox.jobs -= 1;
+        let dropped = inbox.fall_back(&applied);
+        for Received { push, link } in received.into_iter().chain(dropped) {
+            self.consumed(link, &push);
+        }
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
+            self.note_lacking(link, namespace);
+        }
+    }
+
+    fn count_rows(&mut self, link: LinkId, outcome: &Outcome) {
+        let Some(link) = self.links.get(&link) else { return };
+        let counters = &mut self.peers.entry(link.peer).or_default().counters;
+        counters.rows_new += outcome.rows_new;
+        counters.rows_duplicate += outcome.rows_duplicate;
+    }
+
+    fn rows_failed(&mut self, namespace: Namespace, link: LinkId, bytes: u64, error: &JobError) {
+        tracing::warn!(%error, "a catch-up was not applied");
+        if matches!(error, JobError::ClaimsOwn) {
+            self.fence(error.to_string());
+        }
+        let credit = millpond_core::message::Credit { push_bytes: 0, rows_bytes: bytes };
+        self.give_credit(link, credit);
+        self.give_up_pull(namespace);
+    }
+
+    fn reload_members(&mut self) {
+        let view = self.store.snapshot().and_then(|it| View::new(it, Namespace::SYSTEM));
+        match view.and_then(|view| Members::read(&view)) {
+            Ok(members) => self.members = members,
+            Err(error) => tracing::error!(%error, "the members cannot be read"),
+        }
+        self.members_changed();
+    }
+
+    /// Dials new members; tells its own name and addresses once it is a member.
+    pub(super) fn members_changed(&mut self) {
+        self.schedule_new_members();
+        let key = self.config.key;
+        let Some(own) = self.members.get(key) else { return };
+        if self.joining.take().is_some() {
+            let mut changes = Changes::default();
+            write_meta::<()>(&mut changes, meta_key::pending_invite(), None);
+            self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
+            self.emit(Output::Join(JoinProgress::Joined));
+            return self.members_changed();
+        }
+        let (name, addresses) = (self.config.name.clone(), self.config.addresses.clone());
+        let is_told = own.name == name && own.addresses == addresses;
+        if !is_told && self.told_self != Some((name.clone(), addresses.clone())) {
+            self.told_self = Some((name.clone(), addresses.clone()));
+            self.write_system(
+                Pending::Own,
+                Box::new(move |tx| record_self(tx, key, &name, &addresses)),
+            );
+        }
+    }
+
+    pub(super) fn invite(&mut self, id: RequestId, options: InviteOptions, secret: [u8; 16]) {
+        let role = self.members.get(self.config.key).map(|member| member.role);
+        if role != Some(Role::Admin) {
+            return self.answer(id, Answer::Invite(Err(InviteError::NotAdmin)));
+        }
+        let lasts_ms = options.expires.min(Duration::from_secs(INVITE_S_MAX)).as_millis() as u64;
+        let invite = Invite {
+            domain: self.config.domain,
+            issuer: self.config.key,
+            addresses: self.config.addresses.clone(),
+            role: options.role,
+            expires_ms: self.now.wall_ms + lasts_ms,
+            secret,
+        };
+        self.invites.issue(&invite, self.now.wall_ms);
+        let mut changes = Changes::default();
+        write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
+        let job = Job::Meta(changes.meta.into_iter().collect());
+        self.submit(Pending::Invite { id, invite }, job);
+    }
+
+    /// A member has said hello to this boot, and told whether it knows more of this node's incarnation.
+    pub(super) fn continuity_answer(&mut self, peer: NodeKey, knows_more: bool) {
+        if let Continuity::Unproven { answered, .. } = &mut self.continuity {
+            answered.insert(peer);
+            if knows_more {
+                return self.renew();
+            }
+            self.check_answers();
+        }
+    }
+
+    /// Continuity is proven when every member not forgotten has answered; a replica alone has no proof.
+    fn check_answers(&mut self) {
+        let Continuity::Unproven { answered, .. } = &self.continuity else { return };
+        let own = self.config.key;
+        let others: Vec<NodeKey> =
+            self.members.iter().map(|(key, _)| key).filter(|key| *key != own).collect();
+        if others.is_empty() {
+            self.renew();
+        } else if others.iter().all(|key| answered.contains(key)) {
+            self.release(Continuity::Proven);
+        }
+    }
+
+    /// Ends the open incarnation, before any write or batch that comes after. What peers hold of it beyond
+    /// this store comes back as anybody's dots.
+    fn renew(&mut self) {
+        tracing::debug!(
+            "the store's continuity is not proven: the next write opens a new incarnation"
+        );
+        self.closed = self.heads.open.take();
+        self.submit(Pending::Note, Job::Close);
+        self.release(Continuity::Proven);
+    }
+
+    fn release(&mut self, continuity: Continuity) {
+        if let Continuity::Unproven { waiting, .. } =
+            std::mem::replace(&mut self.continuity, continuity)
+        {
+            for (id, closure) in waiting {
+                self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
+            }
+        }
+    }
+
+    pub(super) fn run_continuity(&mut self) {
+        if self.continuity.deadline_ms() <= self.now.mono_ms {
+            self.renew();
+        }
+    }
+}
+
+/// How long the first write waits for the members' answers when there is no lease.
+const ANSWERS_MS_MAX: u64 = 5_000;
+/// The longest life of an invite: thirty days.
+const INVITE_S_MAX: u64 = 30 * 24 * 3600;

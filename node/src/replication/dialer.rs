@@ -1,0 +1,90 @@
+//! The dialer: a link to every member, with jittered back-off.
+
+use millpond_core::NodeKey;
+
+use super::engine::Engine;
+use super::{JoinProgress, Output};
+
+impl Engine {
+    /// Dials every member that has no link, is not paused, and whose time has come.
+    pub(super) fn run_dials(&mut self) {
+        for (peer, addresses) in self.dialable() {
+            let state = self.peer_mut(peer);
+            state.is_dialing = true;
+            state.attempts = state.attempts.saturating_add(1);
+            self.emit(Output::Dial { peer, addresses });
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, peer: NodeKey, reason: String) {
+        self.peer_mut(peer).is_dialing = false;
+        if self.joining_from() == Some(peer) {
+            self.emit(Output::Join(JoinProgress::Waiting(reason.clone())));
+        }
+        self.peer_mut(peer).last_error = Some(reason);
+        self.schedule_dial(peer);
+    }
+
+    /// When to dial a peer again: longer after each attempt that opened no link, and never in step with
+    /// others.
+    pub(super) fn schedule_dial(&mut self, peer: NodeKey) {
+        let attempts = self.peer_mut(peer).attempts.min(16);
+        let ceiling_ms = (DIAL_MS_FIRST << attempts).min(DIAL_MS_MAX);
+        let wait_ms = ceiling_ms / 2 + self.random_below(ceiling_ms / 2);
+        // Both sides dial; the greater key lets the other begin, so that they rarely meet half-way.
+        let courtesy_ms = if self.config.key > peer { DIAL_MS_COURTESY } else { 0 };
+        let dial_at_ms = self.now.mono_ms + wait_ms + courtesy_ms;
+        self.peer_mut(peer).dial_at_ms = dial_at_ms;
+    }
+
+    /// The members may have changed: new ones are dialled soon.
+    pub(super) fn schedule_new_members(&mut self) {
+        let members: Vec<NodeKey> = self.members.iter().map(|(key, _)| key).collect();
+        let own = self.config.key;
+        for key in members.into_iter().filter(|key| *key != own) {
+            if !self.peers.contains_key(&key) || self.peers[&key].dial_at_ms == 0 {
+                let courtesy_ms = if self.config.key > key { DIAL_MS_COURTESY } else { 0 };
+                let dial_at_ms = self.now.mono_ms + courtesy_ms;
+                self.peer_mut(key).dial_at_ms = dial_at_ms.max(1);
+            }
+        }
+    }
+
+    pub(super) fn next_dial_ms(&self) -> u64 {
+        let targets = self.dial_targets();
+        let states = targets.iter().map(|(peer, _)| self.peers.get(peer));
+        let wanted = states.filter(|state| state.is_none_or(|it| !it.is_dialing && !it.is_paused));
+        wanted.map(|state| state.map_or(0, |it| it.dial_at_ms)).min().unwrap_or(u64::MAX)
+    }
+
+    fn dialable(&mut self) -> Vec<(NodeKey, Vec<String>)> {
+        let now_ms = self.now.mono_ms;
+        let mut targets = self.dial_targets();
+        targets.retain(|(peer, _)| {
+            let state = self.peers.entry(*peer).or_default();
+            !state.is_dialing && !state.is_paused && state.dial_at_ms <= now_ms
+        });
+        targets
+    }
+
+    /// Whom this node wants a link to and has none, and where they are.
+    fn dial_targets(&self) -> Vec<(NodeKey, Vec<String>)> {
+        let inviter = self.joining.iter().map(|it| (it.issuer, it.addresses.clone()));
+        let members = self.members.iter().map(|(key, member)| (key, member.addresses.clone()));
+        let is_member = self.members.get(self.config.key).is_some();
+        let mut targets: Vec<_> = if is_member { members.collect() } else { inviter.collect() };
+        targets.retain(|(key, addresses)| {
+            *key != self.config.key
+                && !addresses.is_empty()
+                && !self.links.values().any(|link| link.peer == *key)
+        });
+        targets
+    }
+}
+
+/// Back-off after the first failure.
+const DIAL_MS_FIRST: u64 = 100;
+/// The longest back-off: how long a returning node may have to wait to be dialled; it dials itself at once.
+const DIAL_MS_MAX: u64 = 5_000;
+/// How long the node of the greater key lets the other dial first.
+const DIAL_MS_COURTESY: u64 = 500;

@@ -1,0 +1,345 @@
+//! The engine's state, its one entry and its one exit.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millpond_core::message::{CloseCode, Message};
+use millpond_core::transport::Lane;
+use millpond_core::wire;
+use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::commit::{Continuity, Pending};
+use super::inbox::Inbox;
+use super::link::Link;
+use super::peer::Peer;
+use super::pull::Pulling;
+use super::ring::Ring;
+use super::supply::Supply;
+use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
+use crate::membership::{Invite, InviteBook, Members};
+use crate::state::{Heads, View, meta_key, read_meta};
+use crate::status::Totals;
+use crate::store::{Store, StoreError};
+
+/// What an engine is told once.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineConfig {
+    /// The node's key.
+    pub(crate) key: NodeKey,
+    /// Its domain.
+    pub(crate) domain: Domain,
+    /// Its name.
+    pub(crate) name: String,
+    /// Where it can be dialled.
+    pub(crate) addresses: Vec<String>,
+    /// The address that it is bound to, for people.
+    pub(crate) listen: String,
+    /// This opening of the store.
+    pub(crate) boot: Boot,
+    /// Whether a lease proves that the store continues where its last boot stopped.
+    pub(crate) is_continuous: bool,
+    /// How long data that came by replication is held back.
+    pub(crate) hold_down_ms: u64,
+    /// How often digests go out (H).
+    pub(crate) digest_ms: u64,
+    /// Seed of all randomness.
+    pub(crate) seed: [u8; 32],
+}
+
+/// The replication engine of one node.
+pub(crate) struct Engine {
+    pub(super) config: EngineConfig,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) now: Now,
+    pub(super) started_ms: u64,
+    pub(super) members: Members,
+    /// Whose incarnations are, on the word of members, while their own records have not arrived.
+    pub(super) introduced: BTreeMap<Incarnation, NodeKey>,
+    /// As of the latest commit.
+    pub(super) heads: Heads,
+    pub(super) continuity: Continuity,
+    /// The incarnation that was ended in this boot, while the store may not have heard of it.
+    pub(super) closed: Option<Incarnation>,
+    pub(super) fenced: Option<String>,
+    /// The invite that this node came with, until it is a member.
+    pub(super) joining: Option<Invite>,
+    pub(super) invites: InviteBook,
+    /// The name and addresses that this run has recorded of itself.
+    pub(super) told_self: Option<(String, Vec<String>)>,
+    pub(super) links: BTreeMap<LinkId, Link>,
+    pub(super) peers: BTreeMap<NodeKey, Peer>,
+    pub(super) ring: Ring,
+    pub(super) inboxes: BTreeMap<Namespace, Inbox>,
+    /// Since when a peer is known to have something of an origin that this node lacks, with no progress.
+    pub(super) lacking: BTreeMap<(Namespace, Incarnation), u64>,
+    pub(super) pulls: BTreeMap<Namespace, Pulling>,
+    /// When to look again at what is lacking.
+    pub(super) pull_retry_ms: u64,
+    pub(super) supplies: BTreeMap<(LinkId, u64), Supply>,
+    pub(super) jobs: BTreeMap<Token, Pending>,
+    pub(super) next_token: u64,
+    pub(super) next_transfer: u64,
+    pub(super) save_peers_at_ms: u64,
+    pub(super) totals: Totals,
+    outputs: VecDeque<Output>,
+}
+
+impl Engine {
+    /// An engine over a store that holds an identity.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of reading what the store remembers.
+    pub(crate) fn new(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let snapshot = store.snapshot()?;
+        let heads = Heads::load(&*snapshot)?;
+        let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
+        let continuity = match heads.open {
+            Some(_) if !config.is_continuous => Continuity::unproven(),
+            _ => Continuity::Proven,
+        };
+        let mut engine = Self {
+            rng: ChaCha8Rng::from_seed(config.seed),
+            started_ms: now.mono_ms,
+            now,
+            members,
+            introduced: BTreeMap::new(),
+            continuity,
+            closed: None,
+            fenced: read_meta(&*snapshot, &meta_key::fenced())?,
+            joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
+            invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
+            told_self: None,
+            links: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            ring: Ring::default(),
+            inboxes: BTreeMap::new(),
+            lacking: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            pull_retry_ms: u64::MAX,
+            supplies: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            next_token: 0,
+            next_transfer: 0,
+            save_peers_at_ms: 0,
+            totals: Totals::default(),
+            outputs: VecDeque::new(),
+            heads,
+            config,
+            store,
+        };
+        for namespace in NAMESPACES {
+            let vv = engine.heads.vv(namespace).clone();
+            engine.ring.raise_base(namespace, &vv);
+            engine.inboxes.entry(namespace).or_default().advance(&vv);
+        }
+        engine.remember_peers(&*snapshot)?;
+        engine.members_changed();
+        Ok(engine)
+    }
+
+    /// Takes one input. Never fails and never panics on what a peer sends: a bad frame ends its link.
+    pub(crate) fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        match input {
+            Input::LinkUp { link, peer, dialed, remote_address } => {
+                self.link_up(link, peer, dialed, remote_address);
+            }
+            Input::Frame { link, lane, frame } => self.frame(link, lane, frame),
+            Input::Sent { link, lane, bytes } => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    let unsent = link.unsent(lane);
+                    *unsent = unsent.saturating_sub(bytes);
+                }
+            }
+            Input::LinkDown { link, peer, code, reason, stats } => {
+                let counters = &mut self.peer_mut(peer).counters;
+                counters.wire_bytes_sent += stats.wire_bytes_sent;
+                counters.wire_bytes_received += stats.wire_bytes_received;
+                self.link_down(link, code, reason);
+            }
+            Input::DialFailed { peer, reason } => self.dial_failed(peer, reason),
+            Input::Committed { results, heads } => self.committed(results, heads),
+            Input::Request { id, request } => self.request(id, request),
+            Input::Timer => {}
+            Input::Continue => self.step_supplies(),
+        }
+        self.run_deadlines();
+        self.pump_feeds();
+        self.submit_received();
+    }
+
+    /// What the engine wants done next; `None` when it wants nothing more for now.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to come back with [`Input::Timer`], in monotonic milliseconds.
+    pub(crate) fn next_deadline(&self) -> u64 {
+        [
+            self.next_dial_ms(),
+            self.next_progress_ms(),
+            self.next_hold_ms(),
+            self.next_session_ms(),
+            self.next_pull_ms(),
+            self.continuity.deadline_ms(),
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or(u64::MAX)
+    }
+
+    /// Whether [`Input::Continue`] would do something now.
+    pub(crate) fn has_work(&self) -> bool {
+        self.supplies
+            .keys()
+            .any(|(link, _)| self.links.get(link).is_some_and(|link| link.has_room_for_rows()))
+    }
+
+    /// Whether this node holds an invite and is no member yet.
+    pub(crate) fn is_joining(&self) -> bool {
+        self.joining.is_some()
+    }
+
+    fn run_deadlines(&mut self) {
+        self.run_sessions();
+        self.run_continuity();
+        self.run_pulls();
+        self.run_progress();
+        self.run_holds();
+        self.run_dials();
+    }
+
+    fn request(&mut self, id: RequestId, request: Request) {
+        match request {
+            Request::Write(closure) => self.write(id, closure),
+            Request::Status { stats, store_bytes, warnings } => {
+                let status = self.status(&stats, store_bytes, warnings);
+                self.answer(id, Answer::Status(Box::new(status)));
+            }
+            Request::Invite { options, secret } => self.invite(id, options, secret),
+            Request::Pause(peer) => {
+                self.pause(peer);
+                self.answer(id, Answer::Done);
+            }
+            Request::Resume(peer) => {
+                self.resume(peer);
+                self.answer(id, Answer::Done);
+            }
+        }
+    }
+
+    fn frame(&mut self, link_id: LinkId, lane: Lane, frame: Bytes) {
+        let now_ms = self.now.mono_ms;
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        let peer = self.peers.entry(link.peer).or_default();
+        peer.seen_ms = Some(now_ms);
+        peer.counters.frame_bytes_received += frame.len() as u64;
+        match link.decoder(lane).decode(frame) {
+            Ok(Some(message)) => self.message(link_id, lane, message),
+            Ok(None) => {}
+            Err(error) => self.close(link_id, CloseCode::Protocol, &error.to_string()),
+        }
+    }
+
+    fn message(&mut self, link_id: LinkId, lane: Lane, message: Message) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        if !link.is_open() && !matches!(message, Message::Hello(_)) {
+            return self.close(link_id, CloseCode::Protocol, "the first message must be a hello");
+        }
+        match message {
+            Message::Hello(hello) => self.hello(link_id, hello),
+            Message::Introduce(members) => self.introduce(members),
+            Message::Pull(pull) => self.supply(link_id, pull),
+            Message::PullStart { transfer, upto, rows_estimate } => {
+                self.pull_start(link_id, transfer, upto, rows_estimate);
+            }
+            Message::Rows(rows) => self.pull_rows(link_id, rows),
+            Message::PullEnd { transfer, .. } => self.pull_end(link_id, transfer),
+            Message::PullRefused { transfer, reason } => {
+                self.pull_refused(link_id, transfer, reason);
+            }
+            Message::Feed { namespace, from } => self.start_feed(link_id, namespace, from),
+            Message::Behind { namespace } => self.feed_refused(link_id, namespace),
+            Message::Push(push) => self.push(link_id, push),
+            Message::Digest(vectors) => self.digest(link_id, vectors),
+            Message::Ack(acks) => self.acks(link_id, acks),
+            Message::Credit(credit) => self.credit(link_id, credit),
+            unexpected => {
+                tracing::debug!(link = link_id.0, ?lane, ?unexpected, "message ignored");
+            }
+        }
+    }
+
+    /// Encodes a message and hands it to a lane.
+    pub(super) fn send(&mut self, link_id: LinkId, lane: Lane, message: &Message) -> usize {
+        let Some(link) = self.links.get_mut(&link_id) else { return 0 };
+        let mut sent = 0;
+        for frame in wire::encode(message) {
+            sent += frame.len();
+            self.outputs.push_back(Output::Send { link: link_id, lane, frame });
+        }
+        *link.unsent(lane) += sent;
+        self.peers.entry(link.peer).or_default().counters.frame_bytes_sent += sent as u64;
+        sent
+    }
+
+    /// Ends a link for a reason that the peer is told, and forgets it here.
+    pub(super) fn close(&mut self, link: LinkId, code: CloseCode, reason: &str) {
+        if let Some(held) = self.links.get(&link) {
+            let peer = held.peer.short();
+            tracing::debug!(link = link.0, %peer, ?code, reason, "link closed here");
+            self.emit(Output::Close { link, code, reason: reason.into() });
+            self.forget_link(link, &format!("closed here: {reason}"));
+        }
+    }
+
+    pub(super) fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(super) fn answer(&mut self, id: RequestId, answer: Answer) {
+        self.emit(Output::Answer { id, answer });
+    }
+
+    /// The applied vector of a namespace.
+    pub(super) fn applied(&self, namespace: Namespace) -> &VersionVector {
+        self.heads.vv(namespace)
+    }
+
+    /// Whose an incarnation is, as far as is known.
+    pub(super) fn owner(&self, incarnation: Incarnation) -> Option<NodeKey> {
+        if self.heads.incarnations.contains(&incarnation) {
+            return Some(self.config.key);
+        }
+        let recorded = self.members.owner(incarnation);
+        recorded.or_else(|| self.introduced.get(&incarnation).copied())
+    }
+
+    /// The peer that a link leads to.
+    pub(super) fn peer_mut(&mut self, key: NodeKey) -> &mut Peer {
+        self.peers.entry(key).or_default()
+    }
+
+    /// A random number, uniform enough for jitter.
+    pub(super) fn random_below(&mut self, bound: u64) -> u64 {
+        self.rng.next_u64() % bound.max(1)
+    }
+
+    /// Sixteen random bytes.
+    pub(super) fn random_id(&mut self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+/// The namespaces of this version, in the order in which they are brought level.
+pub(super) const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];

@@ -1,0 +1,213 @@
+//! Live feeds: what is pushed to whom, and what is held back.
+//!
+//! A feed is a cursor into the ring. What this node wrote goes out as soon as the peer's window allows. What
+//! came by replication is held down: it is forwarded only when the peer still lacks it `hold_down` after it
+//! was stored here, and has acknowledged nothing new of its origin for as long.
+
+use millpond_core::message::Message;
+use millpond_core::transport::Lane;
+use millpond_core::{Dot, Incarnation, Namespace, VersionVector};
+
+use super::LinkId;
+use super::engine::Engine;
+use super::link::{Feed, Held};
+
+/// What to do with the transaction at a feed's cursor.
+enum Next {
+    Skip,
+    Send,
+    Hold(Incarnation, Held),
+}
+
+impl Engine {
+    /// A peer asks to be fed from a vector on.
+    pub(super) fn start_feed(
+        &mut self,
+        link_id: LinkId,
+        namespace: Namespace,
+        from: VersionVector,
+    ) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.feeds.remove(&namespace);
+        if !self.ring.serves(namespace, &from) {
+            self.send(link_id, Lane::Control, &Message::Behind { namespace });
+            return;
+        }
+        let feed = Feed { position: self.ring.first(), ..Feed::default() };
+        link.feeds.insert(namespace, feed);
+        let vectors =
+            self.peers.entry(link.peer).or_default().vectors.entry(namespace).or_default();
+        vectors.received.join(&from);
+    }
+
+    /// Moves every feed as far as its window allows.
+    pub(super) fn pump_feeds(&mut self) {
+        let feeds: Vec<(LinkId, Namespace)> = self
+            .links
+            .iter()
+            .flat_map(|(&id, link)| link.feeds.keys().map(move |&namespace| (id, namespace)))
+            .collect();
+        for (link_id, namespace) in feeds {
+            while self.pump_feed(link_id, namespace) {}
+        }
+    }
+
+    /// Moves one feed by one transaction. False when there is nothing to do or no room.
+    fn pump_feed(&mut self, link_id: LinkId, namespace: Namespace) -> bool {
+        let Some(link) = self.links.get(&link_id) else { return false };
+        let Some(position) = link.feeds.get(&namespace).map(|feed| feed.position) else {
+            return false;
+        };
+        if position >= self.ring.end() {
+            return false;
+        }
+        let Some(next) = self.next_for(link_id, namespace, position) else {
+            self.end_feed(link_id, namespace);
+            return false;
+        };
+        if matches!(next, Next::Send) {
+            if !self.links[&link_id].has_room_for_push() {
+                return false;
+            }
+            self.send_push(link_id, position);
+        }
+        let Some(link) = self.links.get_mut(&link_id) else { return false };
+        let Some(feed) = link.feeds.get_mut(&namespace) else { return false };
+        feed.position += 1;
+        if let Next::Hold(origin, held) = next {
+            feed.held.entry(origin).or_default().push_back(held);
+            self.peers.entry(link.peer).or_default().counters.rows_held += held.rows;
+        }
+        true
+    }
+
+    fn next_for(&self, link_id: LinkId, namespace: Namespace, position: u64) -> Option<Next> {
+        let item = self.ring.get(position)?;
+        let push = &item.push;
+        if push.namespace() != namespace {
+            return Some(Next::Skip);
+        }
+        let peer = self.links[&link_id].peer;
+        let has = |vv: &VersionVector| vv.covers(push.last_dot());
+        let is_here =
+            self.peers.get(&peer).is_some_and(|peer| has(&peer.vectors(namespace).received));
+        if is_here || self.owner(push.origin()) == Some(peer) {
+            return Some(Next::Skip);
+        }
+        if item.is_own {
+            return Some(Next::Send);
+        }
+        let held = Held {
+            position,
+            last: push.last_dot().seq.get(),
+            rows: push.len() as u64,
+            stored_ms: item.stored_ms,
+            forwarded: false,
+        };
+        Some(Next::Hold(push.origin(), held))
+    }
+
+    fn send_push(&mut self, link_id: LinkId, position: u64) {
+        let Some(push) = self.ring.get(position).map(|item| item.push.clone()) else { return };
+        let introduced: VersionVector = push.deps().iter().chain([push.last_dot()]).collect();
+        self.introduce_all(link_id, Lane::Control, &introduced);
+        let (rows, payload) = (push.len() as u64, push.payload_bytes() as u64);
+        let bytes = push.encoded_bytes();
+        self.send(link_id, Lane::Control, &Message::Push(push));
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.sent.push_bytes += bytes as u64;
+        let counters = &mut self.peers.entry(link.peer).or_default().counters;
+        counters.rows_sent += rows;
+        counters.payload_bytes_sent += payload;
+    }
+
+    /// What the feed needs is no longer in the ring: the peer must pull.
+    fn end_feed(&mut self, link_id: LinkId, namespace: Namespace) {
+        if let Some(link) = self.links.get_mut(&link_id) {
+            link.feeds.remove(&namespace);
+        }
+        self.send(link_id, Lane::Control, &Message::Behind { namespace });
+    }
+
+    /// A peer has acknowledged more: what was held for it is settled, and the clocks of those origins start
+    /// again.
+    pub(super) fn settle_held(
+        &mut self,
+        link_id: LinkId,
+        namespace: Namespace,
+        progressed: &VersionVector,
+    ) {
+        let now_ms = self.now.mono_ms;
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        let Some(feed) = link.feeds.get_mut(&namespace) else { return };
+        let counters = &mut self.peers.entry(link.peer).or_default().counters;
+        for Dot { incarnation, seq } in progressed.iter() {
+            feed.progress_ms.insert(incarnation, now_ms);
+            let Some(held) = feed.held.get_mut(&incarnation) else { continue };
+            while let Some(settled) = held.front().copied().filter(|it| it.last <= seq.get()) {
+                held.pop_front();
+                if !settled.forwarded {
+                    counters.rows_suppressed += settled.rows;
+                }
+            }
+            if held.is_empty() {
+                feed.held.remove(&incarnation);
+            }
+        }
+    }
+
+    /// Forwards what has been held for long enough and is still lacking.
+    pub(super) fn run_holds(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let due: Vec<(LinkId, Namespace, Incarnation)> = self
+            .links
+            .iter()
+            .flat_map(|(&id, link)| link.feeds.iter().map(move |(&ns, feed)| (id, ns, feed)))
+            .flat_map(|(id, ns, feed)| feed.held.keys().map(move |&origin| (id, ns, feed, origin)))
+            .filter(|(_, _, feed, origin)| self.due_ms(feed, *origin) <= now_ms)
+            .map(|(id, ns, _, origin)| (id, ns, origin))
+            .collect();
+        for (link_id, namespace, origin) in due {
+            self.forward(link_id, namespace, origin);
+        }
+    }
+
+    fn forward(&mut self, link_id: LinkId, namespace: Namespace, origin: Incarnation) {
+        let oldest = self.now.mono_ms.saturating_sub(self.config.hold_down_ms);
+        loop {
+            let Some(link) = self.links.get_mut(&link_id) else { return };
+            if !link.has_room_for_push() {
+                return;
+            }
+            let Some(feed) = link.feeds.get_mut(&namespace) else { return };
+            let Some(held) = feed.held.get_mut(&origin) else { return };
+            let next = held.iter_mut().find(|held| !held.forwarded);
+            let Some(next) = next.filter(|held| held.stored_ms <= oldest) else { return };
+            next.forwarded = true;
+            let (position, rows) = (next.position, next.rows);
+            if self.ring.get(position).is_none() {
+                return self.end_feed(link_id, namespace);
+            }
+            self.peers.entry(link.peer).or_default().counters.rows_forwarded += rows;
+            self.send_push(link_id, position);
+        }
+    }
+
+    pub(super) fn next_hold_ms(&self) -> u64 {
+        let feeds = self.links.values().filter(|link| link.has_room_for_push());
+        let feeds = feeds.flat_map(|link| link.feeds.values());
+        feeds
+            .flat_map(|feed| feed.held.keys().map(move |&origin| self.due_ms(feed, origin)))
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// When the oldest transaction held of an origin may be forwarded: the delay after it was stored here,
+    /// and after the peer's last progress on that origin.
+    fn due_ms(&self, feed: &Feed, origin: Incarnation) -> u64 {
+        let held = feed.held.get(&origin).and_then(|held| held.iter().find(|it| !it.forwarded));
+        let Some(held) = held else { return u64::MAX };
+        let progress_ms = feed.progress_ms.get(&origin).copied().unwrap_or(0);
+        held.stored_ms.max(progress_ms) + self.config.hold_down_ms
+    }
+}

@@ -1,0 +1,156 @@
+//! The inbox: pushes on their way into the store, put in causal order.
+
+use std::collections::BTreeMap;
+
+use millpond_core::wire::PushFrame;
+use millpond_core::{Dot, VersionVector};
+
+use super::LinkId;
+
+/// Pushes received for one namespace. A push is ready once its predecessor and its dependencies are; until
+/// then it waits here, so that the vector stays gap-free and readers see causes before effects.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Applied, or handed to the writer.
+    received: VersionVector,
+    waiting: BTreeMap<Dot, Received>,
+    waiting_bytes: usize,
+    ready: Vec<Received>,
+    /// Jobs with pushes of this namespace that the writer has.
+    pub(super) jobs: usize,
+}
+
+/// A push and the link that brought it.
+#[derive(Debug, Clone)]
+pub(super) struct Received {
+    /// The push.
+    pub(super) push: PushFrame,
+    /// Who is to be given credit for it.
+    pub(super) link: LinkId,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is ready or waits.
+    Kept,
+    /// It was here already.
+    Duplicate,
+    /// It waits for something, and there is no room to wait: it will be pulled.
+    Dropped,
+}
+
+impl Inbox {
+    /// Takes a push.
+    pub(super) fn accept(&mut self, received: Received) -> Fate {
+        let push = &received.push;
+        let first = Dot::new(push.origin(), push.first());
+        if self.received.covers(push.last_dot()) || self.waiting.contains_key(&first) {
+            return Fate::Duplicate;
+        }
+        if self.is_next(push) {
+            self.make_ready(received);
+            self.wake();
+            return Fate::Kept;
+        }
+        if self.waiting_bytes + push.encoded_bytes() > WAITING_BYTES_MAX {
+            return Fate::Dropped;
+        }
+        self.waiting_bytes += push.encoded_bytes();
+        self.waiting.insert(first, received);
+        Fate::Kept
+    }
+
+    /// Covers what a catch-up brought, and what the store has applied. Gives back the pushes that are now
+    /// duplicates.
+    pub(super) fn advance(&mut self, vv: &VersionVector) -> Vec<Received> {
+        self.received.join(vv);
+        let covered: Vec<Dot> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| self.received.covers(waiting.push.last_dot()))
+            .map(|(&first, _)| first)
+            .collect();
+        let covered = covered.into_iter().filter_map(|first| self.take_waiting(first)).collect();
+        self.wake();
+        covered
+    }
+
+    /// Falls back to what the store has applied, after a job failed; what was ready is dropped and given
+    /// back.
+    pub(super) fn fall_back(&mut self, applied: &VersionVector) -> Vec<Received> {
+        self.received = applied.clone();
+        std::mem::take(&mut self.ready)
+    }
+
+    /// The pushes to commit next, within the bounds of one job.
+    pub(super) fn take_ready(&mut self) -> Vec<Received> {
+        let mut rows = 0;
+        let mut count = 0;
+        for received in &self.ready {
+            rows += received.push.len();
+            if count > 0 && rows > JOB_ROWS_MAX {
+                break;
+            }
+            count += 1;
+        }
+        self.ready.drain(..count).collect()
+    }
+
+    /// Applied, or on its way through the writer.
+    pub(super) fn received(&self) -> &VersionVector {
+        &self.received
+    }
+
+    /// Whether nothing is ready.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    fn is_next(&self, push: &PushFrame) -> bool {
+        self.received.seq(push.origin()) + 1 == push.first().get()
+            && self.received.covers_all(push.deps())
+    }
+
+    fn make_ready(&mut self, received: Received) {
+        self.received.advance(received.push.last_dot());
+        self.ready.push(received);
+    }
+
+    /// Makes ready whatever waited for what is ready now.
+    fn wake(&mut self) {
+        while let Some(first) = self.next_awake() {
+            let woken = self.take_waiting(first).expect("it was just found");
+            self.make_ready(woken);
+        }
+    }
+
+    fn next_awake(&self) -> Option<Dot> {
+        // Of each origin only the push after the last one received can be next, so origins are skipped
+        // through, however many of their pushes wait.
+        let mut cursor = self.waiting.keys().next().copied();
+        while let Some(found) = cursor {
+            let origin = found.incarnation;
+            let next = self.received.seq(origin) + 1;
+            let next = Dot::new(origin, millpond_core::Seq::new(next).expect("a successor"));
+            if self.waiting.get(&next).is_some_and(|waiting| self.is_next(&waiting.push)) {
+                return Some(next);
+            }
+            let last = Dot::new(origin, millpond_core::Seq::new(u64::MAX).expect("not zero"));
+            cursor = self.waiting.range(last..).map(|(&dot, _)| dot).find(|dot| *dot != last);
+        }
+        None
+    }
+
+    fn take_waiting(&mut self, first: Dot) -> Option<Received> {
+        let taken = self.waiting.remove(&first)?;
+        self.waiting_bytes -= taken.push.encoded_bytes();
+        Some(taken)
+    }
+}
+
+/// Bytes of pushes that may wait: less than one link's window, so that a link whose pushes all wait is never
+/// stuck for want of credit.
+const WAITING_BYTES_MAX: usize = 2 << 20;
+/// Rows of one job: about 50 ms of the writer.
+const JOB_ROWS_MAX: usize = 5_000;

@@ -1,0 +1,180 @@
+//! A link and its flow control.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use millpond_core::message::Credit;
+use millpond_core::transport::Lane;
+use millpond_core::wire::Decoder;
+use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
+
+/// One connection to a peer, as the engine sees it.
+pub(super) struct Link {
+    /// The peer's key, proven by the transport.
+    pub(super) peer: NodeKey,
+    /// Whether this side dialled.
+    pub(super) dialed: bool,
+    /// The peer's address, for people.
+    pub(super) remote_address: String,
+    /// How far the two have got.
+    pub(super) phase: Phase,
+    /// When that phase began.
+    pub(super) since_ms: u64,
+    /// Whether this side has said hello.
+    pub(super) said_hello: bool,
+    /// The peer's boot; known once it is open.
+    pub(super) boot: Option<Boot>,
+    /// Decoders, one for each lane.
+    control: Decoder,
+    bulk: Decoder,
+    /// Frame bytes that the transport has not yet taken.
+    control_unsent: usize,
+    bulk_unsent: usize,
+    /// Incarnations that the peer knows from this link, on each lane: lanes overtake each other.
+    control_introduced: BTreeSet<Incarnation>,
+    bulk_introduced: BTreeSet<Incarnation>,
+    /// Bytes sent and worked off by the peer, of pushes and rows.
+    pub(super) sent: Credit,
+    pub(super) granted: Credit,
+    /// Bytes received and worked off here, and what the peer was told of that.
+    pub(super) consumed: Credit,
+    pub(super) told: Credit,
+    /// Live feeds of this node to the peer.
+    pub(super) feeds: BTreeMap<Namespace, Feed>,
+    /// Namespaces that the peer was asked to feed.
+    pub(super) fed: BTreeSet<Namespace>,
+    /// Namespaces that the peer cannot feed before this node has pulled.
+    pub(super) must_pull: BTreeSet<Namespace>,
+    /// When the peer may be asked for a catch-up again.
+    pub(super) pull_after_ms: u64,
+    /// What the peer was told of this node's applied vectors.
+    pub(super) told_applied: BTreeMap<Namespace, VersionVector>,
+    /// When the next ack is due, if one is.
+    pub(super) ack_due_ms: Option<u64>,
+    /// When the next digest is due.
+    pub(super) digest_due_ms: u64,
+}
+
+/// How far a link has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The peer has not said hello.
+    Greeting,
+    /// The peer redeems an invite; its role is being recorded.
+    Joining,
+    /// Both have said hello and are welcome.
+    Open,
+}
+
+/// A live feed of one namespace to one peer.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    /// The next position of the ring to look at.
+    pub(super) position: u64,
+    /// Replicated transactions that the peer may get from elsewhere, by origin, in order.
+    pub(super) held: BTreeMap<Incarnation, VecDeque<Held>>,
+    /// When the peer last acknowledged something new of an origin.
+    pub(super) progress_ms: BTreeMap<Incarnation, u64>,
+}
+
+/// A replicated transaction, held back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// Where it is in the ring.
+    pub(super) position: u64,
+    /// The number of its last dot.
+    pub(super) last: u64,
+    /// How many rows it has.
+    pub(super) rows: u64,
+    /// When it was stored here.
+    pub(super) stored_ms: u64,
+    /// Whether it was forwarded, and waits for the ack only.
+    pub(super) forwarded: bool,
+}
+
+impl Link {
+    /// A link that has just come up.
+    pub(super) fn new(peer: NodeKey, dialed: bool, remote_address: String, now_ms: u64) -> Self {
+        Self {
+            peer,
+            dialed,
+            remote_address,
+            phase: Phase::Greeting,
+            since_ms: now_ms,
+            said_hello: false,
+            boot: None,
+            control: Decoder::new(),
+            bulk: Decoder::new(),
+            control_unsent: 0,
+            bulk_unsent: 0,
+            control_introduced: BTreeSet::new(),
+            bulk_introduced: BTreeSet::new(),
+            sent: Credit::default(),
+            granted: Credit::default(),
+            consumed: Credit::default(),
+            told: Credit::default(),
+            feeds: BTreeMap::new(),
+            fed: BTreeSet::new(),
+            must_pull: BTreeSet::new(),
+            pull_after_ms: 0,
+            told_applied: BTreeMap::new(),
+            ack_due_ms: None,
+            digest_due_ms: u64::MAX,
+        }
+    }
+
+    /// Whether both sides are welcome.
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether another push may be handed to the control lane.
+    pub(super) fn has_room_for_push(&self) -> bool {
+        self.control_unsent < CONTROL_UNSENT_BYTES
+            && self.sent.push_bytes - self.granted.push_bytes < PUSH_WINDOW_BYTES
+    }
+
+    /// Whether more rows may be handed to the bulk lane.
+    pub(super) fn has_room_for_rows(&self) -> bool {
+        self.bulk_unsent < BULK_UNSENT_BYTES
+            && self.sent.rows_bytes - self.granted.rows_bytes < ROWS_WINDOW_BYTES
+    }
+
+    /// Whether so much was worked off since the peer was told that it should be told again.
+    pub(super) fn owes_credit(&self) -> bool {
+        self.consumed.push_bytes - self.told.push_bytes >= PUSH_WINDOW_BYTES / 4
+            || self.consumed.rows_bytes - self.told.rows_bytes >= ROWS_WINDOW_BYTES / 4
+    }
+
+    /// The decoder of a lane.
+    pub(super) fn decoder(&mut self, lane: Lane) -> &mut Decoder {
+        match lane {
+            Lane::Control => &mut self.control,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+
+    /// Frame bytes of a lane that the transport has not yet taken.
+    pub(super) fn unsent(&mut self, lane: Lane) -> &mut usize {
+        match lane {
+            Lane::Control => &mut self.control_unsent,
+            Lane::Bulk => &mut self.bulk_unsent,
+        }
+    }
+
+    /// Incarnations that were introduced on a lane.
+    pub(super) fn introduced(&mut self, lane: Lane) -> &mut BTreeSet<Incarnation> {
+        match lane {
+            Lane::Control => &mut self.control_introduced,
+            Lane::Bulk => &mut self.bulk_introduced,
+        }
+    }
+}
+
+/// Unsent bytes beyond which no push is added: a digest waits behind them.
+const CONTROL_UNSENT_BYTES: usize = 256 << 10;
+/// Unsent bytes beyond which no row is added.
+const BULK_UNSENT_BYTES: usize = 256 << 10;
+/// Bytes of pushes on their way to a peer or in its inbox.
+const PUSH_WINDOW_BYTES: u64 = 8 << 20;
+/// Bytes of rows on their way to a peer or in its staging queue.
+const ROWS_WINDOW_BYTES: u64 = 8 << 20;

@@ -1,0 +1,152 @@
+//! The replication engine: a sans-IO state machine, `(now, Input)` in, [`Output`] out.
+//!
+//! It opens no socket, waits for no disk, reads no clock and draws randomness only from the generator that it
+//! was given; its maps are ordered, so one seed and one sequence of inputs give one trace (R11). After each
+//! [`Engine::handle`], drain [`Engine::poll_output`] to the end, then wait for the next input, for
+//! [`Engine::next_deadline`], or, while [`Engine::has_work`], for nothing at all.
+//!
+//! | module | decides |
+//! |---|---|
+//! | `session` | who is welcome: hello and its outcomes, duplicates, clones, joining |
+//! | `feed` | what is pushed live, and what is held back |
+//! | `receive` | when a push may be applied |
+//! | `pull`, `supply` | catch-up, at the asker and at the supplier |
+//! | `progress` | acks, digests, credit |
+//! | `commit` | jobs for the store, and what follows from them |
+//! | `dialer` | whom to dial, and when |
+//! | `report` | what to tell the operator |
+
+use bytes::Bytes;
+use millpond_core::message::CloseCode;
+use millpond_core::transport::{Lane, LinkStats};
+use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
+
+use crate::membership::{Invite, InviteOptions};
+use crate::replica::InviteError;
+use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
+use crate::status::Status;
+
+mod commit;
+mod dialer;
+mod engine;
+mod feed;
+mod inbox;
+mod link;
+mod peer;
+mod progress;
+mod pull;
+mod receive;
+mod report;
+mod ring;
+mod session;
+mod supply;
+
+pub(crate) use engine::{Engine, EngineConfig};
+
+/// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never
+/// mix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// Milliseconds since some start.
+    pub(crate) mono_ms: u64,
+    /// Milliseconds since 1970.
+    pub(crate) wall_ms: u64,
+}
+
+/// A link, numbered by the shell in the order in which they came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkId(pub(crate) u64);
+
+/// A job on its way through the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Token(pub(crate) u64);
+
+/// A question of the application, to be answered under this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RequestId(pub(crate) u64);
+
+/// What happens to the engine.
+pub(crate) enum Input {
+    /// A link is authenticated.
+    LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote_address: String },
+    /// A whole frame arrived.
+    Frame { link: LinkId, lane: Lane, frame: Bytes },
+    /// The transport took this many frame bytes off a lane's queue.
+    Sent { link: LinkId, lane: Lane, bytes: usize },
+    /// A link is gone; with the peer's code, if it said one.
+    LinkDown {
+        link: LinkId,
+        peer: NodeKey,
+        code: Option<CloseCode>,
+        reason: String,
+        stats: LinkStats,
+    },
+    /// A dial came to nothing.
+    DialFailed { peer: NodeKey, reason: String },
+    /// The writer has committed a group, or failed to.
+    Committed { results: Vec<(Token, Result<Outcome, JobError>)>, heads: Heads },
+    /// The application asks.
+    Request { id: RequestId, request: Request },
+    /// A deadline may have passed.
+    Timer,
+    /// There was work left.
+    Continue,
+}
+
+/// What the application asks of the engine.
+pub(crate) enum Request {
+    /// A transaction in the main namespace.
+    Write(LocalClosure),
+    /// Everything about this node. The shell knows the links' network counters, the store's size and what it
+    /// noticed itself.
+    Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
+    /// A new invite.
+    Invite { options: InviteOptions, secret: [u8; 16] },
+    /// Closes the links to a peer, or all, and keeps them closed.
+    Pause(Option<NodeKey>),
+    /// Takes back [`Request::Pause`].
+    Resume(Option<NodeKey>),
+}
+
+/// What the engine wants done.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Hand a frame to a lane.
+    Send { link: LinkId, lane: Lane, frame: Bytes },
+    /// End a link, telling the peer why.
+    Close { link: LinkId, code: CloseCode, reason: String },
+    /// Dial a peer at one of these addresses.
+    Dial { peer: NodeKey, addresses: Vec<String> },
+    /// Run a job and report back.
+    Commit { token: Token, job: Job },
+    /// Answer the application.
+    Answer { id: RequestId, answer: Answer },
+    /// A namespace changed: its applied vector.
+    Applied { namespace: Namespace, vv: VersionVector },
+    /// What became of joining.
+    Join(JoinProgress),
+}
+
+/// An answer to the application.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The transaction is durable, its last dot named; or it was refused.
+    Written(Result<(Option<Dot>, VersionVector), WriteError>),
+    /// The status.
+    Status(Box<Status>),
+    /// The invite, once it is recorded; or why there is none.
+    Invite(Result<Invite, InviteError>),
+    /// Done.
+    Done,
+}
+
+/// What became of joining, for a node that holds an invite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JoinProgress {
+    /// This node is a member, and has caught up with its inviter.
+    Joined,
+    /// The inviter refused.
+    Refused(String),
+    /// The inviter cannot be reached so far.
+    Waiting(String),
+}

@@ -1,0 +1,179 @@
+//! Acks, digests and credit: what peers tell each other about how far they are.
+
+use millpond_core::message::{Ack, CloseCode, Credit, Message};
+use millpond_core::transport::Lane;
+use millpond_core::{Namespace, VersionVector};
+
+use super::LinkId;
+use super::commit::Pending;
+use super::engine::{Engine, NAMESPACES};
+use super::peer::Vectors;
+use crate::state::{Job, meta_key, read_meta, write_meta};
+use crate::store::{Changes, Snapshot, StoreError};
+
+impl Engine {
+    /// This node's vectors have changed: its peers are to be told, coalesced.
+    pub(super) fn ack_soon(&mut self) {
+        let due_ms = self.now.mono_ms + self.config.hold_down_ms / 4;
+        for link in self.links.values_mut().filter(|link| link.is_open()) {
+            link.ack_due_ms.get_or_insert(due_ms);
+        }
+    }
+
+    /// A peer tells what changed in its vectors.
+    pub(super) fn acks(&mut self, link_id: LinkId, acks: Vec<Ack>) {
+        for ack in acks {
+            let vectors =
+                Vectors { received: ack.received, applied: ack.applied, durable: ack.durable };
+            self.peer_progressed(link_id, ack.namespace, vectors);
+        }
+        self.consider_pulls();
+    }
+
+    /// A peer tells all that it has applied.
+    pub(super) fn digest(&mut self, link_id: LinkId, digest: Vec<(Namespace, VersionVector)>) {
+        for (namespace, applied) in digest {
+            let vectors = Vectors { received: applied.clone(), applied, ..Vectors::default() };
+            self.peer_progressed(link_id, namespace, vectors);
+        }
+        self.consider_pulls();
+    }
+
+    fn peer_progressed(&mut self, link_id: LinkId, namespace: Namespace, told: Vectors) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        if !NAMESPACES.contains(&namespace) {
+            return;
+        }
+        let peer = self.peers.entry(link.peer).or_default();
+        let vectors = peer.vectors.entry(namespace).or_default();
+        let progressed = told.received.difference(&vectors.received);
+        vectors.received.join(&told.received);
+        vectors.applied.join(&told.applied);
+        vectors.durable.join(&told.durable);
+        peer.is_unsaved = true;
+        self.settle_held(link_id, namespace, &progressed);
+        self.note_lacking(link_id, namespace);
+    }
+
+    /// Starts the clock of every origin of which the peer has something that this node lacks.
+    pub(super) fn note_lacking(&mut self, link_id: LinkId, namespace: Namespace) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        let (Some(peer), Some(inbox)) = (self.peers.get(&link.peer), self.inboxes.get(&namespace))
+        else {
+            return;
+        };
+        let now_ms = self.now.mono_ms;
+        for range in peer.vectors(namespace).applied.beyond(inbox.received()) {
+            self.lacking.entry((namespace, range.incarnation)).or_insert(now_ms);
+            self.pull_retry_ms = self.pull_retry_ms.min(now_ms + self.config.digest_ms);
+        }
+    }
+
+    /// This node has progressed: the clocks of those origins stop; whoever has more still starts them again.
+    pub(super) fn progressed(&mut self, namespace: Namespace, before: &VersionVector) {
+        let now = self.applied(namespace).clone();
+        for range in now.beyond(before) {
+            self.lacking.remove(&(namespace, range.incarnation));
+        }
+        self.ack_soon();
+    }
+
+    /// The peer has worked off what it was sent.
+    pub(super) fn credit(&mut self, link_id: LinkId, credit: Credit) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        let is_sound =
+            credit.push_bytes <= link.sent.push_bytes && credit.rows_bytes <= link.sent.rows_bytes;
+        if !is_sound {
+            return self.close(link_id, CloseCode::Protocol, "credit for more than was sent");
+        }
+        link.granted.push_bytes = link.granted.push_bytes.max(credit.push_bytes);
+        link.granted.rows_bytes = link.granted.rows_bytes.max(credit.rows_bytes);
+    }
+
+    /// Sends the acks and digests that are due, and notes peers' vectors for the next run.
+    pub(super) fn run_progress(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let open: Vec<LinkId> =
+            self.links.iter().filter(|(_, link)| link.is_open()).map(|(&id, _)| id).collect();
+        for link_id in open {
+            let Some(link) = self.links.get_mut(&link_id) else { continue };
+            let digest_is_due = link.digest_due_ms <= now_ms;
+            let ack_is_due = link.ack_due_ms.is_some_and(|due_ms| due_ms <= now_ms);
+            if digest_is_due {
+                link.digest_due_ms = now_ms + self.config.digest_ms;
+            }
+            if digest_is_due || ack_is_due {
+                link.ack_due_ms = None;
+                self.send_ack(link_id);
+            }
+            if digest_is_due {
+                self.send_digest(link_id);
+            }
+        }
+        if self.save_peers_at_ms <= now_ms {
+            self.save_peers_at_ms = now_ms + self.config.digest_ms;
+            self.save_peers();
+        }
+    }
+
+    fn send_ack(&mut self, link_id: LinkId) {
+        let mut acks = Vec::new();
+        for namespace in NAMESPACES {
+            let applied = self.applied(namespace).clone();
+            let Some(link) = self.links.get_mut(&link_id) else { return };
+            let told = link.told_applied.entry(namespace).or_default();
+            let change = applied.difference(told);
+            if !change.is_empty() {
+                told.join(&change);
+                // Every commit of this store is on disk when it is applied.
+                acks.push(Ack {
+                    namespace,
+                    received: change.clone(),
+                    applied: change.clone(),
+                    durable: change,
+                });
+            }
+        }
+        if !acks.is_empty() {
+            self.send(link_id, Lane::Control, &Message::Ack(acks));
+        }
+    }
+
+    fn send_digest(&mut self, link_id: LinkId) {
+        let digest = NAMESPACES.map(|namespace| (namespace, self.applied(namespace).clone()));
+        self.send(link_id, Lane::Control, &Message::Digest(digest.to_vec()));
+    }
+
+    pub(super) fn next_progress_ms(&self) -> u64 {
+        let links = self.links.values().filter(|link| link.is_open());
+        let next = links.map(|link| link.digest_due_ms.min(link.ack_due_ms.unwrap_or(u64::MAX)));
+        let is_unsaved = self.peers.values().any(|peer| peer.is_unsaved);
+        let save = if is_unsaved { self.save_peers_at_ms } else { u64::MAX };
+        next.min().unwrap_or(u64::MAX).min(save)
+    }
+
+    /// What members had when they were last heard of, from earlier runs: better than nothing in `status`.
+    pub(super) fn remember_peers(&mut self, snapshot: &dyn Snapshot) -> Result<(), StoreError> {
+        let members: Vec<_> = self.members.iter().map(|(key, _)| key).collect();
+        for key in members {
+            let held: Option<Vec<(Namespace, Vectors)>> =
+                read_meta(snapshot, &meta_key::peer(key))?;
+            if let Some(held) = held {
+                self.peer_mut(key).vectors = held.into_iter().collect();
+            }
+        }
+        Ok(())
+    }
+
+    fn save_peers(&mut self) {
+        let mut changes = Changes::default();
+        for (&key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_unsaved) {
+            peer.is_unsaved = false;
+            let vectors: Vec<(&Namespace, &Vectors)> = peer.vectors.iter().collect();
+            write_meta(&mut changes, meta_key::peer(key), Some(&vectors));
+        }
+        if !changes.meta.is_empty() {
+            self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
+        }
+    }
+}

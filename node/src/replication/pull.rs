@@ -1,0 +1,426 @@
+//! Catch-up at the asker: one supplier at a time for each namespace, staged, resumed, flipped.
+
+use millpond_core::message::{CloseCode, Credit, Message, Pull, PullRefusal, Resume};
+use millpond_core::transport::Lane;
+use millpond_core::wire::RowsFrame;
+use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
+
+use super::LinkId;
+use super::commit::Pending;
+use super::engine::{Engine, NAMESPACES};
+use crate::state::{Cut, CutMark, Job};
+
+/// A catch-up under way.
+pub(super) struct Pulling {
+    pub(super) link: LinkId,
+    transfer: u64,
+    supplier: NodeKey,
+    boot: Boot,
+    from: VersionVector,
+    /// Known once it has begun.
+    upto: Option<VersionVector>,
+    /// Rows that arrived, and how many the supplier expects.
+    pub(super) rows: u64,
+    pub(super) rows_expected: u64,
+    /// Rows not yet handed to the writer.
+    frames: Vec<RowsFrame>,
+    frames_bytes: usize,
+    /// The mark of the cut, once it is too large for one commit.
+    mark: Option<CutMark>,
+    /// Jobs at the writer.
+    jobs: usize,
+    /// Whether everything has arrived.
+    is_complete: bool,
+    /// Whether the last job is at the writer.
+    is_finishing: bool,
+    progress_ms: u64,
+}
+
+impl Engine {
+    /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
+    pub(super) fn consider_pulls(&mut self) {
+        for namespace in NAMESPACES {
+            self.start_feeds(namespace);
+            if self.pulls.contains_key(&namespace) {
+                continue;
+            }
+            // The system namespace is brought level first: it says who is who.
+            if namespace != Namespace::SYSTEM && self.pulls.contains_key(&Namespace::SYSTEM) {
+                continue;
+            }
+            if let Some(link) = self.best_supplier(namespace) {
+                self.start_pull(link, namespace);
+            }
+        }
+    }
+
+    /// Asks for a live feed on each link that has nothing to be pulled first.
+    fn start_feeds(&mut self, namespace: Namespace) {
+        let ready: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_open() && !link.fed.contains(&namespace))
+            .map(|(&id, _)| id)
+            .filter(|&id| !self.lacks(id, namespace))
+            .collect();
+        for link_id in ready {
+            let from = self.inboxes[&namespace].received().clone();
+            if let Some(link) = self.links.get_mut(&link_id) {
+                link.fed.insert(namespace);
+            }
+            self.send(link_id, Lane::Control, &Message::Feed { namespace, from });
+        }
+    }
+
+    /// Whether the peer has something that must be pulled: anything at all before the first feed, later only
+    /// what has made no progress for H, since a feed or a relay is expected to bring it.
+    fn lacks(&self, link_id: LinkId, namespace: Namespace) -> bool {
+        let link = &self.links[&link_id];
+        if link.must_pull.contains(&namespace) {
+            return true;
+        }
+        let is_new = !link.fed.contains(&namespace);
+        let Some(peer) = self.peers.get(&link.peer) else { return false };
+        let received = self.inboxes[&namespace].received();
+        let stale_ms = self.now.mono_ms.saturating_sub(self.config.digest_ms);
+        peer.vectors(namespace).applied.beyond(received).any(|range| {
+            let is_stale = self
+                .lacking
+                .get(&(namespace, range.incarnation))
+                .is_some_and(|&since_ms| since_ms <= stale_ms);
+            is_stale || (is_new && !self.is_fed_by_owner(range.incarnation, namespace, link_id))
+        })
+    }
+
+    /// Whether the owner of an incarnation feeds this node over another link, so that its writes are on
+    /// their way.
+    fn is_fed_by_owner(
+        &self,
+        incarnation: millpond_core::Incarnation,
+        namespace: Namespace,
+        except: LinkId,
+    ) -> bool {
+        let owner = self.owner(incarnation);
+        self.links.iter().any(|(&id, link)| {
+            id != except
+                && link.is_open()
+                && Some(link.peer) == owner
+                && link.fed.contains(&namespace)
+        })
+    }
+
+    /// Of the links that have something to be pulled the one whose peer has most; to resume a cut, its
+    /// supplier.
+    fn best_supplier(&self, namespace: Namespace) -> Option<LinkId> {
+        let received = self.inboxes[&namespace].received();
+        let resumable = self.heads.cuts.get(&namespace).map(|cut| cut.supplier);
+        let candidates = self.links.iter().filter(|(id, link)| {
+            let may_ask = link.is_open() && link.pull_after_ms <= self.now.mono_ms;
+            may_ask && self.lacks(**id, namespace)
+        });
+        let best = candidates.max_by_key(|(id, link)| {
+            let missing = self.peers[&link.peer].vectors(namespace).applied.count_beyond(received);
+            (Some(link.peer) == resumable, missing, std::cmp::Reverse(**id))
+        });
+        best.map(|(&id, _)| id)
+    }
+
+    fn start_pull(&mut self, link_id: LinkId, namespace: Namespace) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        let (supplier, Some(boot)) = (link.peer, link.boot) else { return };
+        let applied = self.applied(namespace).clone();
+        let held = self.heads.cuts.get(&namespace).filter(|cut| {
+            cut.supplier == supplier && cut.boot == boot && applied.covers_all(&cut.from)
+        });
+        let resume =
+            held.and_then(|cut| Some(Resume { upto: cut.upto.clone(), cursor: cut.cursor()? }));
+        let mark = held.filter(|_| resume.is_some()).cloned();
+        let from = mark.as_ref().map_or(applied, |mark| mark.from.clone());
+        self.next_transfer += 1;
+        let pulling = Pulling {
+            link: link_id,
+            transfer: self.next_transfer,
+            supplier,
+            boot,
+            from: from.clone(),
+            upto: None,
+            rows: 0,
+            rows_expected: 0,
+            frames: Vec::new(),
+            frames_bytes: 0,
+            mark,
+            jobs: 0,
+            is_complete: false,
+            is_finishing: false,
+            progress_ms: self.now.mono_ms,
+        };
+        let transfer = pulling.transfer;
+        self.pulls.insert(namespace, pulling);
+        self.peer_mut(supplier).counters.pulls += 1;
+        tracing::debug!(%namespace, peer = %supplier.short(), "catch-up asked for");
+        self.send(
+            link_id,
+            Lane::Control,
+            &Message::Pull(Pull { namespace, transfer, from, resume }),
+        );
+    }
+
+    pub(super) fn pull_start(
+        &mut self,
+        link_id: LinkId,
+        transfer: u64,
+        upto: VersionVector,
+        rows_expected: u64,
+    ) {
+        let Some(namespace) = self.pull_of(link_id, transfer) else { return };
+        // A batch may name only incarnations that are known to be members'.
+        let unknown = upto.iter().find(|dot| self.owner(dot.incarnation).is_none());
+        if let Some(unknown) = unknown {
+            tracing::debug!(incarnation = %unknown.incarnation, "catch-up put off: not introduced");
+            return self.give_up_pull(namespace);
+        }
+        let now_ms = self.now.mono_ms;
+        let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
+        let is_covered = pulling.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
+        if !is_covered || !upto.covers_all(&pulling.from) {
+            // The supplier fell back below what it had supplied: what is staged must not be completed.
+            self.submit(Pending::Note, Job::DropCut { namespace });
+            self.heads.cuts.remove(&namespace);
+            return self.give_up_pull(namespace);
+        }
+        if let Some(mark) = &mut pulling.mark {
+            mark.upto = upto.clone();
+        }
+        pulling.upto = Some(upto);
+        pulling.rows_expected = rows_expected;
+        pulling.progress_ms = now_ms;
+    }
+
+    pub(super) fn pull_rows(&mut self, link_id: LinkId, rows: RowsFrame) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        let peer = link.peer;
+        self.peer_mut(peer).counters.rows_received += rows.len() as u64;
+        let Some(namespace) = self.pull_of(link_id, rows.transfer()) else {
+            // Of a transfer that was given up.
+            self.peer_mut(peer).counters.rows_duplicate += rows.len() as u64;
+            let credit = Credit { push_bytes: 0, rows_bytes: rows.encoded_bytes() as u64 };
+            return self.give_credit(link_id, credit);
+        };
+        let pulling = &self.pulls[&namespace];
+        let Some(upto) = &pulling.upto else {
+            return self.close(link_id, CloseCode::Protocol, "rows before the start of a catch-up");
+        };
+        if let Some(reason) = inadmissible(&rows, &pulling.from, upto) {
+            return self.close(link_id, CloseCode::Protocol, reason);
+        }
+        let now_ms = self.now.mono_ms;
+        let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
+        pulling.rows += rows.len() as u64;
+        pulling.progress_ms = now_ms;
+        pulling.frames_bytes += rows.encoded_bytes();
+        pulling.frames.push(rows);
+        self.submit_rows(namespace);
+    }
+
+    pub(super) fn pull_end(&mut self, link_id: LinkId, transfer: u64) {
+        let Some(namespace) = self.pull_of(link_id, transfer) else { return };
+        let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
+        if pulling.upto.is_none() {
+            return self.close(link_id, CloseCode::Protocol, "a catch-up ends before it starts");
+        }
+        pulling.is_complete = true;
+        self.submit_rows(namespace);
+    }
+
+    /// Hands rows to the writer: all of them at once if they are few, else slice by slice, and in the end the
+    /// flip.
+    fn submit_rows(&mut self, namespace: Namespace) {
+        loop {
+            let is_empty = self.applied(namespace).is_empty();
+            let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
+            if pulling.jobs >= JOBS_MAX || pulling.is_finishing {
+                return;
+            }
+            let Some(upto) = pulling.upto.clone() else { return };
+            let (pending, job) = if pulling.mark.is_none() && pulling.is_complete {
+                pulling.is_finishing = true;
+                let (from, rows) = (pulling.from.clone(), std::mem::take(&mut pulling.frames));
+                let pending = pulling.pending(namespace);
+                (pending, Job::Batch { namespace, from, upto, rows })
+            } else if pulling.has_slice() {
+                let mark = pulling.slice_mark(upto, is_empty);
+                let rows = std::mem::take(&mut pulling.frames);
+                let pending = pulling.pending(namespace);
+                (pending, Job::Cut(Cut { namespace, mark, rows }))
+            } else if pulling.is_complete {
+                pulling.is_finishing = true;
+                (pulling.pending(namespace), Job::Flip { namespace })
+            } else {
+                return;
+            };
+            pulling.jobs += 1;
+            self.submit(pending, job);
+        }
+    }
+
+    /// Rows are in the store; perhaps all of them.
+    pub(super) fn rows_committed(
+        &mut self,
+        namespace: Namespace,
+        link: LinkId,
+        transfer: u64,
+        bytes: u64,
+        is_last: bool,
+    ) {
+        self.give_credit(link, Credit { push_bytes: 0, rows_bytes: bytes });
+        if self.pull_of(link, transfer).is_none() {
+            return;
+        }
+        if !is_last {
+            if let Some(pulling) = self.pulls.get_mut(&namespace) {
+                pulling.jobs -= 1;
+            }
+            return self.submit_rows(namespace);
+        }
+        self.pulls.remove(&namespace);
+        let vv = self.applied(namespace).clone();
+        self.ring.raise_base(namespace, &vv);
+        for link in self.links.values_mut() {
+            link.must_pull.remove(&namespace);
+        }
+        tracing::debug!(%namespace, link = link.0, "caught up");
+        self.consider_pulls();
+    }
+
+    /// Gives up a catch-up and turns to the next supplier, or to the same one a little later.
+    pub(super) fn give_up_pull(&mut self, namespace: Namespace) {
+        let Some(pulling) = self.pulls.remove(&namespace) else { return };
+        tracing::debug!(%namespace, link = pulling.link.0, "catch-up given up");
+        let retry_ms = self.now.mono_ms + RETRY_MS;
+        if let Some(link) = self.links.get_mut(&pulling.link) {
+            link.pull_after_ms = retry_ms;
+        }
+        self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
+        self.consider_pulls();
+    }
+
+    pub(super) fn pull_refused(&mut self, link_id: LinkId, transfer: u64, reason: PullRefusal) {
+        if let Some(namespace) = self.pull_of(link_id, transfer) {
+            tracing::debug!(%namespace, ?reason, "catch-up refused");
+            self.give_up_pull(namespace);
+        }
+    }
+
+    pub(super) fn pull_link_lost(&mut self, link_id: LinkId) {
+        for namespace in NAMESPACES {
+            if self.pulls.get(&namespace).is_some_and(|pulling| pulling.link == link_id) {
+                self.give_up_pull(namespace);
+            }
+        }
+    }
+
+    /// The peer cannot feed this node from where it is: pull first.
+    pub(super) fn feed_refused(&mut self, link_id: LinkId, namespace: Namespace) {
+        let retry_ms = self.now.mono_ms + RETRY_MS;
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.fed.remove(&namespace);
+        link.must_pull.insert(namespace);
+        self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
+    }
+
+    /// Catch-ups without progress are given up, and what is lacking is looked at again.
+    pub(super) fn run_pulls(&mut self) {
+        let now_ms = self.now.mono_ms;
+        for namespace in NAMESPACES {
+            let is_stuck = |pulling: &Pulling| {
+                pulling.jobs == 0 && pulling.progress_ms + PROGRESS_MS_MAX <= now_ms
+            };
+            if self.pulls.get(&namespace).is_some_and(is_stuck) {
+                self.give_up_pull(namespace);
+            }
+        }
+        if self.pull_retry_ms <= now_ms {
+            let again_ms = now_ms + self.config.digest_ms;
+            self.pull_retry_ms = if self.lacking.is_empty() { u64::MAX } else { again_ms };
+            self.consider_pulls();
+        }
+    }
+
+    pub(super) fn next_pull_ms(&self) -> u64 {
+        let deadlines = self.pulls.values().map(|pulling| pulling.progress_ms + PROGRESS_MS_MAX);
+        deadlines.min().unwrap_or(u64::MAX).min(self.pull_retry_ms)
+    }
+
+    fn pull_of(&self, link_id: LinkId, transfer: u64) -> Option<Namespace> {
+        let mut pulls = self.pulls.iter();
+        pulls.find(|(_, it)| it.link == link_id && it.transfer == transfer).map(|(&ns, _)| ns)
+    }
+}
+
+impl Pulling {
+    /// Whether there are rows enough for a slice, or the last ones of a cut.
+    fn has_slice(&self) -> bool {
+        self.frames_bytes >= if self.mark.is_some() { SLICE_BYTES } else { BATCH_BYTES_MAX }
+            || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
+    }
+
+    /// The mark of the cut with the frames at hand.
+    fn slice_mark(&mut self, upto: VersionVector, is_empty: bool) -> CutMark {
+        let fresh = CutMark {
+            supplier: self.supplier,
+            boot: self.boot,
+            from: self.from.clone(),
+            upto: upto.clone(),
+            cursor: None,
+            direct: is_empty && self.from.is_empty(),
+        };
+        let mark = self.mark.get_or_insert(fresh);
+        let last = self.frames.last().and_then(|rows| rows.rows().last());
+        let cursor = last.map(|row| row.path.as_bytes().to_vec());
+        // Rows sent again after a resumption come behind the cursor and do not move it.
+        mark.cursor = mark.cursor.take().max(cursor);
+        mark.upto = upto;
+        mark.clone()
+    }
+
+    fn pending(&mut self, namespace: Namespace) -> Pending {
+        Pending::Rows {
+            namespace,
+            link: self.link,
+            transfer: self.transfer,
+            bytes: std::mem::take(&mut self.frames_bytes) as u64,
+            is_last: self.is_finishing,
+        }
+    }
+}
+
+/// Why rows cannot be of an honest batch: a dot beyond its vector, or without its content though the base
+/// does not cover it.
+fn inadmissible(
+    rows: &RowsFrame,
+    from: &VersionVector,
+    upto: &VersionVector,
+) -> Option<&'static str> {
+    for row in rows.rows() {
+        let is_beyond = row.live.iter().any(|live| !upto.covers(live.dot))
+            || row.deletes.iter().any(|(dot, _)| !upto.covers(*dot));
+        if is_beyond {
+            return Some("a row holds a dot beyond the catch-up's vector");
+        }
+        if row.live.iter().any(|live| live.content.is_none() && !from.covers(live.dot)) {
+            return Some("a row lacks the content of a dot that is new here");
+        }
+    }
+    None
+}
+
+/// Jobs of one catch-up at the writer.
+const JOBS_MAX: usize = 2;
+/// Up to this size a batch is committed at once and never staged.
+const BATCH_BYTES_MAX: usize = 2 << 20;
+/// How much of a cut goes to the writer at a time.
+const SLICE_BYTES: usize = 1 << 20;
+/// How long a supplier may send nothing.
+const PROGRESS_MS_MAX: u64 = 10_000;
+/// When to look again after a refusal.
+const RETRY_MS: u64 = 300;

@@ -1,0 +1,108 @@
+//! Receiving pushes: admission, causal order, and hand-over to the writer.
+
+use millpond_core::Namespace;
+use millpond_core::message::{CloseCode, Credit, Message};
+use millpond_core::transport::Lane;
+use millpond_core::wire::PushFrame;
+
+use super::LinkId;
+use super::commit::Pending;
+use super::engine::{Engine, NAMESPACES};
+use super::inbox::{Fate, Received};
+use crate::state::Job;
+
+impl Engine {
+    /// A transaction arrives.
+    pub(super) fn push(&mut self, link_id: LinkId, push: PushFrame) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        let (peer, rows) = (link.peer, push.len() as u64);
+        self.peer_mut(peer).counters.rows_received += rows;
+        if let Err((code, reason)) = self.admit(link_id, &push) {
+            return self.close(link_id, code, &reason);
+        }
+        if self.owner(push.origin()).is_none() {
+            // Its introduction has not come: not yet known is retried, by a pull when nothing else brings it.
+            self.consumed(link_id, &push);
+            self.note_lacking(link_id, push.namespace());
+            return;
+        }
+        let namespace = push.namespace();
+        let origin = push.origin();
+        let received = Received { push: push.clone(), link: link_id };
+        let Some(inbox) = self.inboxes.get_mut(&namespace) else { return };
+        match inbox.accept(received) {
+            Fate::Kept => {
+                self.lacking.remove(&(namespace, origin));
+            }
+            Fate::Duplicate => {
+                self.peer_mut(peer).counters.rows_duplicate += rows;
+                self.consumed(link_id, &push);
+            }
+            Fate::Dropped => {
+                self.consumed(link_id, &push);
+                let now_ms = self.now.mono_ms;
+                self.lacking.entry((namespace, origin)).or_insert(now_ms);
+            }
+        }
+    }
+
+    /// R14: what a peer itself issued is judged here, once; what members admitted is taken from anyone.
+    fn admit(&self, link_id: LinkId, push: &PushFrame) -> Result<(), (CloseCode, String)> {
+        let peer = self.links[&link_id].peer;
+        if !self.inboxes.contains_key(&push.namespace()) {
+            let reason = format!("there is no namespace {} here", push.namespace());
+            return Err((CloseCode::Protocol, reason));
+        }
+        if self.heads.open == Some(push.origin()) {
+            let here = self.applied(push.namespace()).seq(push.origin());
+            if push.last_dot().seq.get() > here {
+                return Err((CloseCode::Protocol, "a write in my name that I never made".into()));
+            }
+        }
+        let role = self.members.get(peer).map(|member| member.role);
+        let is_peers = self.owner(push.origin()) == Some(peer);
+        if is_peers
+            && push.namespace() != Namespace::SYSTEM
+            && role.is_some_and(|role| !role.may_write())
+        {
+            return Err((CloseCode::NotAdmitted, "a reader may not write".into()));
+        }
+        Ok(())
+    }
+
+    /// Hands the writer what is ready, unless it has enough to do.
+    pub(super) fn submit_received(&mut self) {
+        for namespace in NAMESPACES {
+            while let Some(inbox) = self.inboxes.get_mut(&namespace) {
+                if inbox.jobs >= JOBS_MAX || inbox.is_idle() {
+                    break;
+                }
+                let received = inbox.take_ready();
+                inbox.jobs += 1;
+                let pushes = received.iter().map(|received| received.push.clone()).collect();
+                self.submit(Pending::Pushes { namespace, received }, Job::Pushes(pushes));
+            }
+        }
+    }
+
+    /// Gives the peer credit for a push that was worked off.
+    pub(super) fn consumed(&mut self, link_id: LinkId, push: &PushFrame) {
+        let bytes = push.encoded_bytes() as u64;
+        self.give_credit(link_id, Credit { push_bytes: bytes, rows_bytes: 0 });
+    }
+
+    pub(super) fn give_credit(&mut self, link_id: LinkId, credit: Credit) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.consumed.push_bytes += credit.push_bytes;
+        link.consumed.rows_bytes += credit.rows_bytes;
+        if link.owes_credit() {
+            link.told = link.consumed;
+            let credit = link.consumed;
+            self.send(link_id, Lane::Control, &Message::Credit(credit));
+        }
+    }
+}
+
+/// Jobs of one namespace's pushes at the writer: one at work and one to go on with. What arrives meanwhile
+/// makes the next one larger.
+const JOBS_MAX: usize = 2;

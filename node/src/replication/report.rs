@@ -1,0 +1,244 @@
+//! Reports: what the node tells its operator.
+
+use std::ops::ControlFlow;
+
+use millpond_core::transport::LinkStats;
+use millpond_core::{Namespace, NodeKey, VersionVector};
+
+use super::LinkId;
+use super::engine::{Engine, NAMESPACES};
+use super::link::Link;
+use super::peer::Peer;
+use crate::membership::Member;
+use crate::state::View;
+use crate::status::{
+    CatchUp, Lag, LinkCounters, LinkStatus, NamespaceStatus, NodeStatus, PeerState, PeerStatus,
+    Status,
+};
+
+impl Engine {
+    /// Everything about this node. `stats` are the links' counters as the transport has them.
+    pub(super) fn status(
+        &self,
+        stats: &[(LinkId, LinkStats)],
+        store_bytes: u64,
+        mut warnings: Vec<String>,
+    ) -> Status {
+        let mut peers: Vec<PeerStatus> = self
+            .members
+            .iter()
+            .filter(|(key, _)| *key != self.config.key)
+            .map(|(key, member)| self.peer_status(key, member, stats))
+            .collect();
+        peers.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
+        let mut totals = self.totals;
+        for peer in &peers {
+            totals.links.add(&peer.counters);
+        }
+        warnings.extend(self.warnings());
+        let node = self.node_status(store_bytes);
+        let namespaces = NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec();
+        Status::assess(node, peers, namespaces, totals, warnings)
+    }
+
+    fn node_status(&self, store_bytes: u64) -> NodeStatus {
+        let role = self.members.get(self.config.key).map(|member| member.role.to_string());
+        NodeStatus {
+            key: self.config.key.to_string(),
+            name: self.config.name.clone(),
+            domain: self.config.domain.to_string(),
+            role: role.unwrap_or_else(|| "joining".into()),
+            incarnation: self.heads.open.map(|open| open.to_string()),
+            boot: self.config.boot.counter,
+            listen: self.config.listen.clone(),
+            addresses: self.config.addresses.clone(),
+            fenced: self.fenced.clone(),
+            uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
+            store_bytes,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
+    fn namespace_status(&self, namespace: Namespace) -> NamespaceStatus {
+        let vv: std::collections::BTreeMap<String, u64> = self
+            .applied(namespace)
+            .iter()
+            .map(|dot| (dot.incarnation.to_string(), dot.seq.get()))
+            .collect();
+        NamespaceStatus {
+            namespace: namespace.to_string(),
+            dots: vv.values().sum(),
+            durable: vv.clone(),
+            vv,
+        }
+    }
+
+    fn peer_status(
+        &self,
+        key: NodeKey,
+        member: &Member,
+        stats: &[(LinkId, LinkStats)],
+    ) -> PeerStatus {
+        static UNKNOWN: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
+        let peer = self.peers.get(&key).unwrap_or(&UNKNOWN);
+        let link = self.links.iter().find(|(_, link)| link.peer == key && link.is_open());
+        let they_lack = self.they_lack(peer);
+        let we_lack = link.map(|_| self.we_lack(peer));
+        let is_fresh = |lag: Option<Lag>| {
+            lag.is_some_and(|lag| lag.ops == 0 || lag.seconds.is_some_and(|age| age < FRESH_S))
+        };
+        let state = match link {
+            _ if peer.is_cloned => PeerState::Fenced,
+            _ if peer.is_paused => PeerState::Paused,
+            Some((id, _)) if self.pulls.values().any(|pull| pull.link == *id) => PeerState::Lagging,
+            Some(_) if is_fresh(they_lack) && is_fresh(we_lack) => PeerState::Current,
+            Some(_) => PeerState::Lagging,
+            None if peer.is_dialing && peer.attempts <= 1 => PeerState::Connecting,
+            None => PeerState::Offline,
+        };
+        let now_ms = self.now.mono_ms;
+        let mut counters = peer.counters;
+        if let Some((_, stats)) = link.and_then(|(id, _)| stats.iter().find(|(it, _)| it == id)) {
+            counters.wire_bytes_sent += stats.wire_bytes_sent;
+            counters.wire_bytes_received += stats.wire_bytes_received;
+        }
+        PeerStatus {
+            key: key.to_string(),
+            name: match &member.name[..] {
+                "" => key.short().to_string(),
+                name => name.into(),
+            },
+            role: member.role.to_string(),
+            addresses: member.addresses.clone(),
+            state,
+            they_lack,
+            we_lack,
+            link: link.map(|(&id, link)| self.link_status(id, link, stats)),
+            last_seen_s: peer.seen_ms.map(|seen_ms| (now_ms - seen_ms) / 1000),
+            last_error: peer.last_error.clone(),
+            counters,
+        }
+    }
+
+    fn link_status(&self, id: LinkId, link: &Link, stats: &[(LinkId, LinkStats)]) -> LinkStatus {
+        let stats = stats.iter().find(|(it, _)| *it == id).map(|(_, stats)| *stats);
+        let pull = self.pulls.iter().find(|(_, pull)| pull.link == id);
+        LinkStatus {
+            transport: "quic".into(),
+            dialed: link.dialed,
+            remote_address: link.remote_address.clone(),
+            round_trip_us: stats.unwrap_or_default().round_trip_us,
+            up_s: (self.now.mono_ms - link.since_ms) / 1000,
+            fed: link.fed.contains(&Namespace::MAIN),
+            feeding: link.feeds.contains_key(&Namespace::MAIN),
+            catching_up: pull.map(|(namespace, pull)| CatchUp {
+                namespace: namespace.to_string(),
+                rows: pull.rows,
+                rows_expected: pull.rows_expected,
+            }),
+        }
+    }
+
+    /// What this node has applied and the peer has not, by the peer's last word. Unknown while it has never
+    /// spoken; what it said in an earlier run still counts, since it can only have more by now.
+    fn they_lack(&self, peer: &Peer) -> Option<Lag> {
+        if !peer.is_heard && peer.vectors.is_empty() {
+            return None;
+        }
+        let mut lag = Lag { ops: 0, seconds: Some(0.0) };
+        for namespace in NAMESPACES {
+            let applied = self.applied(namespace);
+            let theirs = &peer.vectors(namespace).applied;
+            let ops = applied.count_beyond(theirs);
+            if ops == 0 {
+                continue;
+            }
+            lag.ops += ops;
+            let age = self.oldest_age_s(namespace, applied, theirs);
+            lag.seconds = match (lag.seconds, age) {
+                (Some(most), Some(age)) => Some(most.max(age)),
+                _ => None,
+            };
+        }
+        Some(lag)
+    }
+
+    /// What the peer has applied and this node has not: how many is known, how old they are is not.
+    fn we_lack(&self, peer: &Peer) -> Lag {
+        let ops = NAMESPACES
+            .map(|namespace| peer.vectors(namespace).applied.count_beyond(self.applied(namespace)))
+            .iter()
+            .sum();
+        let since = self.lacking.values().min();
+        let age = since.map(|since| (self.now.mono_ms - since) as f64 / 1000.0);
+        Lag { ops, seconds: if ops == 0 { Some(0.0) } else { age } }
+    }
+
+    /// The age of the oldest dot beyond a vector, by its stamp.
+    fn oldest_age_s(
+        &self,
+        namespace: Namespace,
+        applied: &VersionVector,
+        theirs: &VersionVector,
+    ) -> Option<f64> {
+        let view = View::new(self.store.snapshot().ok()?, namespace).ok()?;
+        let mut oldest = None;
+        for range in applied.beyond(theirs) {
+            let mut found = None;
+            let _ = view.log(range.incarnation, range.after, range.upto.get(), &mut |dot, row| {
+                found = Some((dot, row));
+                ControlFlow::Break(())
+            });
+            let Some((dot, row)) = found else { continue };
+            let stamp = row.deleted.or_else(|| {
+                let entry = view.entry(&row.path).ok()?;
+                entry.live().iter().find(|live| live.dot == dot).map(|live| live.hlc)
+            });
+            oldest = match (oldest, stamp) {
+                (Some(oldest), Some(stamp)) => {
+                    Some(std::cmp::min::<millpond_core::Hlc>(oldest, stamp))
+                }
+                (oldest, stamp) => oldest.or(stamp),
+            };
+        }
+        oldest.map(|stamp| self.now.wall_ms.saturating_sub(stamp.ms()) as f64 / 1000.0)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(why) = &self.fenced {
+            warnings.push(format!("this node is fenced and takes no writes: {why}"));
+        }
+        if let Some(invite) = &self.joining {
+            let peer = self.peers.get(&invite.issuer);
+            let why = peer.and_then(|peer| peer.last_error.clone());
+            let why = why.unwrap_or_else(|| "not reached yet".into());
+            warnings
+                .push(format!("not a member yet; its inviter {}: {why}", invite.issuer.short()));
+        }
+        warnings
+    }
+}
+
+impl LinkCounters {
+    /// Adds another peer's counters.
+    fn add(&mut self, other: &Self) {
+        self.rows_sent += other.rows_sent;
+        self.rows_received += other.rows_received;
+        self.rows_new += other.rows_new;
+        self.rows_duplicate += other.rows_duplicate;
+        self.rows_held += other.rows_held;
+        self.rows_forwarded += other.rows_forwarded;
+        self.rows_suppressed += other.rows_suppressed;
+        self.payload_bytes_sent += other.payload_bytes_sent;
+        self.frame_bytes_sent += other.frame_bytes_sent;
+        self.frame_bytes_received += other.frame_bytes_received;
+        self.wire_bytes_sent += other.wire_bytes_sent;
+        self.wire_bytes_received += other.wire_bytes_received;
+        self.pulls += other.pulls;
+        self.links += other.links;
+    }
+}
+
+/// A lag below this is replication at work, not a lag.
+const FRESH_S: f64 = 2.0;

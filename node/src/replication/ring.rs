@@ -1,0 +1,80 @@
+//! The ring of recent transactions, from which live feeds are served.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use millpond_core::wire::PushFrame;
+use millpond_core::{Namespace, VersionVector};
+
+/// Recent transactions in the order in which they were committed here, encoded once and shared by all links.
+///
+/// Its base is, for each namespace, a vector: everything at or below it is no longer here, or never was,
+/// since it came by catch-up. Only a peer that covers the base can be fed from here.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    items: VecDeque<RingItem>,
+    first: u64,
+    bytes: usize,
+    base: BTreeMap<Namespace, VersionVector>,
+}
+
+/// One transaction in the ring.
+#[derive(Debug, Clone)]
+pub(super) struct RingItem {
+    /// The transaction.
+    pub(super) push: PushFrame,
+    /// Whether this replica wrote it.
+    pub(super) is_own: bool,
+    /// When it was stored here, in monotonic milliseconds.
+    pub(super) stored_ms: u64,
+}
+
+impl Ring {
+    /// Adds a transaction and drops what is over the budget or too old.
+    pub(super) fn push(&mut self, item: RingItem) {
+        let now_ms = item.stored_ms;
+        self.bytes += item.push.encoded_bytes();
+        self.items.push_back(item);
+        while self.bytes > RING_BYTES_MAX
+            || self.items.front().is_some_and(|it| it.stored_ms + RING_AGE_MS_MAX < now_ms)
+        {
+            self.drop_first();
+        }
+    }
+
+    /// Raises the base of a namespace: what a catch-up brought is not here as transactions.
+    pub(super) fn raise_base(&mut self, namespace: Namespace, vv: &VersionVector) {
+        self.base.entry(namespace).or_default().join(vv);
+    }
+
+    /// Whether a peer at `vv` can be fed from here.
+    pub(super) fn serves(&self, namespace: Namespace, vv: &VersionVector) -> bool {
+        self.base.get(&namespace).is_none_or(|base| vv.covers_all(base))
+    }
+
+    /// The transaction at a position; `None` when it was dropped or has not come.
+    pub(super) fn get(&self, position: u64) -> Option<&RingItem> {
+        self.items.get(position.checked_sub(self.first)? as usize)
+    }
+
+    /// The position of the oldest transaction.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The position after the newest transaction.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.items.len() as u64
+    }
+
+    fn drop_first(&mut self) {
+        let Some(item) = self.items.pop_front() else { return };
+        self.first += 1;
+        self.bytes -= item.push.encoded_bytes();
+        self.base.entry(item.push.namespace()).or_default().advance(item.push.last_dot());
+    }
+}
+
+/// How much the ring may hold: some seconds of writing at full speed.
+const RING_BYTES_MAX: usize = 64 << 20;
+/// How long a transaction stays: longer than any reconnect takes.
+const RING_AGE_MS_MAX: u64 = 60_000;

@@ -1,0 +1,392 @@
+//! Sessions: who is welcome on a link, and which of two links to one peer survives.
+
+use millpond_core::limits::VECTOR_ENTRIES_MAX;
+use millpond_core::message::{CloseCode, Hello, HelloNamespace, Message, PROTOCOL};
+use millpond_core::transport::Lane;
+use millpond_core::{Incarnation, NodeKey, VersionVector};
+
+use super::commit::Pending;
+use super::engine::{Engine, NAMESPACES};
+use super::link::{Link, Phase};
+use super::peer::Vectors;
+use super::{JoinProgress, LinkId, Output};
+use crate::membership::{Redeemed, grant_role};
+use crate::state::{Job, meta_key};
+
+impl Engine {
+    pub(super) fn link_up(
+        &mut self,
+        link: LinkId,
+        peer: NodeKey,
+        dialed: bool,
+        remote_address: String,
+    ) {
+        let now_ms = self.now.mono_ms;
+        self.links.insert(link, Link::new(peer, dialed, remote_address, now_ms));
+        let state = self.peer_mut(peer);
+        if dialed {
+            state.is_dialing = false;
+        }
+        if peer == self.config.key {
+            self.close(link, CloseCode::Itself, "this is my own key");
+        } else if self.peer_mut(peer).is_paused {
+            self.close(link, CloseCode::ShuttingDown, "paused by the operator");
+        } else if dialed {
+            self.say_hello(link);
+        }
+    }
+
+    pub(super) fn link_down(&mut self, link: LinkId, code: Option<CloseCode>, reason: String) {
+        let Some(held) = self.links.get(&link) else { return };
+        let (peer, was_open) = (held.peer, held.is_open());
+        let refused = code.is_some_and(|code| {
+            use CloseCode::{Incompatible, InviteRefused, NotAuthorised, OtherDomain};
+            matches!(code, InviteRefused | OtherDomain | NotAuthorised | Incompatible)
+        });
+        if code == Some(CloseCode::Cloned) {
+            self.fence(format!("{} met two live nodes with this node's key", peer.short()));
+        }
+        if refused && !was_open && self.joining_from() == Some(peer) {
+            self.emit(Output::Join(JoinProgress::Refused(reason.clone())));
+        }
+        self.forget_link(link, &reason);
+    }
+
+    /// Drops a link that is gone, and what hangs on it.
+    pub(super) fn forget_link(&mut self, link_id: LinkId, reason: &str) {
+        let Some(link) = self.links.remove(&link_id) else { return };
+        self.supplies.retain(|(owner, _), _| *owner != link_id);
+        self.pull_link_lost(link_id);
+        if !self.links.values().any(|other| other.peer == link.peer) {
+            self.peer_mut(link.peer).last_error = Some(reason.into());
+            self.schedule_dial(link.peer);
+        }
+    }
+
+    fn say_hello(&mut self, link_id: LinkId) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        if std::mem::replace(&mut link.said_hello, true) {
+            return;
+        }
+        let to = link.peer;
+        let namespaces = NAMESPACES.map(|namespace| HelloNamespace {
+            namespace,
+            durable: self.applied(namespace).clone(),
+            floor: VersionVector::new(),
+        });
+        let invite = self.joining.as_ref().filter(|invite| invite.issuer == to);
+        let hello = Hello {
+            protocol: PROTOCOL,
+            features: 0,
+            domain: self.config.domain,
+            name: self.config.name.clone(),
+            addresses: self.config.addresses.clone(),
+            boot: self.config.boot,
+            incarnations: self.heads.incarnations.clone(),
+            namespaces: namespaces.to_vec(),
+            invite: invite.map(|invite| invite.secret),
+        };
+        self.send(link_id, Lane::Control, &Message::Hello(hello));
+        for namespace in NAMESPACES {
+            let vv = self.applied(namespace).clone();
+            let Some(link) = self.links.get_mut(&link_id) else { return };
+            link.told_applied.insert(namespace, vv);
+        }
+    }
+
+    /// A peer says who it is. Either it is welcome, or the link ends with a reason that both sides see.
+    pub(super) fn hello(&mut self, link_id: LinkId, hello: Hello) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        if link.boot.is_some() {
+            return self.close(link_id, CloseCode::Protocol, "a second hello");
+        }
+        let peer = link.peer;
+        if PROTOCOL.common(hello.protocol).is_none() {
+            let reason = format!(
+                "protocol versions {}..{} here and {}..{} there have none in common; upgrade the older node",
+                PROTOCOL.oldest, PROTOCOL.newest, hello.protocol.oldest, hello.protocol.newest
+            );
+            return self.close(link_id, CloseCode::Incompatible, &reason);
+        }
+        if hello.domain != self.config.domain {
+            let reason = format!(
+                "this node is of domain {}, not {}; nothing was changed on either side",
+                self.config.domain, hello.domain
+            );
+            return self.close(link_id, CloseCode::OtherDomain, &reason);
+        }
+        if !self.peer_mut(peer).meet_boot(hello.boot) {
+            return self.clone_found(link_id, peer);
+        }
+        if let Some(link) = self.links.get_mut(&link_id) {
+            link.boot = Some(hello.boot);
+        }
+        self.drop_older_boots(link_id, peer);
+
+        let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
+        match hello.invite {
+            _ if is_member => self.welcome(link_id, hello),
+            Some(secret) => self.redeem(link_id, peer, &secret, hello),
+            None => {
+                let reason = format!(
+                    "{} is no member here, or not yet known; it joins with an invite from `millpond invite`",
+                    peer.short()
+                );
+                self.close(link_id, CloseCode::NotAuthorised, &reason);
+            }
+        }
+    }
+
+    fn redeem(&mut self, link_id: LinkId, peer: NodeKey, secret: &[u8; 16], hello: Hello) {
+        let refuse = |engine: &mut Self, why: &str| {
+            engine.close(link_id, CloseCode::InviteRefused, why);
+        };
+        let role = match self.invites.redeem(secret, peer, self.now.wall_ms) {
+            Redeemed::Granted(role) => role,
+            Redeemed::Unknown => {
+                return refuse(self, "this node never issued the invite; dial its issuer");
+            }
+            Redeemed::Used => {
+                return refuse(self, "the invite was used by another node; ask for a new one");
+            }
+            Redeemed::Expired => return refuse(self, "the invite has expired; ask for a new one"),
+        };
+        if let Some(link) = self.links.get_mut(&link_id) {
+            link.phase = Phase::Joining;
+        }
+        self.save_invites();
+        let author = self.config.key;
+        self.write_system(
+            Pending::Grant { link: link_id, hello },
+            Box::new(move |tx| grant_role(tx, peer, role, author)),
+        );
+    }
+
+    /// The role of a peer that redeemed an invite is on disk.
+    pub(super) fn granted(&mut self, link_id: LinkId, hello: Hello) {
+        if self.links.get(&link_id).is_some_and(|link| link.phase == Phase::Joining) {
+            self.welcome(link_id, hello);
+        }
+    }
+
+    /// Both sides belong together: note what the peer holds, and bring each other level.
+    fn welcome(&mut self, link_id: LinkId, hello: Hello) {
+        let now_ms = self.now.mono_ms;
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        let peer = link.peer;
+        link.phase = Phase::Open;
+        link.since_ms = now_ms;
+        link.digest_due_ms = now_ms + self.config.digest_ms;
+        if !self.is_survivor(link_id, peer) {
+            return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
+        }
+        self.drop_other_links(link_id, peer);
+        self.say_hello(link_id);
+
+        let state = self.peer_mut(peer);
+        state.attempts = 0;
+        state.last_error = None;
+        state.is_heard = true;
+        state.is_unsaved = true;
+        state.counters.links += 1;
+        // The peer's word of now replaces whatever it said before: it may have fallen back.
+        state.vectors = hello
+            .namespaces
+            .iter()
+            .map(|held| {
+                let vv = &held.durable;
+                let vectors =
+                    Vectors { received: vv.clone(), applied: vv.clone(), durable: vv.clone() };
+                (held.namespace, vectors)
+            })
+            .collect();
+        for incarnation in hello.incarnations {
+            self.introduced.entry(incarnation).or_insert(peer);
+        }
+        tracing::debug!(link = link_id.0, peer = %peer.short(), "link open");
+        self.check_own_history(peer);
+        for namespace in NAMESPACES {
+            self.note_lacking(link_id, namespace);
+        }
+        self.consider_pulls();
+    }
+
+    /// Whether the peer's hello shows dots of this node that this node never issued: a restored or copied
+    /// store.
+    fn check_own_history(&mut self, peer: NodeKey) {
+        let Some(open) = self.heads.open else { return };
+        let knows_more = NAMESPACES.into_iter().any(|namespace| {
+            let known = self.peers[&peer].vectors(namespace).durable.seq(open);
+            known > self.applied(namespace).seq(open)
+        });
+        if self.continuity.is_proven() && knows_more {
+            self.fence(format!(
+                "{} holds writes of this node's open incarnation that this store does not: the store was \
+                 replaced by an older image, or copied",
+                peer.short()
+            ));
+        }
+        self.continuity_answer(peer, knows_more);
+    }
+
+    /// Two live boots of one key: refuse both, and tell them.
+    fn clone_found(&mut self, link_id: LinkId, peer: NodeKey) {
+        self.peer_mut(peer).is_cloned = true;
+        let links: Vec<LinkId> =
+            self.links.iter().filter(|(_, link)| link.peer == peer).map(|(&id, _)| id).collect();
+        let reason = format!(
+            "two live nodes hold the key {}: one is a copy of the other's folder; stop the copy",
+            peer.short()
+        );
+        tracing::error!(peer = %peer.short(), "two live nodes hold one key");
+        for link in links {
+            self.close(link, CloseCode::Cloned, &reason);
+        }
+        self.close(link_id, CloseCode::Cloned, &reason);
+    }
+
+    /// Links of an earlier boot are leftovers whose end has not been noticed.
+    fn drop_older_boots(&mut self, link_id: LinkId, peer: NodeKey) {
+        let boot = self.peers.get(&peer).and_then(|peer| peer.boot);
+        let older: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(id, link)| **id != link_id && link.peer == peer)
+            .filter(|(_, link)| link.boot.is_some() && link.boot != boot)
+            .map(|(&id, _)| id)
+            .collect();
+        for link in older {
+            self.close(link, CloseCode::Duplicate, "a later boot of this node has said hello");
+        }
+    }
+
+    /// Of two links that both sides dialled, the one dialled by the lesser key survives on both; of two
+    /// dialled by one side, the newer, since its dialler has given up the other.
+    fn is_survivor(&self, link_id: LinkId, peer: NodeKey) -> bool {
+        let preferred = |link: &Link| link.dialed == (self.config.key < peer);
+        let this = &self.links[&link_id];
+        !self.links.iter().any(|(&id, other)| {
+            id != link_id
+                && other.peer == peer
+                && other.is_open()
+                && preferred(other)
+                && !preferred(this)
+        })
+    }
+
+    fn drop_other_links(&mut self, link_id: LinkId, peer: NodeKey) {
+        let others: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(id, link)| **id != link_id && link.peer == peer && link.is_open())
+            .map(|(&id, _)| id)
+            .collect();
+        for link in others {
+            self.close(link, CloseCode::Duplicate, "another link to this node survives");
+        }
+    }
+
+    /// Whose invite this node came with, while it is not a member.
+    pub(super) fn joining_from(&self) -> Option<NodeKey> {
+        self.joining.as_ref().map(|invite| invite.issuer)
+    }
+
+    /// A member says whose an incarnation is. Its word is enough: it admitted that node's dots, and what one
+    /// member admitted is replicated by all. Whether the key has a role is what the role log says.
+    pub(super) fn introduce(&mut self, members: Vec<(Incarnation, NodeKey)>) {
+        for (incarnation, key) in members {
+            if self.introduced.len() < VECTOR_ENTRIES_MAX {
+                self.introduced.entry(incarnation).or_insert(key);
+            }
+        }
+    }
+
+    /// Introduces, on this lane, every incarnation of a vector that the peer may not know.
+    pub(super) fn introduce_all(&mut self, link_id: LinkId, lane: Lane, vv: &VersionVector) {
+        let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
+        let unknown: Vec<(Incarnation, NodeKey)> = vv
+            .iter()
+            .filter_map(|dot| Some((dot.incarnation, self.owner(dot.incarnation)?)))
+            .filter(|(_, owner)| *owner != peer)
+            .collect();
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        let introduced = link.introduced(lane);
+        let fresh: Vec<_> = unknown.into_iter().filter(|(id, _)| introduced.insert(*id)).collect();
+        if !fresh.is_empty() {
+            self.send(link_id, lane, &Message::Introduce(fresh));
+        }
+    }
+
+    /// Stops writing until a person has looked, now and after a restart.
+    pub(super) fn fence(&mut self, why: String) {
+        if self.fenced.is_some() {
+            return;
+        }
+        tracing::error!(why, "fenced: this node takes no writes");
+        let mut changes = crate::store::Changes::default();
+        crate::state::write_meta(&mut changes, meta_key::fenced(), Some(&why));
+        self.fenced = Some(why);
+        self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
+    }
+
+    pub(super) fn save_invites(&mut self) {
+        let mut changes = crate::store::Changes::default();
+        crate::state::write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
+        self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
+    }
+
+    pub(super) fn pause(&mut self, peer: Option<NodeKey>) {
+        for key in self.paused_range(peer) {
+            self.peer_mut(key).is_paused = true;
+            let links: Vec<LinkId> =
+                self.links.iter().filter(|(_, link)| link.peer == key).map(|(&id, _)| id).collect();
+            for link in links {
+                self.close(link, CloseCode::ShuttingDown, "paused by the operator");
+            }
+        }
+    }
+
+    pub(super) fn resume(&mut self, peer: Option<NodeKey>) {
+        for key in self.paused_range(peer) {
+            let now_ms = self.now.mono_ms;
+            let peer = self.peer_mut(key);
+            peer.is_paused = false;
+            peer.attempts = 0;
+            peer.dial_at_ms = now_ms;
+        }
+    }
+
+    fn paused_range(&self, peer: Option<NodeKey>) -> Vec<NodeKey> {
+        match peer {
+            Some(peer) => vec![peer],
+            None => self
+                .members
+                .iter()
+                .map(|(key, _)| key)
+                .filter(|key| *key != self.config.key)
+                .collect(),
+        }
+    }
+
+    /// Links whose peer does not say hello in time are closed.
+    pub(super) fn run_sessions(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let silent: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| !link.is_open() && link.since_ms + HELLO_MS_MAX <= now_ms)
+            .map(|(&id, _)| id)
+            .collect();
+        for link in silent {
+            self.close(link, CloseCode::Protocol, "no hello in time");
+        }
+    }
+
+    pub(super) fn next_session_ms(&self) -> u64 {
+        let greeting = self.links.values().filter(|link| !link.is_open());
+        greeting.map(|link| link.since_ms + HELLO_MS_MAX).min().unwrap_or(u64::MAX)
+    }
+}
+
+/// How long a peer may take to say hello.
+const HELLO_MS_MAX: u64 = 10_000;

@@ -1,0 +1,364 @@
+//! Catch-up at the supplier: every path with a live or uncollected delete dot between two vectors, in path
+//! order, from one snapshot, frame by frame.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use millpond_core::message::{Message, Pull, PullRefusal, Resume};
+use millpond_core::transport::Lane;
+use millpond_core::wire::{RowsFrame, RowsWriter};
+use millpond_core::{Dot, DotRange, Entry, Hlc, Namespace, Path, Row, RowDot, VersionVector};
+
+use super::LinkId;
+use super::engine::Engine;
+use crate::state::{meta_key, read_meta};
+use crate::store::{LogRow, Snapshot, StoreError};
+
+/// A catch-up being supplied.
+pub(super) struct Supply {
+    snapshot: Arc<dyn Snapshot>,
+    namespace: Namespace,
+    transfer: u64,
+    from: VersionVector,
+    upto: VersionVector,
+    resume: Option<Resume>,
+    /// Paths found in the log, with their delete dots.
+    paths: BTreeMap<Path, Vec<(Dot, Hlc)>>,
+    /// Whether `paths` holds only those with delete dots, since the entries are scanned anyway.
+    scans: bool,
+    phase: Phase,
+    rows: u64,
+}
+
+/// How far it is.
+enum Phase {
+    /// Reading the log: ranges to go, the last one first.
+    Log(Vec<DotRange>),
+    /// Sending rows beyond a path.
+    Rows(Option<Path>),
+    /// Sending again what changed behind the cursor of a resumed transfer.
+    Behind(Option<Path>),
+}
+
+/// What a step of supplying came to.
+pub(super) enum Step {
+    /// There is more to do.
+    Working,
+    /// A frame to send.
+    Frame(RowsFrame, u64),
+    /// The end.
+    Done { rows: u64 },
+}
+
+impl Engine {
+    /// A peer asks for all that it lacks.
+    pub(super) fn supply(&mut self, link_id: LinkId, pull: Pull) {
+        let transfer = pull.transfer;
+        let refuse = |engine: &mut Self, reason| {
+            engine.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
+        };
+        if !self.inboxes.contains_key(&pull.namespace) {
+            return refuse(self, PullRefusal::NotAllowed);
+        }
+        let is_again = |(link, _): &(LinkId, u64), supply: &Supply| {
+            *link == link_id && supply.namespace == pull.namespace
+        };
+        // A new question on the same link replaces the one before.
+        self.supplies.retain(|key, supply| !is_again(key, supply));
+        if self.supplies.len() >= SUPPLIES_MAX {
+            return refuse(self, PullRefusal::Busy);
+        }
+        let supply = match self.store.snapshot().and_then(|snapshot| Supply::new(snapshot, pull)) {
+            Ok(supply) => supply,
+            Err(error) => {
+                tracing::error!(%error, "a catch-up cannot be supplied");
+                return refuse(self, PullRefusal::Busy);
+            }
+        };
+        let (upto, rows_estimate) = (supply.upto.clone(), supply.upto.count_beyond(&supply.from));
+        self.introduce_all(link_id, Lane::Bulk, &upto);
+        self.send(link_id, Lane::Bulk, &Message::PullStart { transfer, upto, rows_estimate });
+        self.supplies.insert((link_id, transfer), supply);
+    }
+
+    /// One step of each catch-up whose peer has room.
+    pub(super) fn step_supplies(&mut self) {
+        let keys: Vec<(LinkId, u64)> = self.supplies.keys().copied().collect();
+        for key in keys {
+            let (link_id, transfer) = key;
+            if !self.links.get(&link_id).is_some_and(|link| link.has_room_for_rows()) {
+                continue;
+            }
+            let Some(supply) = self.supplies.get_mut(&key) else { continue };
+            match supply.step() {
+                Ok(Step::Working) => {}
+                Ok(Step::Frame(frame, payload)) => self.send_rows(link_id, frame, payload),
+                Ok(Step::Done { rows }) => {
+                    self.supplies.remove(&key);
+                    self.send(link_id, Lane::Bulk, &Message::PullEnd { transfer, rows });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a catch-up cannot be supplied");
+                    self.supplies.remove(&key);
+                    let reason = PullRefusal::Busy;
+                    self.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
+                }
+            }
+        }
+    }
+
+    fn send_rows(&mut self, link_id: LinkId, frame: RowsFrame, payload: u64) {
+        let (rows, bytes) = (frame.len() as u64, frame.encoded_bytes() as u64);
+        self.send(link_id, Lane::Bulk, &Message::Rows(frame));
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.sent.rows_bytes += bytes;
+        let counters = &mut self.peers.entry(link.peer).or_default().counters;
+        counters.rows_sent += rows;
+        counters.payload_bytes_sent += payload;
+    }
+}
+
+impl Supply {
+    fn new(snapshot: Arc<dyn Snapshot>, pull: Pull) -> Result<Self, StoreError> {
+        let vv = read_meta(&*snapshot, &meta_key::vv(pull.namespace))?;
+        let upto: VersionVector = vv.unwrap_or_default();
+        let ranges: Vec<DotRange> = upto.beyond(&pull.from).collect();
+        // With much to send, walking the entries beats collecting their paths; a fresh peer needs them all.
+        let scans = pull.from.is_empty() || upto.count_beyond(&pull.from) > COLLECTED_DOTS_MAX;
+        Ok(Self {
+            snapshot,
+            namespace: pull.namespace,
+            transfer: pull.transfer,
+            upto,
+            from: pull.from,
+            resume: pull.resume,
+            paths: BTreeMap::new(),
+            scans,
+            phase: Phase::Log(ranges),
+            rows: 0,
+        })
+    }
+
+    /// Does a bounded piece of work.
+    fn step(&mut self) -> Result<Step, StoreError> {
+        match &mut self.phase {
+            Phase::Log(ranges) => match ranges.pop() {
+                Some(range) => self.read_log(range),
+                None => {
+                    let cursor = self.resume.as_ref().map(|resume| resume.cursor.clone());
+                    self.phase = Phase::Rows(cursor);
+                    Ok(Step::Working)
+                }
+            },
+            Phase::Rows(cursor) => {
+                let cursor = cursor.clone();
+                let (frame, payload, last) =
+                    if self.scans { self.scan(cursor)? } else { self.collected(cursor)? };
+                self.phase = match last {
+                    Some(last) => Phase::Rows(Some(last)),
+                    None => Phase::Behind(None),
+                };
+                Ok(self.frame(frame, payload))
+            }
+            Phase::Behind(cursor) => {
+                let cursor = cursor.clone();
+                let Some(resume) = self.resume.clone() else {
+                    return Ok(Step::Done { rows: self.rows });
+                };
+                let (frame, payload, last) = self.changed_behind(&resume, cursor)?;
+                match last {
+                    Some(last) => self.phase = Phase::Behind(Some(last)),
+                    None => self.resume = None,
+                }
+                Ok(self.frame(frame, payload))
+            }
+        }
+    }
+
+    /// Reads some of the log, and puts the rest of the range back.
+    fn read_log(&mut self, range: DotRange) -> Result<Step, StoreError> {
+        let mut read = 0;
+        let mut last = None;
+        let (scans, paths) = (self.scans, &mut self.paths);
+        let mut visit = |dot: Dot, row: LogRow| {
+            match row.deleted {
+                Some(hlc) => paths.entry(row.path).or_default().push((dot, hlc)),
+                None if scans => {}
+                None => drop(paths.entry(row.path).or_default()),
+            }
+            read += 1;
+            last = Some(dot.seq.get());
+            if read < STEP_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let DotRange { incarnation, after, upto } = range;
+        self.snapshot.log(self.namespace, incarnation, after, upto.get(), &mut visit)?;
+        if let (STEP_ROWS.., Some(after), Phase::Log(ranges)) = (read, last, &mut self.phase)
+            && after < upto.get()
+        {
+            ranges.push(DotRange { after, ..range });
+        }
+        Ok(Step::Working)
+    }
+
+    /// Rows of the collected paths beyond a cursor: a frame's worth, and where it ended unless that was the
+    /// end.
+    fn collected(&self, cursor: Option<Path>) -> Result<Piece, StoreError> {
+        let mut piece = PieceWriter::new(self.transfer);
+        for (path, deletes) in self.paths_beyond(cursor) {
+            let entry = self.snapshot.entry(self.namespace, path)?;
+            if let Some(row) = self.row(path.clone(), entry, deletes.clone()) {
+                piece.push(&row);
+            }
+            if piece.is_full() {
+                return Ok(piece.finish(Some(path.clone())));
+            }
+        }
+        Ok(piece.finish(None))
+    }
+
+    /// The same by walking the entries, merged with the paths that have delete dots.
+    fn scan(&self, cursor: Option<Path>) -> Result<Piece, StoreError> {
+        let mut piece = PieceWriter::new(self.transfer);
+        let mut deleted = self.paths_beyond(cursor.clone()).peekable();
+        let mut visited = 0;
+        let mut last = None;
+        self.snapshot.entries(self.namespace, None, cursor.as_ref(), &mut |path, entry| {
+            while let Some((gone, deletes)) = deleted.next_if(|(gone, _)| **gone < path) {
+                piece.extend(self.row(gone.clone(), Entry::absent(), deletes.clone()));
+            }
+            let deletes = deleted.next_if(|(found, _)| **found == path);
+            let deletes = deletes.map(|(_, deletes)| deletes.clone()).unwrap_or_default();
+            piece.extend(self.row(path.clone(), entry, deletes));
+            visited += 1;
+            if piece.is_full() || visited >= STEP_ROWS {
+                last = Some(path);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        if last.is_none() {
+            for (gone, deletes) in deleted {
+                piece.extend(self.row(gone.clone(), Entry::absent(), deletes.clone()));
+                if piece.is_full() {
+                    last = Some(gone.clone());
+                    break;
+                }
+            }
+        }
+        Ok(piece.finish(last))
+    }
+
+    /// Rows at or before the cursor of a resumed transfer whose log rows are younger than its snapshot.
+    fn changed_behind(&self, resume: &Resume, after: Option<Path>) -> Result<Piece, StoreError> {
+        let mut changed: BTreeMap<Path, Vec<(Dot, Hlc)>> = BTreeMap::new();
+        for DotRange { incarnation, after, upto } in self.upto.beyond(&resume.upto) {
+            self.snapshot.log(
+                self.namespace,
+                incarnation,
+                after,
+                upto.get(),
+                &mut |dot, row| {
+                    if row.path <= resume.cursor {
+                        let deletes = changed.entry(row.path).or_default();
+                        deletes.extend(row.deleted.map(|hlc| (dot, hlc)));
+                    }
+                    ControlFlow::Continue(())
+                },
+            )?;
+        }
+        let mut piece = PieceWriter::new(self.transfer);
+        for (path, _) in
+            changed.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
+        {
+            let entry = self.snapshot.entry(self.namespace, path)?;
+            // The row replaces the staged one, so it holds the delete dots of the whole range.
+            let deletes = self.paths.get(path).cloned().unwrap_or_default();
+            piece.extend(self.row(path.clone(), entry, deletes));
+            if piece.is_full() {
+                return Ok(piece.finish(Some(path.clone())));
+            }
+        }
+        Ok(piece.finish(None))
+    }
+
+    /// The row of a path; `None` when the peer needs none.
+    fn row(&self, path: Path, entry: Entry, deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
+        let live: Vec<RowDot> = entry
+            .live()
+            .iter()
+            .filter(|live| self.upto.covers(live.dot))
+            .map(|live| {
+                let is_new = !self.from.covers(live.dot);
+                let content = is_new.then(|| (live.hlc, live.payload.clone()));
+                RowDot { dot: live.dot, content }
+            })
+            .collect();
+        let is_needed = !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
+        is_needed.then_some(Row { path, live, deletes })
+    }
+
+    fn paths_beyond(
+        &self,
+        cursor: Option<Path>,
+    ) -> impl Iterator<Item = (&Path, &Vec<(Dot, Hlc)>)> {
+        let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        self.paths.range((start, Bound::Unbounded))
+    }
+
+    fn frame(&mut self, frame: Option<RowsFrame>, payload: u64) -> Step {
+        let Some(frame) = frame else { return Step::Working };
+        self.rows += frame.len() as u64;
+        Step::Frame(frame, payload)
+    }
+}
+
+/// A frame if there is one, the payload bytes in it, and where to go on unless that was the end.
+type Piece = (Option<RowsFrame>, u64, Option<Path>);
+
+struct PieceWriter {
+    rows: RowsWriter,
+    payload: u64,
+}
+
+impl PieceWriter {
+    fn new(transfer: u64) -> Self {
+        Self { rows: RowsWriter::new(transfer), payload: 0 }
+    }
+
+    fn push(&mut self, row: &Row) {
+        self.payload += payload_bytes(row);
+        self.rows.push(row);
+    }
+
+    fn extend(&mut self, row: Option<Row>) {
+        if let Some(row) = row {
+            self.push(&row);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.encoded_bytes() >= FRAME_BYTES
+    }
+
+    fn finish(self, last: Option<Path>) -> Piece {
+        let frame = (!self.rows.is_empty()).then(|| self.rows.finish());
+        (frame, self.payload, last)
+    }
+}
+
+/// Key, field name and value bytes of a row: what a user would say that it holds.
+fn payload_bytes(row: &Row) -> u64 {
+    let names: usize = row.path.components().skip(1).map(|component| component.len()).sum();
+    let values = row.live.iter().filter_map(|live| live.content.as_ref());
+    (names + values.map(|(_, payload)| payload.bytes.len()).sum::<usize>()) as u64
+}
+
+/// Catch-ups supplied at the same time.
+const SUPPLIES_MAX: usize = 4;
+/// Up to so many dots the paths are collected from the log; beyond, the entries are walked.
+const COLLECTED_DOTS_MAX: u64 = 200_000;
+/// Rows looked at in one step: some milliseconds.
+const STEP_ROWS: usize = 4_000;
+/// Size of a frame of rows: large enough to make its overhead vanish, small enough to interleave.
+const FRAME_BYTES: usize = 64 << 10;

@@ -1,0 +1,275 @@
+//! The engine's task: feeds it inputs, carries out its outputs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use millpond_core::transport::{Link, LinkStats, Transport};
+use millpond_core::{Namespace, NodeKey, VersionVector};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::link_task::LinkQueues;
+use super::{Lease, LeaseFile, WriterMessage};
+use crate::replication::{
+    Answer, Engine, Input, JoinProgress, LinkId, Now, Output, Request, RequestId,
+};
+use crate::state::Heads;
+
+/// What reaches the engine's task.
+pub(crate) enum Event {
+    /// An input for the engine.
+    Input(Input),
+    /// A question of the application.
+    Request(Request, oneshot::Sender<Answer>),
+    /// A link is authenticated.
+    Link(Box<dyn Link>),
+    /// A link's tasks have ended.
+    LinkEnded(LinkId, Input),
+}
+
+/// The way to the engine's task.
+#[derive(Clone)]
+pub(crate) struct EngineHandle {
+    pub(crate) events: mpsc::Sender<Event>,
+    /// The vector of the main namespace after each commit.
+    pub(crate) committed: watch::Receiver<VersionVector>,
+    /// What became of joining; `None` for a node that came without an invite.
+    pub(crate) joined: watch::Receiver<Option<JoinProgress>>,
+}
+
+impl EngineHandle {
+    /// Asks, and waits for the answer; `None` when the engine has stopped.
+    pub(crate) async fn ask(&self, request: Request) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        self.events.send(Event::Request(request, reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// Everything that the engine's task needs.
+pub(crate) struct EngineTask {
+    engine: Engine,
+    shell: Shell,
+    inbox: mpsc::Receiver<Event>,
+    links: BTreeMap<LinkId, LinkQueues>,
+    questions: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    next_link: u64,
+    next_request: u64,
+}
+
+/// What the engine's task works with.
+pub(crate) struct Shell {
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) writer: std::sync::mpsc::Sender<WriterMessage>,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) committed: watch::Sender<VersionVector>,
+    pub(crate) joined: watch::Sender<Option<JoinProgress>>,
+    pub(crate) lease: Option<LeaseKeeper>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    /// When the monotonic clock starts for the engine.
+    pub(crate) epoch: Instant,
+}
+
+/// Keeps the lease of a running store fresh.
+pub(crate) struct LeaseKeeper {
+    pub(crate) file: LeaseFile,
+    pub(crate) store: [u8; 16],
+    pub(crate) boot: millpond_core::Boot,
+    pub(crate) heads: Heads,
+    pub(crate) is_stale: bool,
+    pub(crate) due: Instant,
+}
+
+impl EngineTask {
+    /// A task for an engine, fed by `inbox`.
+    pub(crate) fn new(engine: Engine, inbox: mpsc::Receiver<Event>, shell: Shell) -> Self {
+        let (links, questions) = (BTreeMap::new(), BTreeMap::new());
+        Self { engine, shell, inbox, links, questions, next_link: 0, next_request: 0 }
+    }
+
+    /// Runs until `stop` is cancelled.
+    pub(crate) async fn run(mut self) {
+        self.drain();
+        loop {
+            let has_work = self.engine.has_work();
+            let deadline = self.deadline();
+            let event = tokio::select! {
+                biased;
+                () = self.shell.stop.cancelled() => break,
+                event = self.inbox.recv() => event,
+                () = tokio::time::sleep_until(deadline), if !has_work => {
+                    Some(Event::Input(Input::Timer))
+                }
+                () = tokio::task::yield_now(), if has_work => {
+                    Some(Event::Input(Input::Continue))
+                }
+            };
+            let Some(event) = event else { break };
+            self.event(event);
+            // Take what else is there before carrying out the consequences: commits and frames group.
+            for _ in 0..EVENTS_AT_ONCE {
+                let Ok(event) = self.inbox.try_recv() else { break };
+                self.event(event);
+            }
+            self.drain();
+            self.renew_lease();
+        }
+        self.finish().await;
+    }
+
+    fn event(&mut self, event: Event) {
+        let input = match event {
+            Event::Input(input) => input,
+            Event::Request(request, reply) => {
+                self.next_request += 1;
+                let id = RequestId(self.next_request);
+                self.questions.insert(id, reply);
+                let request = self.with_stats(request);
+                Input::Request { id, request }
+            }
+            Event::Link(link) => {
+                self.next_link += 1;
+                let id = LinkId(self.next_link);
+                let (peer, dialed) = (link.peer(), link.dialed());
+                let remote_address = link.remote_address();
+                let queues = LinkQueues::start(id, link, self.shell.events.clone());
+                self.links.insert(id, queues);
+                Input::LinkUp { link: id, peer, dialed, remote_address }
+            }
+            Event::LinkEnded(id, input) => {
+                self.links.remove(&id);
+                input
+            }
+        };
+        if let (Input::Committed { heads, .. }, Some(lease)) = (&input, &mut self.shell.lease) {
+            lease.is_stale |= lease.heads.vv != heads.vv;
+            lease.heads = heads.clone();
+        }
+        let now = self.now();
+        self.engine.handle(now, input);
+    }
+
+    fn with_stats(&self, request: Request) -> Request {
+        match request {
+            Request::Status { store_bytes, warnings, .. } => {
+                let stats: Vec<(LinkId, LinkStats)> =
+                    self.links.iter().map(|(&id, queues)| (id, queues.link().stats())).collect();
+                Request::Status { stats, store_bytes, warnings }
+            }
+            other => other,
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Send { link, lane, frame } => {
+                    if let Some(queues) = self.links.get(&link) {
+                        queues.send(lane, frame);
+                    }
+                }
+                Output::Close { link, code, reason } => {
+                    if let Some(queues) = self.links.get(&link) {
+                        queues.close(code, &reason);
+                    }
+                }
+                Output::Dial { peer, addresses } => self.dial(peer, addresses),
+                Output::Commit { token, job } => {
+                    // The writer is gone only after a failure that ends the node.
+                    let _ = self.shell.writer.send(WriterMessage::Job(token, job));
+                }
+                Output::Answer { id, answer } => {
+                    if let Some(reply) = self.questions.remove(&id) {
+                        let _ = reply.send(answer);
+                    }
+                }
+                Output::Applied { namespace: Namespace::MAIN, vv } => {
+                    self.shell.committed.send_replace(vv);
+                }
+                Output::Applied { .. } => {}
+                Output::Join(progress) => drop(self.shell.joined.send_replace(Some(progress))),
+            }
+        }
+    }
+
+    fn dial(&self, peer: NodeKey, addresses: Vec<String>) {
+        let Some(transport) = self.shell.transport.clone() else {
+            return;
+        };
+        let events = self.shell.events.clone();
+        self.shell.tasks.spawn(async move {
+            let mut reason = String::from("it has told no address");
+            for address in addresses {
+                match transport.dial(&address, peer).await {
+                    Ok(link) => return drop(events.send(Event::Link(link)).await),
+                    Err(error) => reason = error.to_string(),
+                }
+            }
+            let failed = Input::DialFailed { peer, reason };
+            drop(events.send(Event::Input(failed)).await);
+        });
+    }
+
+    fn renew_lease(&mut self) {
+        let Some(keeper) = &mut self.shell.lease else { return };
+        if !keeper.is_stale || keeper.due > Instant::now() {
+            return;
+        }
+        keeper.is_stale = false;
+        keeper.due = Instant::now() + LEASE_PERIOD;
+        let (file, lease) = (keeper.file.clone(), keeper.lease());
+        self.shell.tasks.spawn_blocking(move || {
+            if let Err(error) = file.write(&lease) {
+                tracing::warn!(%error, "the lease was not renewed");
+            }
+        });
+    }
+
+    fn deadline(&self) -> Instant {
+        let engine = self.engine.next_deadline();
+        let engine = self.shell.epoch + Duration::from_millis(engine.min(FOREVER_MS));
+        match &self.shell.lease {
+            Some(lease) if lease.is_stale => engine.min(lease.due),
+            _ => engine,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono_ms: self.shell.epoch.elapsed().as_millis() as u64,
+            wall_ms: wall.as_millis() as u64,
+        }
+    }
+
+    /// The end: peers are told, questions are dropped (and so answered), the lease is written once more.
+    async fn finish(self) {
+        for queues in self.links.values() {
+            queues.close(millpond_core::message::CloseCode::ShuttingDown, "shutting down");
+        }
+        if let Some(keeper) = self.shell.lease {
+            let (file, lease) = (keeper.file.clone(), keeper.lease());
+            let written = tokio::task::spawn_blocking(move || file.write(&lease)).await;
+            if !matches!(written, Ok(Ok(()))) {
+                tracing::warn!("the lease was not renewed");
+            }
+        }
+    }
+}
+
+impl LeaseKeeper {
+    fn lease(&self) -> Lease {
+        Lease::new(&self.store, self.boot, &self.heads)
+    }
+}
+
+/// Events handled before outputs are carried out.
+const EVENTS_AT_ONCE: usize = 256;
+/// How often the lease is rewritten while writing.
+const LEASE_PERIOD: Duration = Duration::from_secs(1);
+/// A deadline that is none: a day.
+const FOREVER_MS: u64 = 24 * 3600 * 1000;

@@ -1,0 +1,139 @@
+//! The lease: proof, kept outside the data folder, that a store continues where it stopped.
+//!
+//! An image of the folder, restored or copied, brings its seqs along but not the lease, or meets a lease
+//! that has moved on. So: same store, same boot, and seqs not below the lease's, or the first write takes a
+//! new incarnation. What stays open is a rollback of less than a second while the node is writing.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use millpond_core::{Boot, Incarnation, Namespace};
+use serde::{Deserialize, Serialize};
+
+use crate::state::Heads;
+
+/// What a lease says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    /// The store's id, in hex.
+    store: String,
+    /// The boot that wrote it.
+    boot: Boot,
+    /// The incarnation that was open, in hex.
+    open: Option<String>,
+    /// Its highest durable seqs, by namespace number.
+    seqs: BTreeMap<u32, u64>,
+}
+
+impl Lease {
+    /// The lease of a store at these heads.
+    pub(crate) fn new(store: &[u8; 16], boot: Boot, heads: &Heads) -> Self {
+        let seqs = heads.open.map(|open| seqs(heads, open)).unwrap_or_default();
+        Self { store: hex(store), boot, open: heads.open.map(|open| open.to_string()), seqs }
+    }
+
+    /// Whether a store, opened before by `boot` and now at `heads`, continues from here.
+    pub(crate) fn proves(&self, store: &[u8; 16], boot: Boot, heads: &Heads) -> bool {
+        let Some(open) = heads.open else { return true };
+        let here = seqs(heads, open);
+        let covers = |(number, seq): (&u32, &u64)| here.get(number).is_some_and(|at| at >= seq);
+        // A lease written before the incarnation was opened proves nothing about it, unless it is younger
+        // than a second: then the seqs of its opening are still unwritten, and the boot decides.
+        let is_same = self.open.is_none() || self.open == Some(open.to_string());
+        self.store == hex(store) && self.boot == boot && is_same && self.seqs.iter().all(covers)
+    }
+}
+
+/// The file that holds a store's lease.
+#[derive(Debug, Clone)]
+pub(crate) struct LeaseFile(PathBuf);
+
+impl LeaseFile {
+    /// The lease of a store in a state folder, which is created if it is missing.
+    pub(crate) fn new(state_dir: &Path, store: &[u8; 16]) -> io::Result<Self> {
+        fs::create_dir_all(state_dir)?;
+        Ok(Self(state_dir.join(format!("{}.lease", hex(store)))))
+    }
+
+    /// The lease, if there is a readable one.
+    pub(crate) fn read(&self) -> Option<Lease> {
+        serde_json::from_slice(&fs::read(&self.0).ok()?).ok()
+    }
+
+    /// Replaces the lease, durably.
+    pub(crate) fn write(&self, lease: &Lease) -> io::Result<()> {
+        let next = self.0.with_extension("lease-next");
+        let mut file = File::create(&next)?;
+        file.write_all(&serde_json::to_vec(lease)?)?;
+        file.sync_all()?;
+        fs::rename(&next, &self.0)?;
+        match self.0.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+fn seqs(heads: &Heads, open: Incarnation) -> BTreeMap<u32, u64> {
+    [Namespace::SYSTEM, Namespace::MAIN]
+        .into_iter()
+        .map(|namespace| (namespace.number(), heads.vv(namespace).seq(open)))
+        .filter(|(_, seq)| *seq > 0)
+        .collect()
+}
+
+fn hex(bytes: &[u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millpond_core::{Dot, Seq};
+
+    const STORE: [u8; 16] = [1; 16];
+    const BOOT: Boot = Boot { counter: 6, random: 7 };
+
+    fn heads(seq: u64) -> Heads {
+        let open = Incarnation::from_bytes([2; 16]);
+        let mut heads = Heads { open: Some(open), ..Heads::default() };
+        let vv = heads.vv.entry(Namespace::MAIN).or_default();
+        vv.advance(Dot::new(open, Seq::new(seq).unwrap()));
+        heads
+    }
+
+    #[test]
+    fn a_store_that_went_on_is_continued() {
+        let lease = Lease::new(&STORE, BOOT, &heads(5));
+        assert!(lease.proves(&STORE, BOOT, &heads(5)));
+        assert!(lease.proves(&STORE, BOOT, &heads(9)), "the lease may be a second old");
+    }
+
+    /// S2: a volume rolled back to an image taken within the current boot.
+    #[test]
+    fn an_image_from_within_the_boot_is_not_continued() {
+        let lease = Lease::new(&STORE, BOOT, &heads(5));
+        assert!(!lease.proves(&STORE, BOOT, &heads(4)));
+    }
+
+    /// S19: an image of boot 6 opens as boot 7 again; the random part tells them apart.
+    #[test]
+    fn another_boot_or_store_is_not_continued() {
+        let lease = Lease::new(&STORE, BOOT, &heads(5));
+        assert!(!lease.proves(&STORE, Boot { random: 8, ..BOOT }, &heads(5)));
+        assert!(!lease.proves(&STORE, Boot { counter: 5, ..BOOT }, &heads(5)));
+        assert!(!lease.proves(&[9; 16], BOOT, &heads(5)));
+    }
+
+    #[test]
+    fn a_lease_survives_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LeaseFile::new(folder.path(), &STORE).unwrap();
+        assert_eq!(file.read(), None);
+        let lease = Lease::new(&STORE, BOOT, &heads(5));
+        file.write(&lease).unwrap();
+        assert_eq!(file.read(), Some(lease));
+    }
+}

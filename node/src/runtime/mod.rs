@@ -1,0 +1,20 @@
+//! The shell around the engine: tokio tasks, the writer's thread, links, the lease.
+//!
+//! ```text
+//! application --Request--> engine task --Commit--> writer thread --Committed--> engine task
+//!                             |   ^
+//!                        Send |   | Frame
+//!                             v   |
+//!                   per link: two senders, two receivers  <-->  transport
+//! ```
+//!
+//! Nothing here decides anything: what to send, to commit or to dial is the engine's.
+
+mod engine_task;
+mod lease;
+mod link_task;
+mod writer;
+
+pub(crate) use engine_task::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell};
+pub(crate) use lease::{Lease, LeaseFile};
+pub(crate) use writer::{WriterHandle, WriterMessage};

@@ -1,0 +1,179 @@
+//! The crash rig: what a power cut may leave of the file, and whether the store keeps its word after it.
+//!
+//! A run commits random changes to a store over a disk in memory, which remembers every write. Then it cuts the
+//! power at random moments: what was synced by then stays, of what was written since, a random choice of
+//! 512-byte sectors does. From each such image the store is opened again; half of the images see a second
+//! cut while it recovers. Every commit that was acknowledged as synced must be there, and the state must be
+//! that after a whole number of commits. Not modelled: decay of bits, disks that lie about syncing.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use disk::Operation;
+pub(crate) use disk::{Disk, Survivors};
+use workload::{History, Verdict};
+
+use super::space::Space;
+use super::{EmbeddedOptions, EmbeddedStore};
+use crate::store::StoreError;
+
+mod disk;
+mod workload;
+
+/// What became of the images of some runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CrashReport {
+    /// Images from which the store was opened.
+    pub images: u64,
+    /// Of these, images with a second cut during recovery.
+    pub double: u64,
+    /// Images that lost an acknowledged commit.
+    pub lost: u64,
+    /// Images whose state is not that after a whole number of commits.
+    pub partial: u64,
+    /// Images that could not be opened or read.
+    pub unopenable: u64,
+    /// The first failure: the seed of its run, and what was found.
+    pub first_failure: Option<(u64, String)>,
+}
+
+impl CrashReport {
+    /// Whether the store kept its word.
+    pub fn is_clean(&self) -> bool {
+        self.lost + self.partial + self.unopenable == 0
+    }
+
+    fn add(&mut self, seed: u64, verdict: Verdict) {
+        let (count, found) = match verdict {
+            Verdict::Kept => return,
+            Verdict::Lost(found) => (&mut self.lost, found),
+            Verdict::Partial(found) => (&mut self.partial, found),
+            Verdict::Unopenable(found) => (&mut self.unopenable, found),
+        };
+        *count += 1;
+        self.first_failure.get_or_insert((seed, found));
+    }
+}
+
+impl fmt::Display for CrashReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { images, double, lost, partial, unopenable, first_failure } = self;
+        write!(f, "{images} images, {double} of them with a second crash: ")?;
+        write!(f, "{lost} lost, {partial} partial, {unopenable} unopenable")?;
+        match first_failure {
+            Some((seed, found)) => write!(f, "; first with seed {seed}: {found}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One run: a history of commits from this seed, and `images` images of it, counted in `report`.
+pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let history = History::play(&mut rng);
+    for _ in 0..images {
+        report.images += 1;
+        let cut = below(&mut rng, history.operations.len() + 1);
+        let survivors = Survivors::draw(&mut rng);
+        let image = disk::image(&history.base, &history.operations[..cut], survivors, &mut rng);
+        let promised = history.promised(cut);
+        let context = format!("cut at {cut} of {}, {survivors:?}", history.operations.len());
+        let is_double = rng.next_u32().is_multiple_of(2);
+        report.double += u64::from(is_double);
+        let verdict = if is_double {
+            cut_recovery(&history, &image, promised, &mut rng)
+        } else {
+            history.judge(image, promised).1
+        };
+        report.add(seed, verdict.with_context(&context));
+    }
+}
+
+/// Opens the image, cuts the power once more while that goes on or right after, and judges what is left.
+fn cut_recovery(history: &History, image: &[u8], promised: usize, rng: &mut ChaCha8Rng) -> Verdict {
+    let disk = Disk::with_image(image.to_vec());
+    let first = match open_and_read(&disk, history, promised) {
+        (Some(commits), Verdict::Kept) => commits,
+        (_, verdict) => return verdict,
+    };
+    let (opened, operations) = (disk.marked(), disk.operations());
+    let cut = below(rng, operations.len() + 1);
+    let survivors = Survivors::draw(rng);
+    let second = disk::image(image, &operations[..cut], survivors, rng);
+    // Once the store was open, its user may have seen what it held.
+    let promised = if cut >= opened { first } else { promised };
+    let context = format!("second cut at {cut} of {}, {survivors:?}", operations.len());
+    history.judge(second, promised).1.with_context(&context)
+}
+
+fn open_and_read(disk: &Disk, history: &History, promised: usize) -> (Option<usize>, Verdict) {
+    // An open that panics is as bad as one that fails.
+    let opened = catch_unwind(AssertUnwindSafe(|| open(disk, 1 << 20)));
+    match opened {
+        Ok(Ok(store)) => {
+            disk.mark();
+            history.compare(&store, promised)
+        }
+        Ok(Err(error)) => (None, Verdict::Unopenable(error.to_string())),
+        Err(_) => (None, Verdict::Unopenable("the open panicked".to_owned())),
+    }
+}
+
+/// Opens a store over a disk in memory.
+pub(crate) fn open(disk: &Disk, cache_bytes: usize) -> Result<EmbeddedStore, StoreError> {
+    let probe = disk.clone();
+    let space = move || Space { used: probe.len_bytes(), free: None };
+    EmbeddedStore::open_backend(disk.clone(), space, &EmbeddedOptions { cache_bytes })
+}
+
+/// A number below `bound`, near enough to uniform.
+fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
+    (rng.next_u64() % bound as u64) as usize
+}
+
+/// Operations of a disk in their order.
+type Operations = Vec<Operation>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Images of one history.
+    const IMAGES_PER_RUN: u64 = 10;
+
+    #[test]
+    fn no_crash_loses_an_acknowledged_commit() {
+        let number =
+            |name| std::env::var(name).ok().map(|text: String| text.parse::<u64>().unwrap());
+        let (first, images) = match (number("MILLPOND_SEED"), number("MILLPOND_CRASH_IMAGES")) {
+            (Some(seed), images) => (seed, images.unwrap_or(IMAGES_PER_RUN)),
+            (None, images) => (1, images.unwrap_or(1_000)),
+        };
+        let mut report = CrashReport::default();
+        for run_number in 0..images.div_ceil(IMAGES_PER_RUN) {
+            run(first + run_number, IMAGES_PER_RUN, &mut report);
+        }
+        println!("{report}");
+        assert!(report.is_clean(), "MILLPOND_SEED: {report}");
+        assert!(report.double > report.images / 3);
+    }
+
+    #[test]
+    fn the_rig_notices_a_disk_that_lies_about_syncing() {
+        let mut report = CrashReport::default();
+        for seed in 0..20 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut history = History::play(&mut rng);
+            let cut = history.operations.len();
+            let promised = history.promised(cut);
+            history.operations.retain(|operation| !matches!(operation, Operation::Sync));
+            let survivors = Survivors::Some;
+            let image = disk::image(&history.base, &history.operations, survivors, &mut rng);
+            report.add(seed, history.judge(image, promised).1);
+        }
+        assert!(!report.is_clean(), "the rig is blind: {report}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of whole replicas over real sockets.
+
+mod client;
+mod cluster;
+#[cfg(feature = "http")]
+mod http;
+mod records;
+mod replication;
