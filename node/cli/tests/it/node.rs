@@ -67,6 +67,45 @@ impl Node {
         node
     }
 
+    /// A node with a lease, as one should have it.
+    pub fn start_with_state() -> Self {
+        let mut node = Self::start();
+        assert_eq!(node.stop("TERM"), Some(0));
+        node.keep_state();
+        node.restart();
+        node
+    }
+
+    /// A further member of this node's domain, with a lease.
+    pub fn join(&self, name: &str) -> Self {
+        let invited: serde_json::Value =
+            serde_json::from_str(&self.run(&["invite", "--json"]).ok()).expect("JSON");
+        let mut node = Self { dir: tempfile::tempdir().expect("a folder"), process: None };
+        let data = node.data();
+        let invite = invited["invite"].as_str().expect("text");
+        let options = ["--name", name, "--listen", "127.0.0.1:0", "--dir", data.to_str().unwrap()];
+        millpond(&[&["join", invite][..], &options].concat(), b"").ok();
+        node.keep_state();
+        node.restart();
+        node
+    }
+
+    fn keep_state(&self) {
+        let file = self.data().join("millpond.toml");
+        let text = std::fs::read_to_string(&file).expect("init and join write it");
+        let state = self.dir().join("state");
+        std::fs::create_dir(&state).expect("the folder is new");
+        let text = format!("state_dir = \"{}\"\n{text}", state.display());
+        std::fs::write(&file, text).expect("it can be written");
+    }
+
+    /// Kills the process with SIGKILL.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("it can be killed");
+        process.wait().expect("it ends");
+    }
+
     pub fn restart(&mut self) {
         let mut process = Command::new(env!("CARGO_BIN_EXE_millpond"))
             .args(["run", "--http", "127.0.0.1:0", "--log-format", "json", "--dir"])
