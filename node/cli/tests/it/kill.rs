@@ -65,7 +65,7 @@ fn every_answered_write_survives_kill_nine() {
     while !seals().windows(2).all(|pair| pair[0].is_some() && pair[0] == pair[1]) {
         let states = || nodes.iter().map(|node| node.run(&["status"]).stdout).collect::<String>();
         assert!(Instant::now() < deadline, "not the same: {:#?}\n{}", seals(), states());
-        std::thread::sleep(POLL_INTERVAL);
+        look_again();
     }
     for folder in &folders {
         let held = export(folder);
@@ -182,8 +182,14 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
-        std::thread::sleep(POLL_INTERVAL);
+        look_again();
     }
+}
+
+/// Between two looks at a condition that has a deadline.
+#[expect(clippy::disallowed_methods, reason = "other processes' conditions can only be polled")]
+fn look_again() {
+    std::thread::sleep(POLL_INTERVAL);
 }
 
 /// SplitMix64.
