@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey};
+use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector};
 
 use crate::config::Config;
 use crate::key_pair::{KeyError, KeyPair};
@@ -16,7 +16,7 @@ use crate::state::{
     Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Transaction, apply, meta_key,
     read_meta, write_meta,
 };
-use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
 use crate::store::{Changes, Durability, Store, StoreError};
 
 /// Why a replica cannot be made or opened. Nothing of an existing one was changed.
@@ -34,6 +34,12 @@ pub enum OpenError {
     AlreadyInitialised {
         /// The folder.
         dir: PathBuf,
+    },
+    /// There is a key in the folder, but no store.
+    #[error("{} is missing, though the folder has a key", path.display())]
+    StoreMissing {
+        /// The store's file.
+        path: PathBuf,
     },
     /// The key in the folder is not the one that the store belongs to.
     #[error("{} holds a store of another key: files of two replicas were mixed", dir.display())]
@@ -83,7 +89,7 @@ pub struct InitReport {
 /// # Errors
 /// [`OpenError::AlreadyInitialised`], or whatever keeps files from being written.
 pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError> {
-    let (keys, store) = make(config)?;
+    let (keys, store) = make(config, |_| false)?;
     let recovery = generate(&config.dir)?;
     let (key, recovery_key) = (keys.key(), recovery.key());
     let domain = Domain::from_bytes(random());
@@ -105,12 +111,13 @@ pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError
     Ok(InitReport { key, domain, recovery_key: secret })
 }
 
-/// Makes a replica in an empty folder that redeems an invite when it is first opened.
+/// Makes a replica that redeems an invite when it is first opened, in a folder that is empty or whose
+/// replica has not been taken in yet.
 ///
 /// # Errors
 /// As [`init`].
 pub(crate) fn prepare_join(config: &Config, invite: &Invite) -> Result<(), OpenError> {
-    let (keys, store) = make(config)?;
+    let (keys, store) = make(config, |held| held.domain == invite.domain || held.is_empty)?;
     let mut changes = Changes::default();
     write_identity(&mut changes, invite.domain, keys.key());
     write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
@@ -136,8 +143,14 @@ pub(crate) struct Folder {
 /// Any [`OpenError`].
 pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     let dir = &config.dir;
-    if !key_path(dir).exists() {
-        return Err(OpenError::NotInitialised { dir: dir.clone() });
+    match (key_path(dir).exists(), embedded::file_in(dir)) {
+        (true, file) if !file.exists() => return Err(OpenError::StoreMissing { path: file }),
+        (true, _) => {}
+        (false, file) if file.exists() => {
+            let reason = "it is missing, though there is a store".into();
+            return Err(OpenError::Key { path: key_path(dir), reason });
+        }
+        (false, _) => return Err(OpenError::NotInitialised { dir: dir.clone() }),
     }
     let keys = read_key(dir)?;
     let store = open_store(config)?;
@@ -171,15 +184,34 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous })
 }
 
-fn make(config: &Config) -> Result<(KeyPair, EmbeddedStore), OpenError> {
+/// A replica that holds an invite and is no member yet.
+struct Unjoined {
+    domain: Domain,
+    /// Whether it has received nothing so far.
+    is_empty: bool,
+}
+
+/// A key and a store for a new replica, those at hand where a part of them is there already. `may_reuse`
+/// decides about a replica that was never taken in.
+fn make(
+    config: &Config,
+    may_reuse: impl Fn(&Unjoined) -> bool,
+) -> Result<(KeyPair, EmbeddedStore), OpenError> {
     let dir = &config.dir;
     fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.clone(), source })?;
-    if key_path(dir).exists() {
-        return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
-    }
     let store = open_store(config)?;
-    if read_meta::<StoreIdentity>(&*store.snapshot()?, &meta_key::identity())?.is_some() {
-        return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
+    let snapshot = store.snapshot()?;
+    if let Some(about) = read_meta::<StoreIdentity>(&*snapshot, &meta_key::identity())? {
+        let invite: Option<Invite> = read_meta(&*snapshot, &meta_key::pending_invite())?;
+        let is_empty = Heads::load(&*snapshot)?.vv.values().all(VersionVector::is_empty);
+        let unjoined = Unjoined { domain: about.domain, is_empty };
+        if invite.is_none() || !may_reuse(&unjoined) {
+            return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
+        }
+    }
+    drop(snapshot);
+    if key_path(dir).exists() {
+        return Ok((read_key(dir)?, store));
     }
     let keys = generate(dir)?;
     write_key(dir, &keys)?;

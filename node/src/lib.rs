@@ -1,5 +1,6 @@
 //! Millpond: an embeddable, durable, multi-writer replicated store.
 
+mod advertise;
 mod config;
 mod folder;
 #[cfg(feature = "http")]

@@ -1,6 +1,7 @@
 //! The replica: a handle on a running node.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::advertise;
 use crate::config::Config;
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
@@ -38,6 +40,7 @@ struct Inner {
     store: Arc<dyn Store>,
     engine: EngineHandle,
     transport: Option<Arc<dyn Transport>>,
+    state_dir: Option<PathBuf>,
     warnings: Vec<String>,
     failed: watch::Receiver<Option<StoreError>>,
     writer: Mutex<Option<WriterHandle>>,
@@ -94,7 +97,8 @@ impl Replica {
         folder::init(config, wall_ms())
     }
 
-    /// Makes a replica in an empty folder that redeems `invite` when it is first opened.
+    /// Makes a replica that redeems `invite` when it is first opened, in a folder that is empty or whose
+    /// replica has not been taken in yet: a fresh invite takes the place of one that was refused.
     ///
     /// # Errors
     /// As [`Replica::init`].
@@ -131,8 +135,7 @@ impl Replica {
         }
         let listen = transport.as_ref().map(|it| it.local_address()).unwrap_or_default();
         let advertised = match &config.advertise[..] {
-            [] if listen.is_empty() => Vec::new(),
-            [] => vec![listen.clone()],
+            [] => listen.parse().map_or_else(|_| Vec::new(), advertise::addresses),
             addresses => addresses.to_vec(),
         };
         let store: Arc<dyn Store> = store;
@@ -194,6 +197,7 @@ impl Replica {
             store,
             engine: EngineHandle { events, committed, joined },
             transport,
+            state_dir: config.state_dir.clone(),
             warnings,
             failed,
             writer: Mutex::new(Some(writer)),
@@ -263,7 +267,11 @@ impl Replica {
             warnings: inner.warnings.clone(),
         };
         match inner.engine.ask(request).await {
-            Some(Answer::Status(status)) => *status,
+            Some(Answer::Status(mut status)) => {
+                let state_dir = inner.state_dir.as_ref().map(|dir| dir.display().to_string());
+                status.node.state_dir = state_dir;
+                *status
+            }
             _ => Status::closed(&inner.key.to_string(), &inner.name),
         }
     }

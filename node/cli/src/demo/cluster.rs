@@ -1,6 +1,7 @@
 //! The nodes' processes: started, watched, and ended by the ids that were given to them.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
+use crate::config::{self, File};
 use crate::failure::Failure;
 
 /// The folder of the whole demo.
@@ -79,24 +81,22 @@ impl Cluster {
         };
         prepared.map_err(|error| Failure::open(&dir, &error))?;
         let log = self.root.dir.join(format!("{name}.log"));
-        let started = self.write_config(&name, &dir).and_then(|()| spawn(&dir, &log));
-        let mut process =
-            started.map_err(|error| Failure::new(format!("cannot start {name}")).why(error))?;
+        self.write_config(&name, &dir)?;
+        let mut process = spawn(&dir, &log)
+            .map_err(|error| Failure::new(format!("cannot start {name}")).why(error))?;
         let client = wait_until_up(&mut process, &dir).await;
         let client = client.map_err(|why| not_up(&name, &why, &log))?;
         self.nodes.push(Node { name, dir, client, log, process });
         Ok(())
     }
 
-    fn write_config(&self, name: &str, dir: &Path) -> std::io::Result<()> {
-        let state = self.root.dir.join(format!("{name}.state"));
-        std::fs::create_dir(&state)?;
-        let state = toml::Value::from(state.display().to_string());
-        let text = format!(
-            "version = 1\nname = \"{name}\"\nstate_dir = {state}\n\n\
-             [replication]\nbindaddress = \"{ANY_PORT}\"\n\n[http]\nbindaddress = \"{ANY_PORT}\"\n"
-        );
-        std::fs::write(dir.join("millpond.toml"), text)
+    fn write_config(&self, name: &str, dir: &Path) -> Result<(), Failure> {
+        let mut file = File::default();
+        file.name = Some(name.into());
+        file.state_dir = Some(self.root.dir.join(format!("{name}.state")));
+        file.replication.bindaddress = Some(ANY_PORT);
+        file.http.bindaddress = ANY_PORT;
+        config::write_first(dir, &file)
     }
 
     /// The demo's folder.
@@ -143,11 +143,12 @@ impl Cluster {
 
 /// Starts `millpond run`, this same program.
 fn spawn(dir: &Path, log: &Path) -> std::io::Result<Child> {
-    let log = File::create(log)?;
+    let log = std::fs::File::create(log)?;
     Command::new(std::env::current_exe()?)
-        .args(["run", "--listen", ANY_PORT, "--http", ANY_PORT, "--dir"])
+        .args(["run", "--dir"])
         .arg(dir)
         .env_remove("MILLPOND_DIR")
+        .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -192,7 +193,7 @@ fn tail(log: &Path) -> String {
 }
 
 /// A free port of this machine alone.
-const ANY_PORT: &str = "127.0.0.1:0";
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How long a new process may take until its API answers.
 const START_DEADLINE: Duration = Duration::from_secs(30);
