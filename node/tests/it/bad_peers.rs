@@ -18,6 +18,7 @@ use crate::cluster::{Cluster, path, put, put_in, until, value, within};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_link_heals_though_both_sides_have_written() {
     let cluster = Cluster::start(2).await;
+    introduced(&cluster).await;
     let [anna, ben] = &cluster.nodes[..] else { unreachable!() };
     put(anna, "before", "both").await;
     cluster.converged().await;
@@ -45,7 +46,7 @@ async fn a_cut_link_heals_though_both_sides_have_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_at_a_members_address_is_told_and_tried_again() {
     let mut cluster = Cluster::start_with(2, own_address).await;
-    let addresses = fix_addresses(&mut cluster);
+    let addresses = fix_addresses(&mut cluster).await;
     close(cluster.nodes.pop().unwrap()).await;
     let anna = cluster.nodes.pop().unwrap();
     let stranger = Stranger::bind(addresses[1]).await;
@@ -171,7 +172,7 @@ async fn a_reader_reads_and_may_not_write() {
 /// its status and to the peer, and links to the real one when that returns.
 async fn member_comes_back_as(change: fn(&mut Hello), code: CloseCode, expected: &str) {
     let mut cluster = Cluster::start_with(2, own_address).await;
-    let addresses = fix_addresses(&mut cluster);
+    let addresses = fix_addresses(&mut cluster).await;
     let anna = cluster.nodes[0].clone();
     put(&anna, "key", "value").await;
     cluster.converged().await;
@@ -310,7 +311,7 @@ async fn error_of(node: &Replica, peer: &str) -> String {
 /// An invite with other content and a checksum that fits.
 fn rewritten(invite: &Invite, change: impl FnOnce(&mut Vec<u8>)) -> Invite {
     let text = invite.to_string();
-    let bytes = data_encoding::BASE32_NOPAD_NOCASE.decode(text["mp1".len()..].as_bytes()).unwrap();
+    let bytes = data_encoding::BASE32_NOPAD_NOCASE.decode(&text.as_bytes()["mp1".len()..]).unwrap();
     let mut content = bytes[..bytes.len() - 4].to_vec();
     change(&mut content);
     let sum = blake3::hash(&content);
@@ -328,8 +329,20 @@ fn own_address(config: &mut Config) {
     }
 }
 
-/// From now on the nodes open where they are now.
-fn fix_addresses(cluster: &mut Cluster) -> Vec<SocketAddr> {
+/// Waits until each node knows the other's name and addresses.
+async fn introduced(cluster: &Cluster) {
+    for node in &cluster.nodes {
+        until("names and addresses are known", async || {
+            let peer = &node.status().await.peers[0];
+            !peer.addresses.is_empty() && peer.name.starts_with("node-")
+        })
+        .await;
+    }
+}
+
+/// From now on the nodes open where they are now, and where each knows the other to be.
+async fn fix_addresses(cluster: &mut Cluster) -> Vec<SocketAddr> {
+    introduced(cluster).await;
     let addresses = cluster.nodes.iter().map(|node| node.listen_socket().unwrap());
     let addresses: Vec<SocketAddr> = addresses.collect();
     for (config, address) in cluster.configs.iter_mut().zip(&addresses) {

@@ -1,6 +1,8 @@
 //! The program from outside: what it prints, and its exit codes.
 
+mod demo;
 mod full_disk;
+mod kill;
 mod node;
 mod service;
 

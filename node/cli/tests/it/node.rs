@@ -1,6 +1,7 @@
 //! A node as a process, and commands against it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -89,12 +90,22 @@ impl Node {
         node
     }
 
-    /// A further node of this node's domain.
+    /// A node with a lease and a port that stays, as one should have it.
+    pub fn start_with_state() -> Self {
+        let mut node = Self::start();
+        assert_eq!(node.stop("TERM"), Some(0));
+        node.settle_down();
+        node.restart();
+        node
+    }
+
+    /// A further member of this node's domain, with the same.
     pub fn join(&self, name: &str, role: &str) -> Self {
         let invite = self.run(&["invite", "--role", role]).ok();
         let mut node = Self::nowhere();
         let joined = node.run(&["join", invite.trim(), "--name", name, "--listen", "127.0.0.1:0"]);
         assert!(joined.ok().contains("is a member now, and has caught up"));
+        node.settle_down();
         node.restart();
         node
     }
@@ -108,6 +119,26 @@ impl Node {
     fn init(&self) {
         let text = self.run(&["init", "--name", "paris-1", "--listen", "127.0.0.1:0"]).ok();
         assert!(text.contains("recovery key: ") && text.contains("next: millpond run"), "{text}");
+    }
+
+    fn settle_down(&self) {
+        let file = self.data().join("millpond.toml");
+        let text = std::fs::read_to_string(&file).expect("init and join write it");
+        let state = self.dir().join("state");
+        std::fs::create_dir(&state).expect("the folder is new");
+        // Killed nodes cannot tell their next port, so it stays the same.
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let listen = socket.local_addr().expect("it is bound").to_string();
+        let text = text.replacen("127.0.0.1:0", &listen, 1);
+        let text = format!("state_dir = \"{}\"\n{text}", state.display());
+        std::fs::write(&file, text).expect("it can be written");
+    }
+
+    /// Kills the process with SIGKILL.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("it can be killed");
+        process.wait().expect("it ends");
     }
 
     pub fn restart(&mut self) {
