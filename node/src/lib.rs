@@ -5,6 +5,7 @@ mod folder;
 #[cfg(feature = "http")]
 pub mod http;
 mod membership;
+mod planted;
 pub mod records;
 mod replica;
 mod replication;

@@ -41,6 +41,9 @@ mod ring;
 mod session;
 mod supply;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use engine::{Engine, EngineConfig};
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never
