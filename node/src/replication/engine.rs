@@ -13,6 +13,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::commit::{Continuity, Pending};
 use super::inbox::Inbox;
+use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pull::Pulling;
@@ -45,6 +46,8 @@ pub(crate) struct EngineConfig {
     pub(crate) hold_down_ms: u64,
     /// How often digests go out (H).
     pub(crate) digest_ms: u64,
+    /// Sizes that it keeps to.
+    pub(crate) limits: Limits,
     /// Seed of all randomness.
     pub(crate) seed: [u8; 32],
 }
@@ -119,7 +122,7 @@ impl Engine {
             told_self: None,
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
-            ring: Ring::default(),
+            ring: Ring::new(config.limits.ring_bytes),
             inboxes: BTreeMap::new(),
             lacking: BTreeMap::new(),
             pulls: BTreeMap::new(),
@@ -138,7 +141,9 @@ impl Engine {
         for namespace in NAMESPACES {
             let vv = engine.heads.vv(namespace).clone();
             engine.ring.raise_base(namespace, &vv);
-            engine.inboxes.entry(namespace).or_default().advance(&vv);
+            let mut inbox = Inbox::new(engine.config.limits.waiting_bytes);
+            inbox.advance(&vv);
+            engine.inboxes.insert(namespace, inbox);
         }
         engine.remember_peers(&*snapshot)?;
         engine.members_changed();

@@ -15,6 +15,7 @@ pub(super) struct Inbox {
     received: VersionVector,
     waiting: BTreeMap<Dot, Received>,
     waiting_bytes: usize,
+    waiting_bytes_max: usize,
     ready: Vec<Received>,
     /// Jobs with pushes of this namespace that the writer has.
     pub(super) jobs: usize,
@@ -41,6 +42,11 @@ pub(super) enum Fate {
 }
 
 impl Inbox {
+    /// An inbox in which so many bytes may wait.
+    pub(super) fn new(waiting_bytes_max: usize) -> Self {
+        Self { waiting_bytes_max, ..Self::default() }
+    }
+
     /// Takes a push.
     pub(super) fn accept(&mut self, received: Received) -> Fate {
         let push = &received.push;
@@ -53,7 +59,7 @@ impl Inbox {
             self.wake();
             return Fate::Kept;
         }
-        if self.waiting_bytes + push.encoded_bytes() > WAITING_BYTES_MAX {
+        if self.waiting_bytes + push.encoded_bytes() > self.waiting_bytes_max {
             return Fate::Dropped;
         }
         self.waiting_bytes += push.encoded_bytes();
@@ -149,8 +155,5 @@ impl Inbox {
     }
 }
 
-/// Bytes of pushes that may wait: less than one link's window, so that a link whose pushes all wait is never
-/// stuck for want of credit.
-const WAITING_BYTES_MAX: usize = 2 << 20;
 /// Rows of one job: about 50 ms of the writer.
 const JOB_ROWS_MAX: usize = 5_000;

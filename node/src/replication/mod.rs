@@ -31,6 +31,7 @@ mod dialer;
 mod engine;
 mod feed;
 mod inbox;
+mod limits;
 mod link;
 mod peer;
 mod progress;
@@ -45,6 +46,7 @@ mod supply;
 mod tests;
 
 pub(crate) use engine::{Engine, EngineConfig};
+pub(crate) use limits::Limits;
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never
 /// mix.

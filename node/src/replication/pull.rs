@@ -8,6 +8,7 @@ use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
+use super::limits::Limits;
 use crate::state::{Cut, CutMark, Job};
 
 /// A catch-up under way.
@@ -237,6 +238,7 @@ impl Engine {
     fn submit_rows(&mut self, namespace: Namespace) {
         loop {
             let is_empty = self.applied(namespace).is_empty();
+            let limits = self.config.limits;
             let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
             if pulling.jobs >= JOBS_MAX || pulling.is_finishing {
                 return;
@@ -247,7 +249,7 @@ impl Engine {
                 let (from, rows) = (pulling.from.clone(), std::mem::take(&mut pulling.frames));
                 let pending = pulling.pending(namespace);
                 (pending, Job::Batch { namespace, from, upto, rows })
-            } else if pulling.has_slice() {
+            } else if pulling.has_slice(&limits) {
                 let mark = pulling.slice_mark(upto, is_empty);
                 let rows = std::mem::take(&mut pulling.frames);
                 let pending = pulling.pending(namespace);
@@ -359,8 +361,9 @@ impl Engine {
 
 impl Pulling {
     /// Whether there are rows enough for a slice, or the last ones of a cut.
-    fn has_slice(&self) -> bool {
-        self.frames_bytes >= if self.mark.is_some() { SLICE_BYTES } else { BATCH_BYTES_MAX }
+    fn has_slice(&self, limits: &Limits) -> bool {
+        self.frames_bytes
+            >= if self.mark.is_some() { limits.slice_bytes } else { limits.batch_bytes }
             || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
     }
 
@@ -416,10 +419,6 @@ fn inadmissible(
 
 /// Jobs of one catch-up at the writer.
 const JOBS_MAX: usize = 2;
-/// Up to this size a batch is committed at once and never staged.
-const BATCH_BYTES_MAX: usize = 2 << 20;
-/// How much of a cut goes to the writer at a time.
-const SLICE_BYTES: usize = 1 << 20;
 /// How long a supplier may send nothing.
 const PROGRESS_MS_MAX: u64 = 10_000;
 /// When to look again after a refusal.

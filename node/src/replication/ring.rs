@@ -14,6 +14,7 @@ pub(super) struct Ring {
     items: VecDeque<RingItem>,
     first: u64,
     bytes: usize,
+    bytes_max: usize,
     base: BTreeMap<Namespace, VersionVector>,
 }
 
@@ -29,12 +30,17 @@ pub(super) struct RingItem {
 }
 
 impl Ring {
+    /// A ring of at most so many bytes.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
     /// Adds a transaction and drops what is over the budget or too old.
     pub(super) fn push(&mut self, item: RingItem) {
         let now_ms = item.stored_ms;
         self.bytes += item.push.encoded_bytes();
         self.items.push_back(item);
-        while self.bytes > RING_BYTES_MAX
+        while self.bytes > self.bytes_max
             || self.items.front().is_some_and(|it| it.stored_ms + RING_AGE_MS_MAX < now_ms)
         {
             self.drop_first();
@@ -74,7 +80,5 @@ impl Ring {
     }
 }
 
-/// How much the ring may hold: some seconds of writing at full speed.
-const RING_BYTES_MAX: usize = 64 << 20;
 /// How long a transaction stays: longer than any reconnect takes.
 const RING_AGE_MS_MAX: u64 = 60_000;

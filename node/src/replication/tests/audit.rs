@@ -20,12 +20,17 @@ pub(super) fn audit(world: &World, id: NodeId) -> Check {
 }
 
 fn audit_namespace(snapshot: &dyn Snapshot, namespace: Namespace) -> Check {
-    let vv: VersionVector = read_meta(snapshot, &meta_key::vv(namespace)).unwrap().unwrap_or_default();
+    let vv: VersionVector =
+        read_meta(snapshot, &meta_key::vv(namespace)).unwrap().unwrap_or_default();
     let cut: Option<CutMark> = read_meta(snapshot, &meta_key::cut(namespace)).unwrap();
     let upto = cut.filter(|cut| cut.direct).map(|cut| cut.upto).unwrap_or_default();
     let live = live_dots(snapshot, namespace);
-    let incarnations: BTreeSet<Incarnation> =
-        vv.iter().chain(upto.iter()).chain(live.keys().copied()).map(|dot| dot.incarnation).collect();
+    let incarnations: BTreeSet<Incarnation> = vv
+        .iter()
+        .chain(upto.iter())
+        .chain(live.keys().copied())
+        .map(|dot| dot.incarnation)
+        .collect();
     let mut log = BTreeMap::new();
     for incarnation in incarnations {
         snapshot
@@ -36,7 +41,10 @@ fn audit_namespace(snapshot: &dyn Snapshot, namespace: Namespace) -> Check {
             .unwrap();
     }
     for (&dot, path) in &live {
-        ensure!(vv.covers(dot) || upto.covers(dot), "R2: {dot} at {path} lives, {vv:?} covers it not");
+        ensure!(
+            vv.covers(dot) || upto.covers(dot),
+            "R2: {dot} at {path} lives, {vv:?} covers it not"
+        );
         let row = log.get(&dot);
         ensure!(
             row.is_some_and(|row| row.path == *path && row.deleted.is_none()),

@@ -16,5 +16,8 @@ mod world;
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {
     scenario().unwrap_or_else(|why| panic!("{why}"));
     let without = planted::without(rules, || catch_unwind(AssertUnwindSafe(&scenario)));
-    assert!(!matches!(without, Ok(Ok(()))), "{rules:?} taken out, and all goes well: proves nothing");
+    assert!(
+        !matches!(without, Ok(Ok(()))),
+        "{rules:?} taken out, and all goes well: proves nothing"
+    );
 }

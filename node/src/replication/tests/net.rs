@@ -108,7 +108,8 @@ impl Net {
     pub(super) fn connect(&mut self, now_ms: u64, from: NodeId, to: NodeId) {
         self.last_connection += 1;
         let arrives_ms = now_ms + self.look(from, to).delay_ms[0];
-        let end = |node, up_ms| End { node, link: None, up_ms: Some(up_ms), down: None, is_gone: false };
+        let end =
+            |node, up_ms| End { node, link: None, up_ms: Some(up_ms), down: None, is_gone: false };
         let ends = [end(from, now_ms), end(to, arrives_ms)];
         self.links.insert(self.last_connection, Connection { ends, frames: Default::default() });
     }
@@ -199,7 +200,8 @@ impl Net {
                 let connection = self.links.get_mut(&id)?;
                 let (_, frame) = connection.frames[from][lane].pop_front()?;
                 let sender = connection.ends[from].link.map(|it| (connection.ends[from].node, it));
-                let (node, link) = (connection.ends[1 - from].node, connection.ends[1 - from].link?);
+                let (node, link) =
+                    (connection.ends[1 - from].node, connection.ends[1 - from].link?);
                 let lane = if lane == Lane::Control as usize { Lane::Control } else { Lane::Bulk };
                 NetEvent::Frame { node, link, lane, frame, sender }
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millpond_core::{Boot, Domain, NodeKey};
 
 use super::net::NodeId;
-use crate::replication::{Engine, EngineConfig, Input, Now, Token};
+use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token};
 use crate::runtime::Lease;
 use crate::state::{
     Heads, Identity, Job, JobError, commit_group, meta_key, read_meta, take_group, write_meta,
@@ -26,6 +26,7 @@ pub(super) struct Node {
     /// Whether there is a place for a lease outside the store.
     pub(super) keeps_lease: bool,
     pub(super) lease: Option<Lease>,
+    pub(super) limits: Limits,
     /// Milliseconds that its clock is ahead.
     pub(super) clock_ahead_ms: i64,
 }
@@ -54,6 +55,7 @@ impl Node {
             is_full: false,
             keeps_lease: true,
             lease: None,
+            limits: Limits::default(),
             clock_ahead_ms: 0,
         }
     }
@@ -81,6 +83,7 @@ impl Node {
             is_continuous,
             hold_down_ms: HOLD_DOWN_MS,
             digest_ms: DIGEST_MS,
+            limits: self.limits,
             seed,
         };
         let now = self.now(now_ms);
