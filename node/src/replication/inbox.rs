@@ -103,6 +103,12 @@ impl Inbox {
         self.ready.drain(..count).collect()
     }
 
+    /// Bytes of the pushes that wait for others.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Applied, or on its way through the writer.
     pub(super) fn received(&self) -> &VersionVector {
         &self.received

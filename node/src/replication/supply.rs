@@ -290,7 +290,9 @@ impl Supply {
     }
 
     /// The row of a path; `None` when the peer needs none.
-    fn row(&self, path: Path, entry: Entry, deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
+    fn row(&self, path: Path, entry: Entry, mut deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
+        // They were found incarnation by incarnation, and those in no order.
+        deletes.sort_unstable_by_key(|(dot, _)| *dot);
         let live: Vec<RowDot> = entry
             .live()
             .iter()

@@ -5,5 +5,20 @@ fn a_mesh_forms() {
     world.put(0, "c/k/f", "v");
     world.settle().unwrap();
     assert_eq!(world.values(2, "c/k/f"), ["v"]);
-    println!("{} ms", world.now_ms);
+}
+
+#[test]
+fn a_path_deleted_by_two_nodes_travels_in_a_catch_up() {
+    let mut world = World::mesh(3, 1);
+    world.isolate(2, true);
+    world.run(4_000);
+    for node in [1, 0] {
+        world.put(node, "c/k/f", "v");
+        world.settle_within(60_000).ok();
+        world.delete(node, "c/k/f");
+        world.run(2_000);
+    }
+    world.isolate(2, false);
+    world.settle().unwrap();
+    assert_eq!(world.values(2, "c/k/f"), [""; 0]);
 }

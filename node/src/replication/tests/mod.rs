@@ -8,8 +8,10 @@ use crate::planted;
 
 mod audit;
 mod catch_up;
+mod history;
 mod net;
 mod node;
+mod schedules;
 mod world;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.

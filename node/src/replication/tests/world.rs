@@ -13,7 +13,7 @@ use rand_core::{Rng, SeedableRng};
 use super::net::{Net, NetEvent, NodeId};
 use super::node::{DOMAIN, Image, Node, key};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
-use crate::replication::{Answer, Input, JoinProgress, Output, Request, RequestId};
+use crate::replication::{Answer, Input, JoinProgress, Limits, Output, Request, RequestId};
 use crate::state::{
     Heads, Identity, Job, Local, View, WriteError, WriteTx, commit_group, meta_key, write_meta,
 };
@@ -40,6 +40,10 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) net: Net,
     pub(super) rng: ChaCha8Rng,
+    /// What new nodes are made with.
+    pub(super) limits: Limits,
+    /// How many messages of each kind arrived, if anybody counts.
+    pub(super) heard: Option<BTreeMap<String, u64>>,
     answers: BTreeMap<RequestId, Answer>,
     joined: Vec<bool>,
     last_request: u64,
@@ -60,6 +64,8 @@ impl World {
             nodes: Vec::new(),
             net: Net::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
+            limits: Limits::default(),
+            heard: None,
             answers: BTreeMap::new(),
             joined: Vec::new(),
             last_request: 0,
@@ -125,6 +131,7 @@ impl World {
     fn add(&mut self, store: MemoryStore) -> NodeId {
         let id = self.nodes.len();
         self.nodes.push(Node::new(id, store));
+        self.nodes[id].limits = self.limits;
         self.joined.push(false);
         self.start(id);
         id
@@ -137,6 +144,15 @@ impl World {
         let (random, seed) = (self.rng.next_u64(), self.random());
         self.nodes[id].start(id, self.now_ms, random, seed);
         self.drain(id);
+    }
+
+    /// Stops all nodes and starts them again, with the sizes of now.
+    pub(super) fn restart_all(&mut self) {
+        for id in 0..self.nodes.len() {
+            self.crash(id, true);
+            self.nodes[id].limits = self.limits;
+            self.start(id);
+        }
     }
 
     /// Kills a node. What its disk was writing is there or not.
@@ -375,6 +391,7 @@ impl World {
     fn net_event(&mut self) {
         let Some(event) = self.net.take() else { return };
         self.trace(&event);
+        self.count(&event);
         match event {
             NetEvent::Dialed { from, to, is_answered } => {
                 if is_answered && self.nodes[to].running.is_some() {
@@ -431,6 +448,14 @@ impl World {
                 Output::Join(progress) => self.joined[id] = progress == JoinProgress::Joined,
                 Output::Applied { .. } => {}
             }
+        }
+    }
+
+    fn count(&mut self, event: &NetEvent) {
+        if let (Some(heard), NetEvent::Frame { frame, .. }) = (&mut self.heard, event) {
+            let message = format!("{:?}", Decoder::new().decode(frame.clone()).unwrap());
+            let kind = message.trim_start_matches("Some(").split(['(', ' ']).next().unwrap();
+            *heard.entry(kind.into()).or_default() += 1;
         }
     }
 
