@@ -107,7 +107,7 @@ async fn catch_up(place: &Path, rows: &[Row]) -> Result<Sample> {
     let elapsed = start.elapsed();
 
     replicas::check_same(&source, &fresh, rows.len() as u64).await?;
-    let status = replicas::status(&fresh).await?;
+    let status = fresh.status().await;
     let links = status.totals.links;
     let sample = Sample {
         rows_per_s: rows.len() as f64 / elapsed.as_secs_f64(),

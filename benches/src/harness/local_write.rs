@@ -52,9 +52,9 @@ pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Repo
         one.push(written.rows_per_s);
         fsyncs_us.push(fsync_p50_us(&place)?);
 
-        let before = replicas::status(&node).await?.totals;
+        let before = node.status().await.totals;
         let written = write(&node, parameters.writers, duration, parameters.value_bytes).await?;
-        let after = replicas::status(&node).await?.totals;
+        let after = node.status().await.totals;
         node.close().await;
         many.push(written.rows_per_s);
         latencies_us.extend(written.latencies_us);

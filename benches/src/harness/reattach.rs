@@ -173,7 +173,7 @@ impl Trio {
         replicas::linked(&node, 2).await?;
         // Whatever were sent twice would come by then.
         tokio::time::sleep(SETTLE).await;
-        let status = replicas::status(&node).await?;
+        let status = node.status().await;
         let links = status.totals.links;
         came_back.frame_bytes = links.frame_bytes_sent + links.frame_bytes_received;
         came_back.wire_bytes = links.wire_bytes_sent + links.wire_bytes_received;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use millpond::status::Status;
 use millpond::{Config, InviteOptions, Replica};
 use millpond_core::VersionVector;
 
@@ -58,7 +57,7 @@ pub async fn covers(node: &Replica, vv: &VersionVector) -> Result<()> {
 pub async fn linked(node: &Replica, others: usize) -> Result<()> {
     let linked = async {
         loop {
-            let status = status(node).await?;
+            let status = node.status().await;
             let links = status.peers.iter().filter_map(|peer| peer.link.as_ref());
             if links.filter(|link| link.fed && link.feeding).count() == others {
                 return Ok(());
@@ -70,11 +69,6 @@ pub async fn linked(node: &Replica, others: usize) -> Result<()> {
         Ok(linked) => linked,
         Err(_) => Err(format!("no links within {} s", PATIENCE.as_secs()).into()),
     }
-}
-
-/// A node's status.
-pub async fn status(node: &Replica) -> Result<Status> {
-    Ok(node.status().await.ok_or("the node has stopped")?)
 }
 
 /// Checks that two nodes hold the same data, of this many rows.

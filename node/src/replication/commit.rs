@@ -265,6 +265,9 @@ impl Engine {
         }
         let credit = millpond_core::message::Credit { push_bytes: 0, rows_bytes: bytes };
         self.give_credit(link, credit);
+        // What the store could not take now it will hardly take at once.
+        let retry_ms = self.now.mono_ms + self.config.digest_ms;
+        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
         self.give_up_pull(namespace);
     }
 
@@ -361,7 +364,7 @@ impl Engine {
             std::mem::replace(&mut self.continuity, continuity)
         {
             for (id, closure) in waiting {
-                self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
+                self.write(id, closure);
             }
         }
     }
