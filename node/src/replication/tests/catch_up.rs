@@ -8,6 +8,18 @@ fn a_mesh_forms() {
 }
 
 #[test]
+fn nodes_that_wrote_apart_meet() {
+    let mut world = World::mesh(2, 1);
+    world.cut(0, 1);
+    world.put(0, "c/0/f", "v");
+    world.put(1, "c/1/f", "v");
+    world.run(4_000);
+    world.heal(0, 1);
+    world.settle().unwrap();
+    assert_eq!(world.values(0, "c/1/f"), ["v"]);
+}
+
+#[test]
 fn a_path_deleted_by_two_nodes_travels_in_a_catch_up() {
     let mut world = World::mesh(3, 1);
     world.isolate(2, true);

@@ -336,11 +336,23 @@ impl World {
     }
 
     pub(super) fn settle_within(&mut self, ms: u64) -> Check {
-        self.run_until(ms, |world| world.is_level() && world.is_meshed())?;
+        self.run_until(ms, |world| world.is_level() && world.is_meshed())
+            .map_err(|why| format!("not level {why}: {}", self.standing()))?;
         self.run(2_000);
         self.observed.clone()?;
         self.agree()?;
         self.running().try_for_each(|id| super::audit::audit(self, id))
+    }
+
+    /// Who holds how much, and who is linked to whom.
+    fn standing(&self) -> String {
+        let all: Vec<NodeId> = self.running().collect();
+        let vectors = all.iter().map(|&id| {
+            let vvs = NAMESPACES.map(|namespace| format!("{:?}", self.view(id, namespace).vv()));
+            let links: Vec<_> = all.iter().filter(|&&it| self.net.is_linked(id, it)).collect();
+            format!("\n  {id}: {vvs:?}, linked to {links:?}")
+        });
+        vectors.collect()
     }
 
     fn is_meshed(&self) -> bool {
