@@ -177,6 +177,8 @@ impl Engine {
         link.phase = Phase::Open;
         link.since_ms = now_ms;
         link.digest_due_ms = now_ms + self.config.digest_ms;
+        // What was committed since this side said hello is told like anything else.
+        link.ack_due_ms = Some(now_ms + self.config.hold_down_ms / 4);
         if !self.is_survivor(link_id, peer) {
             return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
         }
