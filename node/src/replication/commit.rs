@@ -9,6 +9,7 @@ use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
+use super::pull::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
@@ -29,7 +30,7 @@ pub(super) enum Pending {
     /// Transactions of others.
     Pushes { namespace: Namespace, received: Vec<Received> },
     /// Rows of a catch-up.
-    Rows { namespace: Namespace, link: LinkId, transfer: u64, bytes: u64, is_last: bool },
+    Rows(RowsJob),
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
     /// Nothing.
@@ -194,12 +195,12 @@ impl Engine {
                 tracing::error!(%error, "pushes were not applied");
                 self.pushes_failed(namespace, received);
             }
-            (Pending::Rows { namespace, link, transfer, bytes, is_last }, Ok(outcome)) => {
-                self.count_rows(link, &outcome);
-                self.rows_committed(namespace, link, transfer, bytes, is_last);
+            (Pending::Rows(job), Ok(outcome)) => {
+                self.count_rows(job.link, &outcome);
+                self.rows_committed(&job);
             }
-            (Pending::Rows { namespace, link, bytes, .. }, Err(error)) => {
-                self.rows_failed(namespace, link, bytes, &error);
+            (Pending::Rows(job), Err(error)) => {
+                self.rows_failed(&job, &error);
             }
             (Pending::Own | Pending::Note, Ok(_)) => {}
             (Pending::Own | Pending::Note | Pending::Grant { .. }, Err(error)) => {
@@ -256,19 +257,6 @@ impl Engine {
         let counters = &mut self.peers.entry(link.peer).or_default().counters;
         counters.rows_new += outcome.rows_new;
         counters.rows_duplicate += outcome.rows_duplicate;
-    }
-
-    fn rows_failed(&mut self, namespace: Namespace, link: LinkId, bytes: u64, error: &JobError) {
-        tracing::warn!(%error, "a catch-up was not applied");
-        if matches!(error, JobError::ClaimsOwn) {
-            self.fence(error.to_string());
-        }
-        let credit = millpond_core::message::Credit { push_bytes: 0, rows_bytes: bytes };
-        self.give_credit(link, credit);
-        // What the store could not take now it will hardly take at once.
-        let retry_ms = self.now.mono_ms + self.config.digest_ms;
-        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
-        self.give_up_pull(namespace);
     }
 
     fn reload_members(&mut self) {
@@ -350,7 +338,7 @@ impl Engine {
 
     /// Ends the open incarnation, before any write or batch that comes after. What peers hold of it beyond
     /// this store comes back as anybody's dots.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         tracing::debug!(
             "the store's continuity is not proven: the next write opens a new incarnation"
         );

@@ -9,7 +9,8 @@ use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::limits::Limits;
-use crate::state::{Cut, CutMark, Job};
+use crate::planted::planted;
+use crate::state::{Cut, CutMark, Job, JobError};
 
 /// A catch-up under way.
 pub(super) struct Pulling {
@@ -35,6 +36,17 @@ pub(super) struct Pulling {
     /// Whether the last job is at the writer.
     is_finishing: bool,
     progress_ms: u64,
+}
+
+/// A job of a catch-up at the writer.
+pub(super) struct RowsJob {
+    namespace: Namespace,
+    pub(super) link: LinkId,
+    transfer: u64,
+    /// Bytes of rows, for which the supplier is to be given credit.
+    bytes: u64,
+    /// What the last job of a catch-up covers.
+    covers: Option<VersionVector>,
 }
 
 impl Engine {
@@ -129,12 +141,24 @@ impl Engine {
     fn start_pull(&mut self, link_id: LinkId, namespace: Namespace) {
         let Some(link) = self.links.get(&link_id) else { return };
         let (supplier, Some(boot)) = (link.peer, link.boot) else { return };
-        let applied = self.applied(namespace).clone();
+        // What is received is not here yet, and may never be (R4).
+        let applied = match planted!("a request states what is durable") {
+            true => self.inboxes[&namespace].received().clone(),
+            false => self.applied(namespace).clone(),
+        };
         let held = self.heads.cuts.get(&namespace).filter(|cut| {
-            cut.supplier == supplier && cut.boot == boot && applied.covers_all(&cut.from)
+            cut.supplier == supplier
+                && (cut.boot == boot || planted!("a cut is of one boot"))
+                && applied.covers_all(&cut.from)
+                && cut.is_joinable(&applied)
         });
-        let resume =
-            held.and_then(|cut| Some(Resume { upto: cut.upto.clone(), cursor: cut.cursor()? }));
+        let resume = held.and_then(|cut| {
+            let since = match planted!("a resumption starts from the oldest rows") {
+                true => &cut.upto,
+                false => &cut.since,
+            };
+            Some(Resume { upto: since.clone(), cursor: cut.cursor()? })
+        });
         let mark = held.filter(|_| resume.is_some()).cloned();
         let from = mark.as_ref().map_or(applied, |mark| mark.from.clone());
         self.next_transfer += 1;
@@ -183,7 +207,7 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
         let is_covered = pulling.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
-        if !is_covered {
+        if !is_covered && !planted!("a cut never falls back") {
             // The supplier fell back below what it had supplied: what is staged must not be completed.
             self.submit(Pending::Note, Job::DropCut { namespace });
             self.heads.cuts.remove(&namespace);
@@ -250,10 +274,11 @@ impl Engine {
                 let pending = pulling.pending(namespace);
                 (pending, Job::Batch { namespace, from, upto, rows })
             } else if pulling.has_slice(&limits) {
+                let begins = pulling.mark.is_none();
                 let mark = pulling.slice_mark(upto, is_empty);
                 let rows = std::mem::take(&mut pulling.frames);
                 let pending = pulling.pending(namespace);
-                (pending, Job::Cut(Cut { namespace, mark, rows }))
+                (pending, Job::Cut(Cut { namespace, mark, begins, rows }))
             } else if pulling.is_complete {
                 pulling.is_finishing = true;
                 (pulling.pending(namespace), Job::Flip { namespace })
@@ -266,27 +291,26 @@ impl Engine {
     }
 
     /// Rows are in the store; perhaps all of them.
-    pub(super) fn rows_committed(
-        &mut self,
-        namespace: Namespace,
-        link: LinkId,
-        transfer: u64,
-        bytes: u64,
-        is_last: bool,
-    ) {
-        self.give_credit(link, Credit { push_bytes: 0, rows_bytes: bytes });
-        if self.pull_of(link, transfer).is_none() {
+    pub(super) fn rows_committed(&mut self, job: &RowsJob) {
+        let RowsJob { namespace, link, .. } = *job;
+        self.give_credit(link, Credit { push_bytes: 0, rows_bytes: job.bytes });
+        // What it brought is not in the ring; also if the transfer's link is gone by now. No more than that:
+        // a base that took in what was written meanwhile would send two busy nodes pulling from each other
+        // for ever.
+        if let Some(upto) = &job.covers {
+            self.ring.raise_base(namespace, upto);
+        }
+        if self.pull_of(link, job.transfer).is_none() {
             return;
         }
-        if !is_last {
+        if job.covers.is_none() {
             if let Some(pulling) = self.pulls.get_mut(&namespace) {
                 pulling.jobs -= 1;
+                pulling.progress_ms = self.now.mono_ms;
             }
             return self.submit_rows(namespace);
         }
         self.pulls.remove(&namespace);
-        let vv = self.applied(namespace).clone();
-        self.ring.raise_base(namespace, &vv);
         for link in self.links.values_mut() {
             link.must_pull.remove(&namespace);
         }
@@ -294,10 +318,36 @@ impl Engine {
         self.consider_pulls();
     }
 
+    /// Rows were not taken: the catch-up begins again, somewhat later.
+    pub(super) fn rows_failed(&mut self, job: &RowsJob, error: &JobError) {
+        tracing::warn!(%error, "a catch-up was not applied");
+        let RowsJob { namespace, link, .. } = *job;
+        self.give_credit(link, Credit { push_bytes: 0, rows_bytes: job.bytes });
+        match error {
+            JobError::ClaimsOwn if self.continuity.is_proven() => self.fence(error.to_string()),
+            // Somebody knows more of the incarnation that this boot has not continued: nor will it.
+            JobError::ClaimsOwn => self.renew(),
+            _ => {}
+        }
+        if self.pull_of(link, job.transfer).is_none() {
+            return;
+        }
+        if matches!(error, JobError::Base | JobError::NoCut) {
+            self.submit(Pending::Note, Job::DropCut { namespace });
+        }
+        // What the store could not take now it will hardly take at once.
+        let retry_ms = self.now.mono_ms + self.config.digest_ms;
+        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
+        self.give_up_pull(namespace);
+    }
+
     /// Gives up a catch-up and turns to the next supplier, or to the same one a little later.
     pub(super) fn give_up_pull(&mut self, namespace: Namespace) {
         let Some(pulling) = self.pulls.remove(&namespace) else { return };
         tracing::debug!(%namespace, link = pulling.link.0, "catch-up given up");
+        // Its rows will not be used, and the window that they fill is the link's.
+        let rows_bytes = pulling.frames_bytes as u64;
+        self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
         let retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
             link.pull_after_ms = link.pull_after_ms.max(retry_ms);
@@ -353,7 +403,8 @@ impl Engine {
     }
 
     pub(super) fn next_pull_ms(&self) -> u64 {
-        let deadlines = self.pulls.values().map(|pulling| pulling.progress_ms + PROGRESS_MS_MAX);
+        let waiting = self.pulls.values().filter(|pulling| pulling.jobs == 0);
+        let deadlines = waiting.map(|pulling| pulling.progress_ms + PROGRESS_MS_MAX);
         deadlines.min().unwrap_or(u64::MAX).min(self.pull_retry_ms)
     }
 
@@ -378,6 +429,7 @@ impl Pulling {
             boot: self.boot,
             from: self.from.clone(),
             upto: upto.clone(),
+            since: upto.clone(),
             cursor: None,
             direct: is_empty && self.from.is_empty(),
         };
@@ -391,13 +443,13 @@ impl Pulling {
     }
 
     fn pending(&mut self, namespace: Namespace) -> Pending {
-        Pending::Rows {
+        Pending::Rows(RowsJob {
             namespace,
             link: self.link,
             transfer: self.transfer,
             bytes: std::mem::take(&mut self.frames_bytes) as u64,
-            is_last: self.is_finishing,
-        }
+            covers: self.upto.clone().filter(|_| self.is_finishing),
+        })
     }
 }
 

@@ -33,6 +33,9 @@ pub(crate) struct CutMark {
     pub(crate) from: VersionVector,
     /// The vector after the flip.
     pub(crate) upto: VersionVector,
+    /// The vector that every row here is at, at least: the first `upto`. A transfer that was resumed and cut
+    /// off again may not have sent again all that changed since.
+    pub(crate) since: VersionVector,
     /// The last path that is durably here, encoded; none yet.
     pub(crate) cursor: Option<Vec<u8>>,
     /// Whether rows go straight to the final tables, hidden since no vector covers them.

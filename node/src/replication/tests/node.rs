@@ -173,6 +173,11 @@ impl Node {
 }
 
 impl Running {
+    /// Whether the disk has nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.busy.is_none() && self.queue.is_empty()
+    }
+
     fn begin_group(&mut self, until_ms: u64) {
         if self.busy.is_none()
             && let Some(first) = self.queue.pop_front()

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::net::{Net, NetEvent, NodeId};
-use super::node::{DOMAIN, Image, Node, key};
+use super::node::{DOMAIN, Image, Node, Running, key};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
 use crate::replication::{Answer, Input, JoinProgress, Limits, Output, Request, RequestId};
 use crate::state::{
@@ -336,12 +336,16 @@ impl World {
     }
 
     pub(super) fn settle_within(&mut self, ms: u64) -> Check {
-        self.run_until(ms, |world| world.is_level() && world.is_meshed())
+        self.run_until(ms, |world| world.is_level() && world.is_meshed() && world.is_written())
             .map_err(|why| format!("not level {why}: {}", self.standing()))?;
         self.run(2_000);
         self.observed.clone()?;
         self.agree()?;
         self.running().try_for_each(|id| super::audit::audit(self, id))
+    }
+
+    fn is_written(&self) -> bool {
+        self.nodes.iter().all(|node| node.running.as_ref().is_none_or(Running::is_idle))
     }
 
     /// Who holds how much, and who is linked to whom.
