@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -73,31 +74,22 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, inbox: &Receiver<WriterMessage>) {
-        let mut is_stopping = false;
-        while !is_stopping {
-            let Ok(first) = inbox.recv() else { return };
-            let mut group = Vec::new();
-            let mut weight = 0;
-            let mut next = Some(first);
-            // Whatever came while the last commit was at the disk shares the next one.
-            while let Some(message) = next {
-                match message {
-                    WriterMessage::Job(token, job) => {
-                        weight += weigh(&job);
-                        group.push((token, job));
-                    }
-                    WriterMessage::Stop => {
-                        is_stopping = true;
-                        break;
-                    }
-                }
-                next = if weight < GROUP_ROWS_MAX { inbox.try_recv().ok() } else { None };
+        let mut group = Group::default();
+        loop {
+            group.fill(inbox);
+            let Group { jobs, writes, is_stopping, .. } = std::mem::take(&mut group);
+            if jobs.is_empty() {
+                return;
             }
-            if group.is_empty() {
-                continue;
-            }
-            let results = self.commit(group);
+            let start = Instant::now();
+            let results = self.commit(jobs);
             let input = Input::Committed { results, heads: self.heads.clone() };
+            // What came while the commit was at the disk shares the next one; and whoever is answered now
+            // often writes again at once.
+            group.is_stopping = is_stopping;
+            group.take_waiting(inbox);
+            group.writes_expected = group.writes + writes;
+            group.patience = start.elapsed() / 4;
             if self.events.blocking_send(Event::Input(input)).is_err() {
                 return;
             }
@@ -144,6 +136,61 @@ impl Writer {
         }
         self.heads = heads;
         Ok(results)
+    }
+}
+
+/// The jobs of one commit, as they gather.
+#[derive(Default)]
+struct Group {
+    jobs: Vec<(Token, Job)>,
+    weight: usize,
+    /// Transactions of the application among them.
+    writes: usize,
+    /// With so many writers under way, a commit of fewer is worth a little delay: it would cost as much as
+    /// one of all, and the rest would wait for the one after.
+    writes_expected: usize,
+    /// How long that delay may be.
+    patience: Duration,
+    is_stopping: bool,
+}
+
+impl Group {
+    /// Waits for a job, takes what else is there, and waits a little for the writes that are expected. Stays
+    /// empty at the end of all jobs.
+    fn fill(&mut self, inbox: &Receiver<WriterMessage>) {
+        if self.jobs.is_empty() && !self.is_stopping {
+            self.take(inbox.recv().unwrap_or(WriterMessage::Stop));
+        }
+        self.take_waiting(inbox);
+        let deadline = Instant::now() + self.patience;
+        while self.writes > 0 && self.writes < self.writes_expected && self.has_room() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(message) = inbox.recv_timeout(left) else { return };
+            self.take(message);
+            self.take_waiting(inbox);
+        }
+    }
+
+    fn take_waiting(&mut self, inbox: &Receiver<WriterMessage>) {
+        while self.has_room() {
+            let Ok(message) = inbox.try_recv() else { return };
+            self.take(message);
+        }
+    }
+
+    fn take(&mut self, message: WriterMessage) {
+        match message {
+            WriterMessage::Job(token, job) => {
+                self.weight += weigh(&job);
+                self.writes += usize::from(matches!(job, Job::Local(_)));
+                self.jobs.push((token, job));
+            }
+            WriterMessage::Stop => self.is_stopping = true,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.weight < GROUP_ROWS_MAX && !self.is_stopping
     }
 }
 
