@@ -110,7 +110,6 @@ pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError
         closure: found,
         now_ms,
         fresh: Incarnation::from_bytes(random()),
-        renew: false,
         key,
     };
     commit_first(&store, changes, Job::Local(local))?;

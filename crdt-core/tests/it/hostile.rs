@@ -274,6 +274,23 @@ fn a_row_with_too_many_deletes_keeps_the_last_of_each_incarnation() {
 }
 
 #[test]
+fn a_path_is_checked_as_the_frame_restores_it() {
+    // A transfer, then rows without dots: shared, length, suffix, shape.
+    let rows = |rows: &[&[u8]]| decode(kind::ROWS, &[&[1][..], &rows.concat()].concat());
+    assert!(rows(&[b"\0\x04ab\0\x01\0", b"\x01\x03c\0\x01\0"]).is_ok());
+    let malformed = Err(DecodeError::Path(PathError::Malformed));
+    assert_eq!(rows(&[b"\0\x02ab\0"]), malformed, "no end");
+    assert_eq!(rows(&[b"\0\x04ab\0\x01\0", b"\x03\0\0"]), malformed, "the end is cut off");
+    assert_eq!(rows(&[b"\0\0\0"]), Err(DecodeError::Path(PathError::Depth(0))));
+    let shared_less = rows(&[b"\0\x04ab\0\x01\0", b"\0\x04ac\0\x01\0"]);
+    assert_eq!(shared_less, Err(DecodeError::Malformed), "the first byte agrees");
+    let shared_more = rows(&[b"\0\x04ab\0\x01\0", b"\x05\x03c\0\x01\0"]);
+    assert_eq!(shared_more, Err(DecodeError::Limit("shared path bytes")));
+    let long = [&[0, 0x81, 0x10][..], &[b'a'; PATH_BYTES_MAX + 1], &[0]].concat();
+    assert_eq!(rows(&[&long]), Err(DecodeError::Limit("path bytes")));
+}
+
+#[test]
 fn a_stamp_beyond_the_bound_is_refused() {
     let path = Path::new(["c"]).unwrap();
     let frame = |hlc| {

@@ -38,7 +38,7 @@ pub(super) enum Pending {
 
 /// Whether the store's incarnation may be continued (R5): nobody else can have issued its next seqs.
 pub(super) enum Continuity {
-    /// By a lease, by its peers' answers, or because the incarnation was opened in this boot.
+    /// By a lease, by its peers' answers, or because no incarnation is open: the next write opens one.
     Proven,
     /// Not yet: the first write waits a little for the answers of all members.
     Unproven {
@@ -48,8 +48,6 @@ pub(super) enum Continuity {
         waiting: Vec<(RequestId, LocalClosure)>,
         until_ms: Option<u64>,
     },
-    /// Disproven, or nobody could tell: the next write opens this incarnation.
-    Renewing { fresh: Incarnation },
 }
 
 impl Continuity {
@@ -103,21 +101,12 @@ impl Engine {
     }
 
     fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
-        if !self.continuity.is_proven() && !matches!(self.continuity, Continuity::Renewing { .. }) {
+        if !self.continuity.is_proven() {
             self.renew();
         }
-        let (fresh, renew) = match self.continuity {
-            Continuity::Renewing { fresh } => (fresh, true),
-            _ => (Incarnation::from_bytes(self.random_id()), false),
-        };
-        let local = Local {
-            namespace,
-            closure,
-            now_ms: self.now.wall_ms,
-            fresh,
-            renew,
-            key: self.config.key,
-        };
+        let fresh = Incarnation::from_bytes(self.random_id());
+        let local =
+            Local { namespace, closure, now_ms: self.now.wall_ms, fresh, key: self.config.key };
         self.submit(pending, Job::Local(local));
     }
 
@@ -136,12 +125,9 @@ impl Engine {
         heads: Heads,
     ) {
         let before = std::mem::replace(&mut self.heads, heads);
+        // The group may be older than the end of an incarnation.
+        self.heads.open = self.heads.open.filter(|open| self.closed != Some(*open));
         self.totals.commits += 1;
-        if let Continuity::Renewing { fresh } = self.continuity
-            && self.heads.open == Some(fresh)
-        {
-            self.continuity = Continuity::Proven;
-        }
         for namespace in NAMESPACES {
             let was = before.vv(namespace);
             if was == self.applied(namespace) {
@@ -279,6 +265,9 @@ impl Engine {
         }
         let credit = millpond_core::message::Credit { push_bytes: 0, rows_bytes: bytes };
         self.give_credit(link, credit);
+        // What the store could not take now it will hardly take at once.
+        let retry_ms = self.now.mono_ms + self.config.digest_ms;
+        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
         self.give_up_pull(namespace);
     }
 
@@ -359,12 +348,15 @@ impl Engine {
         }
     }
 
+    /// Ends the open incarnation, before any write or batch that comes after. What peers hold of it beyond
+    /// this store comes back as anybody's dots.
     fn renew(&mut self) {
-        let fresh = Incarnation::from_bytes(self.random_id());
         tracing::debug!(
             "the store's continuity is not proven: the next write opens a new incarnation"
         );
-        self.release(Continuity::Renewing { fresh });
+        self.closed = self.heads.open.take();
+        self.submit(Pending::Note, Job::Close);
+        self.release(Continuity::Proven);
     }
 
     fn release(&mut self, continuity: Continuity) {
@@ -372,7 +364,7 @@ impl Engine {
             std::mem::replace(&mut self.continuity, continuity)
         {
             for (id, closure) in waiting {
-                self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
+                self.write(id, closure);
             }
         }
     }

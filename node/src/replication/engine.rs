@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     /// As of the latest commit.
     pub(super) heads: Heads,
     pub(super) continuity: Continuity,
+    /// The incarnation that was ended in this boot, while the store may not have heard of it.
+    pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
@@ -110,6 +112,7 @@ impl Engine {
             members,
             introduced: BTreeMap::new(),
             continuity,
+            closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
             joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
@@ -236,11 +239,18 @@ impl Engine {
     fn frame(&mut self, link_id: LinkId, lane: Lane, frame: Bytes) {
         let now_ms = self.now.mono_ms;
         let Some(link) = self.links.get_mut(&link_id) else { return };
+        if !link.is_open() && frame.len() > HELLO_BYTES_MAX {
+            return self.close(link_id, CloseCode::Protocol, "too much before a welcome");
+        }
         let peer = self.peers.entry(link.peer).or_default();
         peer.seen_ms = Some(now_ms);
         peer.counters.frame_bytes_received += frame.len() as u64;
         match link.decoder(lane).decode(frame) {
             Ok(Some(message)) => self.message(link_id, lane, message),
+            // A stranger may not make this node put a message together.
+            Ok(None) if !self.links[&link_id].is_open() => {
+                self.close(link_id, CloseCode::Protocol, "the first message must be a whole hello");
+            }
             Ok(None) => {}
             Err(error) => self.close(link_id, CloseCode::Protocol, &error.to_string()),
         }
@@ -337,6 +347,9 @@ impl Engine {
         bytes
     }
 }
+
+/// The largest hello: a vector of the greatest size for each namespace.
+const HELLO_BYTES_MAX: usize = 1 << 20;
 
 /// The namespaces of this version, in the order in which they are brought level.
 pub(super) const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];

@@ -9,7 +9,7 @@ use millpond_core::transport::Lane;
 use millpond_core::{Dot, Incarnation, Namespace, VersionVector};
 
 use super::LinkId;
-use super::engine::Engine;
+use super::engine::{Engine, NAMESPACES};
 use super::link::{Feed, Held};
 
 /// What to do with the transaction at a feed's cursor.
@@ -27,6 +27,9 @@ impl Engine {
         namespace: Namespace,
         from: VersionVector,
     ) {
+        if !NAMESPACES.contains(&namespace) {
+            return;
+        }
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.feeds.remove(&namespace);
         if !self.ring.serves(namespace, &from) {

@@ -298,7 +298,7 @@ impl Engine {
         tracing::debug!(%namespace, link = pulling.link.0, "catch-up given up");
         let retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
-            link.pull_after_ms = retry_ms;
+            link.pull_after_ms = link.pull_after_ms.max(retry_ms);
         }
         self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
         self.consider_pulls();
@@ -340,8 +340,12 @@ impl Engine {
             }
         }
         if self.pull_retry_ms <= now_ms {
-            let again_ms = now_ms + self.config.digest_ms;
-            self.pull_retry_ms = if self.lacking.is_empty() { u64::MAX } else { again_ms };
+            // A link that may not be asked yet is come back to; so is whatever is lacking.
+            let again = self.links.values().map(|link| link.pull_after_ms);
+            let again_ms = again.filter(|&at_ms| at_ms > now_ms).min().unwrap_or(u64::MAX);
+            let stale_ms = now_ms + self.config.digest_ms;
+            self.pull_retry_ms =
+                if self.lacking.is_empty() { again_ms } else { again_ms.min(stale_ms) };
             self.consider_pulls();
         }
     }

@@ -53,7 +53,7 @@ impl Engine {
             let reason = format!("there is no namespace {} here", push.namespace());
             return Err((CloseCode::Protocol, reason));
         }
-        if self.heads.incarnations.contains(&push.origin()) {
+        if self.heads.open == Some(push.origin()) {
             let here = self.applied(push.namespace()).seq(push.origin());
             if push.last_dot().seq.get() > here {
                 return Err((CloseCode::Protocol, "a write in my name that I never made".into()));

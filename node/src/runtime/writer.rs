@@ -202,7 +202,7 @@ fn weigh(job: &Job) -> usize {
         Job::Batch { rows, .. } => rows.iter().map(|rows| rows.len()).sum(),
         Job::Cut(cut) => cut.rows.iter().map(|rows| rows.len()).sum(),
         Job::Flip { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
-        Job::Meta(_) => 1,
+        Job::Close | Job::Meta(_) => 1,
     }
 }
 

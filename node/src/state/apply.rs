@@ -33,6 +33,10 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             drop_cut(tx, namespace)?;
             Ok(Outcome::default())
         }
+        Job::Close => {
+            tx.heads.open = None;
+            Ok(Outcome::default())
+        }
         Job::Meta(values) => {
             values.into_iter().for_each(|(key, value)| tx.put_meta(key, value));
             Ok(Outcome::default())
@@ -41,14 +45,9 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
 }
 
 fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outcome, JobError> {
-    let Local { namespace, closure, now_ms, fresh, renew, key } = local;
+    let Local { namespace, closure, now_ms, fresh, key } = local;
     let mut outcome = Outcome::default();
-    // A group may hold several first writes: only one of them opens the incarnation.
-    let renew = renew && tx.heads.open != Some(fresh);
-    let incarnation = match tx.heads.open {
-        Some(open) if !renew => open,
-        _ => fresh,
-    };
+    let incarnation = tx.heads.open.unwrap_or(fresh);
     if tx.heads.open != Some(incarnation) {
         // The first push of an incarnation depends on everything that is here.
         tx.heads.last_local.clear();

@@ -39,6 +39,8 @@ pub(crate) enum Job {
         /// Of which namespace.
         namespace: Namespace,
     },
+    /// Ends the open incarnation: the next write opens a new one.
+    Close,
     /// Notes that are nobody's data: peers' vectors, invites, marks.
     Meta(Vec<(MetaKey, Option<bytes::Bytes>)>),
 }
@@ -53,8 +55,6 @@ pub(crate) struct Local {
     pub(crate) now_ms: u64,
     /// The incarnation to open, if none is open.
     pub(crate) fresh: Incarnation,
-    /// Whether the open incarnation, if there is one, must not be continued.
-    pub(crate) renew: bool,
     /// The node's key, under which a new incarnation is recorded.
     pub(crate) key: NodeKey,
 }

@@ -1,13 +1,7 @@
 //! A node for a test, and requests to its API.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use millpond::{Config, Replica};
 use tempfile::TempDir;
-
-/// No condition of these tests takes so long on a machine that works.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// An open replica in a fresh folder.
 pub(crate) async fn replica() -> (TempDir, Replica) {
@@ -29,6 +23,13 @@ pub(crate) use api::*;
 
 #[cfg(feature = "http")]
 mod api {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    /// No condition of these tests takes so long on a machine that works.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
     use super::*;
     use http_body_util::{BodyExt, Full};
     use hyper::body::Incoming;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millpond::status::{PeerState, Status};
+use millpond::status::Status;
 use millpond::{Config, InviteOptions, Replica, WriteError, WriteTx};
 use millpond_core::{Path, Payload, PayloadKind};
 use tempfile::TempDir;
@@ -114,10 +114,6 @@ pub async fn total(nodes: &[Replica], count: impl Fn(&Status) -> u64) -> u64 {
         total += count(&node.status().await);
     }
     total
-}
-
-pub fn state_of(status: &Status, name: &str) -> PeerState {
-    status.peers.iter().find(|peer| peer.name == name).unwrap().state
 }
 
 /// Waits for a condition, with a deadline.

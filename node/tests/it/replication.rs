@@ -24,7 +24,7 @@ async fn each_update_crosses_each_node_once() {
         let cluster = Cluster::start(count).await;
         let before = rows(&cluster).await;
         let writers = cluster.nodes.iter().enumerate().map(|(number, node)| async move {
-            for round in 0..200 {
+            for round in 0..100 {
                 put(node, &format!("{number}-{round}"), "value").await;
             }
         });
@@ -34,16 +34,50 @@ async fn each_update_crosses_each_node_once() {
         cluster.converged().await;
         let after = rows(&cluster).await;
         let (received, new) = (after.0 - before.0, after.1 - before.1);
-        let expected = 200 * count as u64 * (count as u64 - 1);
+        let expected = 100 * count as u64 * (count as u64 - 1);
         assert!(new >= expected, "{new} of {expected} rows were new");
         assert_eq!(received, new, "{count} nodes");
         cluster.close().await;
     }
 }
 
-/// Rows received, and those of them that were new.
+/// Rows received, and those of them that were new, once every row that arrived is in the store.
 async fn rows(cluster: &Cluster) -> (u64, u64) {
-    let received = total(&cluster.nodes, |status| status.totals.links.rows_received).await;
-    let new = total(&cluster.nodes, |status| status.totals.links.rows_new).await;
-    (received, new)
+    let mut counted = (0, 0);
+    until("every row received is accounted for", async || {
+        let received = total(&cluster.nodes, |status| status.totals.links.rows_received).await;
+        let new = total(&cluster.nodes, |status| status.totals.links.rows_new).await;
+        let duplicate = total(&cluster.nodes, |status| status.totals.links.rows_duplicate).await;
+        counted = (received, new);
+        received == new + duplicate
+    })
+    .await;
+    counted
+}
+
+/// Bar B4: with A-B cut, A's write reaches B through C within the hold-down and a second; after the heal
+/// nothing is sent twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_bridges_a_cut_and_the_heal_sends_nothing_twice() {
+    let cluster = Cluster::start(3).await;
+    let [a, b, _] = &cluster.nodes[..] else { unreachable!() };
+    a.pause(Some(b.key())).await;
+    b.pause(Some(a.key())).await;
+    put(a, "across", "the cut").await;
+    let written = std::time::Instant::now();
+    until("B has A's write", async || value(b, "across").is_some()).await;
+    // The bound itself is held in virtual time, by the engine's own tests; here it is shown.
+    eprintln!("B had the write after {:?} at a hold-down of 1 s", written.elapsed());
+    let forwarded = total(&cluster.nodes, |status| status.totals.links.rows_forwarded).await;
+    assert_eq!(forwarded, 1, "by C alone");
+
+    let before = rows(&cluster).await;
+    a.resume(Some(b.key())).await;
+    b.resume(Some(a.key())).await;
+    cluster.linked().await;
+    put(b, "after", "the heal").await;
+    cluster.converged().await;
+    let after = rows(&cluster).await;
+    assert_eq!((after.0 - before.0, after.1 - before.1), (2, 2), "one row to each of two nodes");
+    cluster.close().await;
 }
