@@ -40,7 +40,19 @@ impl<'a> Transaction<'a> {
         context: Context<'_>,
         last: Option<Dot>,
     ) -> Result<bool, StoreError> {
-        let mut entry = self.entry(namespace, &row.path)?;
+        let entry = self.entry(namespace, &row.path)?;
+        Ok(self.join_row_into(namespace, row, entry, context, last))
+    }
+
+    /// The same, given the entry that is at the row's path.
+    pub(crate) fn join_row_into(
+        &mut self,
+        namespace: Namespace,
+        row: &Row,
+        mut entry: Entry,
+        context: Context<'_>,
+        last: Option<Dot>,
+    ) -> bool {
         let joined = join(&mut entry, row, context, self.heads.vv(namespace));
         if !joined.is_unchanged() {
             self.own.entries.insert((namespace, row.path.clone()), entry);
@@ -53,7 +65,7 @@ impl<'a> Transaction<'a> {
                 is_new = true;
             }
         }
-        Ok(is_new)
+        is_new
     }
 
     /// Removes from an entry the dots that the vector does not cover, and their log rows.
