@@ -66,6 +66,16 @@ impl Failure {
             OpenError::AlreadyInitialised { .. } => {
                 failure.fix("run it with `millpond run`, or choose another --dir")
             }
+            OpenError::StoreMissing { .. } => failure.fix(
+                "put the file back, or move the folder away and join again as a new member",
+            ),
+            OpenError::Key { .. } => failure.fix(
+                "put the file back; a key cannot be made again: without it, move the folder away and join \
+                 again as a new member",
+            ),
+            OpenError::MixedFolder { .. } => {
+                failure.fix("put back the node.key and the millpond.redb that belong together")
+            }
             OpenError::Listen { .. } => failure
                 .fix("stop what uses the port, or choose another: `bindaddress` under [replication], or --listen"),
             OpenError::Store(StoreError::InUse { .. }) => {

@@ -8,6 +8,7 @@ mod dataset;
 mod failure;
 mod run;
 mod setup;
+mod state_dir;
 mod status;
 mod transfer;
 mod watch;
@@ -128,5 +129,4 @@ Exit codes:
   0  it worked                      4  the node cannot be reached
   1  it failed                      5  status --check: degraded
   2  wrong usage                    6  status --check: diverged, or takes no writes
-  3  the configuration is invalid   7  a write concern was not met in time
-                                  130  interrupted";
+  3  the configuration is invalid 130  interrupted";

@@ -31,6 +31,9 @@ pub(crate) struct RunArgs {
     /// Where to serve the API; port 0 chooses one
     #[arg(long)]
     http: Option<SocketAddr>,
+    /// Where the lease is kept: not in the node's folder, and not copied or restored with it
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
     /// What to log: info, or info,millpond=debug
     #[arg(long, env = "MILLPOND_LOG")]
     log: Option<Level>,
@@ -46,7 +49,7 @@ pub(crate) async fn run(args: RunArgs, dir: &Path) -> Outcome {
     // Before anything runs: a signal that comes early must not be lost.
     let mut stop = Stop::listen()?;
 
-    let opened = Replica::open(file.replica(dir)).await;
+    let opened = Replica::open(file.replica(dir)?).await;
     let replica = opened.map_err(|error| Failure::open(dir, &error))?;
     let server = match serve_http(&replica, dir, &file).await {
         Ok(server) => server,
@@ -81,6 +84,7 @@ pub(crate) async fn run(args: RunArgs, dir: &Path) -> Outcome {
 impl RunArgs {
     fn override_file(self, file: &mut File) {
         file.name = self.name.or(file.name.take());
+        file.state_dir = self.state_dir.or(file.state_dir.take());
         file.replication.bindaddress = self.listen.or(file.replication.bindaddress);
         file.http.bindaddress = self.http.unwrap_or(file.http.bindaddress);
         file.log.format = self.log_format.unwrap_or(file.log.format);

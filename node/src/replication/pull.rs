@@ -181,8 +181,9 @@ impl Engine {
         }
         let now_ms = self.now.mono_ms;
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
+        // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
         let is_covered = pulling.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
-        if !is_covered || !upto.covers_all(&pulling.from) {
+        if !is_covered {
             // The supplier fell back below what it had supplied: what is staged must not be completed.
             self.submit(Pending::Note, Job::DropCut { namespace });
             self.heads.cuts.remove(&namespace);

@@ -117,7 +117,10 @@ fn a_second_node_joins_by_an_invite() {
     let invite = invited["invite"].as_str().unwrap();
     let options = ["--dir", folder, "--name", "london-1", "--listen", "127.0.0.1:0"];
     let joined = millpond(&[&["join", invite][..], &options].concat(), b"").ok();
-    assert_eq!(joined, format!("london-1 is a member now\nnext: millpond run --dir {folder}\n"));
+    assert_eq!(
+        joined,
+        format!("london-1 is a member now, and has caught up\nnext: millpond run --dir {folder}\n")
+    );
     let odd = millpond(&["join", "mq1nonsense", "--dir", folder], b"").failed(1);
     assert!(odd.contains("error: that is no invite"), "{odd}");
 }

@@ -34,11 +34,20 @@ impl Done {
     }
 }
 
+/// The program, away from what the user who runs the tests has set and stored.
+pub(crate) fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_millpond"));
+    for variable in ["MILLPOND_DIR", "MILLPOND_LOG", "STATE_DIRECTORY", "NOTIFY_SOCKET"] {
+        program.env_remove(variable);
+    }
+    program.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    program
+}
+
 /// Runs the program to its end.
 pub(crate) fn millpond(arguments: &[&str], input: &[u8]) -> Done {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_millpond"))
+    let mut process = program()
         .args(arguments)
-        .env_remove("MILLPOND_DIR")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -68,7 +77,7 @@ impl Node {
     }
 
     pub fn restart(&mut self) {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_millpond"))
+        let mut process = program()
             .args(["run", "--http", "127.0.0.1:0", "--log-format", "json", "--dir"])
             .arg(self.data())
             .stderr(Stdio::piped())
