@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::Event;
+use super::queue::JobQueue;
 use crate::replication::{Input, Token};
 use crate::state::{Heads, Job, JobError, Outcome, Transaction, WriteError, apply};
 use crate::store::{Changes, Durability, Store, StoreError};
@@ -46,7 +47,7 @@ impl WriterHandle {
         let writer = Writer { store, heads, events, failed: Box::new(failed) };
         let thread = std::thread::Builder::new()
             .name("millpond-writer".into())
-            .spawn(move || writer.run(&inbox))
+            .spawn(move || writer.run(JobQueue::new(inbox)))
             .map_err(|error| StoreError::Io { reason: format!("no writer thread: {error}") })?;
         Ok(Self { jobs, thread: Some(thread) })
     }
@@ -73,23 +74,20 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, inbox: &Receiver<WriterMessage>) {
-        let mut group = Group::default();
-        loop {
-            group.fill(inbox);
-            let Group { jobs, writes, is_stopping, .. } = std::mem::take(&mut group);
-            if jobs.is_empty() {
-                return;
+    fn run(mut self, mut queue: JobQueue) {
+        while let Some(first) = queue.first() {
+            let mut weight = weigh(&first.1);
+            let mut group = vec![first];
+            while weight < GROUP_ROWS_MAX
+                && let Some(next) = queue.next()
+            {
+                weight += weigh(&next.1);
+                group.push(next);
             }
             let start = Instant::now();
-            let results = self.commit(jobs);
+            let results = self.commit(group);
+            queue.committed(start.elapsed());
             let input = Input::Committed { results, heads: self.heads.clone() };
-            // What came while the commit was at the disk shares the next one; and whoever is answered now
-            // often writes again at once.
-            group.is_stopping = is_stopping;
-            group.take_waiting(inbox);
-            group.writes_expected = group.writes + writes;
-            group.patience = start.elapsed() / 4;
             if self.events.blocking_send(Event::Input(input)).is_err() {
                 return;
             }
@@ -136,61 +134,6 @@ impl Writer {
         }
         self.heads = heads;
         Ok(results)
-    }
-}
-
-/// The jobs of one commit, as they gather.
-#[derive(Default)]
-struct Group {
-    jobs: Vec<(Token, Job)>,
-    weight: usize,
-    /// Transactions of the application among them.
-    writes: usize,
-    /// With so many writers under way, a commit of fewer is worth a little delay: it would cost as much as
-    /// one of all, and the rest would wait for the one after.
-    writes_expected: usize,
-    /// How long that delay may be.
-    patience: Duration,
-    is_stopping: bool,
-}
-
-impl Group {
-    /// Waits for a job, takes what else is there, and waits a little for the writes that are expected. Stays
-    /// empty at the end of all jobs.
-    fn fill(&mut self, inbox: &Receiver<WriterMessage>) {
-        if self.jobs.is_empty() && !self.is_stopping {
-            self.take(inbox.recv().unwrap_or(WriterMessage::Stop));
-        }
-        self.take_waiting(inbox);
-        let deadline = Instant::now() + self.patience;
-        while self.writes > 0 && self.writes < self.writes_expected && self.has_room() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(message) = inbox.recv_timeout(left) else { return };
-            self.take(message);
-            self.take_waiting(inbox);
-        }
-    }
-
-    fn take_waiting(&mut self, inbox: &Receiver<WriterMessage>) {
-        while self.has_room() {
-            let Ok(message) = inbox.try_recv() else { return };
-            self.take(message);
-        }
-    }
-
-    fn take(&mut self, message: WriterMessage) {
-        match message {
-            WriterMessage::Job(token, job) => {
-                self.weight += weigh(&job);
-                self.writes += usize::from(matches!(job, Job::Local(_)));
-                self.jobs.push((token, job));
-            }
-            WriterMessage::Stop => self.is_stopping = true,
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.weight < GROUP_ROWS_MAX && !self.is_stopping
     }
 }
 
