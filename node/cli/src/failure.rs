@@ -43,6 +43,10 @@ impl Failure {
         Self { exit: Exit::Failed, what: what.into(), why: None, fix: None }
     }
 
+    pub fn what(self, what: impl Into<String>) -> Self {
+        Self { what: what.into(), ..self }
+    }
+
     pub fn exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
     }

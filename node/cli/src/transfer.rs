@@ -162,7 +162,7 @@ fn open_input(file: &Path, progress: ProgressBar) -> io::Result<Box<dyn Read + S
     })
 }
 
-fn is_gzip(file: &Path) -> bool {
+pub(crate) fn is_gzip(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "gz")
 }
 

@@ -355,12 +355,12 @@ impl Engine {
 
     pub(super) fn resume(&mut self, peer: Option<NodeKey>) {
         for key in self.paused_range(peer) {
-            let now_ms = self.now.mono_ms;
+            let dial_at_ms = self.now.mono_ms + self.courtesy_ms(key);
             let peer = self.peer_mut(key);
             peer.is_paused = false;
             peer.last_error = None;
             peer.attempts = 0;
-            peer.dial_at_ms = now_ms;
+            peer.dial_at_ms = dial_at_ms;
         }
     }
 

@@ -1,5 +1,7 @@
 //! The program from outside: what it prints, and its exit codes.
 
+mod demo;
+mod kill;
 mod node;
 
 use std::io::Write;

@@ -1,6 +1,7 @@
 //! A node as a process, and commands against it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -74,6 +75,49 @@ impl Node {
         assert!(text.contains("recovery key: ") && text.contains("next: millpond run"), "{text}");
         node.restart();
         node
+    }
+
+    /// A node with a lease and a port that stays, as one should have it.
+    pub fn start_with_state() -> Self {
+        let mut node = Self::start();
+        assert_eq!(node.stop("TERM"), Some(0));
+        node.settle_down();
+        node.restart();
+        node
+    }
+
+    /// A further member of this node's domain, with the same.
+    pub fn join(&self, name: &str) -> Self {
+        let invited: serde_json::Value =
+            serde_json::from_str(&self.run(&["invite", "--json"]).ok()).expect("JSON");
+        let mut node = Self { dir: tempfile::tempdir().expect("a folder"), process: None };
+        let data = node.data();
+        let invite = invited["invite"].as_str().expect("text");
+        let options = ["--name", name, "--listen", "127.0.0.1:0", "--dir", data.to_str().unwrap()];
+        millpond(&[&["join", invite][..], &options].concat(), b"").ok();
+        node.settle_down();
+        node.restart();
+        node
+    }
+
+    fn settle_down(&self) {
+        let file = self.data().join("millpond.toml");
+        let text = std::fs::read_to_string(&file).expect("init and join write it");
+        let state = self.dir().join("state");
+        std::fs::create_dir(&state).expect("the folder is new");
+        // Killed nodes cannot tell their next port, so it stays the same.
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let listen = socket.local_addr().expect("it is bound").to_string();
+        let text = text.replacen("127.0.0.1:0", &listen, 1);
+        let text = format!("state_dir = \"{}\"\n{text}", state.display());
+        std::fs::write(&file, text).expect("it can be written");
+    }
+
+    /// Kills the process with SIGKILL.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("it can be killed");
+        process.wait().expect("it ends");
     }
 
     pub fn restart(&mut self) {
