@@ -9,7 +9,7 @@ use crate::{Dot, Entry, LiveDot, Row, VersionVector};
 pub enum Context<'a> {
     /// All that this vector covers: a batch's `upto`.
     Upto(&'a VersionVector),
-    /// Exactly these: the dots that a push overwrote.
+    /// Exactly these, in dot order: the dots that a push overwrote.
     Overwritten(&'a [Dot]),
 }
 
@@ -18,7 +18,7 @@ impl Context<'_> {
     pub fn covers(&self, dot: Dot) -> bool {
         match self {
             Self::Upto(vv) => vv.covers(dot),
-            Self::Overwritten(dots) => dots.contains(&dot),
+            Self::Overwritten(dots) => dots.binary_search(&dot).is_ok(),
         }
     }
 }
@@ -53,12 +53,12 @@ impl Joined {
 /// Baquero, "Delta State Replicated Data Types", 2018, causal CRDTs; the per-entry context is the vector, as
 /// in Goncalves et al., "DottedDB", 2017.)
 ///
-/// A dot shown without content is never taken: admission has checked that my vv covers it.
+/// Costs O(n log n) in the dots of both sides. A dot shown without content is never taken: admission has checked that my vv covers it.
 pub fn join(entry: &mut Entry, row: &Row, context: Context<'_>, vv: &VersionVector) -> Joined {
     let mut joined = Joined::default();
     entry.retain(|mine| {
-        let keep =
-            row.live.iter().any(|theirs| theirs.dot == mine.dot) || !context.covers(mine.dot);
+        let keep = row.live.binary_search_by_key(&mine.dot, |theirs| theirs.dot).is_ok()
+            || !context.covers(mine.dot);
         if !keep {
             joined.removed.push(mine.dot);
         }

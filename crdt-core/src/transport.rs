@@ -102,7 +102,7 @@ pub enum DialError {
         reason: String,
     },
     /// Somebody answered, but holds another key than the expected one.
-    #[error("{address} does not hold the expected key {expected}: {reason}")]
+    #[error("{address} does not hold the expected key {}: {reason}", expected.short())]
     WrongKey {
         /// What was dialled.
         address: String,

@@ -18,7 +18,8 @@ pub struct Config {
     pub name: String,
     /// The UDP address to listen on for peers. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The addresses that other nodes are told to dial, `host:port`; empty tells the bound one.
+    /// The addresses that other nodes are told to dial, `host:port`. Empty tells the bound one; if that is
+    /// `[::]` or `0.0.0.0`, the addresses that this host sends from, and loopback last.
     pub advertise: Vec<String>,
     /// How long data that came by replication is held back before it is forwarded to a peer that still
     /// lacks it.

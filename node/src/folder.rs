@@ -5,17 +5,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey};
-use millpond_transport_quic::{BindError, Identity, IdentityError};
+use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector};
 
 use crate::config::Config;
+use crate::key_pair::{KeyError, KeyPair};
 use crate::membership::{Invite, Role, grant_role};
+use crate::network::ListenError;
 use crate::runtime::LeaseFile;
 use crate::state::{
     Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Transaction, apply, meta_key,
     read_meta, write_meta,
 };
-use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
 use crate::store::{Changes, Durability, Store, StoreError};
 
 /// Why a replica cannot be made or opened. Nothing of an existing one was changed.
@@ -33,6 +34,12 @@ pub enum OpenError {
     AlreadyInitialised {
         /// The folder.
         dir: PathBuf,
+    },
+    /// There is a key in the folder, but no store.
+    #[error("{} is missing, though the folder has a key", path.display())]
+    StoreMissing {
+        /// The store's file.
+        path: PathBuf,
     },
     /// The key in the folder is not the one that the store belongs to.
     #[error("{} holds a store of another key: files of two replicas were mixed", dir.display())]
@@ -64,19 +71,6 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-/// The address for peers cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct ListenError {
-    reason: String,
-}
-
-impl From<BindError> for ListenError {
-    fn from(error: BindError) -> Self {
-        Self { reason: error.to_string() }
-    }
-}
-
 /// What `init` made.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -95,9 +89,9 @@ pub struct InitReport {
 /// # Errors
 /// [`OpenError::AlreadyInitialised`], or whatever keeps files from being written.
 pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError> {
-    let (identity, store) = make(config)?;
+    let (keys, store) = make(config, |_| false)?;
     let recovery = generate(&config.dir)?;
-    let (key, recovery_key) = (identity.key(), recovery.key());
+    let (key, recovery_key) = (keys.key(), recovery.key());
     let domain = Domain::from_bytes(random());
     let mut changes = Changes::default();
     write_identity(&mut changes, domain, key);
@@ -117,14 +111,15 @@ pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError
     Ok(InitReport { key, domain, recovery_key: secret })
 }
 
-/// Makes a replica in an empty folder that redeems an invite when it is first opened.
+/// Makes a replica that redeems an invite when it is first opened, in a folder that is empty or whose
+/// replica has not been taken in yet.
 ///
 /// # Errors
 /// As [`init`].
 pub(crate) fn prepare_join(config: &Config, invite: &Invite) -> Result<(), OpenError> {
-    let (identity, store) = make(config)?;
+    let (keys, store) = make(config, |held| held.domain == invite.domain || held.is_empty)?;
     let mut changes = Changes::default();
-    write_identity(&mut changes, invite.domain, identity.key());
+    write_identity(&mut changes, invite.domain, keys.key());
     write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
     store.commit(&changes, Durability::Synced)?;
     Ok(())
@@ -132,7 +127,7 @@ pub(crate) fn prepare_join(config: &Config, invite: &Invite) -> Result<(), OpenE
 
 /// An opened folder.
 pub(crate) struct Folder {
-    pub(crate) identity: Identity,
+    pub(crate) keys: KeyPair,
     pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) about: StoreIdentity,
     pub(crate) boot: Boot,
@@ -148,15 +143,21 @@ pub(crate) struct Folder {
 /// Any [`OpenError`].
 pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     let dir = &config.dir;
-    if !key_path(dir).exists() {
-        return Err(OpenError::NotInitialised { dir: dir.clone() });
+    match (key_path(dir).exists(), embedded::file_in(dir)) {
+        (true, file) if !file.exists() => return Err(OpenError::StoreMissing { path: file }),
+        (true, _) => {}
+        (false, file) if file.exists() => {
+            let reason = "it is missing, though there is a store".into();
+            return Err(OpenError::Key { path: key_path(dir), reason });
+        }
+        (false, _) => return Err(OpenError::NotInitialised { dir: dir.clone() }),
     }
-    let identity = read_key(dir)?;
+    let keys = read_key(dir)?;
     let store = open_store(config)?;
     let snapshot = store.snapshot()?;
     let about: Option<StoreIdentity> = read_meta(&*snapshot, &meta_key::identity())?;
     let about = about.ok_or_else(|| OpenError::NotInitialised { dir: dir.clone() })?;
-    if about.key != identity.key() {
+    if about.key != keys.key() {
         return Err(OpenError::MixedFolder { dir: dir.clone() });
     }
     let heads = Heads::load(&*snapshot)?;
@@ -180,22 +181,41 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     let mut changes = Changes::default();
     write_meta(&mut changes, meta_key::boot(), Some(&boot));
     store.commit(&changes, Durability::Synced)?;
-    Ok(Folder { identity, store: Arc::new(store), about, boot, lease, is_continuous })
+    Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous })
 }
 
-fn make(config: &Config) -> Result<(Identity, EmbeddedStore), OpenError> {
+/// A replica that holds an invite and is no member yet.
+struct Unjoined {
+    domain: Domain,
+    /// Whether it has received nothing so far.
+    is_empty: bool,
+}
+
+/// A key and a store for a new replica, those at hand where a part of them is there already. `may_reuse`
+/// decides about a replica that was never taken in.
+fn make(
+    config: &Config,
+    may_reuse: impl Fn(&Unjoined) -> bool,
+) -> Result<(KeyPair, EmbeddedStore), OpenError> {
     let dir = &config.dir;
     fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.clone(), source })?;
-    if key_path(dir).exists() {
-        return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
-    }
     let store = open_store(config)?;
-    if read_meta::<StoreIdentity>(&*store.snapshot()?, &meta_key::identity())?.is_some() {
-        return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
+    let snapshot = store.snapshot()?;
+    if let Some(about) = read_meta::<StoreIdentity>(&*snapshot, &meta_key::identity())? {
+        let invite: Option<Invite> = read_meta(&*snapshot, &meta_key::pending_invite())?;
+        let is_empty = Heads::load(&*snapshot)?.vv.values().all(VersionVector::is_empty);
+        let unjoined = Unjoined { domain: about.domain, is_empty };
+        if invite.is_none() || !may_reuse(&unjoined) {
+            return Err(OpenError::AlreadyInitialised { dir: dir.clone() });
+        }
     }
-    let identity = generate(dir)?;
-    write_key(dir, &identity)?;
-    Ok((identity, store))
+    drop(snapshot);
+    if key_path(dir).exists() {
+        return Ok((read_key(dir)?, store));
+    }
+    let keys = generate(dir)?;
+    write_key(dir, &keys)?;
+    Ok((keys, store))
 }
 
 fn open_store(config: &Config) -> Result<EmbeddedStore, OpenError> {
@@ -226,18 +246,18 @@ fn key_path(dir: &Path) -> PathBuf {
     dir.join("node.key")
 }
 
-fn generate(dir: &Path) -> Result<Identity, OpenError> {
-    Identity::generate().map_err(|error| key_error(dir, &error))
+fn generate(dir: &Path) -> Result<KeyPair, OpenError> {
+    KeyPair::generate().map_err(|error| key_error(dir, error))
 }
 
-fn read_key(dir: &Path) -> Result<Identity, OpenError> {
+fn read_key(dir: &Path) -> Result<KeyPair, OpenError> {
     let path = key_path(dir);
     let pkcs8 = fs::read(&path).map_err(|source| OpenError::Io { path, source })?;
-    Identity::from_pkcs8(&pkcs8).map_err(|error| key_error(dir, &error))
+    KeyPair::from_pkcs8(&pkcs8).map_err(|error| key_error(dir, error))
 }
 
 /// Writes the key so that only this user can read it, and never over another one.
-fn write_key(dir: &Path, identity: &Identity) -> Result<(), OpenError> {
+fn write_key(dir: &Path, keys: &KeyPair) -> Result<(), OpenError> {
     let path = key_path(dir);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -245,13 +265,13 @@ fn write_key(dir: &Path, identity: &Identity) -> Result<(), OpenError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let write = |path: &Path| {
         let mut file = options.open(path)?;
-        file.write_all(identity.pkcs8())?;
+        file.write_all(keys.pkcs8())?;
         file.sync_all()
     };
     write(&path).map_err(|source| OpenError::Io { path, source })
 }
 
-fn key_error(dir: &Path, error: &IdentityError) -> OpenError {
+fn key_error(dir: &Path, error: KeyError) -> OpenError {
     OpenError::Key { path: key_path(dir), reason: error.to_string() }
 }
 

@@ -1,20 +1,22 @@
 //! The replica: a handle on a running node.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_core::transport::Transport;
 use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
-use millpond_transport_quic::{Quic, QuicOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::advertise;
 use crate::config::Config;
-use crate::folder::{self, Folder, InitReport, ListenError, OpenError};
+use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
+use crate::network;
 use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Limits, Now, Request};
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
@@ -38,6 +40,7 @@ struct Inner {
     store: Arc<dyn Store>,
     engine: EngineHandle,
     transport: Option<Arc<dyn Transport>>,
+    state_dir: Option<PathBuf>,
     warnings: Vec<String>,
     failed: watch::Receiver<Option<StoreError>>,
     writer: Mutex<Option<WriterHandle>>,
@@ -94,7 +97,8 @@ impl Replica {
         folder::init(config, wall_ms())
     }
 
-    /// Makes a replica in an empty folder that redeems `invite` when it is first opened.
+    /// Makes a replica that redeems `invite` when it is first opened, in a folder that is empty or whose
+    /// replica has not been taken in yet: a fresh invite takes the place of one that was refused.
     ///
     /// # Errors
     /// As [`Replica::init`].
@@ -116,18 +120,12 @@ impl Replica {
     }
 
     fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
-        let Folder { identity, store, about, boot, lease, is_continuous } = folder;
-        let quic = Quic::bind(&identity, config.listen, QuicOptions::default())
-            .map_err(ListenError::from)?;
-        let mut warnings = Vec::new();
-        let buffers = quic.socket_buffers();
-        if !buffers.are_granted() {
-            warnings.push(format!(
-                "UDP socket buffers are {} and {} bytes where 4 MiB were asked for; raise \
-                 net.core.rmem_max and net.core.wmem_max to 4194304",
-                buffers.receive_bytes, buffers.send_bytes
-            ));
-        }
+        let Folder { keys, store, about, boot, lease, is_continuous } = folder;
+        let network = network::bind(config, &keys)?;
+        let (transport, mut warnings) = match network {
+            Some(network) => (Some(network.transport), network.warnings),
+            None => (None, Vec::new()),
+        };
         if lease.is_none() {
             warnings.push(
                 "no state folder is configured: without a lease the first write after each start waits \
@@ -135,12 +133,11 @@ impl Replica {
                     .into(),
             );
         }
-        let listen = quic.local_address();
+        let listen = transport.as_ref().map(|it| it.local_address()).unwrap_or_default();
         let advertised = match &config.advertise[..] {
-            [] => vec![listen.clone()],
+            [] => listen.parse().map_or_else(|_| Vec::new(), advertise::addresses),
             addresses => addresses.to_vec(),
         };
-        let transport: Arc<dyn Transport> = Arc::new(quic);
         let store: Arc<dyn Store> = store;
         let epoch = Instant::now();
         let engine_config = EngineConfig {
@@ -180,7 +177,7 @@ impl Replica {
             due: epoch,
         });
         let shell = Shell {
-            transport: Some(transport.clone()),
+            transport: transport.clone(),
             writer: writer.jobs(),
             events: events.clone(),
             committed: committed_tx,
@@ -192,13 +189,16 @@ impl Replica {
         };
         let task = EngineTask::new(engine, inbox, shell);
         tasks.spawn(task.run());
-        tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
+        if let Some(transport) = &transport {
+            tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
+        }
         let inner = Inner {
             key: about.key,
             name: config.name.clone(),
             store,
             engine: EngineHandle { events, committed, joined },
-            transport: Some(transport),
+            transport,
+            state_dir: config.state_dir.clone(),
             warnings,
             failed,
             writer: Mutex::new(Some(writer)),
@@ -268,7 +268,11 @@ impl Replica {
             warnings: inner.warnings.clone(),
         };
         match inner.engine.ask(request).await {
-            Some(Answer::Status(status)) => *status,
+            Some(Answer::Status(mut status)) => {
+                let state_dir = inner.state_dir.as_ref().map(|dir| dir.display().to_string());
+                status.node.state_dir = state_dir;
+                *status
+            }
             _ => Status::closed(&inner.key.to_string(), &inner.name),
         }
     }
@@ -349,7 +353,7 @@ impl Replica {
     }
 
     /// Finishes the writes under way, tells the peers, and stops. Idempotent; later calls on the handle
-    /// fail with `Closed`.
+    /// fail with `Closed`. The folder and the port are free once the last handle is dropped.
     pub async fn close(&self) {
         let writer = self.inner.writer.lock().expect("nobody panics while holding it").take();
         if let Some(writer) = writer {

@@ -47,6 +47,7 @@ impl Status {
             boot: 0,
             listen: String::new(),
             addresses: Vec::new(),
+            state_dir: None,
             fenced: Some("the replica is closed".into()),
             uptime_s: 0,
             store_bytes: 0,
@@ -126,6 +127,8 @@ pub struct NodeStatus {
     pub listen: String,
     /// The addresses that it tells others.
     pub addresses: Vec<String>,
+    /// The folder of its lease; absent without one.
+    pub state_dir: Option<String>,
     /// Why it refuses writes, if it does.
     pub fenced: Option<String>,
     /// Seconds since it started.
@@ -338,6 +341,7 @@ mod tests {
             boot: 1,
             listen: "[::]:8444".into(),
             addresses: Vec::new(),
+            state_dir: None,
             fenced: fenced.map(Into::into),
             uptime_s: 1,
             store_bytes: 0,

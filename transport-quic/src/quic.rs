@@ -94,7 +94,7 @@ impl Quic {
 
     fn shut(&self) {
         self.congestion.let_all_pass();
-        self.dialer.endpoint.close(VarInt::from_u32(close::SHUTDOWN), b"the node shuts down");
+        self.dialer.endpoint.close(VarInt::from_u32(close::SHUTDOWN), b"the node was stopped");
     }
 }
 

@@ -72,7 +72,7 @@ impl ServerCertVerifier for PinnedServer {
             return Ok(ServerCertVerified::assertion());
         }
         self.refused.get_or_init(|| match found {
-            Some(other) => format!("it holds {other}"),
+            Some(other) => format!("it holds {}", other.short()),
             None => "it holds no ed25519 key".to_owned(),
         });
         Err(CertificateError::ApplicationVerificationFailure.into())

@@ -1,7 +1,7 @@
 //! The UDP socket below an endpoint: bound, with large buffers.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Once;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -85,7 +85,13 @@ pub(crate) fn bind(address: SocketAddr) -> Result<(UdpSocket, SocketBuffers), Bi
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = match Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)) {
+        // [::] means every address, and on a host without IPv6 those are the IPv4 ones.
+        Err(_) if address == SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port())) => {
+            return open((Ipv4Addr::UNSPECIFIED, address.port()).into());
+        }
+        socket => socket?,
+    };
     if address.is_ipv6() && address.ip().is_unspecified() {
         // [::] means every address, IPv4 ones included, whatever the system's default is. A host without
         // dual-stack sockets still serves IPv6.

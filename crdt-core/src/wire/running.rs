@@ -1,10 +1,11 @@
 //! Running state: what makes rows and writes small. Each element is written as its difference from what the
 //! same frame said before, and a reader that keeps the same state restores it.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
+
+use hashbrown::HashMap;
 
 use super::DecodeError;
 use super::primitives::{Reader, put_bytes, put_varint, unzigzag, zigzag};
@@ -111,7 +112,8 @@ const MS_MAX: i64 = (1 << 48) - 1;
 /// each time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DotWriter {
-    index: BTreeMap<Incarnation, usize>,
+    /// Looked up, never walked: its order reaches nothing.
+    index: HashMap<Incarnation, usize>,
     last_seq: Vec<u64>,
     recent: Option<(Incarnation, usize)>,
 }

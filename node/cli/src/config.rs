@@ -1,6 +1,7 @@
 //! The configuration file, and `config check`.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,8 +9,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use millpond::Config;
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 
 use crate::failure::{Exit, Failure, Outcome};
+use crate::state_dir;
 
 /// Look after the configuration.
 #[derive(Debug, Args)]
@@ -25,19 +28,33 @@ enum ConfigCommand {
         /// The file [default: millpond.toml in the node's folder]
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub(crate) fn run(args: &ConfigArgs, dir: &Path) -> Outcome {
-    let ConfigCommand::Check { config } = &args.command;
+    let ConfigCommand::Check { config, json } = &args.command;
     let path = path(dir, config.as_deref());
     if !path.exists() {
         return Err(Failure::new(format!("there is no {}", path.display()))
             .fix("millpond init writes one; without a file the defaults hold")
             .exit(Exit::Config));
     }
-    load(&path)?;
+    let file = load(&path)?;
+    let replica = file.replica(dir)?;
+    if *json {
+        let (listen, http) = (replica.listen, file.http.to_string());
+        let told = json!({"valid": true, "name": replica.name, "listen": listen, "http": http, "state_dir": replica.state_dir});
+        println!("{told}");
+        return Ok(Exit::Ok);
+    }
     println!("{} is valid", path.display());
+    println!("name          {}", replica.name);
+    println!("listens on    {}", replica.listen);
+    println!("API           {}", file.http);
+    println!("state folder  {}", state_dir::text(replica.state_dir.as_deref()));
     Ok(Exit::Ok)
 }
 
@@ -86,8 +103,16 @@ pub(crate) struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        let bindaddress = SocketAddr::from(([127, 0, 0, 1], 8440));
-        Self { enabled: true, bindaddress, hosts: Vec::new() }
+        Self { enabled: true, bindaddress: HTTP, hosts: Vec::new() }
+    }
+}
+
+impl fmt::Display for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.enabled {
+            true => write!(f, "http://{}", self.bindaddress),
+            false => f.write_str("off"),
+        }
     }
 }
 
@@ -114,14 +139,15 @@ pub(crate) enum LogFormat {
 
 impl File {
     /// The replica's settings.
-    pub fn replica(&self, dir: &Path) -> Config {
+    ///
+    /// # Errors
+    /// A state folder in the data folder.
+    pub fn replica(&self, dir: &Path) -> Result<Config, Failure> {
         let mut config = Config::new(dir);
-        config.state_dir.clone_from(&self.state_dir);
+        config.state_dir = state_dir::resolve(self.state_dir.as_deref(), dir)?;
         config.name = self.name.clone().unwrap_or_else(host_name);
         config.advertise.clone_from(&self.replication.origin.0);
-        if let Some(listen) = self.replication.bindaddress {
-            config.listen = listen;
-        }
+        config.listen = self.replication.bindaddress.unwrap_or(LISTEN);
         if let Some(Span(hold_down)) = self.replication.hold_down {
             config.hold_down = hold_down;
         }
@@ -131,7 +157,7 @@ impl File {
         if let Some(Size(bytes)) = self.store.cache {
             config.cache_bytes = bytes;
         }
-        config
+        Ok(config)
     }
 }
 
@@ -150,16 +176,24 @@ pub(crate) fn load_or_default(dir: &Path, chosen: Option<&Path>) -> Result<File,
 }
 
 /// Writes the file of a new node, unless it has one.
-pub(crate) fn write_first(dir: &Path, name: &str, listen: SocketAddr) -> Result<(), Failure> {
+pub(crate) fn write_first(dir: &Path, file: &File) -> Result<(), Failure> {
     let path = dir.join(FILE_NAME);
     if path.exists() {
         return Ok(());
     }
-    let name = toml::Value::from(name);
+    let name = toml::Value::from(file.name.clone().unwrap_or_else(host_name));
+    let (listen, http) = (file.replication.bindaddress.unwrap_or(LISTEN), file.http.bindaddress);
+    let state_dir = match &file.state_dir {
+        Some(folder) => {
+            format!("state_dir = {}\n", toml::Value::from(folder.to_string_lossy().as_ref()))
+        }
+        None => String::new(),
+    };
     let text = format!(
-        "version = 1\nname = {name}\n\n[replication]\nbindaddress = \"{listen}\"\n\
+        "version = 1\nname = {name}\n{state_dir}\n\
+         [replication]\nbindaddress = \"{listen}\"\n\
          # origin = [\"host.example.com:8444\"]   # what other members dial, if it is not found by itself\n\n\
-         [http]\nbindaddress = \"127.0.0.1:8440\"\n"
+         [http]\nbindaddress = \"{http}\"\n"
     );
     std::fs::write(&path, text)
         .map_err(|error| Failure::new(format!("cannot write {}", path.display())).why(error))
@@ -340,6 +374,12 @@ deserialize_from_text!(Span, Size, Level);
 
 const FILE_NAME: &str = "millpond.toml";
 
+/// Where members connect: every address.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8444);
+
+/// Where the API is served: this machine only.
+const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8440);
+
 /// Below this two words have little in common.
 const SIMILAR: f64 = 0.6;
 
@@ -357,10 +397,12 @@ mod tests {
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
         )
         .unwrap();
-        let config = file.replica(Path::new("x"));
+        let config = file.replica(Path::new("x")).unwrap();
         assert_eq!(config.name, "paris-1");
         assert_eq!(config.advertise, ["paris.example.com:8444"]);
+        assert_eq!(config.state_dir, Some("/var/lib/state".into()));
         assert_eq!(config.hold_down, Duration::from_millis(250));
+        assert_eq!(config.digest_interval, Duration::from_secs(5));
         assert_eq!(config.cache_bytes, 64 << 20);
         assert_eq!(file.log.format, LogFormat::Json);
     }

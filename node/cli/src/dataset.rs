@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 use flate2::bufread::GzDecoder;
 
 /// How many records [`open`] yields, one to a line.
+#[cfg(test)]
 pub(crate) const RECORDS: u64 = 136_406;
 
 /// The records as JSON Lines, decompressed as they are read.

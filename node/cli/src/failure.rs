@@ -43,6 +43,10 @@ impl Failure {
         Self { exit: Exit::Failed, what: what.into(), why: None, fix: None }
     }
 
+    pub fn what(self, what: impl Into<String>) -> Self {
+        Self { what: what.into(), ..self }
+    }
+
     pub fn exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
     }
@@ -66,10 +70,20 @@ impl Failure {
             OpenError::AlreadyInitialised { .. } => {
                 failure.fix("run it with `millpond run`, or choose another --dir")
             }
+            OpenError::StoreMissing { .. } => failure.fix(
+                "put the file back, or move the folder away and join again as a new member",
+            ),
+            OpenError::Key { .. } => failure.fix(
+                "put the file back; a key cannot be made again: without it, move the folder away and join \
+                 again as a new member",
+            ),
+            OpenError::MixedFolder { .. } => {
+                failure.fix("put back the node.key and the millpond.redb that belong together")
+            }
             OpenError::Listen { .. } => failure
-                .fix("stop what uses the port, or choose another: `bindaddress` under [replication], or --listen"),
+                .fix("--listen ADDRESS, or `bindaddress` under [replication] in millpond.toml"),
             OpenError::Store(StoreError::InUse { .. }) => {
-                failure.fix("stop the other process, or choose another --dir")
+                failure.fix(format!("ask the node that runs there: millpond status --dir {}", dir.display()))
             }
             _ => failure,
         }

@@ -3,11 +3,12 @@
 mod client;
 mod config;
 mod data;
-#[cfg_attr(not(test), expect(dead_code))] // until `demo` reads it
 mod dataset;
+mod demo;
 mod failure;
 mod run;
 mod setup;
+mod state_dir;
 mod status;
 mod transfer;
 mod watch;
@@ -15,7 +16,8 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::failure::{Exit, Failure, Outcome};
 
@@ -66,10 +68,15 @@ enum Command {
     Topology(status::TopologyArgs),
     /// Look after the configuration
     Config(config::ConfigArgs),
+    /// Start nodes on this machine, cut them apart, write on all of them, and watch them converge
+    Demo(demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    // The demo works in a folder of its own, whatever the default and the environment say.
+    let is_dir_chosen = matches.value_source("dir") == Some(ValueSource::CommandLine);
     let outcome = match &cli.command {
         Command::Run(_) | Command::Join(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -78,7 +85,7 @@ fn main() -> ExitCode {
     .build()
     .map_err(|error| Failure::new("cannot start").why(error))
     .and_then(|runtime| {
-        let outcome = runtime.block_on(dispatch(cli));
+        let outcome = runtime.block_on(dispatch(cli, is_dir_chosen));
         // A thread may still wait for standard input.
         runtime.shutdown_background();
         outcome
@@ -90,21 +97,23 @@ fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-async fn dispatch(cli: Cli) -> Outcome {
+async fn dispatch(cli: Cli, is_dir_chosen: bool) -> Outcome {
     let dir = cli.dir;
-    if let Command::Run(args) = cli.command {
-        return run::run(args, &dir).await; // it stops in good order by itself
-    }
-    tokio::select! {
-        outcome = command(cli.command, dir) => outcome,
-        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    match cli.command {
+        // These stop in good order by themselves.
+        Command::Run(args) => run::run(args, &dir).await,
+        Command::Demo(args) => demo::demo(args, is_dir_chosen.then_some(&*dir)).await,
+        other => tokio::select! {
+            outcome = command(other, dir) => outcome,
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        },
     }
 }
 
 async fn command(command: Command, dir: PathBuf) -> Outcome {
     match command {
         Command::Init(args) => setup::init(args, &dir),
-        Command::Run(args) => run::run(args, &dir).await,
+        Command::Run(_) | Command::Demo(_) => unreachable!("they are dispatched before"),
         Command::Invite(args) => setup::invite(args, &dir).await,
         Command::Join(args) => setup::join(args, &dir).await,
         Command::Peers(args) => status::peers(args, &dir).await,
@@ -128,5 +137,4 @@ Exit codes:
   0  it worked                      4  the node cannot be reached
   1  it failed                      5  status --check: degraded
   2  wrong usage                    6  status --check: diverged, or takes no writes
-  3  the configuration is invalid   7  a write concern was not met in time
-                                  130  interrupted";
+  3  the configuration is invalid 130  interrupted";

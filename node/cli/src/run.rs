@@ -31,6 +31,9 @@ pub(crate) struct RunArgs {
     /// Where to serve the API; port 0 chooses one
     #[arg(long)]
     http: Option<SocketAddr>,
+    /// Where the lease is kept: not in the node's folder, and not copied or restored with it
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
     /// What to log: info, or info,millpond=debug
     #[arg(long, env = "MILLPOND_LOG")]
     log: Option<Level>,
@@ -46,7 +49,7 @@ pub(crate) async fn run(args: RunArgs, dir: &Path) -> Outcome {
     // Before anything runs: a signal that comes early must not be lost.
     let mut stop = Stop::listen()?;
 
-    let opened = Replica::open(file.replica(dir)).await;
+    let opened = Replica::open(file.replica(dir)?).await;
     let replica = opened.map_err(|error| Failure::open(dir, &error))?;
     let server = match serve_http(&replica, dir, &file).await {
         Ok(server) => server,
@@ -81,6 +84,7 @@ pub(crate) async fn run(args: RunArgs, dir: &Path) -> Outcome {
 impl RunArgs {
     fn override_file(self, file: &mut File) {
         file.name = self.name.or(file.name.take());
+        file.state_dir = self.state_dir.or(file.state_dir.take());
         file.replication.bindaddress = self.listen.or(file.replication.bindaddress);
         file.http.bindaddress = self.http.unwrap_or(file.http.bindaddress);
         file.log.format = self.log_format.unwrap_or(file.log.format);
@@ -126,14 +130,17 @@ async fn announce(replica: &Replica, server: Option<&HttpServer>) {
     notify(&[NotifyState::Ready, NotifyState::Status(&status.verdict.text)]);
 }
 
-/// Tells the service manager how the node is, until the replica stops by itself.
+/// Tells the service manager how the node is, and its watchdog that it still answers, until the replica
+/// stops by itself.
 async fn watch(replica: &Replica) {
-    let mut tick = tokio::time::interval(STATUS_INTERVAL);
+    let watchdog = sd_notify::watchdog_enabled();
+    let interval = watchdog.map_or(STATUS_INTERVAL, |patience| STATUS_INTERVAL.min(patience / 3));
+    let mut tick = tokio::time::interval(interval.max(STATUS_INTERVAL_MIN));
     loop {
         tokio::select! {
             _ = tick.tick() => {
                 let verdict = replica.status().await.verdict;
-                notify(&[NotifyState::Status(&verdict.text)]);
+                notify(&[NotifyState::Watchdog, NotifyState::Status(&verdict.text)]);
             }
             error = replica.failed() => {
                 tracing::error!(%error, "the store failed");
@@ -148,20 +155,21 @@ fn notify(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
-struct Stop {
+/// The signals that ask for an end in good order.
+pub(crate) struct Stop {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let listen =
             |kind| signal(kind).map_err(|error| Failure::new("cannot wait for signals").why(error));
         let terminate = listen(SignalKind::terminate())?;
         Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) -> &'static str {
+    pub(crate) async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -171,3 +179,6 @@ impl Stop {
 
 /// How old the status line of the service manager may be.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// However impatient a watchdog is.
+const STATUS_INTERVAL_MIN: Duration = Duration::from_millis(100);

@@ -1,17 +1,21 @@
 //! `init`, `invite` and `join`: how nodes come to be, and together.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use millpond::{Config, Invite, Replica};
+use indicatif::ProgressBar;
+use millpond::status::Lag;
+use millpond::{Invite, Replica};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::client::Client;
-use crate::config::{self, Span};
+use crate::config::{self, File, Span};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::status::age_text;
 
 /// Found a new domain.
 #[derive(Debug, Args)]
@@ -29,24 +33,34 @@ struct NodeArgs {
     /// The node's name [default: this machine's]
     #[arg(long)]
     name: Option<String>,
-    /// Where it listens for members
-    #[arg(long, default_value = "[::]:8444")]
-    listen: SocketAddr,
+    /// Where it listens for members [default: [::]:8444]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Where it serves its API [default: 127.0.0.1:8440]
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// Where its lease is kept [default: $XDG_STATE_HOME/millpond]
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
 }
 
 impl NodeArgs {
-    fn config(&self, dir: &Path) -> Config {
-        let mut config = Config::new(dir);
-        config.name = self.name.clone().unwrap_or_else(config::host_name);
-        config.listen = self.listen;
-        config
+    /// The node's settings: these, then those of the file if the folder has one.
+    fn file(self, dir: &Path) -> Result<File, Failure> {
+        let mut file = config::load_or_default(dir, None)?;
+        file.name = self.name.or(file.name.take());
+        file.state_dir = self.state_dir.or(file.state_dir.take());
+        file.replication.bindaddress = self.listen.or(file.replication.bindaddress);
+        file.http.bindaddress = self.http.unwrap_or(file.http.bindaddress);
+        Ok(file)
     }
 }
 
 pub(crate) fn init(args: InitArgs, dir: &Path) -> Outcome {
-    let config = args.node.config(dir);
+    let file = args.node.file(dir)?;
+    let config = file.replica(dir)?;
     let report = Replica::init(&config).map_err(|error| Failure::open(dir, &error))?;
-    config::write_first(dir, &config.name, config.listen)?;
+    config::write_first(dir, &file)?;
     if args.json {
         let (key, domain) = (report.key.to_string(), report.domain.to_string());
         let recovery_key = report.recovery_key;
@@ -97,8 +111,9 @@ pub(crate) async fn invite(args: InviteArgs, dir: &Path) -> Outcome {
         return Ok(Exit::Ok);
     }
     println!("{}", invited.invite);
-    eprintln!("valid for {} s, for one {}. On the other machine:", invited.expires_s, invited.role);
-    eprintln!("  millpond join {} --dir ./millpond-data", invited.invite);
+    let expires = age_text(invited.expires_s as f64);
+    eprintln!("for one {}, within {expires}. It is a secret. On the other machine:", invited.role);
+    eprintln!("  millpond join --dir FOLDER INVITE");
     Ok(Exit::Ok)
 }
 
@@ -118,34 +133,81 @@ pub(crate) async fn join(args: JoinArgs, dir: &Path) -> Outcome {
     let invite: Invite = args.invite.parse().map_err(|error| {
         Failure::new("that is no invite").why(error).fix("copy the whole text, from mp1 on")
     })?;
-    let config = args.node.config(dir);
+    let file = args.node.file(dir)?;
+    let config = file.replica(dir)?;
     Replica::prepare_join(&config, &invite).map_err(|error| Failure::open(dir, &error))?;
-    config::write_first(dir, &config.name, config.listen)?;
     let name = config.name.clone();
     let replica = Replica::open(config).await.map_err(|error| Failure::open(dir, &error))?;
-    let joined = tokio::time::timeout(JOIN_DEADLINE, replica.joined()).await;
-    replica.close().await;
+    // Not before the addresses have proved to be free: joining again with others writes those.
+    config::write_first(dir, &file)?;
     let next = format!("millpond run --dir {}", dir.display());
-    match joined {
-        Ok(Ok(())) => {}
+    let (joined, is_level) = match tokio::time::timeout(JOIN_DEADLINE, replica.joined()).await {
+        Ok(Ok(())) => (Ok(()), catch_up(&replica, &invite).await),
         Ok(Err(error)) => {
-            return Err(Failure::new("the domain did not take this node in")
-                .why(error)
-                .fix("ask for a fresh invite (millpond invite), and join with an empty --dir"));
+            let fix = "ask for a fresh invite (millpond invite), and join again";
+            let what = "the domain did not take this node in";
+            (Err(Failure::new(what).why(error).fix(fix)), false)
         }
         Err(_) => {
-            let why = "the inviter could not be reached, or had not sent everything in time";
-            let fix = format!("check the inviter's addresses, then go on with: {next}");
-            return Err(Failure::new("the join is not finished").why(why).fix(fix));
+            let why = replica.join_progress().unwrap_or("the inviter did not answer".into());
+            let fix = format!("see that the inviter runs and can be reached, then go on: {next}");
+            (Err(Failure::new("the join is not finished").why(why).fix(fix)), false)
+        }
+    };
+    replica.close().await;
+    joined?;
+    if args.json {
+        println!("{}", json!({"joined": true, "name": name, "caught_up": is_level}));
+        return Ok(Exit::Ok);
+    }
+    match is_level {
+        true => println!("{name} is a member now, and has caught up"),
+        false => {
+            println!("{name} is a member now; it has not all data yet, and goes on when it runs")
         }
     }
-    if args.json {
-        println!("{}", json!({"joined": true, "name": name}));
-    } else {
-        println!("{name} is a member now\nnext: {next}");
-    }
+    println!("next: {next}");
     Ok(Exit::Ok)
 }
 
-/// Enough for a few gigabytes; after that `run` goes on where it stopped.
-const JOIN_DEADLINE: Duration = Duration::from_secs(120);
+/// Waits until this node and its inviter have what the other has, for as long as that goes on. False when
+/// it stopped.
+async fn catch_up(replica: &Replica, invite: &Invite) -> bool {
+    let progress = match std::io::stderr().is_terminal() {
+        true => ProgressBar::new_spinner(),
+        false => ProgressBar::hidden(),
+    };
+    let issuer = invite.issuer().to_string();
+    let mut interval = tokio::time::interval(PROGRESS_INTERVAL);
+    let (mut last, mut moved) = (0, Instant::now());
+    let is_level = loop {
+        interval.tick().await;
+        let status = replica.status().await;
+        let Some(inviter) = status.peers.iter().find(|peer| peer.key == issuer) else {
+            break false;
+        };
+        let is_fed = inviter.link.as_ref().is_some_and(|link| link.fed && link.feeding);
+        let lacks_nothing = |lag: Option<Lag>| lag.is_some_and(|lag| lag.ops == 0);
+        if is_fed && lacks_nothing(inviter.they_lack) && lacks_nothing(inviter.we_lack) {
+            break true;
+        }
+        let rows = inviter.counters.rows_received;
+        progress.set_message(format!("catching up: {rows} rows"));
+        progress.tick();
+        if rows != last {
+            (last, moved) = (rows, Instant::now());
+        } else if moved.elapsed() > STANDSTILL {
+            break false;
+        }
+    };
+    progress.finish_and_clear();
+    is_level
+}
+
+/// How long to try to reach the inviter.
+const JOIN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A catch-up during which nothing comes for so long has broken off.
+const STANDSTILL: Duration = Duration::from_secs(15);
+
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);

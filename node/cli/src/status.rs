@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use millpond::status::{Health, Lag, PeerState, PeerStatus, Status};
+use indicatif::HumanBytes;
+use millpond::status::{Health, Lag, NodeStatus, PeerState, PeerStatus, Status};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -50,6 +51,7 @@ fn render(status: &Status) -> String {
     let text = &status.verdict.text;
     let mut out = format!("{word}  {} ({key}) in domain {domain}: {text}\n", node.name);
     out += &peer_table(&status.peers);
+    out += &about(node);
     for warning in &status.warnings {
         let _ = writeln!(out, "warning: {warning}");
     }
@@ -57,6 +59,16 @@ fn render(status: &Status) -> String {
         let _ = writeln!(out, "next: {}", status.next.join("\n      "));
     }
     out
+}
+
+/// What the node is, where it is to be found, and where it keeps what.
+fn about(node: &NodeStatus) -> String {
+    let (role, addresses) = (&node.role, node.addresses.join(", "));
+    let state_dir = node.state_dir.as_deref().unwrap_or("none");
+    let bytes = HumanBytes(node.store_bytes);
+    format!(
+        "this node: {role}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n"
+    )
 }
 
 fn peer_table(peers: &[PeerStatus]) -> String {
@@ -102,7 +114,8 @@ fn lag_text(lag: Option<Lag>) -> String {
     }
 }
 
-fn age_text(seconds: f64) -> String {
+/// A length of time with its two largest units.
+pub(crate) fn age_text(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
         0..60 => format!("{seconds:.1}s"),
@@ -117,12 +130,12 @@ fn note(peer: &PeerStatus) -> String {
         return format!("catching up: {} of about {} rows", pull.rows, pull.rows_expected);
     }
     let seen = match peer.last_seen_s {
-        _ if peer.link.is_some() => String::new(),
+        _ if peer.link.is_some() => return String::new(),
         Some(seconds) => format!("last seen {} ago", age_text(seconds as f64)),
         None => "not seen since this node started".into(),
     };
     match &peer.last_error {
-        Some(error) if peer.link.is_none() => format!("{seen}; {error}"),
+        Some(error) if peer.state != PeerState::Paused => format!("{seen}; {error}"),
         _ => seen,
     }
 }
@@ -222,8 +235,8 @@ pub(crate) async fn digest(args: DigestArgs, dir: &Path) -> Outcome {
         println!("{seal}");
     } else {
         let digest = seal["digest"].as_str().unwrap_or_default();
-        let (records, rows) = (&seal["records"], &seal["rows"]);
-        println!("{digest}  {records} records, {rows} rows, {} conflicts", seal["conflicts"]);
+        let count = |name: &str| format!("{name} {}", seal[name]);
+        println!("{digest}  {}, {}, {}", count("records"), count("rows"), count("conflicts"));
     }
     Ok(Exit::Ok)
 }

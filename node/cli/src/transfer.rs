@@ -162,7 +162,7 @@ fn open_input(file: &Path, progress: ProgressBar) -> io::Result<Box<dyn Read + S
     })
 }
 
-fn is_gzip(file: &Path) -> bool {
+pub(crate) fn is_gzip(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "gz")
 }
 
@@ -212,7 +212,8 @@ pub(crate) async fn export(args: ExportArgs, dir: &Path) -> Outcome {
         copy(answer, &mut file).await?
     };
     std::fs::rename(&partial, output).map_err(failure)?;
-    eprintln!("exported {lines} records to {}", output.display());
+    let records = if lines == 1 { "record" } else { "records" };
+    eprintln!("exported {lines} {records} to {}", output.display());
     Ok(Exit::Ok)
 }
 

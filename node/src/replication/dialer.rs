@@ -31,9 +31,7 @@ impl Engine {
         let attempts = self.peer_mut(peer).attempts.min(16);
         let ceiling_ms = (DIAL_MS_FIRST << attempts).min(DIAL_MS_MAX);
         let wait_ms = ceiling_ms / 2 + self.random_below(ceiling_ms / 2);
-        // Both sides dial; the greater key lets the other begin, so that they rarely meet half-way.
-        let courtesy_ms = if self.config.key > peer { DIAL_MS_COURTESY } else { 0 };
-        let dial_at_ms = self.now.mono_ms + wait_ms + courtesy_ms;
+        let dial_at_ms = self.now.mono_ms + wait_ms + self.courtesy_ms(peer);
         self.peer_mut(peer).dial_at_ms = dial_at_ms;
     }
 
@@ -43,11 +41,16 @@ impl Engine {
         let own = self.config.key;
         for key in members.into_iter().filter(|key| *key != own) {
             if !self.peers.contains_key(&key) || self.peers[&key].dial_at_ms == 0 {
-                let courtesy_ms = if self.config.key > key { DIAL_MS_COURTESY } else { 0 };
-                let dial_at_ms = self.now.mono_ms + courtesy_ms;
+                let dial_at_ms = self.now.mono_ms + self.courtesy_ms(key);
                 self.peer_mut(key).dial_at_ms = dial_at_ms.max(1);
             }
         }
+    }
+
+    /// Both sides dial; the greater key lets the other begin, so that they rarely meet half-way: of two
+    /// links one is dropped, and what has come over that one comes again.
+    pub(super) fn courtesy_ms(&self, peer: NodeKey) -> u64 {
+        if self.config.key > peer { DIAL_MS_COURTESY } else { 0 }
     }
 
     pub(super) fn next_dial_ms(&self) -> u64 {

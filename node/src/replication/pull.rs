@@ -206,6 +206,7 @@ impl Engine {
         }
         let now_ms = self.now.mono_ms;
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
+        // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
         let is_covered = pulling.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
         if !is_covered && !planted!("a cut never falls back") {
             // The supplier fell back below what it had supplied: what is staged must not be completed.

@@ -52,6 +52,7 @@ impl Engine {
             boot: self.config.boot.counter,
             listen: self.config.listen.clone(),
             addresses: self.config.addresses.clone(),
+            state_dir: None, // the shell's
             fenced: self.fenced.clone(),
             uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
             store_bytes,
@@ -93,7 +94,9 @@ impl Engine {
             Some((id, _)) if self.pulls.values().any(|pull| pull.link == *id) => PeerState::Lagging,
             Some(_) if is_fresh(they_lack) && is_fresh(we_lack) => PeerState::Current,
             Some(_) => PeerState::Lagging,
-            None if peer.is_dialing && peer.attempts <= 1 => PeerState::Connecting,
+            None if peer.last_error.is_none() && !member.addresses.is_empty() => {
+                PeerState::Connecting
+            }
             None => PeerState::Offline,
         };
         let now_ms = self.now.mono_ms;

@@ -30,7 +30,8 @@ impl Engine {
         if peer == self.config.key {
             self.close(link, CloseCode::Itself, "this is my own key");
         } else if self.peer_mut(peer).is_paused {
-            self.close(link, CloseCode::ShuttingDown, "paused by the operator");
+            let reason = self.paused_reason();
+            self.close(link, CloseCode::ShuttingDown, &reason);
         } else if dialed {
             self.say_hello(link);
         }
@@ -342,19 +343,26 @@ impl Engine {
             self.peer_mut(key).is_paused = true;
             let links: Vec<LinkId> =
                 self.links.iter().filter(|(_, link)| link.peer == key).map(|(&id, _)| id).collect();
+            let reason = self.paused_reason();
             for link in links {
-                self.close(link, CloseCode::ShuttingDown, "paused by the operator");
+                self.close(link, CloseCode::ShuttingDown, &reason);
             }
         }
     }
 
+    /// What a peer is told whose link is paused here.
+    fn paused_reason(&self) -> String {
+        format!("{} paused the link", self.config.name)
+    }
+
     pub(super) fn resume(&mut self, peer: Option<NodeKey>) {
         for key in self.paused_range(peer) {
-            let now_ms = self.now.mono_ms;
+            let dial_at_ms = self.now.mono_ms + self.courtesy_ms(key);
             let peer = self.peer_mut(key);
             peer.is_paused = false;
+            peer.last_error = None;
             peer.attempts = 0;
-            peer.dial_at_ms = now_ms;
+            peer.dial_at_ms = dial_at_ms;
         }
     }
 

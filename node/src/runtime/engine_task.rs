@@ -1,10 +1,11 @@
 //! The engine's task: feeds it inputs, carries out its outputs.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use millpond_core::transport::{Link, LinkStats, Transport};
+use millpond_core::transport::{DialError, Link, LinkStats, Transport};
 use millpond_core::{Namespace, NodeKey, VersionVector};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -202,13 +203,16 @@ impl EngineTask {
         };
         let events = self.shell.events.clone();
         self.shell.tasks.spawn(async move {
-            let mut reason = String::from("it has told no address");
+            let mut told: Option<DialError> = None;
             for address in addresses {
                 match transport.dial(&address, peer).await {
                     Ok(link) => return drop(events.send(Event::Link(link)).await),
-                    Err(error) => reason = error.to_string(),
+                    Err(error) => {
+                        told = Some(told.map_or(error.clone(), |told| more_telling(told, error)));
+                    }
                 }
             }
+            let reason = told.map_or("it has told no address".into(), |error| error.to_string());
             let failed = Input::DialFailed { peer, reason };
             drop(events.send(Event::Input(failed)).await);
         });
@@ -249,7 +253,7 @@ impl EngineTask {
     /// The end: peers are told, questions are dropped (and so answered), the lease is written once more.
     async fn finish(self) {
         for queues in self.links.values() {
-            queues.close(millpond_core::message::CloseCode::ShuttingDown, "shutting down");
+            queues.close(millpond_core::message::CloseCode::ShuttingDown, "the node was stopped");
         }
         if let Some(keeper) = self.shell.lease {
             let (file, lease) = (keeper.file.clone(), keeper.lease());
@@ -265,6 +269,18 @@ impl LeaseKeeper {
     fn lease(&self) -> Lease {
         Lease::new(&self.store, self.boot, &self.heads)
     }
+}
+
+/// Of two reasons the one that helps a person more. A peer's loopback address leads to itself on its own
+/// host only; anywhere else somebody else answers there, or nobody.
+fn more_telling(first: DialError, second: DialError) -> DialError {
+    let weight = |error: &DialError| match error {
+        DialError::WrongKey { address, .. } | DialError::Incompatible { address, .. } => {
+            !address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+        }
+        _ => false,
+    };
+    if weight(&second) && !weight(&first) { second } else { first }
 }
 
 /// Events handled before outputs are carried out.

@@ -1,12 +1,14 @@
 //! The writer: the one thread that changes the store, with group commit.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::Event;
+use super::queue::JobQueue;
 use crate::replication::{Input, Token};
 use crate::state::{Heads, Job, JobError, Outcome, commit_group, take_group};
 use crate::store::{Store, StoreError};
@@ -44,7 +46,7 @@ impl WriterHandle {
         let writer = Writer { store, heads, events, failed: Box::new(failed) };
         let thread = std::thread::Builder::new()
             .name("millpond-writer".into())
-            .spawn(move || writer.run(&inbox))
+            .spawn(move || writer.run(JobQueue::new(inbox)))
             .map_err(|error| StoreError::Io { reason: format!("no writer thread: {error}") })?;
         Ok(Self { jobs, thread: Some(thread) })
     }
@@ -71,19 +73,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, inbox: &Receiver<WriterMessage>) {
-        let mut is_stopping = false;
-        while !is_stopping {
-            let Ok(WriterMessage::Job(token, job)) = inbox.recv() else { return };
-            // Whatever came while the last commit was at the disk shares the next one.
-            let (tokens, jobs) = take_group((token, job), || match inbox.try_recv().ok()? {
-                WriterMessage::Job(token, job) => Some((token, job)),
-                WriterMessage::Stop => {
-                    is_stopping = true;
-                    None
-                }
-            });
+    fn run(mut self, mut queue: JobQueue) {
+        while let Some(first) = queue.first() {
+            let (tokens, jobs) = take_group(first, || queue.next());
+            let start = Instant::now();
             let results = self.commit(tokens, jobs);
+            queue.committed(start.elapsed());
             let input = Input::Committed { results, heads: self.heads.clone() };
             if self.events.blocking_send(Event::Input(input)).is_err() {
                 return;

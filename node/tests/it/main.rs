@@ -1,5 +1,6 @@
 //! Tests of whole replicas over real sockets.
 
+mod bad_peers;
 mod client;
 mod cluster;
 #[cfg(feature = "http")]

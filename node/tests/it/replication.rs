@@ -81,3 +81,23 @@ async fn a_relay_bridges_a_cut_and_the_heal_sends_nothing_twice() {
     assert_eq!((after.0 - before.0, after.1 - before.1), (2, 2), "one row to each of two nodes");
     cluster.close().await;
 }
+
+/// Neither side's vector covers the other's, so each pulls from one that lacks what it holds itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_all_wrote_while_cut_apart_converge() {
+    let cluster = Cluster::start(3).await;
+    for node in &cluster.nodes {
+        node.pause(None).await;
+    }
+    for (number, node) in cluster.nodes.iter().enumerate() {
+        put(node, "shared", &format!("value-{number}")).await;
+        put(node, &format!("own-{number}"), "value").await;
+    }
+    for node in &cluster.nodes {
+        node.resume(None).await;
+    }
+    cluster.linked().await;
+    cluster.converged().await;
+    assert_eq!(cluster.nodes[0].seal().await.unwrap().conflicts, 1);
+    cluster.close().await;
+}

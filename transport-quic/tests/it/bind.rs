@@ -74,7 +74,7 @@ async fn closing_ends_links_accepts_and_dials_and_tells_the_peer() {
     assert_eq!(within(accepted.receive(Lane::Control)).await, Err(LinkError::ClosedHere));
     let told = within(dialed.receive(Lane::Control)).await.unwrap_err();
     let LinkError::Closed { code, reason } = told else { panic!("{told}") };
-    assert_eq!((code, &reason[..]), (TRANSPORT_CLOSE_CODES_FROM, "the node shuts down"));
+    assert_eq!((code, &reason[..]), (TRANSPORT_CLOSE_CODES_FROM, "the node was stopped"));
 
     within(acceptor.quic.close()).await;
     assert!(within(acceptor.quic.accept()).await.is_none());

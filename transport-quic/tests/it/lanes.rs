@@ -178,7 +178,7 @@ async fn a_close_during_a_bulk_transfer_reaches_the_peer() {
         within(dialed.send(Lane::Bulk, large(1, BULK_BODY / 2))).await.unwrap();
         let expected = if whole_transport {
             within(dialer.quic.close()).await;
-            (TRANSPORT_CLOSE_CODES_FROM, "the node shuts down")
+            (TRANSPORT_CLOSE_CODES_FROM, "the node was stopped")
         } else {
             dialed.close(9, "revoked");
             (9, "revoked")

@@ -75,6 +75,11 @@ impl Folder {
     }
 }
 
+/// The file of the store in a folder, whether it is there or not.
+pub(crate) fn file_in(folder: &Path) -> PathBuf {
+    folder.join(FILE_NAME)
+}
+
 pub(super) fn in_use(folder: &Path) -> StoreError {
     StoreError::InUse { folder: folder.display().to_string() }
 }

@@ -19,6 +19,7 @@ mod snapshot;
 mod space;
 mod store;
 
+pub(crate) use folder::file_in;
 pub use store::{EmbeddedOptions, EmbeddedStore};
 
 #[cfg(test)]
