@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millpond_core::wire::PushFrame;
-use millpond_core::{Dot, VersionVector};
+use millpond_core::{Dot, Seq, VersionVector};
 
 use super::LinkId;
 
@@ -120,7 +120,7 @@ impl Inbox {
     }
 
     fn is_next(&self, push: &PushFrame) -> bool {
-        self.received.seq(push.origin()) + 1 == push.first().get()
+        self.received.seq(push.origin()) == push.first().get() - 1
             && self.received.covers_all(push.deps())
     }
 
@@ -143,12 +143,13 @@ impl Inbox {
         let mut cursor = self.waiting.keys().next().copied();
         while let Some(found) = cursor {
             let origin = found.incarnation;
-            let next = self.received.seq(origin) + 1;
-            let next = Dot::new(origin, millpond_core::Seq::new(next).expect("a successor"));
+            let covered = self.received.seq(origin);
+            let next = Seq::new(covered).map_or(Seq::FIRST, |covered| covered.plus(1));
+            let next = Dot::new(origin, next);
             if self.waiting.get(&next).is_some_and(|waiting| self.is_next(&waiting.push)) {
                 return Some(next);
             }
-            let last = Dot::new(origin, millpond_core::Seq::new(u64::MAX).expect("not zero"));
+            let last = Dot::new(origin, Seq::FIRST.plus(u64::MAX));
             cursor = self.waiting.range(last..).map(|(&dot, _)| dot).find(|dot| *dot != last);
         }
         None
