@@ -54,7 +54,7 @@ impl Engine {
     pub(super) fn consider_pulls(&mut self) {
         for namespace in NAMESPACES {
             self.start_feeds(namespace);
-            if self.pulls.contains_key(&namespace) {
+            if self.pulls.contains_key(&namespace) && !planted!("one supplier at a time") {
                 continue;
             }
             // The system namespace is brought level first: it says who is who.
@@ -74,7 +74,7 @@ impl Engine {
             .iter()
             .filter(|(_, link)| link.is_open() && !link.fed.contains(&namespace))
             .map(|(&id, _)| id)
-            .filter(|&id| !self.lacks(id, namespace))
+            .filter(|&id| !self.lacks(id, namespace) || planted!("a catch-up before the feed"))
             .collect();
         for link_id in ready {
             let from = self.inboxes[&namespace].received().clone();
@@ -300,6 +300,7 @@ impl Engine {
         // for ever.
         if let Some(upto) = &job.covers {
             self.ring.raise_base(namespace, upto);
+            self.note_cut(namespace);
         }
         if self.pull_of(link, job.transfer).is_none() {
             return;
@@ -375,6 +376,9 @@ impl Engine {
     /// The peer cannot feed this node from where it is: pull first.
     pub(super) fn feed_refused(&mut self, link_id: LinkId, namespace: Namespace) {
         let retry_ms = self.now.mono_ms + RETRY_MS;
+        if !NAMESPACES.contains(&namespace) {
+            return;
+        }
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.fed.remove(&namespace);
         link.must_pull.insert(namespace);
@@ -416,6 +420,12 @@ impl Engine {
 }
 
 impl Pulling {
+    /// Whether this is the transfer of that number.
+    #[cfg(test)]
+    pub(super) fn is(&self, transfer: u64) -> bool {
+        self.transfer == transfer
+    }
+
     /// Whether there are rows enough for a slice, or the last ones of a cut.
     fn has_slice(&self, limits: &Limits) -> bool {
         self.frames_bytes

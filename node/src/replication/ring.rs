@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Namespace, VersionVector};
 
+use crate::planted::planted;
+
 /// Recent transactions in the order in which they were committed here, encoded once and shared by all links.
 ///
 /// Its base is, for each namespace, a vector: everything at or below it is no longer here, or never was,
@@ -54,7 +56,13 @@ impl Ring {
 
     /// Whether a peer at `vv` can be fed from here.
     pub(super) fn serves(&self, namespace: Namespace, vv: &VersionVector) -> bool {
-        self.base.get(&namespace).is_none_or(|base| vv.covers_all(base))
+        self.lacking(namespace, vv).is_empty()
+    }
+
+    /// What a peer at `vv` lacks that is not, or no longer, here.
+    pub(super) fn lacking(&self, namespace: Namespace, vv: &VersionVector) -> VersionVector {
+        let base = self.base.get(&namespace).filter(|_| !planted!("the ring has a base"));
+        base.map(|base| base.difference(vv)).unwrap_or_default()
     }
 
     /// The transaction at a position; `None` when it was dropped or has not come.

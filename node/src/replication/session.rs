@@ -7,7 +7,7 @@ use millpond_core::{Incarnation, NodeKey, VersionVector};
 
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
-use super::link::{Link, Phase};
+use super::link::{Link, Phase, Told};
 use super::peer::Vectors;
 use super::{JoinProgress, LinkId, Output};
 use crate::membership::{Redeemed, grant_role};
@@ -91,7 +91,8 @@ impl Engine {
         for namespace in NAMESPACES {
             let vv = self.applied(namespace).clone();
             let Some(link) = self.links.get_mut(&link_id) else { return };
-            link.told_applied.insert(namespace, vv);
+            let told = Told { received: vv.clone(), applied: vv };
+            link.told.insert(namespace, told);
         }
     }
 

@@ -110,10 +110,11 @@ pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: 
 fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     let Cut { namespace, mark, begins, rows } = cut;
     let continues = tx.heads.cuts.get(&namespace).is_some_and(|held| held.continues_as(&mark));
-    if begins {
-        drop_cut(tx, namespace)?;
-    } else if !continues && !planted!("a continuation needs its beginning") {
+    if !begins && !continues && !planted!("a continuation needs its beginning") {
         return Err(JobError::NoCut);
+    }
+    if begins || !continues {
+        drop_cut(tx, namespace)?;
     }
     check_cut(&tx.heads, namespace, &mark)?;
     let mut outcome = Outcome::default();
@@ -190,7 +191,9 @@ fn check_base(
     if !vv.covers_all(from) && !planted!("a batch is complete relative to its base") {
         return Err(JobError::Base);
     }
-    let claims = |open: Incarnation| upto.seq(open) > vv.seq(open);
+    let claims = |open: Incarnation| {
+        upto.seq(open) > vv.seq(open) && !planted!("a peer that knows more fences")
+    };
     if heads.open.is_some_and(claims) { Err(JobError::ClaimsOwn) } else { Ok(()) }
 }
 
