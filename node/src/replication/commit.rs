@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use millpond_core::message::Hello;
+use millpond_core::message::{CloseCode, Hello};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Incarnation, Namespace, NodeKey};
 
@@ -13,6 +13,7 @@ use super::pull::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
+use crate::planted::planted;
 use crate::replica::InviteError;
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
@@ -102,6 +103,11 @@ impl Engine {
     }
 
     fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
+        if let Some(why) = self.fenced.clone() {
+            // Not even its own records: they would take dots that a copy may have taken.
+            let error = WriteError::Fenced { why };
+            return self.job_done(pending, Err(JobError::Write(error)));
+        }
         if !self.continuity.is_proven() {
             self.renew();
         }
@@ -203,7 +209,11 @@ impl Engine {
                 self.rows_failed(&job, &error);
             }
             (Pending::Own | Pending::Note, Ok(_)) => {}
-            (Pending::Own | Pending::Note | Pending::Grant { .. }, Err(error)) => {
+            (Pending::Grant { link, .. }, Err(error)) => {
+                let reason = format!("the invite cannot be redeemed now: {error}");
+                self.close(link, CloseCode::ShuttingDown, &reason);
+            }
+            (Pending::Own | Pending::Note, Err(error)) => {
                 tracing::error!(%error, "the node's own notes were not written");
             }
         }
@@ -271,6 +281,7 @@ impl Engine {
     /// Dials new members; tells its own name and addresses once it is a member.
     pub(super) fn members_changed(&mut self) {
         self.schedule_new_members();
+        self.check_answers();
         let key = self.config.key;
         let Some(own) = self.members.get(key) else { return };
         if self.joining.take().is_some() {
@@ -329,9 +340,15 @@ impl Engine {
         let own = self.config.key;
         let others: Vec<NodeKey> =
             self.members.iter().map(|(key, _)| key).filter(|key| *key != own).collect();
+        let is_enough = planted!("all members answer, the silent ones too") && !answered.is_empty();
+        // An image may be too old to know all members: whoever answers tells of them first.
+        let system = self.applied(Namespace::SYSTEM);
+        let tells = |key| self.peers.get(key).map(|peer| &peer.vectors(Namespace::SYSTEM).durable);
+        let is_told = answered.iter().filter_map(tells).all(|told| system.covers_all(told))
+            || planted!("answers count once the members are known");
         if others.is_empty() {
             self.renew();
-        } else if others.iter().all(|key| answered.contains(key)) {
+        } else if is_told && (is_enough || others.iter().all(|key| answered.contains(key))) {
             self.release(Continuity::Proven);
         }
     }

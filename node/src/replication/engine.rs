@@ -21,6 +21,7 @@ use super::ring::Ring;
 use super::supply::Supply;
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members};
+use crate::planted::planted;
 use crate::state::{Heads, View, meta_key, read_meta};
 use crate::status::Totals;
 use crate::store::{Store, StoreError};
@@ -105,7 +106,9 @@ impl Engine {
         let heads = Heads::load(&*snapshot)?;
         let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
         let continuity = match heads.open {
-            Some(_) if !config.is_continuous => Continuity::unproven(),
+            Some(_) if !config.is_continuous && !planted!("continuity is proven") => {
+                Continuity::unproven()
+            }
             _ => Continuity::Proven,
         };
         let mut engine = Self {
@@ -165,9 +168,10 @@ impl Engine {
                 }
             }
             Input::LinkDown { link, peer, code, reason, stats } => {
-                let counters = &mut self.peer_mut(peer).counters;
-                counters.wire_bytes_sent += stats.wire_bytes_sent;
-                counters.wire_bytes_received += stats.wire_bytes_received;
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.counters.wire_bytes_sent += stats.wire_bytes_sent;
+                    peer.counters.wire_bytes_received += stats.wire_bytes_received;
+                }
                 self.link_down(link, code, reason);
             }
             Input::DialFailed { peer, reason } => self.dial_failed(peer, reason),

@@ -13,6 +13,7 @@ use millpond_core::{Dot, DotRange, Entry, Hlc, Namespace, Path, Row, RowDot, Ver
 use super::LinkId;
 use super::engine::Engine;
 use super::limits::Limits;
+use crate::planted::planted;
 use crate::state::{meta_key, read_meta};
 use crate::store::{LogRow, Snapshot, StoreError};
 
@@ -170,6 +171,9 @@ impl Supply {
             }
             Phase::Behind(cursor) => {
                 let cursor = cursor.clone();
+                if planted!("a resumption sends what changed") {
+                    self.resume = None;
+                }
                 let Some(resume) = self.resume.clone() else {
                     return Ok(Step::Done { rows: self.rows });
                 };
