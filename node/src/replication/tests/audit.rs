@@ -19,6 +19,25 @@ pub(super) fn audit(world: &World, id: NodeId) -> Check {
         .map_err(|why| format!("node {id} at {} ms: {why}", world.now_ms))
 }
 
+/// Of all that was sent on a link as much was worked off, once nothing is under way: else a window closes,
+/// in the end for good.
+pub(super) fn credit_is_level(world: &World) -> Check {
+    for id in world.running() {
+        for (link, held) in &world.nodes[id].running.as_ref().unwrap().engine.links {
+            let Some((other, other_link)) = world.net.other_end(*link) else { continue };
+            let Some(running) = &world.nodes[other].running else { continue };
+            let Some(there) = running.engine.links.get(&other_link) else { continue };
+            ensure!(
+                held.sent == there.consumed,
+                "{id} sent {:?} to {other}, which worked off {:?}",
+                held.sent,
+                there.consumed
+            );
+        }
+    }
+    Ok(())
+}
+
 fn audit_namespace(snapshot: &dyn Snapshot, namespace: Namespace) -> Check {
     let vv: VersionVector =
         read_meta(snapshot, &meta_key::vv(namespace)).unwrap().unwrap_or_default();

@@ -16,8 +16,11 @@ use crate::state::{WriteError, WriteTx};
 pub(super) struct History {
     operations: Vec<(RequestId, Operation)>,
     /// What each operation saw and overwrote, as its closure ran; the commit may have failed afterwards.
-    overwritten: Arc<Mutex<BTreeMap<usize, Vec<(Path, String)>>>>,
+    overwritten: Arc<Mutex<BTreeMap<usize, Values>>>,
 }
+
+/// Values at their paths.
+type Values = Vec<(Path, String)>;
 
 enum Operation {
     /// Writes one value at these paths, or deletes them.
@@ -129,7 +132,7 @@ fn set(
     tx: &mut WriteTx<'_>,
     path: &Path,
     value: Option<&str>,
-    seen: &mut Vec<(Path, String)>,
+    seen: &mut Values,
 ) -> Result<(), WriteError> {
     seen.extend(values(&tx.entry(path)?).into_iter().map(|value| (path.clone(), value)));
     match value {

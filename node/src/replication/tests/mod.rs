@@ -6,9 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use self::world::Check;
 use crate::planted;
 
+mod acceptance;
 mod audit;
 mod catch_up;
+mod continuity;
+mod feeds;
 mod history;
+mod hostile;
 mod net;
 mod node;
 mod schedules;
@@ -18,6 +22,7 @@ mod world;
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {
     scenario().unwrap_or_else(|why| panic!("{why}"));
     let without = planted::without(rules, || catch_unwind(AssertUnwindSafe(&scenario)));
+    println!("{rules:?} taken out: {without:?}");
     assert!(
         !matches!(without, Ok(Ok(()))),
         "{rules:?} taken out, and all goes well: proves nothing"

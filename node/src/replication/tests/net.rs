@@ -26,6 +26,8 @@ pub(super) struct Net {
 pub(super) struct Road {
     /// How long a frame travels, on each lane.
     pub(super) delay_ms: [u64; 2],
+    /// How long a lane is busy with one frame.
+    pub(super) frame_ms: [u64; 2],
     /// Whether a lane's frames wait.
     pub(super) is_held: [bool; 2],
     /// Since when nothing passes.
@@ -34,7 +36,7 @@ pub(super) struct Road {
 
 impl Default for Road {
     fn default() -> Self {
-        Self { delay_ms: [1, 1], is_held: [false, false], cut_since_ms: None }
+        Self { delay_ms: [1, 1], frame_ms: [0, 0], is_held: [false, false], cut_since_ms: None }
     }
 }
 
@@ -119,7 +121,8 @@ impl Net {
         let connection = &self.links[&id];
         let road = self.look(connection.ends[end].node, connection.ends[1 - end].node);
         let queue = &mut self.links.get_mut(&id).unwrap().frames[end][lane as usize];
-        let earliest_ms = queue.back().map_or(0, |(at_ms, _)| *at_ms);
+        let gap_ms = road.frame_ms[lane as usize];
+        let earliest_ms = queue.back().map_or(0, |(at_ms, _)| *at_ms + gap_ms);
         queue.push_back((earliest_ms.max(now_ms + road.delay_ms[lane as usize]), frame));
     }
 
@@ -159,6 +162,18 @@ impl Net {
         road.cut_since_ms = is_cut.then(|| road.cut_since_ms.unwrap_or(now_ms));
     }
 
+    /// Makes the frames on their way from one node to another late.
+    pub(super) fn postpone(&mut self, from: NodeId, to: NodeId, ms: u64) {
+        for connection in self.links.values_mut() {
+            for end in 0..2 {
+                if (connection.ends[end].node, connection.ends[1 - end].node) == (from, to) {
+                    let frames = connection.frames[end].iter_mut().flatten();
+                    frames.for_each(|(at_ms, _)| *at_ms += ms);
+                }
+            }
+        }
+    }
+
     /// Links both of whose ends are up.
     pub(super) fn is_linked(&self, a: NodeId, b: NodeId) -> bool {
         self.links.values().any(|connection| {
@@ -166,6 +181,13 @@ impl Net {
             (x.link.is_some() && y.link.is_some())
                 && ((x.node, y.node) == (a, b) || (x.node, y.node) == (b, a))
         })
+    }
+
+    /// The node at the other end of a link, and what it calls the link.
+    pub(super) fn other_end(&self, link: LinkId) -> Option<(NodeId, LinkId)> {
+        let (id, end) = self.find(link)?;
+        let other = &self.links[&id].ends[1 - end];
+        Some((other.node, other.link?))
     }
 
     /// Bytes of frames on their way.

@@ -17,12 +17,15 @@ use crate::replication::{Answer, Input, JoinProgress, Limits, Output, Request, R
 use crate::state::{
     Heads, Identity, Job, Local, View, WriteError, WriteTx, commit_group, meta_key, write_meta,
 };
-use crate::status::Status;
+use crate::status::{LinkCounters, Status};
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store};
 
 /// What a scenario came to.
 pub(super) type Check = Result<(), String>;
+
+/// Looks at a node after each of its commits.
+pub(super) type Observer = Box<dyn FnMut(&World, NodeId) -> Check>;
 
 /// Fails a scenario unless a condition holds.
 macro_rules! ensure {
@@ -52,7 +55,7 @@ pub(super) struct World {
     /// Whether to print what happens (`MILLPOND_TRACE`).
     is_traced: bool,
     /// Called after each commit of a node.
-    pub(super) observer: Option<Box<dyn FnMut(&Self, NodeId) -> Check>>,
+    pub(super) observer: Option<Observer>,
     pub(super) observed: Check,
 }
 
@@ -101,6 +104,18 @@ impl World {
         world
     }
 
+    /// The same with small sizes, so that a few rows are a large catch-up.
+    pub(super) fn small_mesh(count: usize, seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.limits = SMALL;
+        world.restart_all();
+        for _ in 1..count {
+            world.join();
+        }
+        world.settle().unwrap();
+        world
+    }
+
     /// One more node, invited by the first.
     pub(super) fn join(&mut self) -> NodeId {
         let options = InviteOptions { role: Role::Writer, ..InviteOptions::default() };
@@ -138,6 +153,18 @@ impl World {
     }
 
     // Faults.
+
+    /// Starts a copy of a node's folder elsewhere.
+    pub(super) fn start_copy(&mut self, of: NodeId) -> NodeId {
+        let image = self.nodes[of].image();
+        let id = self.nodes.len();
+        self.nodes.push(Node::new(id, MemoryStore::new()));
+        self.joined.push(true);
+        self.nodes[id].key = self.nodes[of].key;
+        self.nodes[id].restore(&image);
+        self.start(id);
+        id
+    }
 
     /// Opens a stopped node's store as a new boot.
     pub(super) fn start(&mut self, id: NodeId) {
@@ -242,6 +269,11 @@ impl World {
             Some(Answer::Status(status)) => *status,
             _ => panic!("a status is answered at once"),
         }
+    }
+
+    /// Sum of a counter over all links of a node.
+    pub(super) fn counted(&mut self, id: NodeId, counter: fn(&LinkCounters) -> u64) -> u64 {
+        self.status(id).peers.iter().map(|peer| counter(&peer.counters)).sum()
     }
 
     // What nodes hold.
@@ -414,12 +446,12 @@ impl World {
                     self.net.connect(self.now_ms, from, to);
                 } else {
                     let reason = "no answer".into();
-                    self.input(from, Input::DialFailed { peer: key(to), reason });
+                    self.input(from, Input::DialFailed { peer: self.nodes[to].key, reason });
                 }
             }
             NetEvent::Up { node, link, peer, dialed } => {
-                let remote_address = peer.to_string();
-                self.input(node, Input::LinkUp { link, peer: key(peer), dialed, remote_address });
+                let (peer, remote_address) = (self.nodes[peer].key, peer.to_string());
+                self.input(node, Input::LinkUp { link, peer, dialed, remote_address });
             }
             NetEvent::Frame { node, link, lane, frame, sender } => {
                 if let Some((sender, link)) = sender {
@@ -429,7 +461,8 @@ impl World {
             }
             NetEvent::Down { node, link, peer, down } => {
                 let (code, reason, stats) = (down.code, down.reason, LinkStats::default());
-                self.input(node, Input::LinkDown { link, peer: key(peer), code, reason, stats });
+                let peer = self.nodes[peer].key;
+                self.input(node, Input::LinkDown { link, peer, code, reason, stats });
             }
         }
     }
@@ -509,6 +542,15 @@ pub(super) fn text(value: &str) -> Payload {
     Payload { kind: PayloadKind::LWW, bytes: Bytes::copy_from_slice(value.as_bytes()) }
 }
 
+/// Sizes at which a few rows fill what gigabytes fill in life.
+pub(super) const SMALL: Limits = Limits {
+    ring_bytes: 6_000,
+    waiting_bytes: 2_000,
+    batch_bytes: 900,
+    slice_bytes: 300,
+    rows_frame_bytes: 150,
+    collected_dots: 8,
+};
 /// The namespaces of this version.
 pub(super) const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];
 /// Steps at one moment beyond which a node turns in circles.
