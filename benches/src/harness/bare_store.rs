@@ -76,5 +76,5 @@ const ENTRIES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("en
 const LOG: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("log");
 /// An incarnation and a seq.
 const DOT_BYTES: usize = 24;
-/// Enough for a median that moves little; a tenth of a second on a quiet machine.
-const FSYNCS: usize = 200;
+/// Enough for a median that moves little; some milliseconds on a quiet machine.
+const FSYNCS: usize = 40;

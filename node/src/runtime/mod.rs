@@ -13,6 +13,7 @@
 mod engine_task;
 mod lease;
 mod link_task;
+mod queue;
 mod writer;
 
 pub(crate) use engine_task::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell};

@@ -2,12 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::Event;
+use super::queue::JobQueue;
 use crate::replication::{Input, Token};
 use crate::state::{Heads, Job, JobError, Outcome, Transaction, WriteError, apply};
 use crate::store::{Changes, Durability, Store, StoreError};
@@ -45,7 +47,7 @@ impl WriterHandle {
         let writer = Writer { store, heads, events, failed: Box::new(failed) };
         let thread = std::thread::Builder::new()
             .name("millpond-writer".into())
-            .spawn(move || writer.run(&inbox))
+            .spawn(move || writer.run(JobQueue::new(inbox)))
             .map_err(|error| StoreError::Io { reason: format!("no writer thread: {error}") })?;
         Ok(Self { jobs, thread: Some(thread) })
     }
@@ -72,31 +74,19 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, inbox: &Receiver<WriterMessage>) {
-        let mut is_stopping = false;
-        while !is_stopping {
-            let Ok(first) = inbox.recv() else { return };
-            let mut group = Vec::new();
-            let mut weight = 0;
-            let mut next = Some(first);
-            // Whatever came while the last commit was at the disk shares the next one.
-            while let Some(message) = next {
-                match message {
-                    WriterMessage::Job(token, job) => {
-                        weight += weigh(&job);
-                        group.push((token, job));
-                    }
-                    WriterMessage::Stop => {
-                        is_stopping = true;
-                        break;
-                    }
-                }
-                next = if weight < GROUP_ROWS_MAX { inbox.try_recv().ok() } else { None };
+    fn run(mut self, mut queue: JobQueue) {
+        while let Some(first) = queue.first() {
+            let mut weight = weigh(&first.1);
+            let mut group = vec![first];
+            while weight < GROUP_ROWS_MAX
+                && let Some(next) = queue.next()
+            {
+                weight += weigh(&next.1);
+                group.push(next);
             }
-            if group.is_empty() {
-                continue;
-            }
+            let start = Instant::now();
             let results = self.commit(group);
+            queue.committed(start.elapsed());
             let input = Input::Committed { results, heads: self.heads.clone() };
             if self.events.blocking_send(Event::Input(input)).is_err() {
                 return;

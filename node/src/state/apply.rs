@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use millpond_core::message::Message;
 use millpond_core::wire::{self, PushFrame, RowsFrame, RowsWriter};
-use millpond_core::{Context, Incarnation, Namespace, Path, Push, Row, VersionVector};
+use millpond_core::{Context, Entry, Incarnation, Namespace, Path, Push, Row, VersionVector};
 
 use super::heads::{CutMark, Heads};
 use super::job::{Cut, Job, JobError, Local, Outcome};
@@ -84,22 +84,25 @@ fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcom
         if vv.seq(push.origin()) + 1 != push.first().get() || !vv.covers_all(push.deps()) {
             return Err(JobError::Dependencies);
         }
-        apply_push_writes(tx, &push.to_push())?;
+        let push = push.to_push();
+        // Its paths differ, so none of its writes changes what another one meets.
+        let entries = push.writes.iter().map(|write| tx.entry(push.namespace, &write.path));
+        let entries = entries.collect::<Result<Vec<Entry>, StoreError>>()?;
+        apply_push_writes(tx, &push, entries);
         outcome.rows_new += rows;
     }
     Ok(outcome)
 }
 
-/// Joins the writes of one push and covers its dots.
-pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push) -> Result<(), StoreError> {
+/// Joins the writes of one push into the entries of their paths, and covers its dots.
+pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: Vec<Entry>) {
     let last = push.last();
-    for (index, write) in push.writes.iter().enumerate() {
+    for ((index, write), entry) in push.writes.iter().enumerate().zip(entries) {
         let row = write.to_row(push.dot(index));
         let context = Context::Overwritten(&write.overwritten);
-        tx.join_row(push.namespace, &row, context, Some(last))?;
+        tx.join_row_into(push.namespace, &row, entry, context, Some(last));
     }
     tx.heads.vv.entry(push.namespace).or_default().advance(last);
-    Ok(())
 }
 
 /// Rows of a large cut: straight into the final tables, hidden because no vector covers them, or staged.
@@ -111,6 +114,10 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     }
     check_base(&tx.heads, namespace, &mark.from, &mark.upto)?;
     let mut outcome = Outcome::default();
+    let first = rows.first().and_then(|rows| rows.rows().next());
+    if let Some(first) = first.filter(|_| mark.direct) {
+        tx.look_beyond(namespace, &first.path)?;
+    }
     for row in rows.iter().flat_map(RowsFrame::rows) {
         if mark.direct {
             join_cut_row(tx, namespace, &row, &mark.upto, &mut outcome)?;

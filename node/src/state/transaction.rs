@@ -16,6 +16,8 @@ pub(crate) struct Transaction<'a> {
     snapshot: &'a dyn Snapshot,
     group: &'a Changes,
     own: Changes,
+    /// Where the snapshot has no entry: in this namespace beyond this path.
+    bare_beyond: Option<(Namespace, Path)>,
     /// The heads, to be changed freely: they are adopted with the changes.
     pub(crate) heads: Heads,
 }
@@ -23,12 +25,28 @@ pub(crate) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     /// A job's transaction on top of a group's changes and heads.
     pub(crate) fn new(snapshot: &'a dyn Snapshot, group: &'a Changes, heads: Heads) -> Self {
-        Self { snapshot, group, own: Changes::default(), heads }
+        Self { snapshot, group, own: Changes::default(), bare_beyond: None, heads }
     }
 
     /// The job succeeded: what it changed.
     pub(crate) fn finish(self) -> (Changes, Heads) {
         (self.own, self.heads)
+    }
+
+    /// Looks once whether the snapshot has entries beyond a path. If it has none, as when a fresh replica
+    /// catches up in path order, none of them is looked up later.
+    pub(crate) fn look_beyond(
+        &mut self,
+        namespace: Namespace,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let mut is_bare = true;
+        self.snapshot.entries(namespace, None, Some(path), &mut |_, _| {
+            is_bare = false;
+            ControlFlow::Break(())
+        })?;
+        self.bare_beyond = is_bare.then(|| (namespace, path.clone()));
+        Ok(())
     }
 
     /// Merges a row into its path and brings the log level: a row for each dot that became live or deletes,
@@ -40,7 +58,19 @@ impl<'a> Transaction<'a> {
         context: Context<'_>,
         last: Option<Dot>,
     ) -> Result<bool, StoreError> {
-        let mut entry = self.entry(namespace, &row.path)?;
+        let entry = self.entry(namespace, &row.path)?;
+        Ok(self.join_row_into(namespace, row, entry, context, last))
+    }
+
+    /// The same, given the entry that is at the row's path.
+    pub(crate) fn join_row_into(
+        &mut self,
+        namespace: Namespace,
+        row: &Row,
+        mut entry: Entry,
+        context: Context<'_>,
+        last: Option<Dot>,
+    ) -> bool {
         let joined = join(&mut entry, row, context, self.heads.vv(namespace));
         if !joined.is_unchanged() {
             self.own.entries.insert((namespace, row.path.clone()), entry);
@@ -53,7 +83,7 @@ impl<'a> Transaction<'a> {
                 is_new = true;
             }
         }
-        Ok(is_new)
+        is_new
     }
 
     /// Removes from an entry the dots that the vector does not cover, and their log rows.
@@ -102,8 +132,13 @@ impl<'a> Transaction<'a> {
         let key = (namespace, path.clone());
         match self.own.entries.get(&key).or_else(|| self.group.entries.get(&key)) {
             Some(entry) => Ok(entry.clone()),
+            None if self.is_bare(namespace, path) => Ok(Entry::absent()),
             None => self.snapshot.entry(namespace, path),
         }
+    }
+
+    fn is_bare(&self, namespace: Namespace, path: &Path) -> bool {
+        self.bare_beyond.as_ref().is_some_and(|(bare, after)| *bare == namespace && path > after)
     }
 
     /// The entries at and below a path, or all of them, hidden dots included, absent ones not.
@@ -188,4 +223,42 @@ fn namespace_range<'m, V>(
     rows.take_while(move |((found, path), _)| {
         *found == namespace && within.is_none_or(|within| path.is_within(within))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use millpond_core::{Incarnation, LiveDot, Payload, PayloadKind, Seq};
+
+    use super::*;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Durability, Store};
+
+    fn path(key: &str) -> Path {
+        Path::new(["data", key]).unwrap()
+    }
+
+    fn entry(seq: u64) -> Entry {
+        let dot = Dot::new(Incarnation::from_bytes([7; 16]), Seq::new(seq).unwrap());
+        let payload = Payload { kind: PayloadKind::LWW, bytes: Bytes::from_static(b"value") };
+        Entry::from_live(vec![LiveDot { dot, hlc: Hlc::from_ms(1), payload }])
+    }
+
+    #[test]
+    fn entries_are_found_however_bare_it_is_beyond() {
+        let store = MemoryStore::new();
+        let mut stored = Changes::default();
+        stored.entries.insert((Namespace::MAIN, path("b")), entry(1));
+        store.commit(&stored, Durability::Synced).unwrap();
+        let mut group = Changes::default();
+        group.entries.insert((Namespace::MAIN, path("d")), entry(2));
+        let snapshot = store.snapshot().unwrap();
+        let mut tx = Transaction::new(&*snapshot, &group, Heads::default());
+        for looked_beyond in ["a", "b", "c"] {
+            tx.look_beyond(Namespace::MAIN, &path(looked_beyond)).unwrap();
+            assert_eq!(tx.bare_beyond.is_some(), looked_beyond != "a");
+            assert_eq!(tx.entry(Namespace::MAIN, &path("b")).unwrap(), entry(1));
+            assert_eq!(tx.entry(Namespace::MAIN, &path("d")).unwrap(), entry(2));
+            assert!(tx.entry(Namespace::MAIN, &path("e")).unwrap().is_absent());
+        }
+    }
 }

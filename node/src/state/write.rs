@@ -236,6 +236,7 @@ pub(crate) fn write(
     // R12: what a write overwrites is live here, now. A delete of an absent path takes no dot, so that seqs
     // have no gaps.
     let mut writes = Vec::with_capacity(pending.len());
+    let mut entries = Vec::with_capacity(pending.len());
     let mut greatest = None;
     for (path, payload) in pending {
         let entry = tx.entry(namespace, &path)?;
@@ -246,6 +247,7 @@ pub(crate) fn write(
             continue;
         }
         writes.push(PushWrite { path, hlc: Default::default(), payload, overwritten });
+        entries.push(entry);
     }
     if writes.is_empty() {
         return Ok(None);
@@ -260,7 +262,8 @@ pub(crate) fn write(
         deps: dependencies(tx, namespace, incarnation),
         writes,
     };
-    super::apply::apply_push_writes(tx, &push)?;
+    // Each path is written once, so no entry has changed since it was read.
+    super::apply::apply_push_writes(tx, &push, entries);
     let vv = tx.heads.vv(namespace).clone();
     tx.heads.last_local.insert(namespace, vv);
     Ok(Some(push))

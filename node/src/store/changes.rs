@@ -52,9 +52,17 @@ impl Changes {
             self.staged.retain(|(staged, _), _| *staged != namespace);
             self.unstaged.insert(namespace);
         }
-        self.entries.extend(later.entries);
-        self.log.extend(later.log);
-        self.staged.extend(later.staged);
-        self.meta.extend(later.meta);
+        extend(&mut self.entries, later.entries);
+        extend(&mut self.log, later.log);
+        extend(&mut self.staged, later.staged);
+        extend(&mut self.meta, later.meta);
+    }
+}
+
+/// A commit often holds one large job, and moving its rows one by one would cost as much as storing them.
+fn extend<K: Ord, V>(rows: &mut BTreeMap<K, V>, later: BTreeMap<K, V>) {
+    match rows.is_empty() {
+        true => *rows = later,
+        false => rows.extend(later),
     }
 }
