@@ -1,4 +1,74 @@
 //! Millpond: an embeddable, durable, multi-writer replicated store.
+//!
+//! A [`Replica`] is one copy of the data, in one folder, opened by one process. It takes reads and writes at
+//! any time, online or not, and converges with the other members of its domain by itself: no leader, no
+//! quorum, no server. A write is a transaction: visible whole or not at all, on every replica, and on disk
+//! before it is acknowledged.
+//!
+//! It is *not* a consensus store: there are no linearizable reads, no unique constraints, and no transaction
+//! sees what happens elsewhere at the same moment. Of two concurrent writes of one field the later shows, and
+//! the other stays visible as a conflict until the field is written again. If two nodes must not both sell
+//! the last ticket, something else is needed.
+//!
+//! Left to others: how peers are reached is a transport's (QUIC here), merging and wire are
+//! [`millpond_core`]'s, and the node for operators is the program `millpond`.
+//!
+//! # Example
+//! Two replicas on one machine: the first founds a domain, the second joins it by an invite, and each sees
+//! what the other writes.
+//!
+#![cfg_attr(feature = "quic", doc = "```")]
+#![cfg_attr(not(feature = "quic"), doc = "```no_run")]
+//! use millpond::records::{Document, RecordId, RecordView, write};
+//! use millpond::{Config, InviteOptions, Replica};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let anna = Config::new(folder.join("anna")); // on a free loopback port
+//! Replica::init(&anna)?;
+//! let anna = Replica::open(anna).await?;
+//! let invite = anna.invite(InviteOptions::default()).await?;
+//!
+//! let ben = Config::new(folder.join("ben"));
+//! Replica::prepare_join(&ben, &invite)?;
+//! let ben = Replica::open(ben).await?;
+//! ben.joined().await?;
+//!
+//! let milk = RecordId::new("todo", "milk")?;
+//! let fields = Document::parse(r#"{"title": "Buy milk", "done": false}"#)?;
+//! let id = milk.clone();
+//! let ((), receipt) = write(&anna, move |tx| tx.put(&id, &fields)).await?;
+//!
+//! let mut commits = ben.committed();
+//! while !ben.read()?.vv().covers_all(&receipt.vv) {
+//!     commits.changed().await?;
+//! }
+//! let record = RecordView::new(ben.read()?).get(&milk)?.expect("it has arrived");
+//! assert_eq!(record.document().0["title"].text(), r#""Buy milk""#);
+//!
+//! ben.close().await;
+//! anna.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//! | to | see |
+//! |---|---|
+//! | open, write, read, watch, invite, pause, close | [`Replica`], [`Config`] |
+//! | work with JSON records and counters | [`records`] |
+//! | work with paths and payloads below them | [`WriteTx`], [`View`] |
+//! | tell how the node is | [`status`] |
+//! | serve all that over HTTP | `http` (feature) |
+//! | know what lies on disk and what a store must do | [`store`] |
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `quic` (default) | the QUIC transport; without it a replica reads and writes, and is alone |
+//! | `http` | the local HTTP/JSON API |
 
 mod advertise;
 mod config;

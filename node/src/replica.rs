@@ -352,7 +352,7 @@ impl Replica {
     }
 
     /// Finishes the writes under way, tells the peers, and stops. Idempotent; later calls on the handle
-    /// fail with `Closed`.
+    /// fail with `Closed`. The folder and the port are free once the last handle is dropped.
     pub async fn close(&self) {
         let writer = self.inner.writer.lock().expect("nobody panics while holding it").take();
         if let Some(writer) = writer {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use millpond::Config;
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::state_dir;
@@ -27,11 +28,14 @@ enum ConfigCommand {
         /// The file [default: millpond.toml in the node's folder]
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub(crate) fn run(args: &ConfigArgs, dir: &Path) -> Outcome {
-    let ConfigCommand::Check { config } = &args.command;
+    let ConfigCommand::Check { config, json } = &args.command;
     let path = path(dir, config.as_deref());
     if !path.exists() {
         return Err(Failure::new(format!("there is no {}", path.display()))
@@ -40,6 +44,12 @@ pub(crate) fn run(args: &ConfigArgs, dir: &Path) -> Outcome {
     }
     let file = load(&path)?;
     let replica = file.replica(dir)?;
+    if *json {
+        let (listen, http) = (replica.listen, file.http.to_string());
+        let told = json!({"valid": true, "name": replica.name, "listen": listen, "http": http, "state_dir": replica.state_dir});
+        println!("{told}");
+        return Ok(Exit::Ok);
+    }
     println!("{} is valid", path.display());
     println!("name          {}", replica.name);
     println!("listens on    {}", replica.listen);

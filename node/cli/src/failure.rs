@@ -81,9 +81,9 @@ impl Failure {
                 failure.fix("put back the node.key and the millpond.redb that belong together")
             }
             OpenError::Listen { .. } => failure
-                .fix("stop what uses the port, or choose another: `bindaddress` under [replication], or --listen"),
+                .fix("--listen ADDRESS, or `bindaddress` under [replication] in millpond.toml"),
             OpenError::Store(StoreError::InUse { .. }) => {
-                failure.fix("stop the other process, or choose another --dir")
+                failure.fix(format!("ask the node that runs there: millpond status --dir {}", dir.display()))
             }
             _ => failure,
         }

@@ -130,14 +130,17 @@ async fn announce(replica: &Replica, server: Option<&HttpServer>) {
     notify(&[NotifyState::Ready, NotifyState::Status(&status.verdict.text)]);
 }
 
-/// Tells the service manager how the node is, until the replica stops by itself.
+/// Tells the service manager how the node is, and its watchdog that it still answers, until the replica
+/// stops by itself.
 async fn watch(replica: &Replica) {
-    let mut tick = tokio::time::interval(STATUS_INTERVAL);
+    let watchdog = sd_notify::watchdog_enabled();
+    let interval = watchdog.map_or(STATUS_INTERVAL, |patience| STATUS_INTERVAL.min(patience / 3));
+    let mut tick = tokio::time::interval(interval.max(STATUS_INTERVAL_MIN));
     loop {
         tokio::select! {
             _ = tick.tick() => {
                 let verdict = replica.status().await.verdict;
-                notify(&[NotifyState::Status(&verdict.text)]);
+                notify(&[NotifyState::Watchdog, NotifyState::Status(&verdict.text)]);
             }
             error = replica.failed() => {
                 tracing::error!(%error, "the store failed");
@@ -176,3 +179,6 @@ impl Stop {
 
 /// How old the status line of the service manager may be.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// However impatient a watchdog is.
+const STATUS_INTERVAL_MIN: Duration = Duration::from_millis(100);

@@ -235,8 +235,8 @@ pub(crate) async fn digest(args: DigestArgs, dir: &Path) -> Outcome {
         println!("{seal}");
     } else {
         let digest = seal["digest"].as_str().unwrap_or_default();
-        let (records, rows) = (&seal["records"], &seal["rows"]);
-        println!("{digest}  {records} records, {rows} rows, {} conflicts", seal["conflicts"]);
+        let count = |name: &str| format!("{name} {}", seal[name]);
+        println!("{digest}  {}, {}, {}", count("records"), count("rows"), count("conflicts"));
     }
     Ok(Exit::Ok)
 }

@@ -212,7 +212,8 @@ pub(crate) async fn export(args: ExportArgs, dir: &Path) -> Outcome {
         copy(answer, &mut file).await?
     };
     std::fs::rename(&partial, output).map_err(failure)?;
-    eprintln!("exported {lines} records to {}", output.display());
+    let records = if lines == 1 { "record" } else { "records" };
+    eprintln!("exported {lines} {records} to {}", output.display());
     Ok(Exit::Ok)
 }
 

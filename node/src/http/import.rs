@@ -180,7 +180,11 @@ impl Import {
             key: String,
             fields: Document,
         }
-        let bad_json = |error: serde_json::Error| ("bad_json", error.to_string());
+        let line = line.trim_ascii_end();
+        // The line's number in the file is told beside: it is always the first line of this text.
+        let bad_json = |error: serde_json::Error| {
+            ("bad_json", error.to_string().replace(" at line 1 column ", " at column "))
+        };
         let (collection, key, document) = match &self.query.key_field {
             Some(field) => {
                 let document: Document = serde_json::from_slice(line).map_err(bad_json)?;

@@ -90,7 +90,11 @@ fn lag(registry: &mut Registry, status: &Status) {
         }
     }
     registry.register("peer_up", "1 while a link to the peer is up", up);
-    registry.register("peer_current", "1 while neither side lacks anything", current);
+    registry.register(
+        "peer_current",
+        "1 while neither side lacks anything older than a moment",
+        current,
+    );
     registry.register("lag_ops", "Writes applied on one side and not on the other", ops);
     registry.register("lag_seconds", "Age of the oldest of those", seconds);
     registry.register("link_round_trip_seconds", "Smoothed round trip", round_trip);

@@ -141,9 +141,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let detail = error.to_string();
         match error {
-            StoreError::Full => {
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail).retryable()
-            }
+            StoreError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail)
+                .retryable()
+                .hint("free some space and write again: the node needs no restart"),
             StoreError::Poisoned { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_stopped", detail)
             }

@@ -22,9 +22,9 @@ fn every_answered_write_survives_kill_nine() {
     let mut random = Random(seed);
 
     let first = Node::start_with_state();
-    let mut nodes = vec![first.join("london-1"), first.join("tokyo-1")];
+    let mut nodes = vec![first.join("london-1", "writer"), first.join("tokyo-1", "writer")];
     nodes.insert(0, first);
-    let folders: Vec<PathBuf> = nodes.iter().map(Node::data).collect();
+    let folders: Vec<PathBuf> = nodes.iter().map(|node| node.data().to_owned()).collect();
     until("all nodes are linked", || {
         let is_linked = |peer: &Value| !peer["link"].is_null();
         folders.iter().all(|folder| {

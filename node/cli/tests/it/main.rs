@@ -1,8 +1,10 @@
 //! The program from outside: what it prints, and its exit codes.
 
 mod demo;
+mod full_disk;
 mod kill;
 mod node;
+mod service;
 
 use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
@@ -128,6 +130,56 @@ fn a_second_node_joins_by_an_invite() {
 }
 
 #[test]
+fn a_reader_is_told_where_to_write() {
+    let node = Node::start();
+    node.run(&["put", "t/a", r#"{"n":1}"#]).ok();
+    let reader = node.join("london-1", "reader");
+    assert_eq!(reader.run(&["get", "t/a"]).ok(), "n  1\n");
+    let refused = reader.run(&["put", "t/a", r#"{"n":2}"#]).failed(1);
+    assert!(refused.contains("(read_only)") && refused.contains("do:  write at"), "{refused}");
+    let refused = reader.run(&["invite"]).failed(1);
+    assert!(refused.contains("only an admin may invite"), "{refused}");
+}
+
+#[test]
+fn a_join_with_a_used_invite_says_so_and_a_fresh_one_goes_on_in_the_same_folder() {
+    let node = Node::start();
+    let used = node.run(&["invite"]).ok();
+    let dir = tempfile::tempdir().unwrap();
+    let join = |name: &str, invite: &str| {
+        let folder = dir.path().join(name);
+        let options =
+            ["--listen", "127.0.0.1:0", "--name", name, "--dir", folder.to_str().unwrap()];
+        millpond(&[&["join", invite.trim()][..], &options].concat(), b"")
+    };
+    join("first", &used).ok();
+    let refused = join("second", &used).failed(1);
+    assert!(refused.contains("error: the domain did not take this node in"), "{refused}");
+    assert!(refused.contains("was used by another node"), "{refused}");
+    assert!(refused.contains("do:  ask for a fresh invite"), "{refused}");
+    join("second", &node.run(&["invite"]).ok()).ok();
+    let again = join("second", &node.run(&["invite"]).ok()).failed(1);
+    assert!(again.contains("holds a replica already"), "{again}");
+}
+
+#[test]
+fn a_state_folder_is_shown_and_never_in_the_data() {
+    let node = Node::start();
+    let data = node.data().to_str().unwrap().to_owned();
+    let status: Value = serde_json::from_str(&node.run(&["status", "--json"]).ok()).unwrap();
+    let state_dir = status["node"]["state_dir"].as_str().unwrap();
+    assert!(state_dir.ends_with("/millpond") && !state_dir.starts_with(&data), "{state_dir}");
+    let check = node.run(&["config", "check"]).ok();
+    assert!(check.contains(&format!("state folder  {state_dir}\n")), "{check}");
+    let check: Value =
+        serde_json::from_str(&node.run(&["config", "check", "--json"]).ok()).unwrap();
+    assert_eq!(check["state_dir"], state_dir);
+    let within = format!("{data}/state");
+    let refused = node.run(&["run", "--state-dir", &within]).failed(3);
+    assert!(refused.contains("is in the data folder"), "{refused}");
+}
+
+#[test]
 fn a_stop_by_signal_is_clean_and_frees_the_folder() {
     let mut node = Node::start();
     assert_eq!(node.stop("TERM"), Some(0));
@@ -144,7 +196,7 @@ fn a_folder_in_use_is_a_clear_error_and_the_node_goes_on() {
     let run = ["run", "--dir", &dir, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
     let second = millpond(&run, b"").failed(1);
     assert!(second.contains("in use by another process"), "{second}");
-    assert!(second.contains("do:  stop the other process"), "{second}");
+    assert!(second.contains("do:  ask the node that runs there: millpond status"), "{second}");
     node.run(&["put", "t/a", "{}"]).ok();
 }
 

@@ -4,12 +4,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// A node in a folder of its own. Dropping it kills it.
 pub(crate) struct Node {
     dir: TempDir,
+    data: PathBuf,
     process: Option<Child>,
 }
 
@@ -66,13 +68,24 @@ pub(crate) fn millpond(arguments: &[&str], input: &[u8]) -> Done {
 }
 
 impl Node {
+    /// The first node of a domain.
     pub fn start() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut node = Self { dir, process: None };
-        let data = node.data();
-        let init = ["init", "--name", "paris-1", "--listen", "127.0.0.1:0", "--dir"];
-        let text = millpond(&[&init[..], &[data.to_str().unwrap()]].concat(), b"").ok();
-        assert!(text.contains("recovery key: ") && text.contains("next: millpond run"), "{text}");
+        Self::start_with(&[])
+    }
+
+    /// The same, with variables in its environment.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
+        let mut node = Self::nowhere();
+        node.init();
+        node.restart_with(environment);
+        node
+    }
+
+    /// The same, with its data in a folder elsewhere.
+    pub fn start_at(data: &Path) -> Self {
+        let mut node = Self::nowhere();
+        node.data = data.to_owned();
+        node.init();
         node.restart();
         node
     }
@@ -87,17 +100,25 @@ impl Node {
     }
 
     /// A further member of this node's domain, with the same.
-    pub fn join(&self, name: &str) -> Self {
-        let invited: serde_json::Value =
-            serde_json::from_str(&self.run(&["invite", "--json"]).ok()).expect("JSON");
-        let mut node = Self { dir: tempfile::tempdir().expect("a folder"), process: None };
-        let data = node.data();
-        let invite = invited["invite"].as_str().expect("text");
-        let options = ["--name", name, "--listen", "127.0.0.1:0", "--dir", data.to_str().unwrap()];
-        millpond(&[&["join", invite][..], &options].concat(), b"").ok();
+    pub fn join(&self, name: &str, role: &str) -> Self {
+        let invite = self.run(&["invite", "--role", role]).ok();
+        let mut node = Self::nowhere();
+        let joined = node.run(&["join", invite.trim(), "--name", name, "--listen", "127.0.0.1:0"]);
+        assert!(joined.ok().contains("is a member now, and has caught up"));
         node.settle_down();
         node.restart();
         node
+    }
+
+    fn nowhere() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let data = dir.path().join("node");
+        Self { dir, data, process: None }
+    }
+
+    fn init(&self) {
+        let text = self.run(&["init", "--name", "paris-1", "--listen", "127.0.0.1:0"]).ok();
+        assert!(text.contains("recovery key: ") && text.contains("next: millpond run"), "{text}");
     }
 
     fn settle_down(&self) {
@@ -121,9 +142,14 @@ impl Node {
     }
 
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    fn restart_with(&mut self, environment: &[(&str, &str)]) {
         let mut process = program()
             .args(["run", "--http", "127.0.0.1:0", "--log-format", "json", "--dir"])
             .arg(self.data())
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -137,8 +163,8 @@ impl Node {
     }
 
     /// The node's folder.
-    pub fn data(&self) -> PathBuf {
-        self.dir.path().join("node")
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     pub fn run(&self, arguments: &[&str]) -> Done {
@@ -148,6 +174,18 @@ impl Node {
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Done {
         let data = self.data();
         millpond(&[arguments, &["--dir", data.to_str().unwrap()]].concat(), input)
+    }
+
+    /// Runs a command again and again until what it prints contains this, within a deadline.
+    pub fn until(&self, arguments: &[&str], expected: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let done = self.run(arguments);
+            if done.stdout.contains(expected) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never printed {expected:?}: {done:?}");
+        }
     }
 
     /// Sends a signal, waits for the end, and tells the exit code.
@@ -179,3 +217,6 @@ fn wait_until_ready(log: ChildStderr) {
     }
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
 }
+
+/// No condition of these tests takes so long on a machine that works.
+const DEADLINE: Duration = Duration::from_secs(60);
