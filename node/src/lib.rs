@@ -78,6 +78,7 @@ pub mod http;
 mod key_pair;
 mod membership;
 mod network;
+mod planted;
 pub mod records;
 mod replica;
 mod replication;

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
 use crate::network;
-use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Now, Request};
+use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Limits, Now, Request};
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
 use crate::state::{Heads, View, WriteError, WriteTx};
@@ -150,6 +150,7 @@ impl Replica {
             is_continuous,
             hold_down_ms: config.hold_down.as_millis() as u64,
             digest_ms: config.digest_interval.as_millis() as u64,
+            limits: Limits::default(),
             seed: folder::random(),
         };
         let now = Now { mono_ms: 0, wall_ms: wall_ms() };

@@ -33,6 +33,8 @@ impl Engine {
         match inbox.accept(received) {
             Fate::Kept => {
                 self.lacking.remove(&(namespace, origin));
+                // Also of what the disk takes long for: nobody need send it again.
+                self.ack_soon();
             }
             Fate::Duplicate => {
                 self.peer_mut(peer).counters.rows_duplicate += rows;
@@ -96,7 +98,7 @@ impl Engine {
         link.consumed.push_bytes += credit.push_bytes;
         link.consumed.rows_bytes += credit.rows_bytes;
         if link.owes_credit() {
-            link.told = link.consumed;
+            link.told_consumed = link.consumed;
             let credit = link.consumed;
             self.send(link_id, Lane::Control, &Message::Credit(credit));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use millpond_core::{Context, Dot, Entry, Hlc, Joined, Namespace, Path, Row, join};
+use millpond_core::{Context, Dot, Entry, Hlc, Joined, Namespace, Path, Row, VersionVector, join};
 
 use super::heads::Heads;
 use crate::store::{Changes, LogRow, Snapshot, StoreError};
@@ -94,6 +94,32 @@ impl<'a> Transaction<'a> {
             self.own.entries.insert((namespace, path), entry);
         }
         dropped.len()
+    }
+
+    /// Drops the log rows that `upto` covers and the vector does not.
+    pub(crate) fn drop_log_beyond(
+        &mut self,
+        namespace: Namespace,
+        upto: &VersionVector,
+    ) -> Result<(), StoreError> {
+        let vv = self.heads.vv(namespace).clone();
+        for range in upto.beyond(&vv) {
+            let covers = |dot: Dot| upto.covers(dot) && !vv.covers(dot);
+            let changes = [&self.group.log, &self.own.log].into_iter();
+            let changed = changes.flat_map(|log| log.keys().copied());
+            let mut dropped: Vec<Dot> = changed
+                .filter(|(of, dot)| *of == namespace && dot.incarnation == range.incarnation)
+                .map(|(_, dot)| dot)
+                .filter(|dot| covers(*dot))
+                .collect();
+            let (incarnation, after, last) = (range.incarnation, range.after, range.upto.get());
+            self.snapshot.log(namespace, incarnation, after, last, &mut |dot, _| {
+                dropped.push(dot);
+                ControlFlow::Continue(())
+            })?;
+            self.own.log.extend(dropped.into_iter().map(|dot| ((namespace, dot), None)));
+        }
+        Ok(())
     }
 
     /// Stores a row of a cut that is arriving.
