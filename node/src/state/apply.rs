@@ -118,10 +118,6 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     }
     check_cut(&tx.heads, namespace, &mark)?;
     let mut outcome = Outcome::default();
-    let first = rows.first().and_then(|rows| rows.rows().next());
-    if let Some(first) = first.filter(|_| mark.direct) {
-        tx.look_beyond(namespace, &first.path)?;
-    }
     for row in rows.iter().flat_map(RowsFrame::rows) {
         if mark.direct {
             join_cut_row(tx, namespace, &row, &mark.upto, &mut outcome)?;
