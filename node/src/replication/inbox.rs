@@ -6,6 +6,7 @@ use millpond_core::wire::PushFrame;
 use millpond_core::{Dot, Seq, VersionVector};
 
 use super::LinkId;
+use crate::planted::planted;
 
 /// Pushes received for one namespace. A push is ready once its predecessor and its dependencies are; until
 /// then it waits here, so that the vector stays gap-free and readers see causes before effects.
@@ -17,6 +18,7 @@ pub(super) struct Inbox {
     waiting_bytes: usize,
     waiting_bytes_max: usize,
     ready: Vec<Received>,
+    forged: Vec<Received>,
     /// Jobs with pushes of this namespace that the writer has.
     pub(super) jobs: usize,
 }
@@ -103,6 +105,11 @@ impl Inbox {
         self.ready.drain(..count).collect()
     }
 
+    /// Pushes that no honest node sends, since the last call.
+    pub(super) fn take_forged(&mut self) -> Vec<Received> {
+        std::mem::take(&mut self.forged)
+    }
+
     /// Bytes of the pushes that wait for others.
     #[cfg(test)]
     pub(super) fn waiting_bytes(&self) -> usize {
@@ -124,7 +131,13 @@ impl Inbox {
             && self.received.covers_all(push.deps())
     }
 
+    /// R12: a write overwrites what its origin had seen, which the dependencies bring here first. One that
+    /// overwrites more would be undone here and not elsewhere, so it is no honest node's.
     fn make_ready(&mut self, received: Received) {
+        let is_honest = self.received.covers_all(received.push.overwritten());
+        if !is_honest && !planted!("a push overwrites only what it depends on") {
+            return self.forged.push(received);
+        }
         self.received.advance(received.push.last_dot());
         self.ready.push(received);
     }

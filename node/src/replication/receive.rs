@@ -75,6 +75,7 @@ impl Engine {
     /// Hands the writer what is ready, unless it has enough to do.
     pub(super) fn submit_received(&mut self) {
         for namespace in NAMESPACES {
+            self.refuse_forged(namespace);
             while let Some(inbox) = self.inboxes.get_mut(&namespace) {
                 if inbox.jobs >= JOBS_MAX || inbox.is_idle() {
                     break;
@@ -84,6 +85,15 @@ impl Engine {
                 let pushes = received.iter().map(|received| received.push.clone()).collect();
                 self.submit(Pending::Pushes { namespace, received }, Job::Pushes(pushes));
             }
+        }
+    }
+
+    /// Ends the links that brought pushes which no honest node sends.
+    fn refuse_forged(&mut self, namespace: Namespace) {
+        let forged = self.inboxes.get_mut(&namespace).map(|inbox| inbox.take_forged());
+        for Received { link, .. } in forged.unwrap_or_default() {
+            let reason = "a push overwrites dots that it does not depend on";
+            self.close(link, CloseCode::Protocol, reason);
         }
     }
 

@@ -35,10 +35,14 @@ fn a_restarted_node_overwrites() -> Check {
 #[test]
 fn finding_21_the_first_push_of_a_boot_depends_on_all() {
     depends_on(
-        &["the first push of a boot depends on all", "the ring has a base"],
+        &[
+            "the first push of a boot depends on all",
+            "the ring has a base",
+            "a push overwrites only what it depends on",
+        ],
         a_restarted_node_overwrites,
     );
-    // Each of the two holds alone.
+    // Each of these two is enough without the other.
     planted::without(&["the first push of a boot depends on all"], a_restarted_node_overwrites)
         .unwrap();
     planted::without(&["the ring has a base"], a_restarted_node_overwrites).unwrap();

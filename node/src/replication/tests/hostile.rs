@@ -6,6 +6,7 @@ use millpond_core::wire::{self, PushFrame};
 use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Push, PushWrite, Seq, VersionVector};
 
 use super::audit::credit_is_level;
+use super::depends_on;
 use super::world::{World, path, text};
 use crate::replication::{Engine, Input, LinkId};
 
@@ -180,4 +181,37 @@ fn rows_of_a_catch_up_that_is_given_up_are_credited() {
 fn is_under_way(world: &World) -> bool {
     let engine = &world.nodes[1].running.as_ref().unwrap().engine;
     engine.pulls.values().any(|pull| pull.rows > 0)
+}
+
+/// Finding 3 (R12): a push that overwrites a dot which its dependencies do not cover is refused with its
+/// link. Taken, it would drop the dot where it is and not where it comes later: equal vectors, two states.
+#[test]
+fn a_push_overwrites_only_what_it_depends_on() {
+    depends_on(&["a push overwrites only what it depends on"], || {
+        let mut world = World::mesh(2, 73);
+        let origin = known(&world);
+        let unseen = Dot::new(Incarnation::from_bytes([0xee; 16]), Seq::FIRST);
+        let write = PushWrite {
+            path: path("c/k/f"),
+            hlc: millpond_core::Hlc::from_ms(1),
+            payload: Some(text("v")),
+            overwritten: vec![unseen],
+        };
+        let applied = engine(&world).heads.vv(Namespace::MAIN).seq(origin);
+        let push = Push {
+            namespace: Namespace::MAIN,
+            origin,
+            first: Seq::new(applied + 1).unwrap(),
+            deps: VersionVector::new(),
+            writes: vec![write],
+        };
+        let before = link(&world);
+        say(&mut world, &Message::Push(PushFrame::encode(&push)));
+        let is_gone = !engine(&world).links.contains_key(&before);
+        let is_taken = engine(&world).inboxes[&Namespace::MAIN].received().covers(push.last());
+        match is_gone && !is_taken {
+            true => Ok(()),
+            false => Err("the forged push was taken".into()),
+        }
+    });
 }
