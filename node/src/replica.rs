@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::advertise;
+use crate::commits::Commits;
 use crate::config::Config;
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
@@ -290,8 +291,8 @@ impl Replica {
     }
 
     /// Follows the vector of the data, as of each commit.
-    pub fn committed(&self) -> watch::Receiver<VersionVector> {
-        self.inner.engine.committed.clone()
+    pub fn committed(&self) -> Commits {
+        Commits::new(self.inner.engine.committed.clone())
     }
 
     /// Closes the links to a peer, or to all, and keeps them closed until [`Replica::resume`]. Writes go on.
