@@ -59,7 +59,7 @@ pub(crate) struct Now {
 }
 
 /// A link, numbered by the shell in the order in which they came up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LinkId(pub(crate) u64);
 
 /// A job on its way through the writer.

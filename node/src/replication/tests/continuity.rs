@@ -164,7 +164,7 @@ fn a_copy_starts() -> Check {
     world.put(1, "c/k/f", "before");
     world.settle()?;
     let copy = world.start_copy(1);
-    world.run(20_000);
+    world.run(30_000);
     for node in [1, copy] {
         let request = world.put(node, "c/l/f", "by one of two");
         world.run(6_000);
@@ -176,7 +176,7 @@ fn a_copy_starts() -> Check {
 
 #[test]
 fn finding_15_two_live_boots_of_one_key_are_both_fenced() {
-    depends_on(&["an older boot that dials is a copy"], a_copy_starts);
+    depends_on(&["two that are heard are copies"], a_copy_starts);
 }
 
 fn nobody_is_fenced(world: &World) -> Check {
@@ -259,6 +259,81 @@ fn finding_s4_a_restored_node_is_no_copy() {
         a_restored_node_meets_who_knows_more(false)
     });
     a_restored_node_meets_who_knows_more(true).unwrap();
+}
+
+/// The folder is replaced by an image from before an incarnation was opened.
+fn a_node_forgets_its_incarnation() -> Check {
+    let mut world = World::mesh(2, 26);
+    world.nodes[1].keeps_lease = false;
+    let image = world.nodes[1].image();
+    world.crash(1, true);
+    world.start(1);
+    world.isolate(0, true);
+    world.run(8_000);
+    world.put(1, "c/k/f", "under a new incarnation");
+    world.run(6_000);
+    world.isolate(0, false);
+    world.settle()?;
+    world.restore(1, &image);
+    world.settle()?;
+    ensure!(world.values(1, "c/k/f") == ["under a new incarnation"], "it did not come back");
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn a_restored_node_is_told_of_its_own_incarnations() {
+    depends_on(&["a node may not know its own incarnations"], a_node_forgets_its_incarnation);
+}
+
+/// R5: a peer answers while what the lost folder had sent is still on its way to the peer's disk.
+fn an_answer_comes_before_the_disk() -> Check {
+    let mut world = World::mesh(2, 27);
+    world.nodes[1].keeps_lease = false;
+    world.put(1, "c/k/f", "before");
+    world.settle()?;
+    let image = world.nodes[1].image();
+    world.nodes[0].commit_ms = 2_500;
+    world.put(1, "c/k/f", "lost by the restore");
+    world.run(100);
+    world.restore(1, &image);
+    world.run(700);
+    let request = world.put(1, "c/k/f", "after the restore");
+    world.run(8_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    world.nodes[0].commit_ms = 1;
+    world.settle()
+}
+
+#[test]
+fn r5_an_answer_waits_for_what_is_on_its_way() {
+    depends_on(&["an answer waits for what is on its way"], an_answer_comes_before_the_disk);
+}
+
+/// R5: the end of an incarnation finds the disk full; the next write finds room.
+fn the_end_of_an_incarnation_finds_no_room() -> Check {
+    let mut world = World::mesh(2, 28);
+    world.nodes[1].keeps_lease = false;
+    let image = world.nodes[1].image();
+    world.put(1, "c/k/f", "lost by the restore");
+    world.settle()?;
+    world.restore(1, &image);
+    world.nodes[1].is_full = true;
+    world.run(3_000);
+    world.isolate(1, true);
+    world.run(4_000);
+    world.nodes[1].is_full = false;
+    let request = world.put(1, "c/k/f", "after the restore");
+    world.run(6_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    world.isolate(1, false);
+    world.settle()?;
+    ensure!(world.values(1, "c/k/f").len() == 2, "two writes that did not see each other");
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn r5_an_ended_incarnation_is_not_continued() {
+    depends_on(&["an ended incarnation is not continued"], the_end_of_an_incarnation_finds_no_room);
 }
 
 /// 18: what a node acknowledged before it fell back counts no more.

@@ -84,6 +84,7 @@ impl World {
             namespace: Namespace::SYSTEM,
             closure: Box::new(move |tx| grant_role(tx, own, Role::Admin, own)),
             now_ms: 1_790_000_000_000,
+            ended: None,
             fresh: millpond_core::Incarnation::from_bytes(world.random()),
             key: own,
         };
