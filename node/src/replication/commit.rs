@@ -9,7 +9,7 @@ use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
-use super::pull::RowsJob;
+use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, Role, record_self};

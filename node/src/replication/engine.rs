@@ -16,7 +16,7 @@ use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
-use super::pull::Pulling;
+use super::pulling::Pulling;
 use super::ring::Ring;
 use super::supply::Supply;
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};

@@ -386,46 +386,6 @@ impl Engine {
         self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
     }
 
-    pub(super) fn pause(&mut self, peer: Option<NodeKey>) {
-        for key in self.paused_range(peer) {
-            self.peer_mut(key).is_paused = true;
-            let links: Vec<LinkId> =
-                self.links.iter().filter(|(_, link)| link.peer == key).map(|(&id, _)| id).collect();
-            let reason = self.paused_reason();
-            for link in links {
-                self.close(link, CloseCode::ShuttingDown, &reason);
-            }
-        }
-    }
-
-    /// What a peer is told whose link is paused here.
-    fn paused_reason(&self) -> String {
-        format!("{} paused the link", self.config.name)
-    }
-
-    pub(super) fn resume(&mut self, peer: Option<NodeKey>) {
-        for key in self.paused_range(peer) {
-            let dial_at_ms = self.now.mono_ms + self.courtesy_ms(key);
-            let peer = self.peer_mut(key);
-            peer.is_paused = false;
-            peer.last_error = None;
-            peer.attempts = 0;
-            peer.dial_at_ms = dial_at_ms;
-        }
-    }
-
-    fn paused_range(&self, peer: Option<NodeKey>) -> Vec<NodeKey> {
-        match peer {
-            Some(peer) => vec![peer],
-            None => self
-                .members
-                .iter()
-                .map(|(key, _)| key)
-                .filter(|key| *key != self.config.key)
-                .collect(),
-        }
-    }
-
     /// Links whose peer does not say hello in time are closed.
     pub(super) fn run_sessions(&mut self) {
         let now_ms = self.now.mono_ms;

@@ -1,13 +1,13 @@
-//! Restores, copies and restarts: findings 15, 17, 18, S2, S3, S4, S12 and S19.
+//! Restored folders and continued incarnations: findings 15, 17, 18, S2, S3, S12 and S19.
 //!
-//! Of 17 the dirty mark and flushing apply to Buffered replicas, which do not exist yet: a Durable one syncs
-//! each dot before it leaves, and its boot before the first. Of 18 and S19 rows of third parties in acks, and
-//! their age, wait for concerns that count them.
+//! Of 17 what applies to a Durable replica: it syncs each dot before it leaves, and its boot before the
+//! first.
 
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
 
 use super::depends_on;
+use super::restarts::nobody_is_fenced;
 use super::world::{Check, World, ensure};
 use crate::replication::{Input, LinkId};
 use crate::state::WriteError;
@@ -156,76 +156,6 @@ fn a_peer_knows_more_than_a_proven_store() -> Check {
 #[test]
 fn finding_15_a_peer_that_knows_more_fences() {
     depends_on(&["a peer that knows more fences"], a_peer_knows_more_than_a_proven_store);
-}
-
-/// 15: a copy of a running node's folder starts elsewhere.
-fn a_copy_starts() -> Check {
-    let mut world = World::mesh(2, 21);
-    world.put(1, "c/k/f", "before");
-    world.settle()?;
-    let copy = world.start_copy(1);
-    world.run(30_000);
-    for node in [1, copy] {
-        let request = world.put(node, "c/l/f", "by one of two");
-        world.run(6_000);
-        let written = world.written(request);
-        ensure!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{node}: {written:?}");
-    }
-    Ok(())
-}
-
-#[test]
-fn finding_15_two_live_boots_of_one_key_are_both_fenced() {
-    depends_on(&["two that are heard are copies"], a_copy_starts);
-}
-
-fn nobody_is_fenced(world: &World) -> Check {
-    world.running().try_for_each(|id| {
-        let engine = &world.nodes[id].running.as_ref().unwrap().engine;
-        ensure!(engine.fenced.is_none(), "{id} is fenced: {:?}", engine.fenced);
-        ensure!(!engine.peers.values().any(|peer| peer.is_cloned), "{id} has met a copy");
-        Ok(())
-    })
-}
-
-/// S4: killed and started again before anybody notices.
-fn a_node_restarts_at_once() -> Check {
-    let mut world = World::mesh(3, 22);
-    world.crash(P, true);
-    world.run(200);
-    world.start(P);
-    world.put(P, "c/k/f", "v");
-    world.settle()?;
-    nobody_is_fenced(&world)
-}
-
-#[test]
-fn finding_s4_a_quick_restart_is_no_copy() {
-    depends_on(&["a restart is no copy"], a_node_restarts_at_once);
-}
-
-/// S4: what the dead boot had sent arrives after the new boot has spoken.
-fn a_dead_boot_speaks_late() -> Check {
-    let mut world = World::mesh(2, 23);
-    world.cut(0, 1);
-    world.run(8_000);
-    world.hold(1, 0, Lane::Control, true);
-    world.heal(0, 1);
-    world
-        .run_until(20_000, |world| world.net.is_linked(0, 1) && world.net.bytes_under_way() > 0)?;
-    world.run(5);
-    world.net.postpone(1, 0, 1_500);
-    world.hold(1, 0, Lane::Control, false);
-    world.crash(1, true);
-    world.start(1);
-    world.settle()?;
-    world.run(10_000);
-    nobody_is_fenced(&world)
-}
-
-#[test]
-fn finding_s4_a_late_hello_is_no_copy() {
-    depends_on(&["a late hello is no copy"], a_dead_boot_speaks_late);
 }
 
 /// S4: peers know more of an incarnation that a restored node has not continued.
