@@ -103,6 +103,7 @@ pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError
         namespace: Namespace::SYSTEM,
         closure: found,
         now_ms,
+        ended: None,
         fresh: Incarnation::from_bytes(random()),
         key,
     };

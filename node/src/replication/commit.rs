@@ -9,7 +9,7 @@ use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
-use super::pull::RowsJob;
+use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
@@ -111,9 +111,15 @@ impl Engine {
         if !self.continuity.is_proven() {
             self.renew();
         }
-        let fresh = Incarnation::from_bytes(self.random_id());
-        let local =
-            Local { namespace, closure, now_ms: self.now.wall_ms, fresh, key: self.config.key };
+        let (ended, fresh) = (self.closed, Incarnation::from_bytes(self.random_id()));
+        let local = Local {
+            namespace,
+            closure,
+            now_ms: self.now.wall_ms,
+            ended,
+            fresh,
+            key: self.config.key,
+        };
         self.submit(pending, Job::Local(local));
     }
 
@@ -157,6 +163,7 @@ impl Engine {
                 self.job_done(pending, result);
             }
         }
+        self.greet_waiting();
     }
 
     fn duplicate(&mut self, received: &Received) {
@@ -237,7 +244,7 @@ impl Engine {
         if let Some(inbox) = self.inboxes.get_mut(&namespace) {
             inbox.jobs -= 1;
         }
-        for Received { push, link } in received {
+        for Received { push, link, .. } in received {
             if let Some(link) = self.links.get(&link) {
                 let rows = push.len() as u64;
                 self.peers.entry(link.peer).or_default().counters.rows_new += rows;
@@ -254,7 +261,7 @@ impl Engine {
         let Some(inbox) = self.inboxes.get_mut(&namespace) else { return };
         inbox.jobs -= 1;
         let dropped = inbox.fall_back(&applied);
-        for Received { push, link } in received.into_iter().chain(dropped) {
+        for Received { push, link, .. } in received.into_iter().chain(dropped) {
             self.consumed(link, &push);
         }
         for link in self.links.keys().copied().collect::<Vec<_>>() {

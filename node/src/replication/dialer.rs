@@ -1,9 +1,10 @@
 //! The dialer: a link to every member, with jittered back-off.
 
 use millpond_core::NodeKey;
+use millpond_core::message::CloseCode;
 
 use super::engine::Engine;
-use super::{JoinProgress, Output};
+use super::{JoinProgress, LinkId, Output};
 
 impl Engine {
     /// Dials every member that has no link, is not paused, and whose time has come.
@@ -51,6 +52,46 @@ impl Engine {
     /// links one is dropped, and what has come over that one comes again.
     pub(super) fn courtesy_ms(&self, peer: NodeKey) -> u64 {
         if self.config.key > peer { DIAL_MS_COURTESY } else { 0 }
+    }
+
+    pub(super) fn pause(&mut self, peer: Option<NodeKey>) {
+        for key in self.paused_range(peer) {
+            self.peer_mut(key).is_paused = true;
+            let links: Vec<LinkId> =
+                self.links.iter().filter(|(_, link)| link.peer == key).map(|(&id, _)| id).collect();
+            let reason = self.paused_reason();
+            for link in links {
+                self.close(link, CloseCode::ShuttingDown, &reason);
+            }
+        }
+    }
+
+    /// What a peer is told whose link is paused here.
+    pub(super) fn paused_reason(&self) -> String {
+        format!("{} paused the link", self.config.name)
+    }
+
+    pub(super) fn resume(&mut self, peer: Option<NodeKey>) {
+        for key in self.paused_range(peer) {
+            let dial_at_ms = self.now.mono_ms + self.courtesy_ms(key);
+            let peer = self.peer_mut(key);
+            peer.is_paused = false;
+            peer.last_error = None;
+            peer.attempts = 0;
+            peer.dial_at_ms = dial_at_ms;
+        }
+    }
+
+    fn paused_range(&self, peer: Option<NodeKey>) -> Vec<NodeKey> {
+        match peer {
+            Some(peer) => vec![peer],
+            None => self
+                .members
+                .iter()
+                .map(|(key, _)| key)
+                .filter(|key| *key != self.config.key)
+                .collect(),
+        }
     }
 
     pub(super) fn next_dial_ms(&self) -> u64 {

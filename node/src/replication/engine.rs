@@ -16,7 +16,7 @@ use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
-use super::pull::Pulling;
+use super::pulling::Pulling;
 use super::ring::Ring;
 use super::supply::Supply;
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
@@ -253,6 +253,9 @@ impl Engine {
         }
         let peer = self.peers.entry(link.peer).or_default();
         peer.seen_ms = Some(now_ms);
+        if link.boot.is_some() && link.boot == peer.boot {
+            peer.boot_seen_ms = now_ms;
+        }
         peer.counters.frame_bytes_received += frame.len() as u64;
         match link.decoder(lane).decode(frame) {
             Ok(Some(message)) => self.message(link_id, lane, message),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millpond_core::wire::PushFrame;
-use millpond_core::{Dot, Seq, VersionVector};
+use millpond_core::{Dot, NodeKey, Seq, VersionVector};
 
 use super::LinkId;
 use crate::planted::planted;
@@ -30,6 +30,8 @@ pub(super) struct Received {
     pub(super) push: PushFrame,
     /// Who is to be given credit for it.
     pub(super) link: LinkId,
+    /// The peer at the other end.
+    pub(super) peer: NodeKey,
 }
 
 /// What became of a push.
@@ -89,6 +91,18 @@ impl Inbox {
     pub(super) fn fall_back(&mut self, applied: &VersionVector) -> Vec<Received> {
         self.received = applied.clone();
         std::mem::take(&mut self.ready)
+    }
+
+    /// Drops what waits and came over a link that is gone: its peer will be asked again.
+    pub(super) fn forget(&mut self, link: LinkId) {
+        let gone = self.waiting.iter().filter(|(_, waiting)| waiting.link == link);
+        let gone: Vec<Dot> = gone.map(|(&first, _)| first).collect();
+        gone.into_iter().for_each(|first| drop(self.take_waiting(first)));
+    }
+
+    /// What is on its way into the store, but not yet at the writer.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Received> {
+        self.ready.iter().chain(self.waiting.values())
     }
 
     /// The pushes to commit next, within the bounds of one job.

@@ -10,7 +10,7 @@
 //! | `session` | who is welcome: hello and its outcomes, duplicates, clones, joining |
 //! | `feed` | what is pushed live, and what is held back |
 //! | `receive` | when a push may be applied |
-//! | `pull`, `supply` | catch-up, at the asker and at the supplier |
+//! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `dialer` | whom to dial, and when |
@@ -36,6 +36,7 @@ mod link;
 mod peer;
 mod progress;
 mod pull;
+mod pulling;
 mod receive;
 mod report;
 mod ring;
@@ -59,7 +60,7 @@ pub(crate) struct Now {
 }
 
 /// A link, numbered by the shell in the order in which they came up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LinkId(pub(crate) u64);
 
 /// A job on its way through the writer.

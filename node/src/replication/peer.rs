@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use millpond_core::{Boot, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
-use super::LinkId;
 use crate::planted::planted;
 use crate::status::LinkCounters;
 
@@ -20,10 +19,11 @@ pub(super) struct Peer {
     pub(super) is_unsaved: bool,
     /// Its boot, from its latest hello.
     pub(super) boot: Option<Boot>,
-    /// The link on which that boot spoke first: links are numbered as they come up.
-    boot_link: LinkId,
-    /// Boots that it had before that one. One of them that speaks again proves a copy.
-    pub(super) superseded: VecDeque<Boot>,
+    /// When that boot was last heard.
+    pub(super) boot_seen_ms: u64,
+    /// Boots that it had before that one. If one of them is heard again, and again later, and the current
+    /// one in between, two nodes hold the key.
+    superseded: VecDeque<Superseded>,
     /// Whether two live boots of its key were seen.
     pub(super) is_cloned: bool,
     /// Whether the operator paused it.
@@ -64,22 +64,36 @@ impl Peer {
         self.vectors.get(&namespace).unwrap_or(&NOTHING)
     }
 
-    /// Meets a boot of it, on a link.
-    pub(super) fn meet_boot(&mut self, boot: Boot, link: LinkId) -> BootMet {
+    /// Meets a boot of it. A dead process is heard for less than `late_ms` after its end, and a live one at
+    /// least as often.
+    pub(super) fn meet_boot(&mut self, boot: Boot, now_ms: u64, late_ms: u64) -> BootMet {
         let is_quick = planted!("a restart is no copy") && self.boot.is_some_and(|it| it != boot);
-        if self.superseded.contains(&boot) || is_quick {
-            // What was under way when the later boot spoke is no proof: its sender may be dead by now.
-            let is_older = link < self.boot_link && !planted!("a late hello is no copy");
-            return match is_older || planted!("an older boot that dials is a copy") {
-                true => BootMet::Leftover,
-                false => BootMet::Copy,
-            };
+        if is_quick {
+            return BootMet::Copy;
         }
-        let before = self.boot.replace(boot);
-        if before != Some(boot) {
-            self.boot_link = link;
-            self.superseded.extend(before);
+        let known = self.superseded.iter().position(|older| older.boot == boot);
+        if let Some(older) = known {
+            let before = &mut self.superseded[older];
+            // What a dead process sent may still be under way when another one speaks. Two live only if each
+            // is heard well after the other; else the one that comes back is the one that lives.
+            let first_ms = *before.seen_ms.get_or_insert(now_ms);
+            if planted!("a late hello is no copy") {
+                return BootMet::Copy;
+            }
+            if now_ms < first_ms + 2 * late_ms {
+                return BootMet::Leftover;
+            }
+            if self.boot_seen_ms >= first_ms + late_ms {
+                return match planted!("two that are heard are copies") {
+                    true => BootMet::Leftover,
+                    false => BootMet::Copy,
+                };
+            }
+            self.superseded.remove(older);
         }
+        self.boot_seen_ms = now_ms;
+        let before = self.boot.replace(boot).filter(|before| *before != boot);
+        self.superseded.extend(before.map(|boot| Superseded { boot, seen_ms: None }));
         while self.superseded.len() > SUPERSEDED_MAX {
             self.superseded.pop_front();
         }
@@ -87,12 +101,20 @@ impl Peer {
     }
 }
 
+/// A boot that a later one has superseded.
+#[derive(Debug)]
+pub(super) struct Superseded {
+    boot: Boot,
+    /// When it first spoke after that.
+    seen_ms: Option<u64>,
+}
+
 /// Whose boot it is that said hello.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BootMet {
     /// The node's, as far as is known.
     Current,
-    /// That of a link from before the current boot.
+    /// One that the current boot has superseded, which is dead as far as is known.
     Leftover,
     /// One that the current boot has superseded, and that lives: two nodes hold the key.
     Copy,

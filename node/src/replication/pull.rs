@@ -3,51 +3,14 @@
 use millpond_core::message::{CloseCode, Credit, Message, Pull, PullRefusal, Resume};
 use millpond_core::transport::Lane;
 use millpond_core::wire::RowsFrame;
-use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
+use millpond_core::{Namespace, VersionVector};
 
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
-use super::limits::Limits;
+use super::pulling::{Pulling, RowsJob, inadmissible};
 use crate::planted::planted;
-use crate::state::{Cut, CutMark, Job, JobError};
-
-/// A catch-up under way.
-pub(super) struct Pulling {
-    pub(super) link: LinkId,
-    transfer: u64,
-    supplier: NodeKey,
-    boot: Boot,
-    from: VersionVector,
-    /// Known once it has begun.
-    upto: Option<VersionVector>,
-    /// Rows that arrived, and how many the supplier expects.
-    pub(super) rows: u64,
-    pub(super) rows_expected: u64,
-    /// Rows not yet handed to the writer.
-    frames: Vec<RowsFrame>,
-    frames_bytes: usize,
-    /// The mark of the cut, once it is too large for one commit.
-    mark: Option<CutMark>,
-    /// Jobs at the writer.
-    jobs: usize,
-    /// Whether everything has arrived.
-    is_complete: bool,
-    /// Whether the last job is at the writer.
-    is_finishing: bool,
-    progress_ms: u64,
-}
-
-/// A job of a catch-up at the writer.
-pub(super) struct RowsJob {
-    namespace: Namespace,
-    pub(super) link: LinkId,
-    transfer: u64,
-    /// Bytes of rows, for which the supplier is to be given credit.
-    bytes: u64,
-    /// What the last job of a catch-up covers.
-    covers: Option<VersionVector>,
-}
+use crate::state::{Cut, Job, JobError};
 
 impl Engine {
     /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
@@ -326,6 +289,10 @@ impl Engine {
         let RowsJob { namespace, link, .. } = *job;
         self.give_credit(link, Credit { push_bytes: 0, rows_bytes: job.bytes });
         match error {
+            // The end of the incarnation was not written, for want of room: so now.
+            JobError::ClaimsOwn if self.closed.is_some() && self.heads.open.is_none() => {
+                self.submit(Pending::Note, Job::Close);
+            }
             JobError::ClaimsOwn if self.continuity.is_proven() => self.fence(error.to_string()),
             // Somebody knows more of the incarnation that this boot has not continued: nor will it.
             JobError::ClaimsOwn => self.renew(),
@@ -417,71 +384,6 @@ impl Engine {
         let mut pulls = self.pulls.iter();
         pulls.find(|(_, it)| it.link == link_id && it.transfer == transfer).map(|(&ns, _)| ns)
     }
-}
-
-impl Pulling {
-    /// Whether this is the transfer of that number.
-    #[cfg(test)]
-    pub(super) fn is(&self, transfer: u64) -> bool {
-        self.transfer == transfer
-    }
-
-    /// Whether there are rows enough for a slice, or the last ones of a cut.
-    fn has_slice(&self, limits: &Limits) -> bool {
-        self.frames_bytes
-            >= if self.mark.is_some() { limits.slice_bytes } else { limits.batch_bytes }
-            || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
-    }
-
-    /// The mark of the cut with the frames at hand.
-    fn slice_mark(&mut self, upto: VersionVector, is_empty: bool) -> CutMark {
-        let fresh = CutMark {
-            supplier: self.supplier,
-            boot: self.boot,
-            from: self.from.clone(),
-            upto: upto.clone(),
-            since: upto.clone(),
-            cursor: None,
-            direct: is_empty && self.from.is_empty(),
-        };
-        let mark = self.mark.get_or_insert(fresh);
-        let last = self.frames.last().and_then(|rows| rows.rows().last());
-        let cursor = last.map(|row| row.path.as_bytes().to_vec());
-        // Rows sent again after a resumption come behind the cursor and do not move it.
-        mark.cursor = mark.cursor.take().max(cursor);
-        mark.upto = upto;
-        mark.clone()
-    }
-
-    fn pending(&mut self, namespace: Namespace) -> Pending {
-        Pending::Rows(RowsJob {
-            namespace,
-            link: self.link,
-            transfer: self.transfer,
-            bytes: std::mem::take(&mut self.frames_bytes) as u64,
-            covers: self.upto.clone().filter(|_| self.is_finishing),
-        })
-    }
-}
-
-/// Why rows cannot be of an honest batch: a dot beyond its vector, or without its content though the base
-/// does not cover it.
-fn inadmissible(
-    rows: &RowsFrame,
-    from: &VersionVector,
-    upto: &VersionVector,
-) -> Option<&'static str> {
-    for row in rows.rows() {
-        let is_beyond = row.live.iter().any(|live| !upto.covers(live.dot))
-            || row.deletes.iter().any(|(dot, _)| !upto.covers(*dot));
-        if is_beyond {
-            return Some("a row holds a dot beyond the catch-up's vector");
-        }
-        if row.live.iter().any(|live| live.content.is_none() && !from.covers(live.dot)) {
-            return Some("a row lacks the content of a dot that is new here");
-        }
-    }
-    None
 }
 
 /// Jobs of one catch-up at the writer.

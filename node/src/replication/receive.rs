@@ -1,14 +1,15 @@
 //! Receiving pushes: admission, causal order, and hand-over to the writer.
 
-use millpond_core::Namespace;
 use millpond_core::message::{CloseCode, Credit, Message};
 use millpond_core::transport::Lane;
 use millpond_core::wire::PushFrame;
+use millpond_core::{Namespace, NodeKey};
 
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::{Fate, Received};
+use crate::planted::planted;
 use crate::state::Job;
 
 impl Engine {
@@ -28,7 +29,7 @@ impl Engine {
         }
         let namespace = push.namespace();
         let origin = push.origin();
-        let received = Received { push: push.clone(), link: link_id };
+        let received = Received { push: push.clone(), link: link_id, peer };
         let Some(inbox) = self.inboxes.get_mut(&namespace) else { return };
         match inbox.accept(received) {
             Fate::Kept => {
@@ -86,6 +87,21 @@ impl Engine {
                 self.submit(Pending::Pushes { namespace, received }, Job::Pushes(pushes));
             }
         }
+    }
+
+    /// Whether pushes of a peer's own are still on their way into the store. A hello answers whether this node
+    /// holds more of the peer's incarnation than the peer; it must not be said before that is settled (R5).
+    pub(super) fn owes_answer(&self, peer: NodeKey) -> bool {
+        if planted!("an answer waits for what is on its way") {
+            return false;
+        }
+        let at_writer = self.jobs.values().filter_map(|pending| match pending {
+            Pending::Pushes { received, .. } => Some(received),
+            _ => None,
+        });
+        let pending = self.inboxes.values().flat_map(|inbox| inbox.pending());
+        let mut received = at_writer.flatten().chain(pending);
+        received.any(|it| it.peer == peer && self.owner(it.push.origin()) == Some(peer))
     }
 
     /// Ends the links that brought pushes which no honest node sends.

@@ -33,8 +33,26 @@ impl Engine {
         } else if self.peer_mut(peer).is_paused {
             let reason = self.paused_reason();
             self.close(link, CloseCode::ShuttingDown, &reason);
-        } else if dialed {
+        } else if dialed && !self.owes_answer(peer) {
             self.say_hello(link);
+        }
+    }
+
+    /// Something was committed: whoever waited for an answer may have it by now.
+    pub(super) fn greet_waiting(&mut self) {
+        let ungreeted = self.links.iter().filter(|(_, link)| !link.said_hello);
+        let ungreeted: Vec<(LinkId, NodeKey)> =
+            ungreeted.map(|(&id, link)| (id, link.peer)).collect();
+        for (link_id, peer) in ungreeted {
+            if self.owes_answer(peer) {
+                continue;
+            }
+            let Some(link) = self.links.get_mut(&link_id) else { continue };
+            match link.waiting.take() {
+                Some(hello) => self.welcome(link_id, hello),
+                None if link.dialed => self.say_hello(link_id),
+                None => {}
+            }
         }
     }
 
@@ -59,6 +77,7 @@ impl Engine {
     pub(super) fn forget_link(&mut self, link_id: LinkId, reason: &str) {
         let Some(link) = self.links.remove(&link_id) else { return };
         self.supplies.retain(|(owner, _), _| *owner != link_id);
+        self.inboxes.values_mut().for_each(|inbox| inbox.forget(link_id));
         self.pull_link_lost(link_id);
         if self.links.values().any(|other| other.peer == link.peer) {
             return;
@@ -125,7 +144,9 @@ impl Engine {
             );
             return self.close(link_id, CloseCode::OtherDomain, &reason);
         }
-        match self.peer_mut(peer).meet_boot(hello.boot, link_id) {
+        let now_ms = self.now.mono_ms;
+        let late_ms = (self.config.digest_ms + 1_000).clamp(LATE_MS_MIN, LATE_MS_MAX);
+        match self.peer_mut(peer).meet_boot(hello.boot, now_ms, late_ms) {
             BootMet::Current => {}
             BootMet::Leftover => {
                 let reason = "a later boot of this node has said hello";
@@ -140,6 +161,11 @@ impl Engine {
 
         let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
+            _ if is_member && self.owes_answer(peer) => {
+                if let Some(link) = self.links.get_mut(&link_id) {
+                    link.waiting = Some(hello);
+                }
+            }
             _ if is_member => self.welcome(link_id, hello),
             Some(secret) => self.redeem(link_id, peer, &secret, hello),
             None => {
@@ -214,6 +240,12 @@ impl Engine {
             let vectors = state.vectors.entry(held.namespace).or_default();
             for vv in [&mut vectors.received, &mut vectors.applied, &mut vectors.durable] {
                 vv.join(&held.durable);
+            }
+        }
+        // A restored node does not know all of its own: those that it has not named are introduced to it too.
+        if let Some(link) = self.links.get_mut(&link_id) {
+            for lane in [Lane::Control, Lane::Bulk] {
+                link.introduced(lane).extend(hello.incarnations.iter().copied());
             }
         }
         let own = hello.incarnations.into_iter().map(|incarnation| (incarnation, peer));
@@ -319,15 +351,18 @@ impl Engine {
 
     /// Introduces, on this lane, every incarnation of a vector that the peer may not know.
     pub(super) fn introduce_all(&mut self, link_id: LinkId, lane: Lane, vv: &VersionVector) {
-        let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
         let unknown: Vec<(Incarnation, NodeKey)> = vv
             .iter()
             .filter_map(|dot| Some((dot.incarnation, self.owner(dot.incarnation)?)))
-            .filter(|(_, owner)| *owner != peer)
             .collect();
         let Some(link) = self.links.get_mut(&link_id) else { return };
+        let is_told = planted!("a node may not know its own incarnations");
+        let told = link.peer;
         let introduced = link.introduced(lane);
-        let fresh: Vec<_> = unknown.into_iter().filter(|(id, _)| introduced.insert(*id)).collect();
+        let fresh: Vec<_> = unknown
+            .into_iter()
+            .filter(|(id, owner)| introduced.insert(*id) && !(is_told && *owner == told))
+            .collect();
         if !fresh.is_empty() {
             self.send(link_id, lane, &Message::Introduce(fresh));
         }
@@ -351,46 +386,6 @@ impl Engine {
         self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
     }
 
-    pub(super) fn pause(&mut self, peer: Option<NodeKey>) {
-        for key in self.paused_range(peer) {
-            self.peer_mut(key).is_paused = true;
-            let links: Vec<LinkId> =
-                self.links.iter().filter(|(_, link)| link.peer == key).map(|(&id, _)| id).collect();
-            let reason = self.paused_reason();
-            for link in links {
-                self.close(link, CloseCode::ShuttingDown, &reason);
-            }
-        }
-    }
-
-    /// What a peer is told whose link is paused here.
-    fn paused_reason(&self) -> String {
-        format!("{} paused the link", self.config.name)
-    }
-
-    pub(super) fn resume(&mut self, peer: Option<NodeKey>) {
-        for key in self.paused_range(peer) {
-            let dial_at_ms = self.now.mono_ms + self.courtesy_ms(key);
-            let peer = self.peer_mut(key);
-            peer.is_paused = false;
-            peer.last_error = None;
-            peer.attempts = 0;
-            peer.dial_at_ms = dial_at_ms;
-        }
-    }
-
-    fn paused_range(&self, peer: Option<NodeKey>) -> Vec<NodeKey> {
-        match peer {
-            Some(peer) => vec![peer],
-            None => self
-                .members
-                .iter()
-                .map(|(key, _)| key)
-                .filter(|key| *key != self.config.key)
-                .collect(),
-        }
-    }
-
     /// Links whose peer does not say hello in time are closed.
     pub(super) fn run_sessions(&mut self) {
         let now_ms = self.now.mono_ms;
@@ -411,5 +406,9 @@ impl Engine {
     }
 }
 
+/// How late a dead process may be heard: longer than any transport keeps its frames.
+const LATE_MS_MIN: u64 = 5_000;
+/// With rare digests a copy is found late, but not never.
+const LATE_MS_MAX: u64 = 60_000;
 /// How long a peer may take to say hello.
 const HELLO_MS_MAX: u64 = 10_000;

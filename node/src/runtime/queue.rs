@@ -120,6 +120,7 @@ mod tests {
             namespace: Namespace::MAIN,
             closure: Box::new(|_| Ok(())),
             now_ms: 0,
+            ended: None,
             fresh: Incarnation::from_bytes([1; 16]),
             key: NodeKey::from_bytes([2; 32]),
         };

@@ -46,8 +46,11 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
 }
 
 fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outcome, JobError> {
-    let Local { namespace, closure, now_ms, fresh, key } = local;
+    let Local { namespace, closure, now_ms, ended, fresh, key } = local;
     let mut outcome = Outcome::default();
+    if tx.heads.open == ended && !planted!("an ended incarnation is not continued") {
+        tx.heads.open = None;
+    }
     let incarnation = tx.heads.open.unwrap_or(fresh);
     if tx.heads.open != Some(incarnation) {
         // The first push of an incarnation depends on everything that is here.

@@ -53,6 +53,8 @@ pub(crate) struct Local {
     pub(crate) closure: LocalClosure,
     /// The wall clock, in milliseconds since 1970.
     pub(crate) now_ms: u64,
+    /// An incarnation that this boot has ended. The store may not have heard of that: its disk was full.
+    pub(crate) ended: Option<Incarnation>,
     /// The incarnation to open, if none is open.
     pub(crate) fresh: Incarnation,
     /// The node's key, under which a new incarnation is recorded.

@@ -1,7 +1,6 @@
 //! Catch-up under interruption: findings 4, 5, 6, 24, S11 and S18.
 //!
-//! S11's first part, deletes collected in between, waits for collection. Its last, a supplier that never
-//! wrote, cannot be: every member has recorded itself; cuts are keyed by the supplier's key and boot.
+//! A supplier that never wrote (S11) cannot be: every member has recorded itself.
 
 use millpond_core::Namespace;
 use millpond_core::transport::Lane;

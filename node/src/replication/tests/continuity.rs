@@ -1,13 +1,13 @@
-//! Restores, copies and restarts: findings 15, 17, 18, S2, S3, S4, S12 and S19.
+//! Restored folders and continued incarnations: findings 15, 17, 18, S2, S3, S12 and S19.
 //!
-//! Of 17 the dirty mark and flushing apply to Buffered replicas, which do not exist yet: a Durable one syncs
-//! each dot before it leaves, and its boot before the first. Of 18 and S19 rows of third parties in acks, and
-//! their age, wait for concerns that count them.
+//! Of 17 what applies to a Durable replica: it syncs each dot before it leaves, and its boot before the
+//! first.
 
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
 
 use super::depends_on;
+use super::restarts::nobody_is_fenced;
 use super::world::{Check, World, ensure};
 use crate::replication::{Input, LinkId};
 use crate::state::WriteError;
@@ -158,76 +158,6 @@ fn finding_15_a_peer_that_knows_more_fences() {
     depends_on(&["a peer that knows more fences"], a_peer_knows_more_than_a_proven_store);
 }
 
-/// 15: a copy of a running node's folder starts elsewhere.
-fn a_copy_starts() -> Check {
-    let mut world = World::mesh(2, 21);
-    world.put(1, "c/k/f", "before");
-    world.settle()?;
-    let copy = world.start_copy(1);
-    world.run(20_000);
-    for node in [1, copy] {
-        let request = world.put(node, "c/l/f", "by one of two");
-        world.run(6_000);
-        let written = world.written(request);
-        ensure!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{node}: {written:?}");
-    }
-    Ok(())
-}
-
-#[test]
-fn finding_15_two_live_boots_of_one_key_are_both_fenced() {
-    depends_on(&["an older boot that dials is a copy"], a_copy_starts);
-}
-
-fn nobody_is_fenced(world: &World) -> Check {
-    world.running().try_for_each(|id| {
-        let engine = &world.nodes[id].running.as_ref().unwrap().engine;
-        ensure!(engine.fenced.is_none(), "{id} is fenced: {:?}", engine.fenced);
-        ensure!(!engine.peers.values().any(|peer| peer.is_cloned), "{id} has met a copy");
-        Ok(())
-    })
-}
-
-/// S4: killed and started again before anybody notices.
-fn a_node_restarts_at_once() -> Check {
-    let mut world = World::mesh(3, 22);
-    world.crash(P, true);
-    world.run(200);
-    world.start(P);
-    world.put(P, "c/k/f", "v");
-    world.settle()?;
-    nobody_is_fenced(&world)
-}
-
-#[test]
-fn finding_s4_a_quick_restart_is_no_copy() {
-    depends_on(&["a restart is no copy"], a_node_restarts_at_once);
-}
-
-/// S4: what the dead boot had sent arrives after the new boot has spoken.
-fn a_dead_boot_speaks_late() -> Check {
-    let mut world = World::mesh(2, 23);
-    world.cut(0, 1);
-    world.run(8_000);
-    world.hold(1, 0, Lane::Control, true);
-    world.heal(0, 1);
-    world
-        .run_until(20_000, |world| world.net.is_linked(0, 1) && world.net.bytes_under_way() > 0)?;
-    world.run(5);
-    world.net.postpone(1, 0, 1_500);
-    world.hold(1, 0, Lane::Control, false);
-    world.crash(1, true);
-    world.start(1);
-    world.settle()?;
-    world.run(10_000);
-    nobody_is_fenced(&world)
-}
-
-#[test]
-fn finding_s4_a_late_hello_is_no_copy() {
-    depends_on(&["a late hello is no copy"], a_dead_boot_speaks_late);
-}
-
 /// S4: peers know more of an incarnation that a restored node has not continued.
 fn a_restored_node_meets_who_knows_more(is_late: bool) -> Check {
     let mut world = World::mesh(3, 24);
@@ -259,6 +189,81 @@ fn finding_s4_a_restored_node_is_no_copy() {
         a_restored_node_meets_who_knows_more(false)
     });
     a_restored_node_meets_who_knows_more(true).unwrap();
+}
+
+/// The folder is replaced by an image from before an incarnation was opened.
+fn a_node_forgets_its_incarnation() -> Check {
+    let mut world = World::mesh(2, 26);
+    world.nodes[1].keeps_lease = false;
+    let image = world.nodes[1].image();
+    world.crash(1, true);
+    world.start(1);
+    world.isolate(0, true);
+    world.run(8_000);
+    world.put(1, "c/k/f", "under a new incarnation");
+    world.run(6_000);
+    world.isolate(0, false);
+    world.settle()?;
+    world.restore(1, &image);
+    world.settle()?;
+    ensure!(world.values(1, "c/k/f") == ["under a new incarnation"], "it did not come back");
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn a_restored_node_is_told_of_its_own_incarnations() {
+    depends_on(&["a node may not know its own incarnations"], a_node_forgets_its_incarnation);
+}
+
+/// R5: a peer answers while what the lost folder had sent is still on its way to the peer's disk.
+fn an_answer_comes_before_the_disk() -> Check {
+    let mut world = World::mesh(2, 27);
+    world.nodes[1].keeps_lease = false;
+    world.put(1, "c/k/f", "before");
+    world.settle()?;
+    let image = world.nodes[1].image();
+    world.nodes[0].commit_ms = 2_500;
+    world.put(1, "c/k/f", "lost by the restore");
+    world.run(100);
+    world.restore(1, &image);
+    world.run(700);
+    let request = world.put(1, "c/k/f", "after the restore");
+    world.run(8_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    world.nodes[0].commit_ms = 1;
+    world.settle()
+}
+
+#[test]
+fn r5_an_answer_waits_for_what_is_on_its_way() {
+    depends_on(&["an answer waits for what is on its way"], an_answer_comes_before_the_disk);
+}
+
+/// R5: the end of an incarnation finds the disk full; the next write finds room.
+fn the_end_of_an_incarnation_finds_no_room() -> Check {
+    let mut world = World::mesh(2, 28);
+    world.nodes[1].keeps_lease = false;
+    let image = world.nodes[1].image();
+    world.put(1, "c/k/f", "lost by the restore");
+    world.settle()?;
+    world.restore(1, &image);
+    world.nodes[1].is_full = true;
+    world.run(3_000);
+    world.isolate(1, true);
+    world.run(4_000);
+    world.nodes[1].is_full = false;
+    let request = world.put(1, "c/k/f", "after the restore");
+    world.run(6_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    world.isolate(1, false);
+    world.settle()?;
+    ensure!(world.values(1, "c/k/f").len() == 2, "two writes that did not see each other");
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn r5_an_ended_incarnation_is_not_continued() {
+    depends_on(&["an ended incarnation is not continued"], the_end_of_an_incarnation_finds_no_room);
 }
 
 /// 18: what a node acknowledged before it fell back counts no more.

@@ -1,7 +1,4 @@
 //! Live feeds: findings 21, S7, S13 and S14.
-//!
-//! Of S7 the part that a role change carries its subject's seqs waits for role changes: today only an invite
-//! grants a role, once. Of S14 relayed acks of third parties wait for those.
 
 use millpond_core::transport::Lane;
 

@@ -1,5 +1,23 @@
 //! The engine under attack: a rig of a few nodes in virtual time, and the interleavings that broke earlier
-//! designs, each as a test that fails when its rule is taken out.
+//! designs, each as a test that fails when its rule is taken out ([`crate::planted`]).
+//!
+//! | rule | interleavings | tests |
+//! |---|---|---|
+//! | R4 a batch is relative to its base, and one snapshot | 4, 5, 6, S11 | `catch_up` |
+//! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
+//! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
+//! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
+//! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
+//! | causes before effects; the ring has a base | 21 | `feeds` |
+//! | R14 incarnations are introduced | S7 | `feeds` |
+//! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
+//! | R10 peer input harms nobody | | `hostile` |
+//! | all of them at once | | `schedules` |
+//!
+//! 1, 2, 3 and 8 are about data alone and tested in the core; 3 (R12) cannot arise here, since nothing writes
+//! in a context that came from elsewhere: a transaction overwrites what it reads. Of 17 the dirty mark waits
+//! for the level Buffered; of 18, S14 and S19 the relayed acks wait for concerns; of S7 a role that changes,
+//! and of S11 deletes that are collected, for those.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,14 +25,17 @@ use self::world::Check;
 use crate::planted;
 
 mod acceptance;
+mod asking;
 mod audit;
 mod catch_up;
 mod continuity;
 mod feeds;
+mod held;
 mod history;
 mod hostile;
 mod net;
 mod node;
+mod restarts;
 mod schedules;
 mod world;
 

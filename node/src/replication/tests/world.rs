@@ -1,12 +1,11 @@
 //! The rig: a few nodes in virtual time.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::wire::Decoder;
-use millpond_core::{Entry, Namespace, Path, Payload, PayloadKind, VersionVector};
+use millpond_core::{Namespace, Path, Payload, PayloadKind};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -14,10 +13,7 @@ use super::net::{Net, NetEvent, NodeId};
 use super::node::{DOMAIN, Image, Node, Running, key};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
 use crate::replication::{Answer, Input, JoinProgress, Limits, Output, Request, RequestId};
-use crate::state::{
-    Heads, Identity, Job, Local, View, WriteError, WriteTx, commit_group, meta_key, write_meta,
-};
-use crate::status::{LinkCounters, Status};
+use crate::state::{Heads, Identity, Job, Local, commit_group, meta_key, write_meta};
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store};
 
@@ -47,9 +43,9 @@ pub(super) struct World {
     pub(super) limits: Limits,
     /// How many messages of each kind arrived, if anybody counts.
     pub(super) heard: Option<BTreeMap<String, u64>>,
-    answers: BTreeMap<RequestId, Answer>,
+    pub(super) answers: BTreeMap<RequestId, Answer>,
     joined: Vec<bool>,
-    last_request: u64,
+    pub(super) last_request: u64,
     /// Steps since time last moved.
     steps: u64,
     /// Whether to print what happens (`MILLPOND_TRACE`).
@@ -84,6 +80,7 @@ impl World {
             namespace: Namespace::SYSTEM,
             closure: Box::new(move |tx| grant_role(tx, own, Role::Admin, own)),
             now_ms: 1_790_000_000_000,
+            ended: None,
             fresh: millpond_core::Incarnation::from_bytes(world.random()),
             key: own,
         };
@@ -225,118 +222,6 @@ impl World {
         self.net.road(from, to).delay_ms = [delay_ms; 2];
     }
 
-    // The application.
-
-    pub(super) fn ask(&mut self, id: NodeId, request: Request) -> RequestId {
-        self.last_request += 1;
-        let request_id = RequestId(self.last_request);
-        self.input(id, Input::Request { id: request_id, request });
-        request_id
-    }
-
-    /// Asks a node to run a transaction.
-    pub(super) fn write(
-        &mut self,
-        id: NodeId,
-        closure: impl FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send + 'static,
-    ) -> RequestId {
-        self.ask(id, Request::Write(Box::new(closure)))
-    }
-
-    pub(super) fn put(&mut self, id: NodeId, at: &str, value: &str) -> RequestId {
-        let (at, payload) = (path(at), text(value));
-        self.write(id, move |tx| tx.put(at, payload))
-    }
-
-    pub(super) fn delete(&mut self, id: NodeId, at: &str) -> RequestId {
-        let at = path(at);
-        self.write(id, move |tx| tx.delete(&at).map(drop))
-    }
-
-    /// What a write came to, if it was answered.
-    pub(super) fn written(&self, id: RequestId) -> Option<Result<VersionVector, WriteError>> {
-        match self.answers.get(&id)? {
-            Answer::Written(Ok((_, vv))) => Some(Ok(vv.clone())),
-            Answer::Written(Err(error)) => Some(Err(error.clone())),
-            _ => None,
-        }
-    }
-
-    pub(super) fn status(&mut self, id: NodeId) -> Status {
-        let request = Request::Status { stats: Vec::new(), store_bytes: 0, warnings: Vec::new() };
-        let request = self.ask(id, request);
-        match self.answers.remove(&request) {
-            Some(Answer::Status(status)) => *status,
-            _ => panic!("a status is answered at once"),
-        }
-    }
-
-    /// Sum of a counter over all links of a node.
-    pub(super) fn counted(&mut self, id: NodeId, counter: fn(&LinkCounters) -> u64) -> u64 {
-        self.status(id).peers.iter().map(|peer| counter(&peer.counters)).sum()
-    }
-
-    // What nodes hold.
-
-    pub(super) fn view(&self, id: NodeId, namespace: Namespace) -> View {
-        View::new(self.nodes[id].store.snapshot().unwrap(), namespace).unwrap()
-    }
-
-    pub(super) fn vv(&self, id: NodeId) -> VersionVector {
-        self.view(id, Namespace::MAIN).vv().clone()
-    }
-
-    /// The values that a reader sees at a path.
-    pub(super) fn values(&self, id: NodeId, at: &str) -> Vec<String> {
-        let entry = self.view(id, Namespace::MAIN).entry(&path(at)).unwrap();
-        let bytes = entry.live().iter().map(|live| live.payload.bytes.to_vec());
-        bytes.map(|bytes| String::from_utf8(bytes).unwrap()).collect()
-    }
-
-    /// All that a reader sees of a namespace.
-    pub(super) fn entries(&self, id: NodeId, namespace: Namespace) -> Vec<(Path, Entry)> {
-        let mut found = Vec::new();
-        self.view(id, namespace)
-            .entries(None, None, &mut |path, entry| {
-                found.push((path, entry));
-                ControlFlow::Continue(())
-            })
-            .unwrap();
-        found
-    }
-
-    pub(super) fn running(&self) -> impl Iterator<Item = NodeId> + '_ {
-        (0..self.nodes.len()).filter(|&id| self.nodes[id].running.is_some())
-    }
-
-    /// Whether all running nodes have one vector.
-    pub(super) fn is_level(&self) -> bool {
-        NAMESPACES.into_iter().all(|namespace| {
-            let mut vectors = self.running().map(|id| self.view(id, namespace).vv().clone());
-            let first = vectors.next();
-            vectors.all(|vv| Some(vv) == first)
-        })
-    }
-
-    /// Whether all running nodes, level by now, hold the same.
-    pub(super) fn agree(&self) -> Check {
-        for namespace in NAMESPACES {
-            let first = self.running().next().expect("a node runs");
-            for id in self.running() {
-                let (vv, theirs) = (self.view(id, namespace), self.view(first, namespace));
-                ensure!(vv.vv() == theirs.vv(), "{first} and {id} are not level in {namespace}");
-                let (here, there) = (self.entries(id, namespace), self.entries(first, namespace));
-                ensure!(
-                    here == there,
-                    "{first} and {id} are level in {namespace} and differ:\n{:?}\n{:?}",
-                    there.iter().filter(|row| !here.contains(row)).collect::<Vec<_>>(),
-                    here.iter().filter(|row| !there.contains(row)).collect::<Vec<_>>()
-                );
-            }
-        }
-        Ok(())
-    }
-
     // Time.
 
     /// Lets time pass.
@@ -378,17 +263,6 @@ impl World {
 
     fn is_written(&self) -> bool {
         self.nodes.iter().all(|node| node.running.as_ref().is_none_or(Running::is_idle))
-    }
-
-    /// Who holds how much, and who is linked to whom.
-    fn standing(&self) -> String {
-        let all: Vec<NodeId> = self.running().collect();
-        let vectors = all.iter().map(|&id| {
-            let vvs = NAMESPACES.map(|namespace| format!("{:?}", self.view(id, namespace).vv()));
-            let links: Vec<_> = all.iter().filter(|&&it| self.net.is_linked(id, it)).collect();
-            format!("\n  {id}: {vvs:?}, linked to {links:?}")
-        });
-        vectors.collect()
     }
 
     fn is_meshed(&self) -> bool {
