@@ -54,7 +54,7 @@ impl Path {
         let mut encoded = Vec::with_capacity(self.0.len() + component.len() + 2);
         encoded.extend_from_slice(&self.0);
         encode_component(component, &mut encoded);
-        Self::checked(encoded, self.components().count() + 1)
+        Self::checked(encoded, self.depth() + 1)
     }
 
     /// The path of encoded bytes, as [`Path::as_bytes`] gave them.
@@ -80,6 +80,11 @@ impl Path {
     /// The encoded bytes, shared without a copy.
     pub fn encoded(&self) -> &Bytes {
         &self.0
+    }
+
+    /// How many components it has: `00 01` ends each, and stands nowhere else.
+    fn depth(&self) -> usize {
+        self.0.windows(2).filter(|pair| *pair == [0, END]).count()
     }
 
     /// The components, decoded one by one.

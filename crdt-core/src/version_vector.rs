@@ -108,9 +108,9 @@ impl VersionVector {
         })
     }
 
-    /// How many dots this vector covers beyond `other`.
+    /// How many dots this vector covers beyond `other`; saturates, since a peer may claim any seq.
     pub fn count_beyond(&self, other: &Self) -> u64 {
-        self.beyond(other).map(|range| range.len()).sum()
+        self.beyond(other).map(|range| range.len()).fold(0, u64::saturating_add)
     }
 
     /// The entries that differ from `other`'s and are higher: enough to bring `other` level by a join.

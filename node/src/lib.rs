@@ -41,10 +41,7 @@
 //! let id = milk.clone();
 //! let ((), receipt) = write(&anna, move |tx| tx.put(&id, &fields)).await?;
 //!
-//! let mut commits = ben.committed();
-//! while !ben.read()?.vv().covers_all(&receipt.vv) {
-//!     commits.changed().await?;
-//! }
+//! ben.committed().covers(&receipt.vv).await?;
 //! let record = RecordView::new(ben.read()?).get(&milk)?.expect("it has arrived");
 //! assert_eq!(record.document().0["title"].text(), r#""Buy milk""#);
 //!
@@ -71,6 +68,7 @@
 //! | `http` | the local HTTP/JSON API |
 
 mod advertise;
+mod commits;
 mod config;
 mod folder;
 #[cfg(feature = "http")]
@@ -78,6 +76,7 @@ pub mod http;
 mod key_pair;
 mod membership;
 mod network;
+mod planted;
 pub mod records;
 mod replica;
 mod replication;
@@ -87,6 +86,7 @@ mod state;
 pub mod status;
 pub mod store;
 
+pub use commits::{Commits, CommitsEnded};
 pub use config::Config;
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};

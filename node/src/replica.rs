@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::advertise;
+use crate::commits::Commits;
 use crate::config::Config;
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
 use crate::network;
-use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Now, Request};
+use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Limits, Now, Request};
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
 use crate::state::{Heads, View, WriteError, WriteTx};
@@ -150,6 +151,7 @@ impl Replica {
             is_continuous,
             hold_down_ms: config.hold_down.as_millis() as u64,
             digest_ms: config.digest_interval.as_millis() as u64,
+            limits: Limits::default(),
             seed: folder::random(),
         };
         let now = Now { mono_ms: 0, wall_ms: wall_ms() };
@@ -289,8 +291,8 @@ impl Replica {
     }
 
     /// Follows the vector of the data, as of each commit.
-    pub fn committed(&self) -> watch::Receiver<VersionVector> {
-        self.inner.engine.committed.clone()
+    pub fn committed(&self) -> Commits {
+        Commits::new(self.inner.engine.committed.clone())
     }
 
     /// Closes the links to a peer, or to all, and keeps them closed until [`Replica::resume`]. Writes go on.

@@ -44,6 +44,7 @@ struct Header {
     first: Seq,
     greatest_stamp: Hlc,
     deps: VersionVector,
+    overwritten: VersionVector,
     writes_at: usize,
     len: usize,
     payload_bytes: usize,
@@ -74,6 +75,7 @@ impl PushFrame {
             first: push.first,
             greatest_stamp,
             deps: push.deps.clone(),
+            overwritten: push.writes.iter().flat_map(|write| write.overwritten.clone()).collect(),
             writes_at: frame.len(),
             len: push.writes.len(),
             payload_bytes: 0,
@@ -104,6 +106,7 @@ impl PushFrame {
             first,
             greatest_stamp,
             deps,
+            overwritten: VersionVector::new(),
             writes_at: reader.position(),
             len: 0,
             payload_bytes: 0,
@@ -150,6 +153,12 @@ impl PushFrame {
     /// What a receiver must cover first, beside the origin's own earlier writes.
     pub fn deps(&self) -> &VersionVector {
         &self.header.deps
+    }
+
+    /// The least vector that covers all that it overwrites: what its origin had seen, and its receiver must
+    /// have.
+    pub fn overwritten(&self) -> &VersionVector {
+        &self.header.overwritten
     }
 
     /// The greatest stamp of its writes.
@@ -246,10 +255,14 @@ fn write_all(push: &Push, header: &Header, out: &mut Vec<u8>) -> usize {
 /// Reads all writes, keeps none, and completes the header.
 fn check_writes(frame: &Bytes, header: &mut Header) -> Result<(), DecodeError> {
     let mut writes = WritesReader::new(frame, header);
+    let mut overwritten = VersionVector::new();
     let mut greatest_stamp = None;
     let (mut len, mut payload_bytes) = (0, 0);
     while !writes.reader.is_empty() {
-        let write = writes.read(&mut Nowhere)?;
+        let write = writes.read(&mut overwritten)?;
+        if overwritten.len() > VECTOR_ENTRIES_MAX {
+            return Err(DecodeError::Limit("incarnations overwritten"));
+        }
         greatest_stamp = greatest_stamp.max(Some(write.hlc));
         len += 1;
         payload_bytes += writes.paths.last().len();
@@ -265,21 +278,23 @@ fn check_writes(frame: &Bytes, header: &mut Header) -> Result<(), DecodeError> {
         return Err(DecodeError::Dot);
     }
     header.len = len;
+    header.overwritten = overwritten;
     header.payload_bytes = payload_bytes;
     Ok(())
 }
 
-/// Where overwritten dots go: a list, or nowhere while checking.
+/// Where overwritten dots go: a list, or, while checking, the vector that covers them.
 trait DotSink {
     fn expect(&mut self, count: usize);
     fn dot(&mut self, dot: Dot);
 }
 
-struct Nowhere;
-
-impl DotSink for Nowhere {
+impl DotSink for VersionVector {
     fn expect(&mut self, _count: usize) {}
-    fn dot(&mut self, _dot: Dot) {}
+
+    fn dot(&mut self, dot: Dot) {
+        self.advance(dot);
+    }
 }
 
 impl DotSink for Vec<Dot> {

@@ -117,11 +117,15 @@ fn lag_text(lag: Option<Lag>) -> String {
 /// A length of time with its two largest units.
 pub(crate) fn age_text(seconds: f64) -> String {
     let whole = seconds as u64;
-    match whole {
-        0..60 => format!("{seconds:.1}s"),
-        60..3600 => format!("{}m{}s", whole / 60, whole % 60),
-        3600..86_400 => format!("{}h{}m", whole / 3600, whole / 60 % 60),
-        _ => format!("{}d{}h", whole / 86_400, whole / 3600 % 24),
+    let (large, unit, small, small_unit) = match whole {
+        0..60 => return format!("{seconds:.1}s"),
+        60..3600 => (whole / 60, 'm', whole % 60, 's'),
+        3600..86_400 => (whole / 3600, 'h', whole / 60 % 60, 'm'),
+        _ => (whole / 86_400, 'd', whole / 3600 % 24, 'h'),
+    };
+    match small {
+        0 => format!("{large}{unit}"),
+        _ => format!("{large}{unit}{small}{small_unit}"),
     }
 }
 

@@ -114,7 +114,7 @@ impl<W: Fn(&RecordId) -> bool + Send + 'static> Follower<W> {
     async fn run(mut self, api: SharedApi) {
         let mut committed = api.replica.committed();
         loop {
-            let seen = committed.borrow_and_update().clone();
+            let seen = committed.latest();
             let level = self.since.as_ref().is_some_and(|since| since.covers_all(&seen));
             if !(self.begun && level) {
                 let replica = api.replica.clone();

@@ -77,9 +77,26 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if is_plain(raw.get()) {
+            return Ok(Self(raw));
+        }
         Self::parse(raw.get()).map_err(D::Error::custom)
     }
 }
+
+/// Whether text that is JSON by its grammar is as it is stored, and every reader can read it: scalars
+/// without escapes and exponents, which most fields are.
+fn is_plain(text: &str) -> bool {
+    match text.as_bytes().first() {
+        Some(b'"') => !text.contains('\\'),
+        Some(b'-' | b'0'..=b'9') => text.len() <= PLAIN_DIGITS_MAX && !text.contains(['e', 'E']),
+        Some(b't' | b'f' | b'n') => true,
+        _ => false,
+    }
+}
+
+/// Any number of so few digits fits in a double.
+const PLAIN_DIGITS_MAX: usize = 32;
 
 /// A JSON object by its top-level fields. A name that comes twice is an error, since one of the two values
 /// would be lost.
@@ -159,6 +176,10 @@ mod tests {
         let json = Json::parse(text).unwrap();
         let compact = r#"{"b":[1.10,123456789012345678901234567890],"a":" x \" y "}"#;
         assert_eq!(json.text(), compact);
+        for text in [text, " true ", "1.10", "-3", "1E5", r#""a b\u0041""#, r#""~ü""#] {
+            let read: Json = serde_json::from_str(text).unwrap();
+            assert_eq!(read, Json::parse(text).unwrap(), "the short cut changes nothing");
+        }
     }
 
     #[test]
@@ -166,6 +187,7 @@ mod tests {
         let deep = "[".repeat(200) + &"]".repeat(200);
         for text in ["", "nul", "1 2", "1e999", r#""\ud800""#, "{\"a\":1,}", &deep] {
             assert!(Json::parse(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<Json>(text).is_err(), "{text}");
         }
     }
 

@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use millpond_core::message::Hello;
+use millpond_core::message::{CloseCode, Hello};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
+use super::pull::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
+use crate::planted::planted;
 use crate::replica::InviteError;
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
@@ -29,7 +31,7 @@ pub(super) enum Pending {
     /// Transactions of others.
     Pushes { namespace: Namespace, received: Vec<Received> },
     /// Rows of a catch-up.
-    Rows { namespace: Namespace, link: LinkId, transfer: u64, bytes: u64, is_last: bool },
+    Rows(RowsJob),
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
     /// Nothing.
@@ -101,6 +103,11 @@ impl Engine {
     }
 
     fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
+        if let Some(why) = self.fenced.clone() {
+            // Not even its own records: they would take dots that a copy may have taken.
+            let error = WriteError::Fenced { why };
+            return self.job_done(pending, Err(JobError::Write(error)));
+        }
         if !self.continuity.is_proven() {
             self.renew();
         }
@@ -194,15 +201,19 @@ impl Engine {
                 tracing::error!(%error, "pushes were not applied");
                 self.pushes_failed(namespace, received);
             }
-            (Pending::Rows { namespace, link, transfer, bytes, is_last }, Ok(outcome)) => {
-                self.count_rows(link, &outcome);
-                self.rows_committed(namespace, link, transfer, bytes, is_last);
+            (Pending::Rows(job), Ok(outcome)) => {
+                self.count_rows(job.link, &outcome);
+                self.rows_committed(&job);
             }
-            (Pending::Rows { namespace, link, bytes, .. }, Err(error)) => {
-                self.rows_failed(namespace, link, bytes, &error);
+            (Pending::Rows(job), Err(error)) => {
+                self.rows_failed(&job, &error);
             }
             (Pending::Own | Pending::Note, Ok(_)) => {}
-            (Pending::Own | Pending::Note | Pending::Grant { .. }, Err(error)) => {
+            (Pending::Grant { link, .. }, Err(error)) => {
+                let reason = format!("the invite cannot be redeemed now: {error}");
+                self.close(link, CloseCode::ShuttingDown, &reason);
+            }
+            (Pending::Own | Pending::Note, Err(error)) => {
                 tracing::error!(%error, "the node's own notes were not written");
             }
         }
@@ -258,19 +269,6 @@ impl Engine {
         counters.rows_duplicate += outcome.rows_duplicate;
     }
 
-    fn rows_failed(&mut self, namespace: Namespace, link: LinkId, bytes: u64, error: &JobError) {
-        tracing::warn!(%error, "a catch-up was not applied");
-        if matches!(error, JobError::ClaimsOwn) {
-            self.fence(error.to_string());
-        }
-        let credit = millpond_core::message::Credit { push_bytes: 0, rows_bytes: bytes };
-        self.give_credit(link, credit);
-        // What the store could not take now it will hardly take at once.
-        let retry_ms = self.now.mono_ms + self.config.digest_ms;
-        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
-        self.give_up_pull(namespace);
-    }
-
     fn reload_members(&mut self) {
         let view = self.store.snapshot().and_then(|it| View::new(it, Namespace::SYSTEM));
         match view.and_then(|view| Members::read(&view)) {
@@ -283,6 +281,7 @@ impl Engine {
     /// Dials new members; tells its own name and addresses once it is a member.
     pub(super) fn members_changed(&mut self) {
         self.schedule_new_members();
+        self.check_answers();
         let key = self.config.key;
         let Some(own) = self.members.get(key) else { return };
         if self.joining.take().is_some() {
@@ -341,16 +340,22 @@ impl Engine {
         let own = self.config.key;
         let others: Vec<NodeKey> =
             self.members.iter().map(|(key, _)| key).filter(|key| *key != own).collect();
+        let is_enough = planted!("all members answer, the silent ones too") && !answered.is_empty();
+        // An image may be too old to know all members: whoever answers tells of them first.
+        let system = self.applied(Namespace::SYSTEM);
+        let tells = |key| self.peers.get(key).map(|peer| &peer.vectors(Namespace::SYSTEM).durable);
+        let is_told = answered.iter().filter_map(tells).all(|told| system.covers_all(told))
+            || planted!("answers count once the members are known");
         if others.is_empty() {
             self.renew();
-        } else if others.iter().all(|key| answered.contains(key)) {
+        } else if is_told && (is_enough || others.iter().all(|key| answered.contains(key))) {
             self.release(Continuity::Proven);
         }
     }
 
     /// Ends the open incarnation, before any write or batch that comes after. What peers hold of it beyond
     /// this store comes back as anybody's dots.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         tracing::debug!(
             "the store's continuity is not proven: the next write opens a new incarnation"
         );

@@ -11,6 +11,7 @@ use millpond_core::{Dot, Incarnation, Namespace, VersionVector};
 use super::LinkId;
 use super::engine::{Engine, NAMESPACES};
 use super::link::{Feed, Held};
+use crate::planted::planted;
 
 /// What to do with the transaction at a feed's cursor.
 enum Next {
@@ -104,7 +105,8 @@ impl Engine {
             position,
             last: push.last_dot().seq.get(),
             rows: push.len() as u64,
-            stored_ms: item.stored_ms,
+            // A feed that begins late knows nothing of what is under way to the peer from elsewhere.
+            since_ms: self.now.mono_ms,
             forwarded: false,
         };
         Some(Next::Hold(push.origin(), held))
@@ -113,7 +115,9 @@ impl Engine {
     fn send_push(&mut self, link_id: LinkId, position: u64) {
         let Some(push) = self.ring.get(position).map(|item| item.push.clone()) else { return };
         let introduced: VersionVector = push.deps().iter().chain([push.last_dot()]).collect();
-        self.introduce_all(link_id, Lane::Control, &introduced);
+        if !planted!("a push introduces its incarnations") {
+            self.introduce_all(link_id, Lane::Control, &introduced);
+        }
         let (rows, payload) = (push.len() as u64, push.payload_bytes() as u64);
         let bytes = push.encoded_bytes();
         self.send(link_id, Lane::Control, &Message::Push(push));
@@ -173,6 +177,44 @@ impl Engine {
         for (link_id, namespace, origin) in due {
             self.forward(link_id, namespace, origin);
         }
+        self.run_behind();
+    }
+
+    /// What a catch-up brought is not in the ring. Like anything that came by replication it may reach the
+    /// fed peers from elsewhere; those that still lack it after the delay are told to pull.
+    pub(super) fn note_cut(&mut self, namespace: Namespace) {
+        let due_ms = self.now.mono_ms + self.config.hold_down_ms;
+        for feed in self.links.values_mut().filter_map(|link| link.feeds.get_mut(&namespace)) {
+            feed.behind_ms.get_or_insert(due_ms);
+        }
+    }
+
+    fn run_behind(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let feeds = self.links.iter().flat_map(|(&id, link)| {
+            link.feeds.iter().map(move |(&namespace, feed)| (id, namespace, feed.behind_ms))
+        });
+        let due: Vec<(LinkId, Namespace)> = feeds
+            .filter(|(_, _, behind_ms)| behind_ms.is_some_and(|at_ms| at_ms <= now_ms))
+            .map(|(id, namespace, _)| (id, namespace))
+            .collect();
+        for (link_id, namespace) in due {
+            self.check_behind(link_id, namespace);
+        }
+    }
+
+    fn check_behind(&mut self, link_id: LinkId, namespace: Namespace) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        let Some(feed) = link.feeds.get_mut(&namespace) else { return };
+        let received = self.peers.get(&link.peer).map(|peer| &peer.vectors(namespace).received);
+        let lacking = received.map(|received| self.ring.lacking(namespace, received));
+        let lacking = lacking.unwrap_or_default();
+        let progress = lacking.iter().filter_map(|dot| feed.progress_ms.get(&dot.incarnation));
+        let again_ms = progress.max().map(|at_ms| at_ms + self.config.hold_down_ms);
+        feed.behind_ms = again_ms.filter(|&again_ms| again_ms > self.now.mono_ms);
+        if feed.behind_ms.is_none() && !lacking.is_empty() {
+            self.end_feed(link_id, namespace);
+        }
     }
 
     fn forward(&mut self, link_id: LinkId, namespace: Namespace, origin: Incarnation) {
@@ -185,7 +227,7 @@ impl Engine {
             let Some(feed) = link.feeds.get_mut(&namespace) else { return };
             let Some(held) = feed.held.get_mut(&origin) else { return };
             let next = held.iter_mut().find(|held| !held.forwarded);
-            let Some(next) = next.filter(|held| held.stored_ms <= oldest) else { return };
+            let Some(next) = next.filter(|held| held.since_ms <= oldest) else { return };
             next.forwarded = true;
             let (position, rows) = (next.position, next.rows);
             if self.ring.get(position).is_none() {
@@ -197,20 +239,21 @@ impl Engine {
     }
 
     pub(super) fn next_hold_ms(&self) -> u64 {
+        let feeds = self.links.values().flat_map(|link| link.feeds.values());
+        let behind = feeds.filter_map(|feed| feed.behind_ms);
         let feeds = self.links.values().filter(|link| link.has_room_for_push());
         let feeds = feeds.flat_map(|link| link.feeds.values());
-        feeds
-            .flat_map(|feed| feed.held.keys().map(move |&origin| self.due_ms(feed, origin)))
-            .min()
-            .unwrap_or(u64::MAX)
+        let held = feeds.flat_map(|feed| feed.held.keys().map(move |&it| self.due_ms(feed, it)));
+        held.chain(behind).min().unwrap_or(u64::MAX)
     }
 
-    /// When the oldest transaction held of an origin may be forwarded: the delay after it was stored here,
+    /// When the oldest transaction held of an origin may be forwarded: the delay after it was held,
     /// and after the peer's last progress on that origin.
     fn due_ms(&self, feed: &Feed, origin: Incarnation) -> u64 {
         let held = feed.held.get(&origin).and_then(|held| held.iter().find(|it| !it.forwarded));
         let Some(held) = held else { return u64::MAX };
         let progress_ms = feed.progress_ms.get(&origin).copied().unwrap_or(0);
-        held.stored_ms.max(progress_ms) + self.config.hold_down_ms
+        let progress_ms = if planted!("progress restarts the clocks") { 0 } else { progress_ms };
+        held.since_ms.max(progress_ms) + self.config.hold_down_ms
     }
 }

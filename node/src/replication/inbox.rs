@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use millpond_core::wire::PushFrame;
-use millpond_core::{Dot, VersionVector};
+use millpond_core::{Dot, Seq, VersionVector};
 
 use super::LinkId;
+use crate::planted::planted;
 
 /// Pushes received for one namespace. A push is ready once its predecessor and its dependencies are; until
 /// then it waits here, so that the vector stays gap-free and readers see causes before effects.
@@ -15,7 +16,9 @@ pub(super) struct Inbox {
     received: VersionVector,
     waiting: BTreeMap<Dot, Received>,
     waiting_bytes: usize,
+    waiting_bytes_max: usize,
     ready: Vec<Received>,
+    forged: Vec<Received>,
     /// Jobs with pushes of this namespace that the writer has.
     pub(super) jobs: usize,
 }
@@ -41,6 +44,11 @@ pub(super) enum Fate {
 }
 
 impl Inbox {
+    /// An inbox in which so many bytes may wait.
+    pub(super) fn new(waiting_bytes_max: usize) -> Self {
+        Self { waiting_bytes_max, ..Self::default() }
+    }
+
     /// Takes a push.
     pub(super) fn accept(&mut self, received: Received) -> Fate {
         let push = &received.push;
@@ -53,7 +61,7 @@ impl Inbox {
             self.wake();
             return Fate::Kept;
         }
-        if self.waiting_bytes + push.encoded_bytes() > WAITING_BYTES_MAX {
+        if self.waiting_bytes + push.encoded_bytes() > self.waiting_bytes_max {
             return Fate::Dropped;
         }
         self.waiting_bytes += push.encoded_bytes();
@@ -97,6 +105,17 @@ impl Inbox {
         self.ready.drain(..count).collect()
     }
 
+    /// Pushes that no honest node sends, since the last call.
+    pub(super) fn take_forged(&mut self) -> Vec<Received> {
+        std::mem::take(&mut self.forged)
+    }
+
+    /// Bytes of the pushes that wait for others.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Applied, or on its way through the writer.
     pub(super) fn received(&self) -> &VersionVector {
         &self.received
@@ -108,11 +127,17 @@ impl Inbox {
     }
 
     fn is_next(&self, push: &PushFrame) -> bool {
-        self.received.seq(push.origin()) + 1 == push.first().get()
+        self.received.seq(push.origin()) == push.first().get() - 1
             && self.received.covers_all(push.deps())
     }
 
+    /// R12: a write overwrites what its origin had seen, which the dependencies bring here first. One that
+    /// overwrites more would be undone here and not elsewhere, so it is no honest node's.
     fn make_ready(&mut self, received: Received) {
+        let is_honest = self.received.covers_all(received.push.overwritten());
+        if !is_honest && !planted!("a push overwrites only what it depends on") {
+            return self.forged.push(received);
+        }
         self.received.advance(received.push.last_dot());
         self.ready.push(received);
     }
@@ -131,12 +156,13 @@ impl Inbox {
         let mut cursor = self.waiting.keys().next().copied();
         while let Some(found) = cursor {
             let origin = found.incarnation;
-            let next = self.received.seq(origin) + 1;
-            let next = Dot::new(origin, millpond_core::Seq::new(next).expect("a successor"));
+            let covered = self.received.seq(origin);
+            let next = Seq::new(covered).map_or(Seq::FIRST, |covered| covered.plus(1));
+            let next = Dot::new(origin, next);
             if self.waiting.get(&next).is_some_and(|waiting| self.is_next(&waiting.push)) {
                 return Some(next);
             }
-            let last = Dot::new(origin, millpond_core::Seq::new(u64::MAX).expect("not zero"));
+            let last = Dot::new(origin, Seq::FIRST.plus(u64::MAX));
             cursor = self.waiting.range(last..).map(|(&dot, _)| dot).find(|dot| *dot != last);
         }
         None
@@ -149,8 +175,5 @@ impl Inbox {
     }
 }
 
-/// Bytes of pushes that may wait: less than one link's window, so that a link whose pushes all wait is never
-/// stuck for want of credit.
-const WAITING_BYTES_MAX: usize = 2 << 20;
 /// Rows of one job: about 50 ms of the writer.
 const JOB_ROWS_MAX: usize = 5_000;

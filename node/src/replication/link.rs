@@ -37,7 +37,7 @@ pub(super) struct Link {
     pub(super) granted: Credit,
     /// Bytes received and worked off here, and what the peer was told of that.
     pub(super) consumed: Credit,
-    pub(super) told: Credit,
+    pub(super) told_consumed: Credit,
     /// Live feeds of this node to the peer.
     pub(super) feeds: BTreeMap<Namespace, Feed>,
     /// Namespaces that the peer was asked to feed.
@@ -46,8 +46,8 @@ pub(super) struct Link {
     pub(super) must_pull: BTreeSet<Namespace>,
     /// When the peer may be asked for a catch-up again.
     pub(super) pull_after_ms: u64,
-    /// What the peer was told of this node's applied vectors.
-    pub(super) told_applied: BTreeMap<Namespace, VersionVector>,
+    /// What the peer was told of this node's vectors.
+    pub(super) told: BTreeMap<Namespace, Told>,
     /// When the next ack is due, if one is.
     pub(super) ack_due_ms: Option<u64>,
     /// When the next digest is due.
@@ -65,6 +65,15 @@ pub(super) enum Phase {
     Open,
 }
 
+/// What a peer was told of this node's vectors of one namespace.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Received, perhaps not yet applied.
+    pub(super) received: VersionVector,
+    /// Applied, and on disk.
+    pub(super) applied: VersionVector,
+}
+
 /// A live feed of one namespace to one peer.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
@@ -74,6 +83,8 @@ pub(super) struct Feed {
     pub(super) held: BTreeMap<Incarnation, VecDeque<Held>>,
     /// When the peer last acknowledged something new of an origin.
     pub(super) progress_ms: BTreeMap<Incarnation, u64>,
+    /// When the peer is to be told to pull, unless it has by then what a catch-up brought here.
+    pub(super) behind_ms: Option<u64>,
 }
 
 /// A replicated transaction, held back.
@@ -85,8 +96,8 @@ pub(super) struct Held {
     pub(super) last: u64,
     /// How many rows it has.
     pub(super) rows: u64,
-    /// When it was stored here.
-    pub(super) stored_ms: u64,
+    /// Since when it is held: when it was stored here, or when the feed began.
+    pub(super) since_ms: u64,
     /// Whether it was forwarded, and waits for the ack only.
     pub(super) forwarded: bool,
 }
@@ -111,12 +122,12 @@ impl Link {
             sent: Credit::default(),
             granted: Credit::default(),
             consumed: Credit::default(),
-            told: Credit::default(),
+            told_consumed: Credit::default(),
             feeds: BTreeMap::new(),
             fed: BTreeSet::new(),
             must_pull: BTreeSet::new(),
             pull_after_ms: 0,
-            told_applied: BTreeMap::new(),
+            told: BTreeMap::new(),
             ack_due_ms: None,
             digest_due_ms: u64::MAX,
         }
@@ -141,8 +152,8 @@ impl Link {
 
     /// Whether so much was worked off since the peer was told that it should be told again.
     pub(super) fn owes_credit(&self) -> bool {
-        self.consumed.push_bytes - self.told.push_bytes >= PUSH_WINDOW_BYTES / 4
-            || self.consumed.rows_bytes - self.told.rows_bytes >= ROWS_WINDOW_BYTES / 4
+        self.consumed.push_bytes - self.told_consumed.push_bytes >= PUSH_WINDOW_BYTES / 4
+            || self.consumed.rows_bytes - self.told_consumed.rows_bytes >= ROWS_WINDOW_BYTES / 4
     }
 
     /// The decoder of a lane.

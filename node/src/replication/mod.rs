@@ -31,6 +31,7 @@ mod dialer;
 mod engine;
 mod feed;
 mod inbox;
+mod limits;
 mod link;
 mod peer;
 mod progress;
@@ -41,7 +42,11 @@ mod ring;
 mod session;
 mod supply;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use engine::{Engine, EngineConfig};
+pub(crate) use limits::Limits;
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never
 /// mix.
@@ -54,7 +59,7 @@ pub(crate) struct Now {
 }
 
 /// A link, numbered by the shell in the order in which they came up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LinkId(pub(crate) u64);
 
 /// A job on its way through the writer.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use millpond_core::{Boot, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
+use super::LinkId;
+use crate::planted::planted;
 use crate::status::LinkCounters;
 
 /// What is known of a peer.
@@ -18,6 +20,8 @@ pub(super) struct Peer {
     pub(super) is_unsaved: bool,
     /// Its boot, from its latest hello.
     pub(super) boot: Option<Boot>,
+    /// The link on which that boot spoke first: links are numbered as they come up.
+    boot_link: LinkId,
     /// Boots that it had before that one. One of them that speaks again proves a copy.
     pub(super) superseded: VecDeque<Boot>,
     /// Whether two live boots of its key were seen.
@@ -60,20 +64,38 @@ impl Peer {
         self.vectors.get(&namespace).unwrap_or(&NOTHING)
     }
 
-    /// Notes its boot. False when it is one that a later boot has superseded: then two live nodes hold the
-    /// key.
-    pub(super) fn meet_boot(&mut self, boot: Boot) -> bool {
-        if self.superseded.contains(&boot) {
-            return false;
+    /// Meets a boot of it, on a link.
+    pub(super) fn meet_boot(&mut self, boot: Boot, link: LinkId) -> BootMet {
+        let is_quick = planted!("a restart is no copy") && self.boot.is_some_and(|it| it != boot);
+        if self.superseded.contains(&boot) || is_quick {
+            // What was under way when the later boot spoke is no proof: its sender may be dead by now.
+            let is_older = link < self.boot_link && !planted!("a late hello is no copy");
+            return match is_older || planted!("an older boot that dials is a copy") {
+                true => BootMet::Leftover,
+                false => BootMet::Copy,
+            };
         }
-        if let Some(before) = self.boot.replace(boot).filter(|before| *before != boot) {
-            self.superseded.push_back(before);
-            if self.superseded.len() > SUPERSEDED_MAX {
-                self.superseded.pop_front();
-            }
+        let before = self.boot.replace(boot);
+        if before != Some(boot) {
+            self.boot_link = link;
+            self.superseded.extend(before);
         }
-        true
+        while self.superseded.len() > SUPERSEDED_MAX {
+            self.superseded.pop_front();
+        }
+        BootMet::Current
     }
+}
+
+/// Whose boot it is that said hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BootMet {
+    /// The node's, as far as is known.
+    Current,
+    /// That of a link from before the current boot.
+    Leftover,
+    /// One that the current boot has superseded, and that lives: two nodes hold the key.
+    Copy,
 }
 
 /// Boots remembered for each peer.

@@ -1,5 +1,6 @@
 //! Acks, digests and credit: what peers tell each other about how far they are.
 
+use millpond_core::limits::VECTOR_ENTRIES_MAX;
 use millpond_core::message::{Ack, CloseCode, Credit, Message};
 use millpond_core::transport::Lane;
 use millpond_core::{Namespace, VersionVector};
@@ -8,12 +9,16 @@ use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::peer::Vectors;
+use crate::planted::planted;
 use crate::state::{Job, meta_key, read_meta, write_meta};
 use crate::store::{Changes, Snapshot, StoreError};
 
 impl Engine {
     /// This node's vectors have changed: its peers are to be told, coalesced.
     pub(super) fn ack_soon(&mut self) {
+        if planted!("acks are prompt") {
+            return;
+        }
         let due_ms = self.now.mono_ms + self.config.hold_down_ms / 4;
         for link in self.links.values_mut().filter(|link| link.is_open()) {
             link.ack_due_ms.get_or_insert(due_ms);
@@ -47,10 +52,14 @@ impl Engine {
         let peer = self.peers.entry(link.peer).or_default();
         let vectors = peer.vectors.entry(namespace).or_default();
         let progressed = told.received.difference(&vectors.received);
+        let before = vectors.clone();
         vectors.received.join(&told.received);
         vectors.applied.join(&told.applied);
         vectors.durable.join(&told.durable);
-        peer.is_unsaved = true;
+        peer.is_unsaved |= before != *vectors;
+        if vectors.received.len().max(vectors.applied.len()) > VECTOR_ENTRIES_MAX {
+            return self.close(link_id, CloseCode::Protocol, "too many incarnations");
+        }
         self.settle_held(link_id, namespace, &progressed);
         self.note_lacking(link_id, namespace);
     }
@@ -72,7 +81,7 @@ impl Engine {
     /// This node has progressed: the clocks of those origins stop; whoever has more still starts them again.
     pub(super) fn progressed(&mut self, namespace: Namespace, before: &VersionVector) {
         let now = self.applied(namespace).clone();
-        for range in now.beyond(before) {
+        for range in now.beyond(before).filter(|_| !planted!("progress restarts the clocks")) {
             self.lacking.remove(&(namespace, range.incarnation));
         }
         self.ack_soon();
@@ -119,19 +128,22 @@ impl Engine {
     fn send_ack(&mut self, link_id: LinkId) {
         let mut acks = Vec::new();
         for namespace in NAMESPACES {
-            let applied = self.applied(namespace).clone();
+            let (applied, inbox) = (self.applied(namespace), &self.inboxes[&namespace]);
+            let received = inbox.received().clone();
+            // An ack is true before it is sent (R6): of what is received only as much is said.
+            let applied = match planted!("an ack is true") {
+                true => received.clone(),
+                false => applied.clone(),
+            };
             let Some(link) = self.links.get_mut(&link_id) else { return };
-            let told = link.told_applied.entry(namespace).or_default();
-            let change = applied.difference(told);
-            if !change.is_empty() {
-                told.join(&change);
+            let told = link.told.entry(namespace).or_default();
+            let (received, applied) =
+                (received.difference(&told.received), applied.difference(&told.applied));
+            if !received.is_empty() || !applied.is_empty() {
+                told.received.join(&received);
+                told.applied.join(&applied);
                 // Every commit of this store is on disk when it is applied.
-                acks.push(Ack {
-                    namespace,
-                    received: change.clone(),
-                    applied: change.clone(),
-                    durable: change,
-                });
+                acks.push(Ack { namespace, received, durable: applied.clone(), applied });
             }
         }
         if !acks.is_empty() {

@@ -8,7 +8,9 @@ use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
-use crate::state::{Cut, CutMark, Job};
+use super::limits::Limits;
+use crate::planted::planted;
+use crate::state::{Cut, CutMark, Job, JobError};
 
 /// A catch-up under way.
 pub(super) struct Pulling {
@@ -36,12 +38,23 @@ pub(super) struct Pulling {
     progress_ms: u64,
 }
 
+/// A job of a catch-up at the writer.
+pub(super) struct RowsJob {
+    namespace: Namespace,
+    pub(super) link: LinkId,
+    transfer: u64,
+    /// Bytes of rows, for which the supplier is to be given credit.
+    bytes: u64,
+    /// What the last job of a catch-up covers.
+    covers: Option<VersionVector>,
+}
+
 impl Engine {
     /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
     pub(super) fn consider_pulls(&mut self) {
         for namespace in NAMESPACES {
             self.start_feeds(namespace);
-            if self.pulls.contains_key(&namespace) {
+            if self.pulls.contains_key(&namespace) && !planted!("one supplier at a time") {
                 continue;
             }
             // The system namespace is brought level first: it says who is who.
@@ -61,7 +74,7 @@ impl Engine {
             .iter()
             .filter(|(_, link)| link.is_open() && !link.fed.contains(&namespace))
             .map(|(&id, _)| id)
-            .filter(|&id| !self.lacks(id, namespace))
+            .filter(|&id| !self.lacks(id, namespace) || planted!("a catch-up before the feed"))
             .collect();
         for link_id in ready {
             let from = self.inboxes[&namespace].received().clone();
@@ -128,12 +141,24 @@ impl Engine {
     fn start_pull(&mut self, link_id: LinkId, namespace: Namespace) {
         let Some(link) = self.links.get(&link_id) else { return };
         let (supplier, Some(boot)) = (link.peer, link.boot) else { return };
-        let applied = self.applied(namespace).clone();
+        // What is received is not here yet, and may never be (R4).
+        let applied = match planted!("a request states what is durable") {
+            true => self.inboxes[&namespace].received().clone(),
+            false => self.applied(namespace).clone(),
+        };
         let held = self.heads.cuts.get(&namespace).filter(|cut| {
-            cut.supplier == supplier && cut.boot == boot && applied.covers_all(&cut.from)
+            cut.supplier == supplier
+                && (cut.boot == boot || planted!("a cut is of one boot"))
+                && applied.covers_all(&cut.from)
+                && cut.is_joinable(&applied)
         });
-        let resume =
-            held.and_then(|cut| Some(Resume { upto: cut.upto.clone(), cursor: cut.cursor()? }));
+        let resume = held.and_then(|cut| {
+            let since = match planted!("a resumption starts from the oldest rows") {
+                true => &cut.upto,
+                false => &cut.since,
+            };
+            Some(Resume { upto: since.clone(), cursor: cut.cursor()? })
+        });
         let mark = held.filter(|_| resume.is_some()).cloned();
         let from = mark.as_ref().map_or(applied, |mark| mark.from.clone());
         self.next_transfer += 1;
@@ -183,7 +208,7 @@ impl Engine {
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
         // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
         let is_covered = pulling.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
-        if !is_covered {
+        if !is_covered && !planted!("a cut never falls back") {
             // The supplier fell back below what it had supplied: what is staged must not be completed.
             self.submit(Pending::Note, Job::DropCut { namespace });
             self.heads.cuts.remove(&namespace);
@@ -238,6 +263,7 @@ impl Engine {
     fn submit_rows(&mut self, namespace: Namespace) {
         loop {
             let is_empty = self.applied(namespace).is_empty();
+            let limits = self.config.limits;
             let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
             if pulling.jobs >= JOBS_MAX || pulling.is_finishing {
                 return;
@@ -248,11 +274,12 @@ impl Engine {
                 let (from, rows) = (pulling.from.clone(), std::mem::take(&mut pulling.frames));
                 let pending = pulling.pending(namespace);
                 (pending, Job::Batch { namespace, from, upto, rows })
-            } else if pulling.has_slice() {
+            } else if pulling.has_slice(&limits) {
+                let begins = pulling.mark.is_none();
                 let mark = pulling.slice_mark(upto, is_empty);
                 let rows = std::mem::take(&mut pulling.frames);
                 let pending = pulling.pending(namespace);
-                (pending, Job::Cut(Cut { namespace, mark, rows }))
+                (pending, Job::Cut(Cut { namespace, mark, begins, rows }))
             } else if pulling.is_complete {
                 pulling.is_finishing = true;
                 (pulling.pending(namespace), Job::Flip { namespace })
@@ -265,27 +292,27 @@ impl Engine {
     }
 
     /// Rows are in the store; perhaps all of them.
-    pub(super) fn rows_committed(
-        &mut self,
-        namespace: Namespace,
-        link: LinkId,
-        transfer: u64,
-        bytes: u64,
-        is_last: bool,
-    ) {
-        self.give_credit(link, Credit { push_bytes: 0, rows_bytes: bytes });
-        if self.pull_of(link, transfer).is_none() {
+    pub(super) fn rows_committed(&mut self, job: &RowsJob) {
+        let RowsJob { namespace, link, .. } = *job;
+        self.give_credit(link, Credit { push_bytes: 0, rows_bytes: job.bytes });
+        // What it brought is not in the ring; also if the transfer's link is gone by now. No more than that:
+        // a base that took in what was written meanwhile would send two busy nodes pulling from each other
+        // for ever.
+        if let Some(upto) = &job.covers {
+            self.ring.raise_base(namespace, upto);
+            self.note_cut(namespace);
+        }
+        if self.pull_of(link, job.transfer).is_none() {
             return;
         }
-        if !is_last {
+        if job.covers.is_none() {
             if let Some(pulling) = self.pulls.get_mut(&namespace) {
                 pulling.jobs -= 1;
+                pulling.progress_ms = self.now.mono_ms;
             }
             return self.submit_rows(namespace);
         }
         self.pulls.remove(&namespace);
-        let vv = self.applied(namespace).clone();
-        self.ring.raise_base(namespace, &vv);
         for link in self.links.values_mut() {
             link.must_pull.remove(&namespace);
         }
@@ -293,10 +320,36 @@ impl Engine {
         self.consider_pulls();
     }
 
+    /// Rows were not taken: the catch-up begins again, somewhat later.
+    pub(super) fn rows_failed(&mut self, job: &RowsJob, error: &JobError) {
+        tracing::warn!(%error, "a catch-up was not applied");
+        let RowsJob { namespace, link, .. } = *job;
+        self.give_credit(link, Credit { push_bytes: 0, rows_bytes: job.bytes });
+        match error {
+            JobError::ClaimsOwn if self.continuity.is_proven() => self.fence(error.to_string()),
+            // Somebody knows more of the incarnation that this boot has not continued: nor will it.
+            JobError::ClaimsOwn => self.renew(),
+            _ => {}
+        }
+        if self.pull_of(link, job.transfer).is_none() {
+            return;
+        }
+        if matches!(error, JobError::Base | JobError::NoCut) {
+            self.submit(Pending::Note, Job::DropCut { namespace });
+        }
+        // What the store could not take now it will hardly take at once.
+        let retry_ms = self.now.mono_ms + self.config.digest_ms;
+        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
+        self.give_up_pull(namespace);
+    }
+
     /// Gives up a catch-up and turns to the next supplier, or to the same one a little later.
     pub(super) fn give_up_pull(&mut self, namespace: Namespace) {
         let Some(pulling) = self.pulls.remove(&namespace) else { return };
         tracing::debug!(%namespace, link = pulling.link.0, "catch-up given up");
+        // Its rows will not be used, and the window that they fill is the link's.
+        let rows_bytes = pulling.frames_bytes as u64;
+        self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
         let retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
             link.pull_after_ms = link.pull_after_ms.max(retry_ms);
@@ -323,6 +376,9 @@ impl Engine {
     /// The peer cannot feed this node from where it is: pull first.
     pub(super) fn feed_refused(&mut self, link_id: LinkId, namespace: Namespace) {
         let retry_ms = self.now.mono_ms + RETRY_MS;
+        if !NAMESPACES.contains(&namespace) {
+            return;
+        }
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.fed.remove(&namespace);
         link.must_pull.insert(namespace);
@@ -352,7 +408,8 @@ impl Engine {
     }
 
     pub(super) fn next_pull_ms(&self) -> u64 {
-        let deadlines = self.pulls.values().map(|pulling| pulling.progress_ms + PROGRESS_MS_MAX);
+        let waiting = self.pulls.values().filter(|pulling| pulling.jobs == 0);
+        let deadlines = waiting.map(|pulling| pulling.progress_ms + PROGRESS_MS_MAX);
         deadlines.min().unwrap_or(u64::MAX).min(self.pull_retry_ms)
     }
 
@@ -363,9 +420,16 @@ impl Engine {
 }
 
 impl Pulling {
+    /// Whether this is the transfer of that number.
+    #[cfg(test)]
+    pub(super) fn is(&self, transfer: u64) -> bool {
+        self.transfer == transfer
+    }
+
     /// Whether there are rows enough for a slice, or the last ones of a cut.
-    fn has_slice(&self) -> bool {
-        self.frames_bytes >= if self.mark.is_some() { SLICE_BYTES } else { BATCH_BYTES_MAX }
+    fn has_slice(&self, limits: &Limits) -> bool {
+        self.frames_bytes
+            >= if self.mark.is_some() { limits.slice_bytes } else { limits.batch_bytes }
             || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
     }
 
@@ -376,6 +440,7 @@ impl Pulling {
             boot: self.boot,
             from: self.from.clone(),
             upto: upto.clone(),
+            since: upto.clone(),
             cursor: None,
             direct: is_empty && self.from.is_empty(),
         };
@@ -389,13 +454,13 @@ impl Pulling {
     }
 
     fn pending(&mut self, namespace: Namespace) -> Pending {
-        Pending::Rows {
+        Pending::Rows(RowsJob {
             namespace,
             link: self.link,
             transfer: self.transfer,
             bytes: std::mem::take(&mut self.frames_bytes) as u64,
-            is_last: self.is_finishing,
-        }
+            covers: self.upto.clone().filter(|_| self.is_finishing),
+        })
     }
 }
 
@@ -421,10 +486,6 @@ fn inadmissible(
 
 /// Jobs of one catch-up at the writer.
 const JOBS_MAX: usize = 2;
-/// Up to this size a batch is committed at once and never staged.
-const BATCH_BYTES_MAX: usize = 2 << 20;
-/// How much of a cut goes to the writer at a time.
-const SLICE_BYTES: usize = 1 << 20;
 /// How long a supplier may send nothing.
 const PROGRESS_MS_MAX: u64 = 10_000;
 /// When to look again after a refusal.

@@ -33,6 +33,8 @@ impl Engine {
         match inbox.accept(received) {
             Fate::Kept => {
                 self.lacking.remove(&(namespace, origin));
+                // Also of what the disk takes long for: nobody need send it again.
+                self.ack_soon();
             }
             Fate::Duplicate => {
                 self.peer_mut(peer).counters.rows_duplicate += rows;
@@ -73,6 +75,7 @@ impl Engine {
     /// Hands the writer what is ready, unless it has enough to do.
     pub(super) fn submit_received(&mut self) {
         for namespace in NAMESPACES {
+            self.refuse_forged(namespace);
             while let Some(inbox) = self.inboxes.get_mut(&namespace) {
                 if inbox.jobs >= JOBS_MAX || inbox.is_idle() {
                     break;
@@ -82,6 +85,15 @@ impl Engine {
                 let pushes = received.iter().map(|received| received.push.clone()).collect();
                 self.submit(Pending::Pushes { namespace, received }, Job::Pushes(pushes));
             }
+        }
+    }
+
+    /// Ends the links that brought pushes which no honest node sends.
+    fn refuse_forged(&mut self, namespace: Namespace) {
+        let forged = self.inboxes.get_mut(&namespace).map(|inbox| inbox.take_forged());
+        for Received { link, .. } in forged.unwrap_or_default() {
+            let reason = "a push overwrites dots that it does not depend on";
+            self.close(link, CloseCode::Protocol, reason);
         }
     }
 
@@ -96,7 +108,7 @@ impl Engine {
         link.consumed.push_bytes += credit.push_bytes;
         link.consumed.rows_bytes += credit.rows_bytes;
         if link.owes_credit() {
-            link.told = link.consumed;
+            link.told_consumed = link.consumed;
             let credit = link.consumed;
             self.send(link_id, Lane::Control, &Message::Credit(credit));
         }

@@ -68,7 +68,7 @@ impl Engine {
             .collect();
         NamespaceStatus {
             namespace: namespace.to_string(),
-            dots: vv.values().sum(),
+            dots: vv.values().copied().fold(0, u64::saturating_add),
             durable: vv.clone(),
             vv,
         }
@@ -156,7 +156,7 @@ impl Engine {
             if ops == 0 {
                 continue;
             }
-            lag.ops += ops;
+            lag.ops = lag.ops.saturating_add(ops);
             let age = self.oldest_age_s(namespace, applied, theirs);
             lag.seconds = match (lag.seconds, age) {
                 (Some(most), Some(age)) => Some(most.max(age)),
@@ -170,8 +170,8 @@ impl Engine {
     fn we_lack(&self, peer: &Peer) -> Lag {
         let ops = NAMESPACES
             .map(|namespace| peer.vectors(namespace).applied.count_beyond(self.applied(namespace)))
-            .iter()
-            .sum();
+            .into_iter()
+            .fold(0, u64::saturating_add);
         let since = self.lacking.values().min();
         let age = since.map(|since| (self.now.mono_ms - since) as f64 / 1000.0);
         Lag { ops, seconds: if ops == 0 { Some(0.0) } else { age } }

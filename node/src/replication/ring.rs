@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Namespace, VersionVector};
 
+use crate::planted::planted;
+
 /// Recent transactions in the order in which they were committed here, encoded once and shared by all links.
 ///
 /// Its base is, for each namespace, a vector: everything at or below it is no longer here, or never was,
@@ -14,6 +16,7 @@ pub(super) struct Ring {
     items: VecDeque<RingItem>,
     first: u64,
     bytes: usize,
+    bytes_max: usize,
     base: BTreeMap<Namespace, VersionVector>,
 }
 
@@ -29,12 +32,17 @@ pub(super) struct RingItem {
 }
 
 impl Ring {
+    /// A ring of at most so many bytes.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
     /// Adds a transaction and drops what is over the budget or too old.
     pub(super) fn push(&mut self, item: RingItem) {
         let now_ms = item.stored_ms;
         self.bytes += item.push.encoded_bytes();
         self.items.push_back(item);
-        while self.bytes > RING_BYTES_MAX
+        while self.bytes > self.bytes_max
             || self.items.front().is_some_and(|it| it.stored_ms + RING_AGE_MS_MAX < now_ms)
         {
             self.drop_first();
@@ -48,7 +56,13 @@ impl Ring {
 
     /// Whether a peer at `vv` can be fed from here.
     pub(super) fn serves(&self, namespace: Namespace, vv: &VersionVector) -> bool {
-        self.base.get(&namespace).is_none_or(|base| vv.covers_all(base))
+        self.lacking(namespace, vv).is_empty()
+    }
+
+    /// What a peer at `vv` lacks that is not, or no longer, here.
+    pub(super) fn lacking(&self, namespace: Namespace, vv: &VersionVector) -> VersionVector {
+        let base = self.base.get(&namespace).filter(|_| !planted!("the ring has a base"));
+        base.map(|base| base.difference(vv)).unwrap_or_default()
     }
 
     /// The transaction at a position; `None` when it was dropped or has not come.
@@ -74,7 +88,5 @@ impl Ring {
     }
 }
 
-/// How much the ring may hold: some seconds of writing at full speed.
-const RING_BYTES_MAX: usize = 64 << 20;
 /// How long a transaction stays: longer than any reconnect takes.
 const RING_AGE_MS_MAX: u64 = 60_000;

@@ -7,10 +7,11 @@ use millpond_core::{Incarnation, NodeKey, VersionVector};
 
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
-use super::link::{Link, Phase};
-use super::peer::Vectors;
+use super::link::{Link, Phase, Told};
+use super::peer::BootMet;
 use super::{JoinProgress, LinkId, Output};
 use crate::membership::{Redeemed, grant_role};
+use crate::planted::planted;
 use crate::state::{Job, meta_key};
 
 impl Engine {
@@ -44,7 +45,8 @@ impl Engine {
             use CloseCode::{Incompatible, InviteRefused, NotAuthorised, OtherDomain};
             matches!(code, InviteRefused | OtherDomain | NotAuthorised | Incompatible)
         });
-        if code == Some(CloseCode::Cloned) {
+        // Only a member's word counts: anybody could stop this node's writes otherwise.
+        if code == Some(CloseCode::Cloned) && self.members.get(peer).is_some() {
             self.fence(format!("{} met two live nodes with this node's key", peer.short()));
         }
         if refused && !was_open && self.joining_from() == Some(peer) {
@@ -58,10 +60,16 @@ impl Engine {
         let Some(link) = self.links.remove(&link_id) else { return };
         self.supplies.retain(|(owner, _), _| *owner != link_id);
         self.pull_link_lost(link_id);
-        if !self.links.values().any(|other| other.peer == link.peer) {
-            self.peer_mut(link.peer).last_error = Some(reason.into());
-            self.schedule_dial(link.peer);
+        if self.links.values().any(|other| other.peer == link.peer) {
+            return;
         }
+        if self.members.get(link.peer).is_none() && self.joining_from() != Some(link.peer) {
+            // Strangers come and go, and leave nothing.
+            self.peers.remove(&link.peer);
+            return;
+        }
+        self.peer_mut(link.peer).last_error = Some(reason.into());
+        self.schedule_dial(link.peer);
     }
 
     fn say_hello(&mut self, link_id: LinkId) {
@@ -91,7 +99,8 @@ impl Engine {
         for namespace in NAMESPACES {
             let vv = self.applied(namespace).clone();
             let Some(link) = self.links.get_mut(&link_id) else { return };
-            link.told_applied.insert(namespace, vv);
+            let told = Told { received: vv.clone(), applied: vv };
+            link.told.insert(namespace, told);
         }
     }
 
@@ -116,8 +125,13 @@ impl Engine {
             );
             return self.close(link_id, CloseCode::OtherDomain, &reason);
         }
-        if !self.peer_mut(peer).meet_boot(hello.boot) {
-            return self.clone_found(link_id, peer);
+        match self.peer_mut(peer).meet_boot(hello.boot, link_id) {
+            BootMet::Current => {}
+            BootMet::Leftover => {
+                let reason = "a later boot of this node has said hello";
+                return self.close(link_id, CloseCode::Duplicate, reason);
+            }
+            BootMet::Copy => return self.clone_found(link_id, peer),
         }
         if let Some(link) = self.links.get_mut(&link_id) {
             link.boot = Some(hello.boot);
@@ -178,6 +192,8 @@ impl Engine {
         link.phase = Phase::Open;
         link.since_ms = now_ms;
         link.digest_due_ms = now_ms + self.config.digest_ms;
+        // What was committed since this side said hello is told like anything else.
+        link.ack_due_ms = Some(now_ms + self.config.hold_down_ms / 4);
         if !self.is_survivor(link_id, peer) {
             return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
         }
@@ -191,19 +207,17 @@ impl Engine {
         state.is_unsaved = true;
         state.counters.links += 1;
         // The peer's word of now replaces whatever it said before: it may have fallen back.
-        state.vectors = hello
-            .namespaces
-            .iter()
-            .map(|held| {
-                let vv = &held.durable;
-                let vectors =
-                    Vectors { received: vv.clone(), applied: vv.clone(), durable: vv.clone() };
-                (held.namespace, vectors)
-            })
-            .collect();
-        for incarnation in hello.incarnations {
-            self.introduced.entry(incarnation).or_insert(peer);
+        if !planted!("a hello replaces what was acknowledged") {
+            state.vectors.clear();
         }
+        for held in hello.namespaces.iter().filter(|it| NAMESPACES.contains(&it.namespace)) {
+            let vectors = state.vectors.entry(held.namespace).or_default();
+            for vv in [&mut vectors.received, &mut vectors.applied, &mut vectors.durable] {
+                vv.join(&held.durable);
+            }
+        }
+        let own = hello.incarnations.into_iter().map(|incarnation| (incarnation, peer));
+        self.introduce(own.collect());
         tracing::debug!(link = link_id.0, peer = %peer.short(), "link open");
         self.check_own_history(peer);
         for namespace in NAMESPACES {
@@ -220,7 +234,8 @@ impl Engine {
             let known = self.peers[&peer].vectors(namespace).durable.seq(open);
             known > self.applied(namespace).seq(open)
         });
-        if self.continuity.is_proven() && knows_more {
+        let is_open = self.continuity.is_proven() || planted!("only an open incarnation is fenced");
+        if is_open && knows_more && !planted!("a peer that knows more fences") {
             self.fence(format!(
                 "{} holds writes of this node's open incarnation that this store does not: the store was \
                  replaced by an older image, or copied",

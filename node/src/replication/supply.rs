@@ -12,6 +12,8 @@ use millpond_core::{Dot, DotRange, Entry, Hlc, Namespace, Path, Row, RowDot, Ver
 
 use super::LinkId;
 use super::engine::Engine;
+use super::limits::Limits;
+use crate::planted::planted;
 use crate::state::{meta_key, read_meta};
 use crate::store::{LogRow, Snapshot, StoreError};
 
@@ -29,6 +31,7 @@ pub(super) struct Supply {
     scans: bool,
     phase: Phase,
     rows: u64,
+    frame_bytes: usize,
 }
 
 /// How far it is.
@@ -69,7 +72,7 @@ impl Engine {
         if self.supplies.len() >= SUPPLIES_MAX {
             return refuse(self, PullRefusal::Busy);
         }
-        let supply = match self.store.snapshot().and_then(|snapshot| Supply::new(snapshot, pull)) {
+        let supply = match self.start_supply(pull) {
             Ok(supply) => supply,
             Err(error) => {
                 tracing::error!(%error, "a catch-up cannot be supplied");
@@ -80,6 +83,10 @@ impl Engine {
         self.introduce_all(link_id, Lane::Bulk, &upto);
         self.send(link_id, Lane::Bulk, &Message::PullStart { transfer, upto, rows_estimate });
         self.supplies.insert((link_id, transfer), supply);
+    }
+
+    fn start_supply(&self, pull: Pull) -> Result<Supply, StoreError> {
+        Supply::new(self.store.snapshot()?, pull, self.config.limits)
     }
 
     /// One step of each catch-up whose peer has room.
@@ -120,12 +127,12 @@ impl Engine {
 }
 
 impl Supply {
-    fn new(snapshot: Arc<dyn Snapshot>, pull: Pull) -> Result<Self, StoreError> {
+    fn new(snapshot: Arc<dyn Snapshot>, pull: Pull, limits: Limits) -> Result<Self, StoreError> {
         let vv = read_meta(&*snapshot, &meta_key::vv(pull.namespace))?;
         let upto: VersionVector = vv.unwrap_or_default();
         let ranges: Vec<DotRange> = upto.beyond(&pull.from).collect();
         // With much to send, walking the entries beats collecting their paths; a fresh peer needs them all.
-        let scans = pull.from.is_empty() || upto.count_beyond(&pull.from) > COLLECTED_DOTS_MAX;
+        let scans = pull.from.is_empty() || upto.count_beyond(&pull.from) > limits.collected_dots;
         Ok(Self {
             snapshot,
             namespace: pull.namespace,
@@ -137,6 +144,7 @@ impl Supply {
             scans,
             phase: Phase::Log(ranges),
             rows: 0,
+            frame_bytes: limits.rows_frame_bytes,
         })
     }
 
@@ -163,6 +171,9 @@ impl Supply {
             }
             Phase::Behind(cursor) => {
                 let cursor = cursor.clone();
+                if planted!("a resumption sends what changed") {
+                    self.resume = None;
+                }
                 let Some(resume) = self.resume.clone() else {
                     return Ok(Step::Done { rows: self.rows });
                 };
@@ -204,7 +215,7 @@ impl Supply {
     /// Rows of the collected paths beyond a cursor: a frame's worth, and where it ended unless that was the
     /// end.
     fn collected(&self, cursor: Option<Path>) -> Result<Piece, StoreError> {
-        let mut piece = PieceWriter::new(self.transfer);
+        let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
         for (path, deletes) in self.paths_beyond(cursor) {
             let entry = self.snapshot.entry(self.namespace, path)?;
             if let Some(row) = self.row(path.clone(), entry, deletes.clone()) {
@@ -219,7 +230,7 @@ impl Supply {
 
     /// The same by walking the entries, merged with the paths that have delete dots.
     fn scan(&self, cursor: Option<Path>) -> Result<Piece, StoreError> {
-        let mut piece = PieceWriter::new(self.transfer);
+        let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
         let mut deleted = self.paths_beyond(cursor.clone()).peekable();
         let mut visited = 0;
         let mut last = None;
@@ -267,7 +278,7 @@ impl Supply {
                 },
             )?;
         }
-        let mut piece = PieceWriter::new(self.transfer);
+        let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
         for (path, _) in
             changed.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
         {
@@ -283,7 +294,9 @@ impl Supply {
     }
 
     /// The row of a path; `None` when the peer needs none.
-    fn row(&self, path: Path, entry: Entry, deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
+    fn row(&self, path: Path, entry: Entry, mut deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
+        // They were found incarnation by incarnation, and those in no order.
+        deletes.sort_unstable_by_key(|(dot, _)| *dot);
         let live: Vec<RowDot> = entry
             .live()
             .iter()
@@ -319,11 +332,12 @@ type Piece = (Option<RowsFrame>, u64, Option<Path>);
 struct PieceWriter {
     rows: RowsWriter,
     payload: u64,
+    bytes_max: usize,
 }
 
 impl PieceWriter {
-    fn new(transfer: u64) -> Self {
-        Self { rows: RowsWriter::new(transfer), payload: 0 }
+    fn new(transfer: u64, bytes_max: usize) -> Self {
+        Self { rows: RowsWriter::new(transfer), payload: 0, bytes_max }
     }
 
     fn push(&mut self, row: &Row) {
@@ -338,7 +352,7 @@ impl PieceWriter {
     }
 
     fn is_full(&self) -> bool {
-        self.rows.encoded_bytes() >= FRAME_BYTES
+        self.rows.encoded_bytes() >= self.bytes_max
     }
 
     fn finish(self, last: Option<Path>) -> Piece {
@@ -356,9 +370,5 @@ fn payload_bytes(row: &Row) -> u64 {
 
 /// Catch-ups supplied at the same time.
 const SUPPLIES_MAX: usize = 4;
-/// Up to so many dots the paths are collected from the log; beyond, the entries are walked.
-const COLLECTED_DOTS_MAX: u64 = 200_000;
 /// Rows looked at in one step: some milliseconds.
 const STEP_ROWS: usize = 4_000;
-/// Size of a frame of rows: large enough to make its overhead vanish, small enough to interleave.
-const FRAME_BYTES: usize = 64 << 10;

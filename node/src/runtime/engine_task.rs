@@ -137,7 +137,8 @@ impl EngineTask {
                 let id = LinkId(self.next_link);
                 let (peer, dialed) = (link.peer(), link.dialed());
                 let remote_address = link.remote_address();
-                let queues = LinkQueues::start(id, link, self.shell.events.clone());
+                let queues =
+                    LinkQueues::start(id, link, self.shell.events.clone(), &self.shell.tasks);
                 self.links.insert(id, queues);
                 Input::LinkUp { link: id, peer, dialed, remote_address }
             }

@@ -7,6 +7,7 @@ use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, Link, LinkError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use super::Event;
 use crate::replication::{Input, LinkId};
@@ -20,7 +21,12 @@ pub(super) struct LinkQueues {
 
 impl LinkQueues {
     /// Starts the tasks of a link. Their last word is an [`Input::LinkDown`].
-    pub(super) fn start(id: LinkId, link: Box<dyn Link>, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn start(
+        id: LinkId,
+        link: Box<dyn Link>,
+        events: mpsc::Sender<Event>,
+        tracker: &TaskTracker,
+    ) -> Self {
         let link: Arc<dyn Link> = link.into();
         let (control, control_frames) = mpsc::unbounded_channel();
         let (bulk, bulk_frames) = mpsc::unbounded_channel();
@@ -29,7 +35,7 @@ impl LinkQueues {
         tasks.spawn(send(id, link.clone(), Lane::Bulk, bulk_frames, events.clone()));
         tasks.spawn(receive(id, link.clone(), Lane::Control, events.clone()));
         tasks.spawn(receive(id, link.clone(), Lane::Bulk, events.clone()));
-        tokio::spawn(supervise(id, link.clone(), tasks, events));
+        tracker.spawn(supervise(id, link.clone(), tasks, events));
         Self { link, control, bulk }
     }
 

@@ -1,6 +1,5 @@
 //! The writer: the one thread that changes the store, with group commit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -11,8 +10,8 @@ use tokio::sync::mpsc;
 use super::Event;
 use super::queue::JobQueue;
 use crate::replication::{Input, Token};
-use crate::state::{Heads, Job, JobError, Outcome, Transaction, WriteError, apply};
-use crate::store::{Changes, Durability, Store, StoreError};
+use crate::state::{Heads, Job, JobError, Outcome, commit_group, take_group};
+use crate::store::{Store, StoreError};
 
 /// What came of each job of a group.
 type JobResults = Vec<(Token, Result<Outcome, JobError>)>;
@@ -76,16 +75,9 @@ struct Writer {
 impl Writer {
     fn run(mut self, mut queue: JobQueue) {
         while let Some(first) = queue.first() {
-            let mut weight = weigh(&first.1);
-            let mut group = vec![first];
-            while weight < GROUP_ROWS_MAX
-                && let Some(next) = queue.next()
-            {
-                weight += weigh(&next.1);
-                group.push(next);
-            }
+            let (tokens, jobs) = take_group(first, || queue.next());
             let start = Instant::now();
-            let results = self.commit(group);
+            let results = self.commit(tokens, jobs);
             queue.committed(start.elapsed());
             let input = Input::Committed { results, heads: self.heads.clone() };
             if self.events.blocking_send(Event::Input(input)).is_err() {
@@ -95,10 +87,9 @@ impl Writer {
     }
 
     /// Runs a group of jobs and commits what they changed, in one transaction of the store.
-    fn commit(&mut self, jobs: Vec<(Token, Job)>) -> JobResults {
-        let tokens: Vec<Token> = jobs.iter().map(|(token, _)| *token).collect();
-        match self.try_commit(jobs) {
-            Ok(results) => results,
+    fn commit(&mut self, tokens: Vec<Token>, jobs: Vec<Job>) -> JobResults {
+        match commit_group(&*self.store, &mut self.heads, jobs) {
+            Ok(results) => tokens.into_iter().zip(results).collect(),
             Err(error) => {
                 if !matches!(error, StoreError::Full) {
                     (self.failed)(error.clone());
@@ -108,46 +99,4 @@ impl Writer {
             }
         }
     }
-
-    fn try_commit(&mut self, jobs: Vec<(Token, Job)>) -> Result<JobResults, StoreError> {
-        let snapshot = self.store.snapshot()?;
-        let mut group = Changes::default();
-        let mut heads = self.heads.clone();
-        let mut results = Vec::with_capacity(jobs.len());
-        for (token, job) in jobs {
-            let mut tx = Transaction::new(&*snapshot, &group, heads.clone());
-            let result = catch_unwind(AssertUnwindSafe(|| apply(&mut tx, job)));
-            let result = result.unwrap_or_else(|_| {
-                let reason = "the transaction's closure panicked".to_string();
-                Err(JobError::Write(WriteError::Rejected(reason)))
-            });
-            if result.is_ok() {
-                let (changes, changed) = tx.finish();
-                group.absorb(changes);
-                heads = changed;
-            }
-            results.push((token, result));
-        }
-        heads.save(&self.heads, &mut group);
-        if !group.is_empty() {
-            self.store.commit(&group, Durability::Synced)?;
-        }
-        self.heads = heads;
-        Ok(results)
-    }
 }
-
-/// About how many rows a job touches.
-fn weigh(job: &Job) -> usize {
-    match job {
-        Job::Local(_) => 16,
-        Job::Pushes(pushes) => pushes.iter().map(|push| push.len()).sum(),
-        Job::Batch { rows, .. } => rows.iter().map(|rows| rows.len()).sum(),
-        Job::Cut(cut) => cut.rows.iter().map(|rows| rows.len()).sum(),
-        Job::Flip { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
-        Job::Close | Job::Meta(_) => 1,
-    }
-}
-
-/// Rows beyond which a group takes no more jobs, so that nobody waits for long.
-const GROUP_ROWS_MAX: usize = 20_000;

@@ -10,6 +10,7 @@ use super::job::{Cut, Job, JobError, Local, Outcome};
 use super::transaction::Transaction;
 use super::write::write;
 use crate::membership;
+use crate::planted::planted;
 use crate::store::StoreError;
 
 /// Applies one job to the transaction. Pure and synchronous: the clock and the randomness that it needs are
@@ -107,17 +108,16 @@ pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: 
 
 /// Rows of a large cut: straight into the final tables, hidden because no vector covers them, or staged.
 fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
-    let Cut { namespace, mark, rows } = cut;
-    let resumes = tx.heads.cuts.get(&namespace).is_some_and(|held| held.continues_as(&mark));
-    if !resumes {
+    let Cut { namespace, mark, begins, rows } = cut;
+    let continues = tx.heads.cuts.get(&namespace).is_some_and(|held| held.continues_as(&mark));
+    if !begins && !continues && !planted!("a continuation needs its beginning") {
+        return Err(JobError::NoCut);
+    }
+    if begins || !continues {
         drop_cut(tx, namespace)?;
     }
-    check_base(&tx.heads, namespace, &mark.from, &mark.upto)?;
+    check_cut(&tx.heads, namespace, &mark)?;
     let mut outcome = Outcome::default();
-    let first = rows.first().and_then(|rows| rows.rows().next());
-    if let Some(first) = first.filter(|_| mark.direct) {
-        tx.look_beyond(namespace, &first.path)?;
-    }
     for row in rows.iter().flat_map(RowsFrame::rows) {
         if mark.direct {
             join_cut_row(tx, namespace, &row, &mark.upto, &mut outcome)?;
@@ -133,7 +133,10 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
 /// Makes a cut visible: folds what is staged and covers it, all in one commit.
 fn flip(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<Outcome, JobError> {
     let mark = tx.heads.cuts.remove(&namespace).ok_or(JobError::NoCut)?;
-    check_base(&tx.heads, namespace, &mark.from, &mark.upto)?;
+    check_cut(&tx.heads, namespace, &mark)?;
+    if planted!("rows are joined before the flip") {
+        advance(&mut tx.heads, namespace, &mark.upto);
+    }
     let mut ignored = Outcome::default();
     if !mark.direct {
         for (path, row) in tx.staged(namespace)? {
@@ -153,6 +156,7 @@ fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreE
         for (path, entry) in tx.entries(namespace, None)? {
             tx.drop_uncovered(namespace, path, entry);
         }
+        tx.drop_log_beyond(namespace, &mark.upto)?;
     }
     Ok(())
 }
@@ -180,11 +184,24 @@ fn check_base(
     upto: &VersionVector,
 ) -> Result<(), JobError> {
     let vv = heads.vv(namespace);
-    if !vv.covers_all(from) {
+    if !vv.covers_all(from) && !planted!("a batch is complete relative to its base") {
         return Err(JobError::Base);
     }
-    let claims = |open: Incarnation| upto.seq(open) > vv.seq(open);
+    let claims = |open: Incarnation| {
+        upto.seq(open) > vv.seq(open) && !planted!("a peer that knows more fences")
+    };
     if heads.open.is_some_and(claims) { Err(JobError::ClaimsOwn) } else { Ok(()) }
+}
+
+/// The same for a cut. One whose rows go straight to the final tables was joined as they came, against a
+/// vector that covered nothing of it: what was covered in between may have been overwritten within the cut,
+/// and nobody would notice. Such a cut starts anew, staged.
+fn check_cut(heads: &Heads, namespace: Namespace, mark: &CutMark) -> Result<(), JobError> {
+    check_base(heads, namespace, &mark.from, &mark.upto)?;
+    match mark.is_joinable(heads.vv(namespace)) || planted!("a direct cut meets an empty state") {
+        true => Ok(()),
+        false => Err(JobError::Base),
+    }
 }
 
 fn advance(heads: &mut Heads, namespace: Namespace, upto: &VersionVector) {
@@ -192,14 +209,20 @@ fn advance(heads: &mut Heads, namespace: Namespace, upto: &VersionVector) {
 }
 
 impl CutMark {
+    /// Whether the cut may go on, at this vector.
+    pub(crate) fn is_joinable(&self, vv: &VersionVector) -> bool {
+        !self.direct || vv.iter().all(|dot| self.upto.seq(dot.incarnation) == 0)
+    }
+
     /// Whether rows under `next` may be added to those that are here: the same supplier's boot, the same
     /// base, and a vector that covers the one so far.
     fn continues_as(&self, next: &Self) -> bool {
         self.supplier == next.supplier
-            && self.boot == next.boot
+            && (self.boot == next.boot || planted!("a cut is of one boot"))
             && self.from == next.from
+            && self.since == next.since
             && self.direct == next.direct
-            && next.upto.covers_all(&self.upto)
+            && (next.upto.covers_all(&self.upto) || planted!("a cut never falls back"))
     }
 }
 

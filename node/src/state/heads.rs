@@ -9,6 +9,7 @@ use millpond_core::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::planted::planted;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
 
 /// Who a store belongs to. Written once, when it is made.
@@ -33,6 +34,9 @@ pub(crate) struct CutMark {
     pub(crate) from: VersionVector,
     /// The vector after the flip.
     pub(crate) upto: VersionVector,
+    /// The vector that every row here is at, at least: the first `upto`. A transfer that was resumed and cut
+    /// off again may not have sent again all that changed since.
+    pub(crate) since: VersionVector,
     /// The last path that is durably here, encoded; none yet.
     pub(crate) cursor: Option<Vec<u8>>,
     /// Whether rows go straight to the final tables, hidden since no vector covers them.
@@ -82,6 +86,9 @@ impl Heads {
         heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
         heads.ceiling = read_meta(snapshot, &meta_key::ceiling())?.unwrap_or_default();
         heads.clock = HybridClock::starting_above(heads.ceiling);
+        if planted!("the first push of a boot depends on all") {
+            heads.last_local = heads.vv.clone();
+        }
         Ok(heads)
     }
 

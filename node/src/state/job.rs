@@ -78,6 +78,8 @@ pub(crate) struct Cut {
     pub(crate) namespace: Namespace,
     /// Whose cut, and how far it is with these rows.
     pub(crate) mark: CutMark,
+    /// Whether the cut begins with these rows. Else they mean nothing without those before them.
+    pub(crate) begins: bool,
     /// The rows.
     pub(crate) rows: Rows,
 }

@@ -1,10 +1,11 @@
 //! The overlay through which jobs change a store.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use millpond_core::{Context, Dot, Entry, Hlc, Joined, Namespace, Path, Row, join};
+use millpond_core::{Context, Dot, Entry, Hlc, Joined, Namespace, Path, Row, VersionVector, join};
 
 use super::heads::Heads;
 use crate::store::{Changes, LogRow, Snapshot, StoreError};
@@ -16,8 +17,8 @@ pub(crate) struct Transaction<'a> {
     snapshot: &'a dyn Snapshot,
     group: &'a Changes,
     own: Changes,
-    /// Where the snapshot has no entry: in this namespace beyond this path.
-    bare_beyond: Option<(Namespace, Path)>,
+    /// Where the snapshot is known to have no entries, from looking for some there.
+    gap: RefCell<Gap>,
     /// The heads, to be changed freely: they are adopted with the changes.
     pub(crate) heads: Heads,
 }
@@ -25,28 +26,12 @@ pub(crate) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     /// A job's transaction on top of a group's changes and heads.
     pub(crate) fn new(snapshot: &'a dyn Snapshot, group: &'a Changes, heads: Heads) -> Self {
-        Self { snapshot, group, own: Changes::default(), bare_beyond: None, heads }
+        Self { snapshot, group, own: Changes::default(), gap: RefCell::default(), heads }
     }
 
     /// The job succeeded: what it changed.
     pub(crate) fn finish(self) -> (Changes, Heads) {
         (self.own, self.heads)
-    }
-
-    /// Looks once whether the snapshot has entries beyond a path. If it has none, as when a fresh replica
-    /// catches up in path order, none of them is looked up later.
-    pub(crate) fn look_beyond(
-        &mut self,
-        namespace: Namespace,
-        path: &Path,
-    ) -> Result<(), StoreError> {
-        let mut is_bare = true;
-        self.snapshot.entries(namespace, None, Some(path), &mut |_, _| {
-            is_bare = false;
-            ControlFlow::Break(())
-        })?;
-        self.bare_beyond = is_bare.then(|| (namespace, path.clone()));
-        Ok(())
     }
 
     /// Merges a row into its path and brings the log level: a row for each dot that became live or deletes,
@@ -111,6 +96,32 @@ impl<'a> Transaction<'a> {
         dropped.len()
     }
 
+    /// Drops the log rows that `upto` covers and the vector does not.
+    pub(crate) fn drop_log_beyond(
+        &mut self,
+        namespace: Namespace,
+        upto: &VersionVector,
+    ) -> Result<(), StoreError> {
+        let vv = self.heads.vv(namespace).clone();
+        for range in upto.beyond(&vv) {
+            let covers = |dot: Dot| upto.covers(dot) && !vv.covers(dot);
+            let changes = [&self.group.log, &self.own.log].into_iter();
+            let changed = changes.flat_map(|log| log.keys().copied());
+            let mut dropped: Vec<Dot> = changed
+                .filter(|(of, dot)| *of == namespace && dot.incarnation == range.incarnation)
+                .map(|(_, dot)| dot)
+                .filter(|dot| covers(*dot))
+                .collect();
+            let (incarnation, after, last) = (range.incarnation, range.after, range.upto.get());
+            self.snapshot.log(namespace, incarnation, after, last, &mut |dot, _| {
+                dropped.push(dot);
+                ControlFlow::Continue(())
+            })?;
+            self.own.log.extend(dropped.into_iter().map(|dot| ((namespace, dot), None)));
+        }
+        Ok(())
+    }
+
     /// Stores a row of a cut that is arriving.
     pub(crate) fn stage(&mut self, namespace: Namespace, path: Path, row: Bytes) {
         self.own.staged.insert((namespace, path), Some(row));
@@ -130,15 +141,36 @@ impl<'a> Transaction<'a> {
     /// The entry at a path, hidden dots included.
     pub(crate) fn entry(&self, namespace: Namespace, path: &Path) -> Result<Entry, StoreError> {
         let key = (namespace, path.clone());
-        match self.own.entries.get(&key).or_else(|| self.group.entries.get(&key)) {
-            Some(entry) => Ok(entry.clone()),
-            None if self.is_bare(namespace, path) => Ok(Entry::absent()),
-            None => self.snapshot.entry(namespace, path),
+        for changes in [&self.own, self.group] {
+            // Most jobs write in path order: then one look at the last path tells that a path is new.
+            let is_beyond = changes.entries.last_key_value().is_none_or(|(last, _)| *last < key);
+            if !is_beyond && let Some(entry) = changes.entries.get(&key) {
+                return Ok(entry.clone());
+            }
         }
+        self.stored_entry(namespace, path)
     }
 
-    fn is_bare(&self, namespace: Namespace, path: &Path) -> bool {
-        self.bare_beyond.as_ref().is_some_and(|(bare, after)| *bare == namespace && path > after)
+    /// The snapshot's entry. Looking for new paths in their order, as imports and catch-ups do, soon shows
+    /// how far there is none, and is cheap up to there.
+    fn stored_entry(&self, namespace: Namespace, path: &Path) -> Result<Entry, StoreError> {
+        let mut gap = self.gap.borrow_mut();
+        if gap.holds(namespace, path) {
+            return Ok(Entry::absent());
+        }
+        let entry = self.snapshot.entry(namespace, path)?;
+        if entry.is_absent() {
+            let is_in_order = gap.begins_before(namespace, path);
+            *gap = Gap { after: Some((namespace, path.clone())), upto: Upto::Unknown };
+            if is_in_order {
+                gap.upto = Upto::End;
+                self.snapshot.entries(namespace, None, Some(path), &mut |next, _| {
+                    gap.upto = Upto::Before(next);
+                    ControlFlow::Break(())
+                })?;
+            }
+        }
+        Ok(entry)
     }
 
     /// The entries at and below a path, or all of them, hidden dots included, absent ones not.
@@ -209,6 +241,41 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// A part of a namespace's path order without entries.
+#[derive(Debug, Default)]
+struct Gap {
+    /// An absent path; none before one was looked for.
+    after: Option<(Namespace, Path)>,
+    upto: Upto,
+}
+
+/// How far a gap reaches.
+#[derive(Debug, Default)]
+enum Upto {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// To this path.
+    Before(Path),
+    /// To the end of the namespace.
+    End,
+}
+
+impl Gap {
+    fn begins_before(&self, namespace: Namespace, path: &Path) -> bool {
+        self.after.as_ref().is_some_and(|(within, after)| *within == namespace && after <= path)
+    }
+
+    fn holds(&self, namespace: Namespace, path: &Path) -> bool {
+        let reaches = match &self.upto {
+            Upto::Unknown => false,
+            Upto::Before(next) => path < next,
+            Upto::End => true,
+        };
+        reaches && self.begins_before(namespace, path)
+    }
+}
+
 fn namespace_range<'m, V>(
     map: &'m BTreeMap<(Namespace, Path), V>,
     namespace: Namespace,
@@ -244,21 +311,32 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_found_however_bare_it_is_beyond() {
+    fn entries_are_found_in_every_order_of_looking() {
+        let names = ["a", "b", "c", "d", "e", "f"];
         let store = MemoryStore::new();
         let mut stored = Changes::default();
-        stored.entries.insert((Namespace::MAIN, path("b")), entry(1));
+        stored.entries.insert((Namespace::MAIN, path("c")), entry(1));
+        stored.entries.insert((Namespace::SYSTEM, path("b")), entry(2));
         store.commit(&stored, Durability::Synced).unwrap();
         let mut group = Changes::default();
-        group.entries.insert((Namespace::MAIN, path("d")), entry(2));
+        group.entries.insert((Namespace::MAIN, path("e")), entry(3));
         let snapshot = store.snapshot().unwrap();
-        let mut tx = Transaction::new(&*snapshot, &group, Heads::default());
-        for looked_beyond in ["a", "b", "c"] {
-            tx.look_beyond(Namespace::MAIN, &path(looked_beyond)).unwrap();
-            assert_eq!(tx.bare_beyond.is_some(), looked_beyond != "a");
-            assert_eq!(tx.entry(Namespace::MAIN, &path("b")).unwrap(), entry(1));
-            assert_eq!(tx.entry(Namespace::MAIN, &path("d")).unwrap(), entry(2));
-            assert!(tx.entry(Namespace::MAIN, &path("e")).unwrap().is_absent());
+        // All orders of four looks, each at any path of either namespace.
+        let looks = names.len() * 2;
+        for order in 0..looks.pow(4) {
+            let tx = Transaction::new(&*snapshot, &group, Heads::default());
+            for place in 0..4 {
+                let look = order / looks.pow(place) % looks;
+                let (name, is_main) = (names[look / 2], look.is_multiple_of(2));
+                let namespace = if is_main { Namespace::MAIN } else { Namespace::SYSTEM };
+                let expected = match (name, is_main) {
+                    ("c", true) => entry(1),
+                    ("b", false) => entry(2),
+                    ("e", true) => entry(3),
+                    _ => Entry::absent(),
+                };
+                assert_eq!(tx.entry(namespace, &path(name)).unwrap(), expected, "order {order}");
+            }
         }
     }
 }

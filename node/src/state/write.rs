@@ -12,6 +12,7 @@ use millpond_core::{
 };
 
 use super::transaction::Transaction;
+use crate::planted::planted;
 use crate::store::StoreError;
 
 /// A transaction in the making: short, synchronous, and run on the writer's thread. Reads see what it has
@@ -258,7 +259,7 @@ pub(crate) fn write(
     let push = Push {
         namespace,
         origin: incarnation,
-        first: next_seq(&vv, incarnation),
+        first: first_seq(tx, namespace, incarnation),
         deps: dependencies(tx, namespace, incarnation),
         writes,
     };
@@ -285,6 +286,19 @@ fn dependencies(
     dependencies
 }
 
+/// Seqs are counted in each namespace for itself, and without gaps: nobody would bring what is missing.
+fn first_seq(tx: &Transaction<'_>, namespace: Namespace, incarnation: Incarnation) -> Seq {
+    let next = next_seq(tx.heads.vv(namespace), incarnation);
+    if planted!("each namespace counts its seqs") {
+        let all = tx.heads.vv.values().map(|vv| next_seq(vv, incarnation));
+        return all.max().unwrap_or(next);
+    }
+    match planted!("seqs have no gaps") && !tx.heads.last_local.contains_key(&namespace) {
+        true => next.plus(100),
+        false => next,
+    }
+}
+
 fn next_seq(vv: &VersionVector, incarnation: Incarnation) -> Seq {
-    Seq::new(vv.seq(incarnation) + 1).expect("a successor is not zero")
+    Seq::new(vv.seq(incarnation)).map_or(Seq::FIRST, |last| last.plus(1))
 }

@@ -28,6 +28,12 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// The store as it is now: what a copy of its folder would hold.
+    #[cfg(test)]
+    pub(crate) fn image(&self) -> Self {
+        Self(RwLock::new(self.0.read().unwrap_or_else(PoisonError::into_inner).clone()))
+    }
 }
 
 impl Store for MemoryStore {

@@ -1,0 +1,92 @@
+//! What must hold of a store at any time (R2, R3), seen from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use millpond_core::{Dot, Incarnation, Namespace, Path, VersionVector};
+
+use super::net::NodeId;
+use super::world::{Check, NAMESPACES, World, ensure};
+use crate::state::{CutMark, meta_key, read_meta};
+use crate::store::{LogRow, Snapshot, Store};
+
+/// Audits a node's store.
+pub(super) fn audit(world: &World, id: NodeId) -> Check {
+    let snapshot = world.nodes[id].store.snapshot().unwrap();
+    NAMESPACES
+        .into_iter()
+        .try_for_each(|namespace| audit_namespace(&*snapshot, namespace))
+        .map_err(|why| format!("node {id} at {} ms: {why}", world.now_ms))
+}
+
+/// Of all that was sent on a link as much was worked off, once nothing is under way: else a window closes,
+/// in the end for good.
+pub(super) fn credit_is_level(world: &World) -> Check {
+    for id in world.running() {
+        for (link, held) in &world.nodes[id].running.as_ref().unwrap().engine.links {
+            let Some((other, other_link)) = world.net.other_end(*link) else { continue };
+            let Some(running) = &world.nodes[other].running else { continue };
+            let Some(there) = running.engine.links.get(&other_link) else { continue };
+            ensure!(
+                held.sent == there.consumed,
+                "{id} sent {:?} to {other}, which worked off {:?}",
+                held.sent,
+                there.consumed
+            );
+        }
+    }
+    Ok(())
+}
+
+fn audit_namespace(snapshot: &dyn Snapshot, namespace: Namespace) -> Check {
+    let vv: VersionVector =
+        read_meta(snapshot, &meta_key::vv(namespace)).unwrap().unwrap_or_default();
+    let cut: Option<CutMark> = read_meta(snapshot, &meta_key::cut(namespace)).unwrap();
+    let upto = cut.filter(|cut| cut.direct).map(|cut| cut.upto).unwrap_or_default();
+    let live = live_dots(snapshot, namespace);
+    let incarnations: BTreeSet<Incarnation> = vv
+        .iter()
+        .chain(upto.iter())
+        .chain(live.keys().copied())
+        .map(|dot| dot.incarnation)
+        .collect();
+    let mut log = BTreeMap::new();
+    for incarnation in incarnations {
+        snapshot
+            .log(namespace, incarnation, 0, u64::MAX, &mut |dot, row| {
+                log.insert(dot, row);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+    }
+    for (&dot, path) in &live {
+        ensure!(
+            vv.covers(dot) || upto.covers(dot),
+            "R2: {dot} at {path} lives, {vv:?} covers it not"
+        );
+        let row = log.get(&dot);
+        ensure!(
+            row.is_some_and(|row| row.path == *path && row.deleted.is_none()),
+            "R3: {dot} lives at {path} and its log row is {row:?}"
+        );
+    }
+    for (&dot, LogRow { path, deleted, .. }) in &log {
+        ensure!(vv.covers(dot) || upto.covers(dot), "R3: a log row of {dot}, which nothing covers");
+        ensure!(
+            deleted.is_some() || live.get(&dot) == Some(path),
+            "R3: a log row of {dot} at {path}, which does not live there"
+        );
+    }
+    Ok(())
+}
+
+fn live_dots(snapshot: &dyn Snapshot, namespace: Namespace) -> BTreeMap<Dot, Path> {
+    let mut live = BTreeMap::new();
+    snapshot
+        .entries(namespace, None, None, &mut |path, entry| {
+            live.extend(entry.live().iter().map(|it| (it.dot, path.clone())));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    live
+}

@@ -1,0 +1,342 @@
+//! Restores, copies and restarts: findings 15, 17, 18, S2, S3, S4, S12 and S19.
+//!
+//! Of 17 the dirty mark and flushing apply to Buffered replicas, which do not exist yet: a Durable one syncs
+//! each dot before it leaves, and its boot before the first. Of 18 and S19 rows of third parties in acks, and
+//! their age, wait for concerns that count them.
+
+use millpond_core::message::CloseCode;
+use millpond_core::transport::{Lane, LinkStats};
+
+use super::depends_on;
+use super::world::{Check, World, ensure};
+use crate::replication::{Input, LinkId};
+use crate::state::WriteError;
+
+const R: usize = 0;
+const Q: usize = 1;
+const P: usize = 2;
+
+/// 15, S2, S3: R holds ten writes of P, Q lags at five. P is restored to five, meets Q only, and writes.
+fn a_restored_node_meets_who_lags(keeps_lease: bool) -> Check {
+    let mut world = World::mesh(3, 15);
+    world.nodes[P].keeps_lease = keeps_lease;
+    for number in 0..5 {
+        world.put(P, &format!("c/{number}/f"), "old");
+    }
+    world.settle()?;
+    let image = world.nodes[P].image();
+    world.isolate(Q, true);
+    world.run(5_000);
+    for number in 5..10 {
+        world.put(P, &format!("c/{number}/f"), "lost by the restore");
+    }
+    world.run(2_000);
+    world.isolate(R, true);
+    world.restore(P, &image);
+    world.heal(P, Q);
+    world.run(8_000);
+    let request = world.put(P, "c/5/f", "after the restore");
+    world.run(6_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    world.isolate(R, false);
+    world.isolate(Q, false);
+    world.settle()?;
+    ensure!(world.values(P, "c/9/f") == ["lost by the restore"], "what R holds did not come back");
+    ensure!(world.values(R, "c/5/f").len() == 2, "two writes that did not see each other");
+    Ok(())
+}
+
+#[test]
+fn finding_15_a_restored_node_takes_a_new_incarnation() {
+    depends_on(&["continuity is proven"], || a_restored_node_meets_who_lags(false));
+}
+
+#[test]
+fn finding_s2_a_lease_holds_the_highest_seqs() {
+    depends_on(&["a lease holds the highest seqs"], || a_restored_node_meets_who_lags(true));
+}
+
+#[test]
+fn finding_s3_a_silent_member_has_not_answered() {
+    depends_on(&["all members answer, the silent ones too"], || {
+        a_restored_node_meets_who_lags(false)
+    });
+}
+
+/// S3 again: the image is from before a member joined, who alone holds what was lost.
+fn an_image_does_not_know_a_member() -> Check {
+    let (old, p) = (0, 1);
+    let mut world = World::mesh(2, 16);
+    world.nodes[p].keeps_lease = false;
+    world.put(p, "c/k/f", "first");
+    world.settle()?;
+    let image = world.nodes[p].image();
+    let new = world.join();
+    world.settle()?;
+    world.cut(old, p);
+    world.cut(old, new);
+    world.run(5_000);
+    world.put(p, "c/k/f", "lost by the restore");
+    world.run(2_000);
+    world.cut(p, new);
+    world.restore(p, &image);
+    world.heal(old, p);
+    world.run(8_000);
+    let request = world.put(p, "c/l/f", "after the restore");
+    world.run(6_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    world.heal(old, new);
+    world.heal(p, new);
+    world.settle()?;
+    ensure!(world.values(p, "c/k/f") == ["lost by the restore"], "{:?}", world.values(p, "c/k/f"));
+    Ok(())
+}
+
+#[test]
+fn finding_s3_answers_count_once_the_members_are_known() {
+    depends_on(&["answers count once the members are known"], an_image_does_not_know_a_member);
+}
+
+/// S19: an image of a boot opens twice under one number, and the lease is that of the first time.
+fn an_image_opens_twice() -> Check {
+    let mut world = World::mesh(2, 19);
+    world.put(1, "c/k/f", "before");
+    world.settle()?;
+    world.crash(1, true);
+    let image = world.nodes[1].image();
+    world.start(1);
+    world.run_until(900, |world| world.net.is_linked(0, 1))?;
+    world.run(50);
+    world.put(1, "c/l/f", "within the second that a lease may be old");
+    world.run(50);
+    world.isolate(1, true);
+    world.restore(1, &image);
+    world.run(1);
+    world.crash(1, true);
+    world.start(1);
+    let request = world.put(1, "c/m/f", "after the restore");
+    world.run(6_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    world.isolate(1, false);
+    world.settle()?;
+    ensure!(world.values(1, "c/l/f").len() == 1, "what the other holds did not come back");
+    Ok(())
+}
+
+#[test]
+fn finding_s19_boots_differ_in_their_random_part() {
+    depends_on(&["boots differ in their random part"], an_image_opens_twice);
+}
+
+/// 15: a rollback within the second that a lease may be old; the first peer knows better.
+fn a_peer_knows_more_than_a_proven_store() -> Check {
+    let mut world = World::mesh(2, 20);
+    world.put(1, "c/k/f", "before");
+    world.settle()?;
+    world.run(3_000);
+    let image = world.nodes[1].image();
+    let lease = world.nodes[1].lease.clone();
+    world.put(1, "c/l/f", "rolled back");
+    world.run(50);
+    world.crash(1, true);
+    world.nodes[1].lease = lease;
+    world.nodes[1].restore(&image);
+    world.start(1);
+    world.run(4_000);
+    let request = world.put(1, "c/m/f", "after the rollback");
+    world.run(6_000);
+    let written = world.written(request);
+    ensure!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{written:?}");
+    let records = world.nodes[1].running.as_ref().unwrap().heads.vv.clone();
+    world.run(20_000);
+    ensure!(world.nodes[1].running.as_ref().unwrap().heads.vv == records, "it went on writing");
+    Ok(())
+}
+
+#[test]
+fn finding_15_a_peer_that_knows_more_fences() {
+    depends_on(&["a peer that knows more fences"], a_peer_knows_more_than_a_proven_store);
+}
+
+/// 15: a copy of a running node's folder starts elsewhere.
+fn a_copy_starts() -> Check {
+    let mut world = World::mesh(2, 21);
+    world.put(1, "c/k/f", "before");
+    world.settle()?;
+    let copy = world.start_copy(1);
+    world.run(20_000);
+    for node in [1, copy] {
+        let request = world.put(node, "c/l/f", "by one of two");
+        world.run(6_000);
+        let written = world.written(request);
+        ensure!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{node}: {written:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn finding_15_two_live_boots_of_one_key_are_both_fenced() {
+    depends_on(&["an older boot that dials is a copy"], a_copy_starts);
+}
+
+fn nobody_is_fenced(world: &World) -> Check {
+    world.running().try_for_each(|id| {
+        let engine = &world.nodes[id].running.as_ref().unwrap().engine;
+        ensure!(engine.fenced.is_none(), "{id} is fenced: {:?}", engine.fenced);
+        ensure!(!engine.peers.values().any(|peer| peer.is_cloned), "{id} has met a copy");
+        Ok(())
+    })
+}
+
+/// S4: killed and started again before anybody notices.
+fn a_node_restarts_at_once() -> Check {
+    let mut world = World::mesh(3, 22);
+    world.crash(P, true);
+    world.run(200);
+    world.start(P);
+    world.put(P, "c/k/f", "v");
+    world.settle()?;
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn finding_s4_a_quick_restart_is_no_copy() {
+    depends_on(&["a restart is no copy"], a_node_restarts_at_once);
+}
+
+/// S4: what the dead boot had sent arrives after the new boot has spoken.
+fn a_dead_boot_speaks_late() -> Check {
+    let mut world = World::mesh(2, 23);
+    world.cut(0, 1);
+    world.run(8_000);
+    world.hold(1, 0, Lane::Control, true);
+    world.heal(0, 1);
+    world
+        .run_until(20_000, |world| world.net.is_linked(0, 1) && world.net.bytes_under_way() > 0)?;
+    world.run(5);
+    world.net.postpone(1, 0, 1_500);
+    world.hold(1, 0, Lane::Control, false);
+    world.crash(1, true);
+    world.start(1);
+    world.settle()?;
+    world.run(10_000);
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn finding_s4_a_late_hello_is_no_copy() {
+    depends_on(&["a late hello is no copy"], a_dead_boot_speaks_late);
+}
+
+/// S4: peers know more of an incarnation that a restored node has not continued.
+fn a_restored_node_meets_who_knows_more(is_late: bool) -> Check {
+    let mut world = World::mesh(3, 24);
+    world.nodes[P].keeps_lease = false;
+    let image = world.nodes[P].image();
+    world.put(P, "c/k/f", "lost by the restore");
+    world.settle()?;
+    if is_late {
+        // It learns of that only with a later catch-up from somebody who said less in its hello.
+        world.cut(R, P);
+        world.cut(Q, P);
+        world.run(5_000);
+        world.put(P, "c/l/f", "nobody else has it");
+        world.run(100);
+    }
+    world.restore(P, &image);
+    world.isolate(P, false);
+    world.settle()?;
+    let request = world.put(P, "c/m/f", "after the restore");
+    world.settle()?;
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    ensure!(world.values(P, "c/k/f") == ["lost by the restore"], "it did not come back");
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn finding_s4_a_restored_node_is_no_copy() {
+    depends_on(&["only an open incarnation is fenced"], || {
+        a_restored_node_meets_who_knows_more(false)
+    });
+    a_restored_node_meets_who_knows_more(true).unwrap();
+}
+
+/// 18: what a node acknowledged before it fell back counts no more.
+fn a_node_falls_back() -> Check {
+    let mut world = World::mesh(2, 18);
+    let image = world.nodes[1].image();
+    world.put(0, "c/k/f", "v");
+    world.settle()?;
+    world.restore(1, &image);
+    world.hold(0, 1, Lane::Bulk, true);
+    world.run(8_000);
+    ensure!(world.values(1, "c/k/f").is_empty(), "it has it again");
+    let lag = world.status(0).peers[0].they_lack.ok_or("unknown")?;
+    ensure!(lag.ops > 0, "node 1 fell back, and counts as level");
+    Ok(())
+}
+
+#[test]
+fn finding_18_a_hello_replaces_what_was_acknowledged() {
+    depends_on(&["a hello replaces what was acknowledged"], a_node_falls_back);
+}
+
+/// R6: an ack is true before it is sent.
+fn a_disk_is_slow() -> Check {
+    let mut world = World::mesh(2, 6);
+    world.nodes[1].commit_ms = 3_000;
+    world.put(0, "c/k/f", "v");
+    world.run(1_500);
+    ensure!(world.values(1, "c/k/f").is_empty(), "it has it");
+    let lag = world.status(0).peers[0].they_lack.ok_or("unknown")?;
+    ensure!(lag.ops > 0, "acknowledged before it was there");
+    world.settle()
+}
+
+#[test]
+fn r6_an_ack_is_true_before_it_is_sent() {
+    depends_on(&["an ack is true"], a_disk_is_slow);
+}
+
+fn a_write_arrives_at_once() -> Check {
+    let mut world = World::mesh(2, 12);
+    for value in ["first", "of the next boot"] {
+        world.put(1, "c/k/f", value);
+        world.run_until(1_000, |world| world.values(0, "c/k/f") == [value])?;
+        world.crash(1, true);
+        world.start(1);
+        world.settle()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn finding_17_seqs_have_no_gaps() {
+    depends_on(&["seqs have no gaps"], a_write_arrives_at_once);
+}
+
+#[test]
+fn finding_s12_each_namespace_counts_its_seqs() {
+    depends_on(&["each namespace counts its seqs"], a_write_arrives_at_once);
+}
+
+#[test]
+fn writes_that_wait_for_proof_are_refused_by_a_fence() {
+    let mut world = World::mesh(3, 25);
+    world.nodes[P].keeps_lease = false;
+    world.put(P, "c/k/f", "v");
+    world.settle().unwrap();
+    world.crash(P, true);
+    world.start(P);
+    world.isolate(R, true);
+    world.run(1_000);
+    let request = world.put(P, "c/l/f", "waits");
+    let (peer, link) = (world.nodes[Q].key, LinkId(900));
+    let remote_address = String::new();
+    world.input(P, Input::LinkUp { link, peer, dialed: true, remote_address });
+    let (code, stats) = (Some(CloseCode::Cloned), LinkStats::default());
+    world.input(P, Input::LinkDown { link, peer, code, reason: String::new(), stats });
+    world.run(10_000);
+    let written = world.written(request);
+    assert!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{written:?}");
+}

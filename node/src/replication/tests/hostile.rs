@@ -1,0 +1,217 @@
+//! Peers that lie, and strangers: nothing panics, nothing grows, nobody stops this node (R10).
+
+use millpond_core::message::{Ack, CloseCode, Credit, Message};
+use millpond_core::transport::{Lane, LinkStats};
+use millpond_core::wire::{self, PushFrame};
+use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Push, PushWrite, Seq, VersionVector};
+
+use super::audit::credit_is_level;
+use super::depends_on;
+use super::world::{World, path, text};
+use crate::replication::{Engine, Input, LinkId};
+
+/// The link over which node 0 hears node 1.
+fn link(world: &World) -> LinkId {
+    let links = &engine(world).links;
+    *links.iter().find(|(_, link)| link.peer == world.nodes[1].key).unwrap().0
+}
+
+fn engine(world: &World) -> &Engine {
+    &world.nodes[0].running.as_ref().unwrap().engine
+}
+
+/// Node 1 says something to node 0.
+fn say(world: &mut World, message: &Message) {
+    let link = link(world);
+    for frame in wire::encode(message) {
+        world.input(0, Input::Frame { link, lane: Lane::Control, frame });
+    }
+}
+
+fn known(world: &World) -> Incarnation {
+    world.nodes[1].running.as_ref().unwrap().heads.incarnations[0]
+}
+
+fn all_of(incarnation: Incarnation) -> VersionVector {
+    [Dot::new(incarnation, Seq::FIRST.plus(u64::MAX))].into_iter().collect()
+}
+
+fn ack(vv: VersionVector) -> Message {
+    let namespace = Namespace::MAIN;
+    Message::Ack(vec![Ack { namespace, received: vv.clone(), applied: vv.clone(), durable: vv }])
+}
+
+fn push(origin: Incarnation, first: Seq, deps: VersionVector) -> Message {
+    let write = PushWrite {
+        path: path("c/k/f"),
+        hlc: millpond_core::Hlc::from_ms(1),
+        payload: Some(text("v")),
+        overwritten: Vec::new(),
+    };
+    let namespace = Namespace::MAIN;
+    Message::Push(PushFrame::encode(&Push { namespace, origin, first, deps, writes: vec![write] }))
+}
+
+#[test]
+fn the_greatest_seqs_overflow_nothing() {
+    let mut world = World::mesh(2, 70);
+    let other = Incarnation::from_bytes([0xee; 16]);
+    let key = world.nodes[1].key;
+    let origin = known(&world);
+    say(&mut world, &Message::Introduce(vec![(other, key)]));
+    let mut both = all_of(origin);
+    both.join(&all_of(other));
+    say(&mut world, &ack(both.clone()));
+    say(&mut world, &Message::Digest(vec![(Namespace::MAIN, both)]));
+    let last = Seq::FIRST.plus(u64::MAX);
+    say(&mut world, &push(origin, last, VersionVector::new()));
+    say(&mut world, &push(other, Seq::FIRST, all_of(origin)));
+    world.status(0);
+    world.run(20_000);
+    world.status(0);
+}
+
+#[test]
+fn a_catch_up_to_the_greatest_seqs_leaves_the_node_at_work() {
+    let mut world = World::mesh(2, 71);
+    let origin = known(&world);
+    say(&mut world, &Message::Behind { namespace: Namespace::MAIN });
+    world.hold(0, 1, Lane::Control, true);
+    world.run(400);
+    let transfer = (0..20).find(|&it| {
+        engine(&world).pulls.values().any(|pull| pull.link == link(&world) && pull.is(it))
+    });
+    let transfer = transfer.expect("it pulls");
+    let upto = all_of(origin);
+    say(&mut world, &Message::PullStart { transfer, upto, rows_estimate: u64::MAX });
+    say(&mut world, &Message::PullEnd { transfer, rows: 0 });
+    world.run(100);
+    say(&mut world, &push(origin, Seq::FIRST, VersionVector::new()));
+    let request = world.put(0, "c/k/f", "v");
+    world.run(1_000);
+    world.status(0);
+    assert!(matches!(world.written(request), Some(Ok(_))));
+}
+
+#[test]
+fn unknown_namespaces_leave_no_trace() {
+    let mut world = World::mesh(2, 72);
+    let all = all_of(known(&world));
+    for number in 2..50 {
+        let namespace = Namespace::from_number(number);
+        say(&mut world, &Message::Feed { namespace, from: VersionVector::new() });
+        say(&mut world, &Message::Behind { namespace });
+        say(&mut world, &Message::Digest(vec![(namespace, all.clone())]));
+    }
+    let engine = engine(&world);
+    let link = &engine.links[&link(&world)];
+    assert_eq!((link.feeds.len(), link.must_pull.len()), (2, 0));
+    assert_eq!(engine.peers[&world.nodes[1].key].vectors.len(), 2);
+}
+
+#[test]
+fn credit_for_more_than_was_sent_ends_the_link() {
+    let mut world = World::mesh(2, 73);
+    let before = link(&world);
+    say(&mut world, &Message::Credit(Credit { push_bytes: u64::MAX, rows_bytes: 0 }));
+    assert!(!engine(&world).links.contains_key(&before));
+    world.settle().unwrap();
+}
+
+#[test]
+fn a_peer_that_invents_incarnations_is_cut_off() {
+    let mut world = World::mesh(2, 74);
+    for round in 0..4_u64 {
+        if !engine(&world).links.values().any(|link| link.peer == world.nodes[1].key) {
+            break;
+        }
+        let dots = (0..10_000_u64).map(|number| {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&(round * 10_000 + number).to_be_bytes());
+            Dot::new(Incarnation::from_bytes(bytes), Seq::FIRST)
+        });
+        say(&mut world, &ack(dots.collect()));
+    }
+    let entries = engine(&world).peers[&world.nodes[1].key].vectors(Namespace::MAIN).applied.len();
+    assert!(entries <= 30_000, "{entries} entries");
+    assert!(engine(&world).lacking.len() <= 30_000);
+    world.settle().unwrap();
+}
+
+#[test]
+fn strangers_leave_nothing_and_cannot_fence() {
+    let mut world = World::mesh(2, 75);
+    let peers = engine(&world).peers.len();
+    for number in 0..100 {
+        let (link, peer) = (LinkId(1_000 + number), NodeKey::from_bytes([100 + number as u8; 32]));
+        let remote_address = String::new();
+        world.input(0, Input::LinkUp { link, peer, dialed: false, remote_address });
+        let (code, stats) = (Some(CloseCode::Cloned), LinkStats::default());
+        world.input(0, Input::LinkDown { link, peer, code, reason: String::new(), stats });
+    }
+    assert_eq!(engine(&world).peers.len(), peers);
+    assert_eq!(engine(&world).fenced, None);
+}
+
+/// A supplier that stops in the middle, again and again, must not use up the link's window for rows.
+#[test]
+fn rows_of_a_catch_up_that_is_given_up_are_credited() {
+    let mut world = World::small_mesh(2, 76);
+    world.cut(0, 1);
+    world.run(8_000);
+    for number in 0..20 {
+        world.put(0, &format!("c/{number}/f"), "some value of some length");
+    }
+    world.run(100);
+    world.net.road(0, 1).frame_ms = [0, 100];
+    world.heal(0, 1);
+    for _ in 0..3 {
+        world.run_until(20_000, is_under_way).unwrap();
+        world.hold(0, 1, Lane::Bulk, true);
+        world.run(12_000);
+        assert!(!is_under_way(&world), "it was not given up");
+        world.hold(0, 1, Lane::Bulk, false);
+    }
+    world.settle().unwrap();
+    let pulls = world.counted(1, |counters| counters.pulls);
+    assert!(pulls >= 3, "{pulls} catch-ups");
+    credit_is_level(&world).unwrap();
+}
+
+fn is_under_way(world: &World) -> bool {
+    let engine = &world.nodes[1].running.as_ref().unwrap().engine;
+    engine.pulls.values().any(|pull| pull.rows > 0)
+}
+
+/// Finding 3 (R12): a push that overwrites a dot which its dependencies do not cover is refused with its
+/// link. Taken, it would drop the dot where it is and not where it comes later: equal vectors, two states.
+#[test]
+fn a_push_overwrites_only_what_it_depends_on() {
+    depends_on(&["a push overwrites only what it depends on"], || {
+        let mut world = World::mesh(2, 73);
+        let origin = known(&world);
+        let unseen = Dot::new(Incarnation::from_bytes([0xee; 16]), Seq::FIRST);
+        let write = PushWrite {
+            path: path("c/k/f"),
+            hlc: millpond_core::Hlc::from_ms(1),
+            payload: Some(text("v")),
+            overwritten: vec![unseen],
+        };
+        let applied = engine(&world).heads.vv(Namespace::MAIN).seq(origin);
+        let push = Push {
+            namespace: Namespace::MAIN,
+            origin,
+            first: Seq::new(applied + 1).unwrap(),
+            deps: VersionVector::new(),
+            writes: vec![write],
+        };
+        let before = link(&world);
+        say(&mut world, &Message::Push(PushFrame::encode(&push)));
+        let is_gone = !engine(&world).links.contains_key(&before);
+        let is_taken = engine(&world).inboxes[&Namespace::MAIN].received().covers(push.last());
+        match is_gone && !is_taken {
+            true => Ok(()),
+            false => Err("the forged push was taken".into()),
+        }
+    });
+}

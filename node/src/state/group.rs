@@ -1,0 +1,79 @@
+//! Group commit: many jobs, one transaction of the store.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::apply::apply;
+use super::heads::Heads;
+use super::job::{Job, JobError, Outcome};
+use super::transaction::Transaction;
+use super::write::WriteError;
+use crate::store::{Changes, Durability, Store, StoreError};
+
+/// Runs a group of jobs, each whole or not at all, and commits what they changed. A job that fails, or a
+/// user's closure that panics, spoils nothing of the others.
+///
+/// # Errors
+/// Any [`StoreError`] of reading or committing; then no job of the group happened, and `heads` are as they
+/// were.
+pub(crate) fn commit_group(
+    store: &dyn Store,
+    heads: &mut Heads,
+    jobs: Vec<Job>,
+) -> Result<Vec<Result<Outcome, JobError>>, StoreError> {
+    let snapshot = store.snapshot()?;
+    let mut group = Changes::default();
+    let mut next = heads.clone();
+    let mut results = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let mut tx = Transaction::new(&*snapshot, &group, next.clone());
+        let result = catch_unwind(AssertUnwindSafe(|| apply(&mut tx, job)));
+        let result = result.unwrap_or_else(|_| {
+            let reason = "the transaction's closure panicked".to_string();
+            Err(JobError::Write(WriteError::Rejected(reason)))
+        });
+        if result.is_ok() {
+            let (changes, changed) = tx.finish();
+            group.absorb(changes);
+            next = changed;
+        }
+        results.push(result);
+    }
+    next.save(heads, &mut group);
+    if !group.is_empty() {
+        store.commit(&group, Durability::Synced)?;
+    }
+    *heads = next;
+    Ok(results)
+}
+
+/// Collects the jobs of one group from a queue, as many as are there and may share a commit.
+pub(crate) fn take_group<T>(
+    first: (T, Job),
+    mut next: impl FnMut() -> Option<(T, Job)>,
+) -> (Vec<T>, Vec<Job>) {
+    let mut weight = weigh(&first.1);
+    let (mut tokens, mut jobs) = (vec![first.0], vec![first.1]);
+    while weight < GROUP_ROWS_MAX
+        && let Some((token, job)) = next()
+    {
+        weight += weigh(&job);
+        tokens.push(token);
+        jobs.push(job);
+    }
+    (tokens, jobs)
+}
+
+/// About how many rows a job touches.
+fn weigh(job: &Job) -> usize {
+    match job {
+        Job::Local(_) => 16,
+        Job::Pushes(pushes) => pushes.iter().map(|push| push.len()).sum(),
+        Job::Batch { rows, .. } => rows.iter().map(|rows| rows.len()).sum(),
+        Job::Cut(cut) => cut.rows.iter().map(|rows| rows.len()).sum(),
+        Job::Flip { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
+        Job::Close | Job::Meta(_) => 1,
+    }
+}
+
+/// Rows beyond which a group takes no more jobs, so that nobody waits for long.
+const GROUP_ROWS_MAX: usize = 20_000;
