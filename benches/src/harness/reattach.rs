@@ -39,7 +39,10 @@ pub struct Parameters {
 /// What one return came to.
 #[derive(Default)]
 struct Return {
+    /// From the opening until it is level.
     ms: f64,
+    /// Of those, the opening of the store.
+    open_ms: f64,
     /// Both directions, over all links of the returned node, from its opening until a while after it is
     /// level.
     frame_bytes: u64,
@@ -98,6 +101,7 @@ pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Repo
         "limit": "payload + 24 * rows + 4096 bytes",
     });
     let ms: Vec<f64> = returns.iter().map(|it| it.ms).collect();
+    let open_ms: Vec<f64> = returns.iter().map(|it| it.open_ms).collect();
     let is_exact = returns.iter().all(|it| {
         it.suppliers == 1
             && it.rows_received == it.distinct_rows
@@ -108,6 +112,7 @@ pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Repo
         .with("limit_samples", limits)
         .with("ms", median(&ms))
         .with("ms_samples", ms)
+        .with("open_ms", median(&open_ms))
         .with("frame_bytes", last.frame_bytes)
         .with("wire_bytes", last.wire_bytes)
         .with("payload_bytes", last.payload_bytes)
@@ -165,8 +170,10 @@ impl Trio {
         replicas::covers(second, &left).await?;
         let vv = first.read()?.vv().clone();
 
+        replicas::port_is_free(self.away_config.listen).await?;
         let start = Instant::now();
         let node = Replica::open(self.away_config.clone()).await?;
+        came_back.open_ms = start.elapsed().as_secs_f64() * 1e3;
         replicas::covers(&node, &vv).await?;
         came_back.ms = start.elapsed().as_secs_f64() * 1e3;
 

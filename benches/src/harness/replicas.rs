@@ -1,5 +1,6 @@
 //! Replicas for a scenario, each in a folder of its own.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
@@ -67,6 +68,20 @@ pub async fn linked(node: &Replica, others: usize) -> Result<()> {
     match tokio::time::timeout(PATIENCE, linked).await {
         Ok(linked) => linked,
         Err(_) => Err(format!("no links within {} s", PATIENCE.as_secs()).into()),
+    }
+}
+
+/// Waits until a node can listen at an address where another one did: on a machine under load its
+/// connections may take seconds to drain after it has closed.
+pub async fn port_is_free(address: SocketAddr) -> Result<()> {
+    let free = async {
+        while UdpSocket::bind(address).is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, free).await {
+        Ok(()) => Ok(()),
+        Err(_) => Err(format!("{address} was not free within {} s", PATIENCE.as_secs()).into()),
     }
 }
 
