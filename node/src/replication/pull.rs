@@ -290,12 +290,17 @@ impl Engine {
         self.give_credit(link, Credit { push_bytes: 0, rows_bytes: job.bytes });
         match error {
             // The end of the incarnation was not written, for want of room: so now.
-            JobError::ClaimsOwn if self.closed.is_some() && self.heads.open.is_none() => {
+            JobError::ClaimsOwn(open)
+                if self.closed == Some(*open) && self.heads.open.is_none() =>
+            {
                 self.submit(Pending::Note, Job::Close);
             }
-            JobError::ClaimsOwn if self.continuity.is_proven() => self.fence(error.to_string()),
+            JobError::ClaimsOwn(open) if self.closed == Some(*open) => {}
+            JobError::ClaimsOwn(_) if self.continuity.is_proven() => {
+                self.fence(error.to_string());
+            }
             // Somebody knows more of the incarnation that this boot has not continued: nor will it.
-            JobError::ClaimsOwn => self.renew(),
+            JobError::ClaimsOwn(_) => self.renew(),
             _ => {}
         }
         if self.pull_of(link, job.transfer).is_none() {

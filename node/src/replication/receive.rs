@@ -89,8 +89,9 @@ impl Engine {
         }
     }
 
-    /// Whether pushes of a peer's own are still on their way into the store. A hello answers whether this node
-    /// holds more of the peer's incarnation than the peer; it must not be said before that is settled (R5).
+    /// Whether writes of a peer's own that it sent are still on their way into the store. A hello answers
+    /// whether this node holds more of the peer's incarnation than the peer; it must not be said before that
+    /// is settled (R5).
     pub(super) fn owes_answer(&self, peer: NodeKey) -> bool {
         if planted!("an answer waits for what is on its way") {
             return false;
@@ -101,7 +102,9 @@ impl Engine {
         });
         let pending = self.inboxes.values().flat_map(|inbox| inbox.pending());
         let mut received = at_writer.flatten().chain(pending);
+        let mut jobs = self.jobs.values();
         received.any(|it| it.peer == peer && self.owner(it.push.origin()) == Some(peer))
+            || jobs.any(|job| matches!(job, Pending::Rows(rows) if rows.completes_of(peer)))
     }
 
     /// Ends the links that brought pushes which no honest node sends.

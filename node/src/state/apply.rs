@@ -190,10 +190,13 @@ fn check_base(
     if !vv.covers_all(from) && !planted!("a batch is complete relative to its base") {
         return Err(JobError::Base);
     }
-    let claims = |open: Incarnation| {
-        upto.seq(open) > vv.seq(open) && !planted!("a peer that knows more fences")
+    let claims = |open: &Incarnation| {
+        upto.seq(*open) > vv.seq(*open) && !planted!("a peer that knows more fences")
     };
-    if heads.open.is_some_and(claims) { Err(JobError::ClaimsOwn) } else { Ok(()) }
+    match heads.open.filter(claims) {
+        Some(open) => Err(JobError::ClaimsOwn(open)),
+        None => Ok(()),
+    }
 }
 
 /// The same for a cut. One whose rows go straight to the final tables was joined as they came, against a

@@ -109,7 +109,7 @@ pub(crate) enum JobError {
     Base,
     /// A batch that claims dots of this replica's incarnation that it never issued.
     #[error("a peer holds dots of this replica's incarnation that this replica never issued")]
-    ClaimsOwn,
+    ClaimsOwn(Incarnation),
     /// A push whose dependencies are not covered.
     #[error("the push depends on dots that are not here")]
     Dependencies,
