@@ -248,9 +248,6 @@ impl Engine {
     fn frame(&mut self, link_id: LinkId, lane: Lane, frame: Bytes) {
         let now_ms = self.now.mono_ms;
         let Some(link) = self.links.get_mut(&link_id) else { return };
-        if !link.is_open() && frame.len() > HELLO_BYTES_MAX {
-            return self.close(link_id, CloseCode::Protocol, "too much before a welcome");
-        }
         let peer = self.peers.entry(link.peer).or_default();
         peer.seen_ms = Some(now_ms);
         if link.boot.is_some() && link.boot == peer.boot {
@@ -259,8 +256,11 @@ impl Engine {
         peer.counters.frame_bytes_received += frame.len() as u64;
         match link.decoder(lane).decode(frame) {
             Ok(Some(message)) => self.message(link_id, lane, message),
-            // A stranger may not make this node put a message together.
-            Ok(None) if !self.links[&link_id].is_open() => {
+            // A stranger gets one frame: it may not make this node put a larger message together.
+            Ok(None)
+                if !self.links[&link_id].is_open()
+                    && !planted!("a stranger's hello is one frame") =>
+            {
                 self.close(link_id, CloseCode::Protocol, "the first message must be a whole hello");
             }
             Ok(None) => {}
@@ -359,9 +359,6 @@ impl Engine {
         bytes
     }
 }
-
-/// The largest hello: a vector of the greatest size for each namespace.
-const HELLO_BYTES_MAX: usize = 1 << 20;
 
 /// The namespaces of this version, in the order in which they are brought level.
 pub(super) const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];

@@ -153,6 +153,38 @@ fn strangers_leave_nothing_and_cannot_fence() {
     assert_eq!(engine(&world).fenced, None);
 }
 
+/// Fragments are put together up to 65 MiB, for members only.
+#[test]
+fn a_strangers_hello_is_one_frame() {
+    depends_on(&["a stranger's hello is one frame"], || {
+        let mut world = World::mesh(2, 76);
+        let (link, peer) = (LinkId(1_000), NodeKey::from_bytes([100; 32]));
+        let remote_address = String::new();
+        world.input(0, Input::LinkUp { link, peer, dialed: false, remote_address });
+        let mut large = Push {
+            namespace: Namespace::MAIN,
+            origin: Incarnation::from_bytes([0xee; 16]),
+            first: Seq::FIRST,
+            deps: VersionVector::new(),
+            writes: Vec::new(),
+        };
+        for name in ["a", "b"] {
+            let payload = text(&"v".repeat(900_000));
+            let hlc = millpond_core::Hlc::from_ms(1);
+            let path = path(&format!("c/k/{name}"));
+            let write = PushWrite { path, hlc, payload: Some(payload), overwritten: Vec::new() };
+            large.writes.push(write);
+        }
+        let frames = wire::encode(&Message::Push(PushFrame::encode(&large)));
+        let frame = frames[0].clone();
+        world.input(0, Input::Frame { link, lane: Lane::Control, frame });
+        match engine(&world).links.contains_key(&link) {
+            false => Ok(()),
+            true => Err("the node holds a stranger's fragment".into()),
+        }
+    });
+}
+
 /// A supplier that stops in the middle, again and again, must not use up the link's window for rows.
 #[test]
 fn rows_of_a_catch_up_that_is_given_up_are_credited() {
