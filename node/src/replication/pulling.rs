@@ -64,7 +64,7 @@ pub(super) struct Pulling {
     /// Rows not yet handed to the writer.
     pub(super) frames: Vec<RowsFrame>,
     pub(super) frames_bytes: usize,
-    /// The mark of the cut, once it is too large for one commit.
+    /// The mark of the cut, once it is too large for one commit: with all rows that the writer was given.
     pub(super) mark: Option<CutMark>,
     /// Jobs at the writer.
     pub(super) jobs: usize,
@@ -129,9 +129,6 @@ impl Pulling {
         if !is_covered && !planted!("a cut never falls back") {
             return false;
         }
-        if let Some(mark) = &mut self.mark {
-            mark.upto = upto.clone();
-        }
         self.upto = Some(upto);
         true
     }
@@ -159,8 +156,9 @@ impl Pulling {
             let rows = std::mem::take(&mut self.frames);
             return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
         }
-        self.is_finishing = self.is_complete;
-        self.is_complete.then_some(Job::Flip { namespace })
+        let mark = self.mark.clone().filter(|_| self.is_complete)?;
+        self.is_finishing = true;
+        Some(Job::Flip { namespace, mark })
     }
 
     /// Whether there are rows enough for a slice, or the last ones of a cut.
