@@ -82,6 +82,8 @@ mod replica;
 mod replication;
 mod runtime;
 mod seal;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod state;
 pub mod status;
 pub mod store;

@@ -6,8 +6,8 @@ use millpond_core::Namespace;
 use millpond_core::transport::Lane;
 
 use super::depends_on;
-use super::world::{Check, World, ensure, path};
 use crate::planted;
+use crate::sim::world::{Check, World, ensure, path};
 
 #[test]
 fn nodes_that_wrote_apart_meet() {
@@ -212,7 +212,7 @@ fn a_supplier_falls_back() -> Check {
     world.run(8_000);
     world.heal(0, 1);
     world.run(20_000);
-    super::audit::audit(&world, 1)?;
+    crate::sim::audit::audit(&world, 1)?;
     world.isolate(2, false);
     world.settle()
 }
