@@ -6,6 +6,7 @@ use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 use super::LinkId;
 use super::commit::Pending;
 use super::limits::Limits;
+use crate::probes::sometimes;
 use crate::state::CutMark;
 
 /// A catch-up under way.
@@ -82,6 +83,7 @@ impl Pulling {
         let last = self.frames.last().and_then(|rows| rows.rows().last());
         let cursor = last.map(|row| row.path.as_bytes().to_vec());
         // Rows sent again after a resumption come behind the cursor and do not move it.
+        sometimes!(cursor < mark.cursor, RowsBehindCursor);
         mark.cursor = mark.cursor.take().max(cursor);
         mark.upto = upto;
         mark.clone()
