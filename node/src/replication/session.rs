@@ -170,9 +170,11 @@ impl Engine {
         }
         self.drop_older_boots(link_id, peer);
 
+        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello);
         let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
-            _ if is_member && self.owes_answer(peer) => {
+            // Who said hello before it heard this one cannot take that back, and is taken at its word.
+            _ if is_member && !said_hello && self.owes_answer(peer) => {
                 sometimes!(HelloWaits);
                 if let Some(link) = self.links.get_mut(&link_id) {
                     link.waiting = Some(hello);
@@ -227,18 +229,19 @@ impl Engine {
     /// Both sides belong together: note what the peer holds, and bring each other level.
     fn welcome(&mut self, link_id: LinkId, hello: Hello) {
         let now_ms = self.now.mono_ms;
+        let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
+        if !self.is_survivor(link_id, peer) {
+            sometimes!(DuplicateRefused);
+            return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
+        }
+        // What ends with the other links turns to those that are open: not to this one, before its hello.
+        self.drop_other_links(link_id, peer);
         let Some(link) = self.links.get_mut(&link_id) else { return };
-        let peer = link.peer;
         link.phase = Phase::Open;
         link.since_ms = now_ms;
         link.digest_due_ms = now_ms + self.config.digest_ms;
         // What was committed since this side said hello is told like anything else.
         link.ack_due_ms = Some(now_ms + self.config.hold_down_ms / 4);
-        if !self.is_survivor(link_id, peer) {
-            sometimes!(DuplicateRefused);
-            return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
-        }
-        self.drop_other_links(link_id, peer);
         let open = self.links.values().filter(|link| link.peer == peer && link.is_open());
         always!(open.count() == 1, "two nodes are linked once");
         self.say_hello(link_id);
