@@ -5,6 +5,7 @@
 //! for each would. Packing ends at this module's edge.
 
 mod codec;
+#[cfg(any(test, feature = "sim"))]
 pub mod crash;
 mod entries_table;
 mod error;

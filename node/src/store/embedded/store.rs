@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+#[cfg(any(test, feature = "sim"))]
+use redb::StorageBackend;
 use redb::{
-    Database, DatabaseError, ReadableDatabase, StorageBackend, TableDefinition, TableError,
-    WriteTransaction,
+    Database, DatabaseError, ReadableDatabase, TableDefinition, TableError, WriteTransaction,
 };
 
 use super::error::failed;
@@ -67,6 +68,7 @@ impl EmbeddedStore {
     }
 
     /// Opens the store over any storage, which says how much space there is.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn open_backend(
         backend: impl StorageBackend,
         space: impl Fn() -> Space + Send + Sync + 'static,

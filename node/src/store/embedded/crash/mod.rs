@@ -7,11 +7,14 @@
 //! that after a whole number of commits. Not modelled: decay of bits, disks that lie about syncing.
 
 use std::fmt;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+use serde::Serialize;
 
+use campaign::fan_out;
 use disk::Operation;
 pub(crate) use disk::{Disk, Survivors};
 use workload::{History, Verdict};
@@ -20,11 +23,12 @@ use super::space::Space;
 use super::{EmbeddedOptions, EmbeddedStore};
 use crate::store::StoreError;
 
+mod campaign;
 mod disk;
 mod workload;
 
 /// What became of the images of some runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CrashReport {
     /// Images from which the store was opened.
     pub images: u64,
@@ -44,6 +48,17 @@ impl CrashReport {
     /// Whether the store kept its word.
     pub fn is_clean(&self) -> bool {
         self.lost + self.partial + self.unopenable == 0
+    }
+
+    /// Counts what `later` counted, too; its seeds come after those here.
+    fn absorb(&mut self, later: Self) {
+        let Self { images, double, lost, partial, unopenable, first_failure } = later;
+        self.images += images;
+        self.double += double;
+        self.lost += lost;
+        self.partial += partial;
+        self.unopenable += unopenable;
+        self.first_failure = self.first_failure.take().or(first_failure);
     }
 
     fn add(&mut self, seed: u64, verdict: Verdict) {
@@ -68,6 +83,27 @@ impl fmt::Display for CrashReport {
             None => Ok(()),
         }
     }
+}
+
+/// Runs with consecutive seeds until there were this many images, on this many threads. What it reports does
+/// not depend on the threads. `progress` is told now and then how many images there were so far.
+pub fn campaign(
+    images: u64,
+    first_seed: u64,
+    threads: NonZero<usize>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> CrashReport {
+    let one = |number: u64| {
+        let mut report = CrashReport::default();
+        let before = number * IMAGES_PER_SEED;
+        run(first_seed + number, IMAGES_PER_SEED.min(images - before), &mut report);
+        report
+    };
+    let done = |runs: u64| progress(images.min(runs * IMAGES_PER_SEED));
+    let reports = fan_out(images.div_ceil(IMAGES_PER_SEED), threads, one, &done);
+    let mut whole = CrashReport::default();
+    reports.into_iter().for_each(|report| whole.absorb(report));
+    whole
 }
 
 /// One run: a history of commits from this seed, and `images` images of it, counted in `report`.
@@ -137,28 +173,32 @@ fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
 /// Operations of a disk in their order.
 type Operations = Vec<Operation>;
 
+/// Images of one history in a [`campaign`].
+pub const IMAGES_PER_SEED: u64 = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Images of one history.
-    const IMAGES_PER_RUN: u64 = 10;
 
     #[test]
     fn no_crash_loses_an_acknowledged_commit() {
         let number =
             |name| std::env::var(name).ok().map(|text: String| text.parse::<u64>().unwrap());
         let (first, images) = match (number("MILLPOND_SEED"), number("MILLPOND_CRASH_IMAGES")) {
-            (Some(seed), images) => (seed, images.unwrap_or(IMAGES_PER_RUN)),
+            (Some(seed), images) => (seed, images.unwrap_or(IMAGES_PER_SEED)),
             (None, images) => (1, images.unwrap_or(1_000)),
         };
-        let mut report = CrashReport::default();
-        for run_number in 0..images.div_ceil(IMAGES_PER_RUN) {
-            run(first + run_number, IMAGES_PER_RUN, &mut report);
-        }
+        let report = campaign(images, first, NonZero::new(2).unwrap(), &|_| {});
         println!("{report}");
         assert!(report.is_clean(), "MILLPOND_SEED: {report}");
         assert!(report.double > report.images / 3);
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let report = |threads| campaign(95, 7, NonZero::new(threads).unwrap(), &|_| {});
+        assert_eq!(report(1), report(3));
+        assert_eq!(report(1).images, 95);
     }
 
     #[test]
