@@ -10,6 +10,7 @@ pub mod crash;
 mod entries_table;
 mod error;
 mod folder;
+mod fuse;
 mod keys;
 mod log_block;
 mod log_table;

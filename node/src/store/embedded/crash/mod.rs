@@ -8,23 +8,25 @@
 
 use std::fmt;
 use std::num::NonZero;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 
-use campaign::fan_out;
 use disk::Operation;
 pub(crate) use disk::{Disk, Survivors};
+pub use error_at::{ErrorReport, error_at_each};
+use fan_out::fan_out;
 use workload::{History, Verdict};
 
 use super::space::Space;
 use super::{EmbeddedOptions, EmbeddedStore};
 use crate::store::StoreError;
 
-mod campaign;
 mod disk;
+mod error_at;
+mod fan_out;
+mod fault;
 mod workload;
 
 /// What became of the images of some runs.
@@ -114,7 +116,8 @@ pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
         report.images += 1;
         let cut = below(&mut rng, history.operations.len() + 1);
         let survivors = Survivors::draw(&mut rng);
-        let image = disk::image(&history.base, &history.operations[..cut], survivors, &mut rng);
+        let image =
+            disk::image(&history.script.base, &history.operations[..cut], survivors, &mut rng);
         let promised = history.promised(cut);
         let context = format!("cut at {cut} of {}, {survivors:?}", history.operations.len());
         let is_double = rng.next_u32().is_multiple_of(2);
@@ -122,7 +125,7 @@ pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
         let verdict = if is_double {
             cut_recovery(&history, &image, promised, &mut rng)
         } else {
-            history.judge(image, promised).1
+            history.judge(image, promised)
         };
         report.add(seed, verdict.with_context(&context));
     }
@@ -131,9 +134,9 @@ pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
 /// Opens the image, cuts the power once more while that goes on or right after, and judges what is left.
 fn cut_recovery(history: &History, image: &[u8], promised: usize, rng: &mut ChaCha8Rng) -> Verdict {
     let disk = Disk::with_image(image.to_vec());
-    let first = match open_and_read(&disk, history, promised) {
-        (Some(commits), Verdict::Kept) => commits,
-        (_, verdict) => return verdict,
+    let first = match history.script.judge(&disk, promised, |_, commits| Ok(commits)) {
+        Ok(commits) => commits,
+        Err(verdict) => return verdict,
     };
     let (opened, operations) = (disk.marked(), disk.operations());
     let cut = below(rng, operations.len() + 1);
@@ -142,20 +145,7 @@ fn cut_recovery(history: &History, image: &[u8], promised: usize, rng: &mut ChaC
     // Once the store was open, its user may have seen what it held.
     let promised = if cut >= opened { first } else { promised };
     let context = format!("second cut at {cut} of {}, {survivors:?}", operations.len());
-    history.judge(second, promised).1.with_context(&context)
-}
-
-fn open_and_read(disk: &Disk, history: &History, promised: usize) -> (Option<usize>, Verdict) {
-    // An open that panics is as bad as one that fails.
-    let opened = catch_unwind(AssertUnwindSafe(|| open(disk, 1 << 20)));
-    match opened {
-        Ok(Ok(store)) => {
-            disk.mark();
-            history.compare(&store, promised)
-        }
-        Ok(Err(error)) => (None, Verdict::Unopenable(error.to_string())),
-        Err(_) => (None, Verdict::Unopenable("the open panicked".to_owned())),
-    }
+    history.judge(second, promised).with_context(&context)
 }
 
 /// Opens a store over a disk in memory.
@@ -211,8 +201,8 @@ mod tests {
             let promised = history.promised(cut);
             history.operations.retain(|operation| !matches!(operation, Operation::Sync));
             let survivors = Survivors::Some;
-            let image = disk::image(&history.base, &history.operations, survivors, &mut rng);
-            report.add(seed, history.judge(image, promised).1);
+            let image = disk::image(&history.script.base, &history.operations, survivors, &mut rng);
+            report.add(seed, history.judge(image, promised));
         }
         assert!(!report.is_clean(), "the rig is blind: {report}");
     }

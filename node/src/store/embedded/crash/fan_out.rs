@@ -28,9 +28,10 @@ pub(super) fn fan_out<R: Send>(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..threads.get() {
+        for _ in 1..threads.get() {
             scope.spawn(worker);
         }
+        worker();
     });
     let (_, mut results) = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_unstable_by_key(|(number, _)| *number);
