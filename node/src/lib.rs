@@ -66,7 +66,7 @@
 //! |---|---|
 //! | `quic` (default) | the QUIC transport; without it a replica reads and writes, and is alone |
 //! | `http` | the local HTTP/JSON API |
-//! | `sim` | the rigs that break what is below a replica; for tests, without any promise of staying as they are |
+//! | `sim` | the simulator, and the rigs that break what is below a replica; for tests, and free to change |
 
 mod advertise;
 mod commits;
@@ -83,6 +83,8 @@ mod replica;
 mod replication;
 mod runtime;
 mod seal;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod state;
 pub mod status;
 pub mod store;

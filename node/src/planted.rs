@@ -1,16 +1,20 @@
-//! Planted bugs: each rule of replication has one line of production code that upholds it, and that line
-//! asks [`planted!`] whether a test has taken the rule out. A test of a rule runs its interleaving twice:
-//! it must end well with the rule, and badly without, or it proves nothing.
+//! Planted bugs: each rule of this crate has one line of production code that upholds it, and that line asks
+//! [`planted!`] whether a test has taken the rule out. A test of a rule runs its interleaving twice: it must
+//! end well with the rule, and badly without, or it proves nothing. The simulator runs every one of them and
+//! counts which it finds.
+//!
+//! Outside this crate's tests and the feature `planted-bugs` the question is the constant `false`, and the
+//! bugs are not compiled.
 
-/// Whether the rule of this name is taken out: never, outside this crate's tests.
-#[cfg(not(test))]
+/// Whether the rule of this name is taken out: never, in what ships.
+#[cfg(not(any(test, feature = "planted-bugs")))]
 macro_rules! planted {
     ($rule:literal) => {
         false
     };
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "planted-bugs"))]
 macro_rules! planted {
     ($rule:literal) => {
         $crate::planted::is_taken_out($rule)
@@ -19,27 +23,16 @@ macro_rules! planted {
 
 pub(crate) use planted;
 
-#[cfg(test)]
-thread_local! {
-    static TAKEN_OUT: std::cell::RefCell<&'static [&'static str]> =
-        const { std::cell::RefCell::new(&[]) };
-}
+#[cfg(any(test, feature = "planted-bugs"))]
+#[allow(unused_imports, reason = "some are the simulator's, which is another feature")]
+pub(crate) use {
+    active::{is_taken_out, met, without},
+    registry::{PLANTED, PlantedBug},
+};
 
-#[cfg(test)]
-pub(crate) fn is_taken_out(rule: &str) -> bool {
-    TAKEN_OUT.with_borrow(|rules| rules.contains(&rule))
-}
-
-/// Runs something without these rules, on this thread.
-#[cfg(test)]
-pub(crate) fn without<T>(rules: &'static [&'static str], run: impl FnOnce() -> T) -> T {
-    struct Restore;
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            TAKEN_OUT.set(&[]);
-        }
-    }
-    TAKEN_OUT.set(rules);
-    let _restore = Restore;
-    run()
-}
+#[cfg(any(test, feature = "planted-bugs"))]
+#[allow(dead_code, reason = "some of it is the simulator's, which is another feature")]
+mod active;
+#[cfg(any(test, feature = "planted-bugs"))]
+#[allow(dead_code, reason = "some of it is the simulator's, which is another feature")]
+mod registry;

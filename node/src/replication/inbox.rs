@@ -125,7 +125,7 @@ impl Inbox {
     }
 
     /// Bytes of the pushes that wait for others.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }

@@ -31,6 +31,8 @@ mod dialer;
 mod engine;
 mod feed;
 mod inbox;
+#[cfg(any(test, feature = "sim"))]
+mod inspect;
 mod limits;
 mod link;
 mod peer;
@@ -47,6 +49,8 @@ mod supply;
 mod tests;
 
 pub(crate) use engine::{Engine, EngineConfig};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use inspect::Inspection;
 pub(crate) use limits::Limits;
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never

@@ -54,6 +54,12 @@ impl Ring {
         self.base.entry(namespace).or_default().join(vv);
     }
 
+    /// Bytes of the transactions in it.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a peer at `vv` can be fed from here.
     pub(super) fn serves(&self, namespace: Namespace, vv: &VersionVector) -> bool {
         self.lacking(namespace, vv).is_empty()

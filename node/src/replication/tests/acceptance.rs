@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::node::HOLD_DOWN_MS;
-use super::world::World;
+use crate::sim::node::HOLD_DOWN_MS;
+use crate::sim::world::World;
 
 fn received(world: &mut World) -> u64 {
     let count = world.nodes.len();

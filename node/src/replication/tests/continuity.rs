@@ -8,8 +8,8 @@ use millpond_core::transport::{Lane, LinkStats};
 
 use super::depends_on;
 use super::restarts::nobody_is_fenced;
-use super::world::{Check, World, ensure};
 use crate::replication::{Input, LinkId};
+use crate::sim::world::{Check, World, ensure};
 use crate::state::WriteError;
 
 const R: usize = 0;

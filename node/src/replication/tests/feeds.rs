@@ -3,8 +3,8 @@
 use millpond_core::transport::Lane;
 
 use super::depends_on;
-use super::world::{Check, World, ensure};
 use crate::planted;
+use crate::sim::world::{Check, World, ensure};
 
 const A: usize = 0;
 const B: usize = 1;

@@ -5,10 +5,10 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::wire::{self, PushFrame};
 use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Push, PushWrite, Seq, VersionVector};
 
-use super::audit::credit_is_level;
 use super::depends_on;
-use super::world::{World, path, text};
 use crate::replication::{Engine, Input, LinkId};
+use crate::sim::audit::credit_is_level;
+use crate::sim::world::{World, path, text};
 
 /// The link over which node 0 hears node 1.
 fn link(world: &World) -> LinkId {

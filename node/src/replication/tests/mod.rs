@@ -22,23 +22,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use self::world::Check;
 use crate::planted;
+use crate::sim::world::Check;
 
 mod acceptance;
-mod asking;
-mod audit;
 mod catch_up;
 mod continuity;
 mod feeds;
-mod held;
-mod history;
 mod hostile;
-mod net;
-mod node;
 mod restarts;
 mod schedules;
-mod world;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {

@@ -3,7 +3,7 @@
 use millpond_core::transport::Lane;
 
 use super::depends_on;
-use super::world::{Check, World, ensure};
+use crate::sim::world::{Check, World, ensure};
 use crate::state::WriteError;
 
 /// 15: a copy of a running node's folder starts elsewhere.

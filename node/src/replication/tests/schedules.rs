@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use millpond_core::transport::Lane;
 
-use super::audit::{audit, credit_is_level};
-use super::history::{History, pairs_are_whole};
-use super::net::NodeId;
-use super::node::Image;
-use super::world::{Check, NAMESPACES, SMALL, World, ensure};
 use crate::replication::Limits;
+use crate::sim::audit::{audit, credit_is_level};
+use crate::sim::history::{History, pairs_are_whole};
+use crate::sim::net::NodeId;
+use crate::sim::node::Image;
+use crate::sim::world::{Check, NAMESPACES, SMALL, World, ensure};
 
 #[test]
 fn random_schedules_converge_and_lose_nothing() {

@@ -30,7 +30,7 @@ impl MemoryStore {
     }
 
     /// The store as it is now: what a copy of its folder would hold.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn image(&self) -> Self {
         Self(RwLock::new(self.0.read().unwrap_or_else(PoisonError::into_inner).clone()))
     }

@@ -15,26 +15,26 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store, StoreError};
 
 /// A node, running or not.
-pub(super) struct Node {
-    pub(super) key: NodeKey,
-    pub(super) store: Arc<MemoryStore>,
-    pub(super) running: Option<Running>,
+pub(crate) struct Node {
+    pub(crate) key: NodeKey,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) running: Option<Running>,
     /// How long a commit takes.
-    pub(super) commit_ms: u64,
+    pub(crate) commit_ms: u64,
     /// Whether the disk has no room.
-    pub(super) is_full: bool,
+    pub(crate) is_full: bool,
     /// Whether there is a place for a lease outside the store.
-    pub(super) keeps_lease: bool,
-    pub(super) lease: Option<Lease>,
-    pub(super) limits: Limits,
+    pub(crate) keeps_lease: bool,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) limits: Limits,
     /// Milliseconds that its clock is ahead.
-    pub(super) clock_ahead_ms: i64,
+    pub(crate) clock_ahead_ms: i64,
 }
 
 /// A running engine and its disk.
-pub(super) struct Running {
-    pub(super) engine: Engine,
-    pub(super) heads: Heads,
+pub(crate) struct Running {
+    pub(crate) engine: Engine,
+    pub(crate) heads: Heads,
     boot: Boot,
     queue: VecDeque<(Token, Job)>,
     busy: Option<(u64, Vec<Token>, Vec<Job>)>,
@@ -43,10 +43,10 @@ pub(super) struct Running {
 }
 
 /// A copy of a node's folder.
-pub(super) struct Image(MemoryStore);
+pub(crate) struct Image(MemoryStore);
 
 impl Node {
-    pub(super) fn new(id: NodeId, store: MemoryStore) -> Self {
+    pub(crate) fn new(id: NodeId, store: MemoryStore) -> Self {
         Self {
             key: key(id),
             store: Arc::new(store),
@@ -61,7 +61,7 @@ impl Node {
     }
 
     /// Opens the store as a new boot, as a folder is opened.
-    pub(super) fn start(&mut self, id: NodeId, now_ms: u64, random: u64, seed: [u8; 32]) {
+    pub(crate) fn start(&mut self, id: NodeId, now_ms: u64, random: u64, seed: [u8; 32]) {
         let snapshot = self.store.snapshot().unwrap();
         let about: Identity = read_meta(&*snapshot, &meta_key::identity()).unwrap().unwrap();
         let heads = Heads::load(&*snapshot).unwrap();
@@ -100,30 +100,30 @@ impl Node {
     }
 
     /// The process ends at once. What the disk was writing is there or not.
-    pub(super) fn crash(&mut self, is_written: bool) {
+    pub(crate) fn crash(&mut self, is_written: bool) {
         let Some(mut running) = self.running.take() else { return };
         if let Some((_, _, jobs)) = running.busy.take().filter(|_| is_written) {
             let _ = commit_group(&*self.store, &mut running.heads, jobs);
         }
     }
 
-    pub(super) fn image(&self) -> Image {
+    pub(crate) fn image(&self) -> Image {
         Image(self.store.image())
     }
 
     /// Puts a copy of the folder in its place.
-    pub(super) fn restore(&mut self, image: &Image) {
+    pub(crate) fn restore(&mut self, image: &Image) {
         assert!(self.running.is_none(), "it runs");
         self.store = Arc::new(image.0.image());
     }
 
-    pub(super) fn now(&self, now_ms: u64) -> Now {
+    pub(crate) fn now(&self, now_ms: u64) -> Now {
         let wall_ms = (EPOCH_MS + now_ms).saturating_add_signed(self.clock_ahead_ms);
         Now { mono_ms: now_ms, wall_ms }
     }
 
     /// When the disk or the lease is due.
-    pub(super) fn next_ms(&self) -> Option<u64> {
+    pub(crate) fn next_ms(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
         let disk_ms = running.busy.as_ref().map(|(until_ms, ..)| *until_ms);
         let lease_ms = (self.keeps_lease && running.lease_is_stale).then_some(running.lease_due_ms);
@@ -131,14 +131,14 @@ impl Node {
     }
 
     /// Gives the disk a job.
-    pub(super) fn submit(&mut self, now_ms: u64, token: Token, job: Job) {
+    pub(crate) fn submit(&mut self, now_ms: u64, token: Token, job: Job) {
         let Some(running) = &mut self.running else { return };
         running.queue.push_back((token, job));
         running.begin_group(now_ms + self.commit_ms);
     }
 
     /// Renews the lease if it is due, and ends the commit under way.
-    pub(super) fn work(&mut self, now_ms: u64) -> Option<Input> {
+    pub(crate) fn work(&mut self, now_ms: u64) -> Option<Input> {
         let store = self.store_id();
         let running = self.running.as_mut()?;
         if self.keeps_lease && running.lease_is_stale && running.lease_due_ms <= now_ms {
@@ -174,7 +174,7 @@ impl Node {
 
 impl Running {
     /// Whether the disk has nothing to do.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.busy.is_none() && self.queue.is_empty()
     }
 
@@ -189,15 +189,15 @@ impl Running {
 }
 
 /// The key of a node; keys are in the order of the nodes.
-pub(super) fn key(id: NodeId) -> NodeKey {
+pub(crate) fn key(id: NodeId) -> NodeKey {
     NodeKey::from_bytes([id as u8 + 1; 32])
 }
 
 /// The rig's domain.
-pub(super) const DOMAIN: Domain = Domain::from_bytes([0xd0; 16]);
+pub(crate) const DOMAIN: Domain = Domain::from_bytes([0xd0; 16]);
 /// Hold-down and digests as they are by default.
-pub(super) const HOLD_DOWN_MS: u64 = 1_000;
-pub(super) const DIGEST_MS: u64 = 5_000;
+pub(crate) const HOLD_DOWN_MS: u64 = 1_000;
+pub(crate) const DIGEST_MS: u64 = 5_000;
 const EPOCH_MS: u64 = 1_790_000_000_000;
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;

@@ -10,23 +10,23 @@ use crate::state::View;
 use crate::store::Store;
 
 impl World {
-    pub(super) fn view(&self, id: NodeId, namespace: Namespace) -> View {
+    pub(crate) fn view(&self, id: NodeId, namespace: Namespace) -> View {
         View::new(self.nodes[id].store.snapshot().unwrap(), namespace).unwrap()
     }
 
-    pub(super) fn vv(&self, id: NodeId) -> VersionVector {
+    pub(crate) fn vv(&self, id: NodeId) -> VersionVector {
         self.view(id, Namespace::MAIN).vv().clone()
     }
 
     /// The values that a reader sees at a path.
-    pub(super) fn values(&self, id: NodeId, at: &str) -> Vec<String> {
+    pub(crate) fn values(&self, id: NodeId, at: &str) -> Vec<String> {
         let entry = self.view(id, Namespace::MAIN).entry(&path(at)).unwrap();
         let bytes = entry.live().iter().map(|live| live.payload.bytes.to_vec());
         bytes.map(|bytes| String::from_utf8(bytes).unwrap()).collect()
     }
 
     /// All that a reader sees of a namespace.
-    pub(super) fn entries(&self, id: NodeId, namespace: Namespace) -> Vec<(Path, Entry)> {
+    pub(crate) fn entries(&self, id: NodeId, namespace: Namespace) -> Vec<(Path, Entry)> {
         let mut found = Vec::new();
         self.view(id, namespace)
             .entries(None, None, &mut |path, entry| {
@@ -37,12 +37,12 @@ impl World {
         found
     }
 
-    pub(super) fn running(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(crate) fn running(&self) -> impl Iterator<Item = NodeId> + '_ {
         (0..self.nodes.len()).filter(|&id| self.nodes[id].running.is_some())
     }
 
     /// Whether all running nodes have one vector.
-    pub(super) fn is_level(&self) -> bool {
+    pub(crate) fn is_level(&self) -> bool {
         NAMESPACES.into_iter().all(|namespace| {
             let mut vectors = self.running().map(|id| self.view(id, namespace).vv().clone());
             let first = vectors.next();
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Whether all running nodes, level by now, hold the same.
-    pub(super) fn agree(&self) -> Check {
+    pub(crate) fn agree(&self) -> Check {
         for namespace in NAMESPACES {
             let first = self.running().next().expect("a node runs");
             for id in self.running() {
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// Who holds how much, and who is linked to whom.
-    pub(super) fn standing(&self) -> String {
+    pub(crate) fn standing(&self) -> String {
         let all: Vec<NodeId> = self.running().collect();
         let vectors = all.iter().map(|&id| {
             let vvs = NAMESPACES.map(|namespace| format!("{:?}", self.view(id, namespace).vv()));

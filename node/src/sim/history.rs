@@ -13,7 +13,7 @@ use crate::state::{WriteError, WriteTx};
 
 /// Operations on a few keys; each value is written once.
 #[derive(Default)]
-pub(super) struct History {
+pub(crate) struct History {
     operations: Vec<(RequestId, Operation)>,
     /// What each operation saw and overwrote, as its closure ran; the commit may have failed afterwards.
     overwritten: Arc<Mutex<BTreeMap<usize, Values>>>,
@@ -35,7 +35,7 @@ enum Operation {
 
 impl History {
     /// A random operation at a node.
-    pub(super) fn operate(&mut self, world: &mut World, node: NodeId) {
+    pub(crate) fn operate(&mut self, world: &mut World, node: NodeId) {
         let number = self.operations.len();
         let key = world.below(KEYS);
         if world.below(8) == 0 {
@@ -64,7 +64,7 @@ impl History {
     }
 
     /// Judges what a node holds once all are level.
-    pub(super) fn judge(&self, world: &World, node: NodeId) -> Check {
+    pub(crate) fn judge(&self, world: &World, node: NodeId) -> Check {
         let overwritten = self.overwritten.lock().unwrap();
         let live: BTreeSet<(Path, String)> = world
             .entries(node, Namespace::MAIN)
@@ -111,7 +111,7 @@ impl History {
 }
 
 /// A reader sees both writes of a pair or none, at any time (R7).
-pub(super) fn pairs_are_whole(world: &World, node: NodeId) -> Check {
+pub(crate) fn pairs_are_whole(world: &World, node: NodeId) -> Check {
     let view = world.view(node, Namespace::MAIN);
     for key in 0..KEYS {
         let both = ["a", "b"].map(|half| view.entry(&path(&format!("pair/{key}/{half}"))).unwrap());

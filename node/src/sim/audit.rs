@@ -11,7 +11,7 @@ use crate::state::{CutMark, meta_key, read_meta};
 use crate::store::{LogRow, Snapshot, Store};
 
 /// Audits a node's store.
-pub(super) fn audit(world: &World, id: NodeId) -> Check {
+pub(crate) fn audit(world: &World, id: NodeId) -> Check {
     let snapshot = world.nodes[id].store.snapshot().unwrap();
     NAMESPACES
         .into_iter()
@@ -21,17 +21,19 @@ pub(super) fn audit(world: &World, id: NodeId) -> Check {
 
 /// Of all that was sent on a link as much was worked off, once nothing is under way: else a window closes,
 /// in the end for good.
-pub(super) fn credit_is_level(world: &World) -> Check {
+pub(crate) fn credit_is_level(world: &World) -> Check {
     for id in world.running() {
-        for (link, held) in &world.nodes[id].running.as_ref().unwrap().engine.links {
-            let Some((other, other_link)) = world.net.other_end(*link) else { continue };
+        let engine = &world.nodes[id].running.as_ref().unwrap().engine;
+        for (link, sent, _) in engine.credit_of_links() {
+            let Some((other, other_link)) = world.net.other_end(link) else { continue };
             let Some(running) = &world.nodes[other].running else { continue };
-            let Some(there) = running.engine.links.get(&other_link) else { continue };
+            let there = running.engine.credit_of_links();
+            let Some((_, _, consumed)) = there.iter().find(|(it, ..)| *it == other_link) else {
+                continue;
+            };
             ensure!(
-                held.sent == there.consumed,
-                "{id} sent {:?} to {other}, which worked off {:?}",
-                held.sent,
-                there.consumed
+                sent == *consumed,
+                "{id} sent {sent:?} to {other}, which worked off {consumed:?}"
             );
         }
     }

@@ -9,7 +9,7 @@ use crate::state::{WriteError, WriteTx};
 use crate::status::{LinkCounters, Status};
 
 impl World {
-    pub(super) fn ask(&mut self, id: NodeId, request: Request) -> RequestId {
+    pub(crate) fn ask(&mut self, id: NodeId, request: Request) -> RequestId {
         self.last_request += 1;
         let request_id = RequestId(self.last_request);
         self.input(id, Input::Request { id: request_id, request });
@@ -17,7 +17,7 @@ impl World {
     }
 
     /// Asks a node to run a transaction.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         id: NodeId,
         closure: impl FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send + 'static,
@@ -25,18 +25,18 @@ impl World {
         self.ask(id, Request::Write(Box::new(closure)))
     }
 
-    pub(super) fn put(&mut self, id: NodeId, at: &str, value: &str) -> RequestId {
+    pub(crate) fn put(&mut self, id: NodeId, at: &str, value: &str) -> RequestId {
         let (at, payload) = (path(at), text(value));
         self.write(id, move |tx| tx.put(at, payload))
     }
 
-    pub(super) fn delete(&mut self, id: NodeId, at: &str) -> RequestId {
+    pub(crate) fn delete(&mut self, id: NodeId, at: &str) -> RequestId {
         let at = path(at);
         self.write(id, move |tx| tx.delete(&at).map(drop))
     }
 
     /// What a write came to, if it was answered.
-    pub(super) fn written(&self, id: RequestId) -> Option<Result<VersionVector, WriteError>> {
+    pub(crate) fn written(&self, id: RequestId) -> Option<Result<VersionVector, WriteError>> {
         match self.answers.get(&id)? {
             Answer::Written(Ok((_, vv))) => Some(Ok(vv.clone())),
             Answer::Written(Err(error)) => Some(Err(error.clone())),
@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    pub(super) fn status(&mut self, id: NodeId) -> Status {
+    pub(crate) fn status(&mut self, id: NodeId) -> Status {
         let request = Request::Status { stats: Vec::new(), store_bytes: 0, warnings: Vec::new() };
         let request = self.ask(id, request);
         match self.answers.remove(&request) {
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// Sum of a counter over all links of a node.
-    pub(super) fn counted(&mut self, id: NodeId, counter: fn(&LinkCounters) -> u64) -> u64 {
+    pub(crate) fn counted(&mut self, id: NodeId, counter: fn(&LinkCounters) -> u64) -> u64 {
         self.status(id).peers.iter().map(|peer| counter(&peer.counters)).sum()
     }
 }

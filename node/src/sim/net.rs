@@ -9,11 +9,11 @@ use millpond_core::transport::Lane;
 use crate::replication::LinkId;
 
 /// A node's number.
-pub(super) type NodeId = usize;
+pub(crate) type NodeId = usize;
 
 /// All links, and the roads between nodes. Lanes are ordered and reliable; they overtake each other.
 #[derive(Default)]
-pub(super) struct Net {
+pub(crate) struct Net {
     links: BTreeMap<u64, Connection>,
     roads: BTreeMap<(NodeId, NodeId), Road>,
     dials: VecDeque<Dial>,
@@ -23,15 +23,15 @@ pub(super) struct Net {
 
 /// One direction between two nodes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Road {
+pub(crate) struct Road {
     /// How long a frame travels, on each lane.
-    pub(super) delay_ms: [u64; 2],
+    pub(crate) delay_ms: [u64; 2],
     /// How long a lane is busy with one frame.
-    pub(super) frame_ms: [u64; 2],
+    pub(crate) frame_ms: [u64; 2],
     /// Whether a lane's frames wait.
-    pub(super) is_held: [bool; 2],
+    pub(crate) is_held: [bool; 2],
     /// Since when nothing passes.
-    pub(super) cut_since_ms: Option<u64>,
+    pub(crate) cut_since_ms: Option<u64>,
 }
 
 impl Default for Road {
@@ -57,10 +57,10 @@ struct End {
 
 /// How an end will learn of the link's end.
 #[derive(Debug, Clone)]
-pub(super) struct Down {
-    pub(super) at_ms: u64,
-    pub(super) code: Option<CloseCode>,
-    pub(super) reason: String,
+pub(crate) struct Down {
+    pub(crate) at_ms: u64,
+    pub(crate) code: Option<CloseCode>,
+    pub(crate) reason: String,
 }
 
 struct Dial {
@@ -72,7 +72,7 @@ struct Dial {
 
 /// What the network does next.
 #[derive(Debug)]
-pub(super) enum NetEvent {
+pub(crate) enum NetEvent {
     Dialed { from: NodeId, to: NodeId, is_answered: bool },
     Up { node: NodeId, link: LinkId, peer: NodeId, dialed: bool },
     Frame { node: NodeId, link: LinkId, lane: Lane, frame: Bytes, sender: Option<(NodeId, LinkId)> },
@@ -89,7 +89,7 @@ enum Place {
 }
 
 impl Net {
-    pub(super) fn road(&mut self, from: NodeId, to: NodeId) -> &mut Road {
+    pub(crate) fn road(&mut self, from: NodeId, to: NodeId) -> &mut Road {
         self.roads.entry((from, to)).or_default()
     }
 
@@ -97,7 +97,7 @@ impl Net {
         self.roads.get(&(from, to)).copied().unwrap_or_default()
     }
 
-    pub(super) fn dial(&mut self, now_ms: u64, from: NodeId, to: NodeId, is_there: bool) {
+    pub(crate) fn dial(&mut self, now_ms: u64, from: NodeId, to: NodeId, is_there: bool) {
         let (there, back) = (self.look(from, to), self.look(to, from));
         let is_cut = there.cut_since_ms.is_some() || back.cut_since_ms.is_some();
         let is_answered = is_there && !is_cut;
@@ -107,7 +107,7 @@ impl Net {
     }
 
     /// Links two nodes: the dialler's end is up at once, the other when word has come.
-    pub(super) fn connect(&mut self, now_ms: u64, from: NodeId, to: NodeId) {
+    pub(crate) fn connect(&mut self, now_ms: u64, from: NodeId, to: NodeId) {
         self.last_connection += 1;
         let arrives_ms = now_ms + self.look(from, to).delay_ms[0];
         let end =
@@ -116,7 +116,7 @@ impl Net {
         self.links.insert(self.last_connection, Connection { ends, frames: Default::default() });
     }
 
-    pub(super) fn send(&mut self, now_ms: u64, link: LinkId, lane: Lane, frame: Bytes) {
+    pub(crate) fn send(&mut self, now_ms: u64, link: LinkId, lane: Lane, frame: Bytes) {
         let Some((id, end)) = self.find(link) else { return };
         let connection = &self.links[&id];
         let road = self.look(connection.ends[end].node, connection.ends[1 - end].node);
@@ -127,7 +127,7 @@ impl Net {
     }
 
     /// An end closes: it learns so at once, the other one as soon as word can come.
-    pub(super) fn close(&mut self, now_ms: u64, link: LinkId, code: CloseCode, reason: String) {
+    pub(crate) fn close(&mut self, now_ms: u64, link: LinkId, code: CloseCode, reason: String) {
         let Some((id, end)) = self.find(link) else { return };
         let connection = self.links.get_mut(&id).unwrap();
         let (here, there) = (connection.ends[end].node, connection.ends[1 - end].node);
@@ -142,7 +142,7 @@ impl Net {
     }
 
     /// A node vanishes without a word; what it has sent still arrives.
-    pub(super) fn vanish(&mut self, now_ms: u64, node: NodeId) {
+    pub(crate) fn vanish(&mut self, now_ms: u64, node: NodeId) {
         for connection in self.links.values_mut() {
             for end in 0..2 {
                 if connection.ends[end].node == node {
@@ -157,13 +157,13 @@ impl Net {
     }
 
     /// Cuts one direction, or mends it.
-    pub(super) fn set_cut(&mut self, now_ms: u64, from: NodeId, to: NodeId, is_cut: bool) {
+    pub(crate) fn set_cut(&mut self, now_ms: u64, from: NodeId, to: NodeId, is_cut: bool) {
         let road = self.road(from, to);
         road.cut_since_ms = is_cut.then(|| road.cut_since_ms.unwrap_or(now_ms));
     }
 
     /// Makes the frames on their way from one node to another late.
-    pub(super) fn postpone(&mut self, from: NodeId, to: NodeId, ms: u64) {
+    pub(crate) fn postpone(&mut self, from: NodeId, to: NodeId, ms: u64) {
         for connection in self.links.values_mut() {
             for end in 0..2 {
                 if (connection.ends[end].node, connection.ends[1 - end].node) == (from, to) {
@@ -175,7 +175,7 @@ impl Net {
     }
 
     /// Links both of whose ends are up.
-    pub(super) fn is_linked(&self, a: NodeId, b: NodeId) -> bool {
+    pub(crate) fn is_linked(&self, a: NodeId, b: NodeId) -> bool {
         self.links.values().any(|connection| {
             let [x, y] = &connection.ends;
             (x.link.is_some() && y.link.is_some())
@@ -184,25 +184,25 @@ impl Net {
     }
 
     /// The node at the other end of a link, and what it calls the link.
-    pub(super) fn other_end(&self, link: LinkId) -> Option<(NodeId, LinkId)> {
+    pub(crate) fn other_end(&self, link: LinkId) -> Option<(NodeId, LinkId)> {
         let (id, end) = self.find(link)?;
         let other = &self.links[&id].ends[1 - end];
         Some((other.node, other.link?))
     }
 
     /// Bytes of frames on their way.
-    pub(super) fn bytes_under_way(&self) -> usize {
+    pub(crate) fn bytes_under_way(&self) -> usize {
         let lanes = self.links.values().flat_map(|link| link.frames.iter().flatten());
         lanes.flatten().map(|(_, frame)| frame.len()).sum()
     }
 
     /// When something happens next.
-    pub(super) fn next_ms(&self) -> Option<u64> {
+    pub(crate) fn next_ms(&self) -> Option<u64> {
         self.next().map(|(at_ms, _)| at_ms)
     }
 
     /// Takes what happens next.
-    pub(super) fn take(&mut self) -> Option<NetEvent> {
+    pub(crate) fn take(&mut self) -> Option<NetEvent> {
         let (at_ms, place) = self.next()?;
         let event = match place {
             Place::Dial(index) => {
@@ -301,6 +301,6 @@ fn silence(at_ms: u64) -> Down {
 }
 
 /// How long an end waits for a sign of life.
-pub(super) const IDLE_MS: u64 = 3_000;
+pub(crate) const IDLE_MS: u64 = 3_000;
 /// How long a dial waits for an answer.
 const DIAL_MS_MAX: u64 = 1_000;

@@ -18,10 +18,10 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store};
 
 /// What a scenario came to.
-pub(super) type Check = Result<(), String>;
+pub(crate) type Check = Result<(), String>;
 
 /// Looks at a node after each of its commits.
-pub(super) type Observer = Box<dyn FnMut(&World, NodeId) -> Check>;
+pub(crate) type Observer = Box<dyn FnMut(&World, NodeId) -> Check>;
 
 /// Fails a scenario unless a condition holds.
 macro_rules! ensure {
@@ -31,33 +31,33 @@ macro_rules! ensure {
         }
     };
 }
-pub(super) use ensure;
+pub(crate) use ensure;
 
 /// Nodes, the network between them, and the time.
-pub(super) struct World {
-    pub(super) now_ms: u64,
-    pub(super) nodes: Vec<Node>,
-    pub(super) net: Net,
-    pub(super) rng: ChaCha8Rng,
+pub(crate) struct World {
+    pub(crate) now_ms: u64,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) net: Net,
+    pub(crate) rng: ChaCha8Rng,
     /// What new nodes are made with.
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     /// How many messages of each kind arrived, if anybody counts.
-    pub(super) heard: Option<BTreeMap<String, u64>>,
-    pub(super) answers: BTreeMap<RequestId, Answer>,
+    pub(crate) heard: Option<BTreeMap<String, u64>>,
+    pub(crate) answers: BTreeMap<RequestId, Answer>,
     joined: Vec<bool>,
-    pub(super) last_request: u64,
+    pub(crate) last_request: u64,
     /// Steps since time last moved.
     steps: u64,
     /// Whether to print what happens (`MILLPOND_TRACE`).
     is_traced: bool,
     /// Called after each commit of a node.
-    pub(super) observer: Option<Observer>,
-    pub(super) observed: Check,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) observed: Check,
 }
 
 impl World {
     /// A domain of one node, which runs.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut world = Self {
             now_ms: 1,
             nodes: Vec::new(),
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// A full mesh of members, linked and level.
-    pub(super) fn mesh(count: usize, seed: u64) -> Self {
+    pub(crate) fn mesh(count: usize, seed: u64) -> Self {
         let mut world = Self::new(seed);
         for _ in 1..count {
             world.join();
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// The same with small sizes, so that a few rows are a large catch-up.
-    pub(super) fn small_mesh(count: usize, seed: u64) -> Self {
+    pub(crate) fn small_mesh(count: usize, seed: u64) -> Self {
         let mut world = Self::new(seed);
         world.limits = SMALL;
         world.restart_all();
@@ -114,7 +114,7 @@ impl World {
     }
 
     /// One more node, invited by the first.
-    pub(super) fn join(&mut self) -> NodeId {
+    pub(crate) fn join(&mut self) -> NodeId {
         let options = InviteOptions { role: Role::Writer, ..InviteOptions::default() };
         let secret = self.random();
         let id = self.ask(0, Request::Invite { options, secret });
@@ -152,7 +152,7 @@ impl World {
     // Faults.
 
     /// Starts a copy of a node's folder elsewhere.
-    pub(super) fn start_copy(&mut self, of: NodeId) -> NodeId {
+    pub(crate) fn start_copy(&mut self, of: NodeId) -> NodeId {
         let image = self.nodes[of].image();
         let id = self.nodes.len();
         self.nodes.push(Node::new(id, MemoryStore::new()));
@@ -164,14 +164,14 @@ impl World {
     }
 
     /// Opens a stopped node's store as a new boot.
-    pub(super) fn start(&mut self, id: NodeId) {
+    pub(crate) fn start(&mut self, id: NodeId) {
         let (random, seed) = (self.rng.next_u64(), self.random());
         self.nodes[id].start(id, self.now_ms, random, seed);
         self.drain(id);
     }
 
     /// Stops all nodes and starts them again, with the sizes of now.
-    pub(super) fn restart_all(&mut self) {
+    pub(crate) fn restart_all(&mut self) {
         for id in 0..self.nodes.len() {
             self.crash(id, true);
             self.nodes[id].limits = self.limits;
@@ -180,32 +180,32 @@ impl World {
     }
 
     /// Kills a node. What its disk was writing is there or not.
-    pub(super) fn crash(&mut self, id: NodeId, is_written: bool) {
+    pub(crate) fn crash(&mut self, id: NodeId, is_written: bool) {
         self.nodes[id].crash(is_written);
         self.net.vanish(self.now_ms, id);
     }
 
     /// Kills a node, puts an image in the place of its folder, and starts it.
-    pub(super) fn restore(&mut self, id: NodeId, image: &Image) {
+    pub(crate) fn restore(&mut self, id: NodeId, image: &Image) {
         self.crash(id, false);
         self.nodes[id].restore(image);
         self.start(id);
     }
 
     /// Cuts both directions between two nodes.
-    pub(super) fn cut(&mut self, a: NodeId, b: NodeId) {
+    pub(crate) fn cut(&mut self, a: NodeId, b: NodeId) {
         self.net.set_cut(self.now_ms, a, b, true);
         self.net.set_cut(self.now_ms, b, a, true);
     }
 
     /// Mends both directions.
-    pub(super) fn heal(&mut self, a: NodeId, b: NodeId) {
+    pub(crate) fn heal(&mut self, a: NodeId, b: NodeId) {
         self.net.set_cut(self.now_ms, a, b, false);
         self.net.set_cut(self.now_ms, b, a, false);
     }
 
     /// Cuts a node off from all others, or mends that.
-    pub(super) fn isolate(&mut self, id: NodeId, is_cut: bool) {
+    pub(crate) fn isolate(&mut self, id: NodeId, is_cut: bool) {
         for other in (0..self.nodes.len()).filter(|other| *other != id) {
             self.net.set_cut(self.now_ms, id, other, is_cut);
             self.net.set_cut(self.now_ms, other, id, is_cut);
@@ -213,26 +213,26 @@ impl World {
     }
 
     /// Makes frames of a lane wait, or lets them go.
-    pub(super) fn hold(&mut self, from: NodeId, to: NodeId, lane: Lane, is_held: bool) {
+    pub(crate) fn hold(&mut self, from: NodeId, to: NodeId, lane: Lane, is_held: bool) {
         self.net.road(from, to).is_held[lane as usize] = is_held;
     }
 
     /// How long frames travel from one node to another, on both lanes.
-    pub(super) fn delay(&mut self, from: NodeId, to: NodeId, delay_ms: u64) {
+    pub(crate) fn delay(&mut self, from: NodeId, to: NodeId, delay_ms: u64) {
         self.net.road(from, to).delay_ms = [delay_ms; 2];
     }
 
     // Time.
 
     /// Lets time pass.
-    pub(super) fn run(&mut self, ms: u64) {
+    pub(crate) fn run(&mut self, ms: u64) {
         let until_ms = self.now_ms + ms;
         while self.step(until_ms) {}
         self.now_ms = until_ms;
     }
 
     /// Lets time pass until something holds, and says when that was.
-    pub(super) fn run_until(
+    pub(crate) fn run_until(
         &mut self,
         ms: u64,
         holds: impl Fn(&Self) -> bool,
@@ -248,11 +248,11 @@ impl World {
 
     /// Lets time pass until all running nodes are linked, level, and have nothing more to say; they must
     /// agree then, and their stores be sound.
-    pub(super) fn settle(&mut self) -> Check {
+    pub(crate) fn settle(&mut self) -> Check {
         self.settle_within(60_000)
     }
 
-    pub(super) fn settle_within(&mut self, ms: u64) -> Check {
+    pub(crate) fn settle_within(&mut self, ms: u64) -> Check {
         self.run_until(ms, |world| world.is_level() && world.is_meshed() && world.is_written())
             .map_err(|why| format!("not level {why}: {}", self.standing()))?;
         self.run(2_000);
@@ -271,7 +271,7 @@ impl World {
     }
 
     /// Does what is due next, up to a time; false when nothing is.
-    pub(super) fn step(&mut self, until_ms: u64) -> bool {
+    pub(crate) fn step(&mut self, until_ms: u64) -> bool {
         let disks = (0..self.nodes.len()).filter_map(|id| Some((self.nodes[id].next_ms()?, 1, id)));
         let timers = self.running().map(|id| {
             let engine = &self.nodes[id].running.as_ref().unwrap().engine;
@@ -342,7 +342,7 @@ impl World {
     }
 
     /// Gives a node an input, and carries out what it wants done.
-    pub(super) fn input(&mut self, id: NodeId, input: Input) {
+    pub(crate) fn input(&mut self, id: NodeId, input: Input) {
         let now = self.nodes[id].now(self.now_ms);
         let Some(running) = &mut self.nodes[id].running else { return };
         running.engine.handle(now, input);
@@ -395,29 +395,29 @@ impl World {
         }
     }
 
-    pub(super) fn random<const N: usize>(&mut self) -> [u8; N] {
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         self.rng.fill_bytes(&mut bytes);
         bytes
     }
 
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.rng.next_u64() % bound
     }
 }
 
 /// The path of these components, parted by slashes.
-pub(super) fn path(text: &str) -> Path {
+pub(crate) fn path(text: &str) -> Path {
     Path::new(text.split('/')).unwrap()
 }
 
 /// A register's payload.
-pub(super) fn text(value: &str) -> Payload {
+pub(crate) fn text(value: &str) -> Payload {
     Payload { kind: PayloadKind::LWW, bytes: Bytes::copy_from_slice(value.as_bytes()) }
 }
 
 /// Sizes at which a few rows fill what gigabytes fill in life.
-pub(super) const SMALL: Limits = Limits {
+pub(crate) const SMALL: Limits = Limits {
     ring_bytes: 6_000,
     waiting_bytes: 2_000,
     batch_bytes: 900,
@@ -426,6 +426,6 @@ pub(super) const SMALL: Limits = Limits {
     collected_dots: 8,
 };
 /// The namespaces of this version.
-pub(super) const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];
+pub(crate) const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];
 /// Steps at one moment beyond which a node turns in circles.
 const SPINS_MAX: u64 = 100_000;

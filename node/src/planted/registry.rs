@@ -1,0 +1,187 @@
+//! All planted bugs.
+//!
+//! What the sources name and is not here, since what it is about is not built yet:
+//!
+//! | source | waits for |
+//! |---|---|
+//! | M2, M8, finding 20, S10 | the collection of tombstones, types that arbitrate |
+//! | M9, findings 13, 14 | refresh |
+//! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets; eviction |
+//! | findings 9, 16 | housekeeping writes, re-issue, closing of incarnations |
+//! | finding 19, S5 | verify and repair |
+//! | findings 22, 23 | the partial mesh: grafts, prunes, announcements |
+//! | finding 25, S6 | a check of peers' clocks |
+//! | finding 27, S8 | roles that change; eviction |
+//! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
+//! | S16, S17, S20 | folding in the background; a bound on what one user's commit takes; nodes without state |
+//!
+//! Of finding 17 the dirty mark waits for the level Buffered, of 18 and S14 and S19 the relayed acks for
+//! concerns.
+
+/// A rule, and what happens without it.
+#[derive(Debug)]
+pub(crate) struct PlantedBug {
+    /// The rules taken out: more than one where each of them holds alone. The first one names the bug.
+    pub(crate) rules: &'static [&'static str],
+    /// What the code does instead.
+    pub(crate) bug: &'static str,
+    /// Where it comes from: a row of the catalogue of mutations ("M6"), a finding of the red team ("15",
+    /// "S4"), or "own".
+    pub(crate) source: &'static str,
+    /// The profiles of the simulator that should notice, the best one first; none when only a directed test
+    /// can: no honest peer makes the rule necessary, or what is lost without it is time only.
+    pub(crate) profiles: &'static [&'static str],
+}
+
+/// One row for each bug: rules, source, profiles, and what the code does instead.
+macro_rules! bugs {
+    ($([$($rule:literal),+] $source:literal, [$($profile:literal),*], $bug:literal;)+) => {
+        &[$(PlantedBug {
+            rules: &[$($rule),+],
+            bug: $bug,
+            source: $source,
+            profiles: &[$($profile),*],
+        }),+]
+    };
+}
+
+/// All planted bugs.
+pub(crate) const PLANTED: &[PlantedBug] = bugs! {
+    // Which incarnation a node writes under (R5).
+    ["continuity is proven"] "M1, 15", ["restore", "clone"],
+        "a store that was put back goes on with the seqs that it had issued before";
+    ["a lease holds the highest seqs"] "S2", ["restore"],
+        "a lease proves a volume that was rolled back within its boot";
+    ["boots differ in their random part"] "S19", ["restore"],
+        "a lease proves an image that was opened before under the same number";
+    ["all members answer, the silent ones too"] "S3", ["restore"],
+        "one member's answer proves that nobody holds more";
+    ["answers count once the members are known"] "S3", ["restore"],
+        "members that an image does not know need not answer";
+    ["an answer waits for what is on its way"] "own", ["restore"],
+        "a peer says what it holds while more of the lost folder is on its way to its disk";
+    ["an ended incarnation is not continued"] "own", ["restore", "disk"],
+        "an incarnation whose end found no room is written on";
+    ["a node may not know its own incarnations"] "own", ["restore"],
+        "a restored node is not told which incarnations were its own";
+    ["a peer that knows more fences"] "15", ["clone", "restore"],
+        "a node goes on writing though a peer holds dots of it that it never issued";
+    ["only an open incarnation is fenced"] "S4", ["restore"],
+        "a restored node that has not written is fenced";
+    ["two that are heard are copies"] "15", ["clone"],
+        "two live nodes hold one key, and nobody says so";
+    ["a restart is no copy"] "S4", ["swarm"],
+        "a node that restarts before its old link ends is taken for a copy";
+    ["a late hello is no copy"] "S4", ["swarm"],
+        "what a dead boot had sent makes the next one a copy";
+    // Seqs.
+    ["each namespace counts its seqs"] "S12", ["swarm"],
+        "one counter of seqs over all namespaces leaves gaps in each";
+    ["seqs have no gaps"] "17", ["swarm"],
+        "each boot skips a block of seqs, which peers wait for";
+    // Live feeds.
+    ["the first push of a boot depends on all"] "own", ["swarm"],
+        "the first push of a boot names no dependencies";
+    ["the ring has a base"] "21", ["catch-up", "quiet"],
+        "a feed begins though the ring lacks what a catch-up brought";
+    ["a push introduces its incarnations"] "S7, 26", ["restore"],
+        "a push names incarnations that the peer has not heard of";
+    ["acks are prompt"] "S14", ["quiet"],
+        "acks travel with digests only, and relays act on old vectors";
+    ["progress restarts the clocks"] "S13", ["quiet"],
+        "a peer that lags is sent the same rows by others";
+    // Acks.
+    ["an ack is true"] "M5", ["disk", "overload"],
+        "what is received is acknowledged as durable";
+    ["a hello replaces what was acknowledged"] "18", ["restore"],
+        "acks of a state that a peer has fallen back from count on";
+    // Catch-up.
+    ["one supplier at a time"] "24, S18", ["catch-up", "quiet"],
+        "a node that returns is sent everything by every peer";
+    ["a catch-up before the feed"] "S18", ["catch-up", "quiet"],
+        "a node that returns is fed by every relay what it could pull once";
+    ["a request states what is durable", "a batch is complete relative to its base"] "4", ["disk"],
+        "a batch above what is durable is committed after a fall-back";
+    ["a resumption sends what changed"] "5", ["catch-up"],
+        "a catch-up that goes on with a newer snapshot omits what changed behind its cursor";
+    ["a resumption starts from the oldest rows"] "5", ["catch-up"],
+        "a second resumption omits what changed before the first";
+    ["a cut is of one boot", "a cut never falls back"] "S11", ["restore"],
+        "rows of a supplier that fell back complete those that it sent before";
+    ["rows are joined before the flip"] "6", ["catch-up"],
+        "staged rows are folded under a vector that covers them, and so rejected";
+    ["a direct cut meets an empty state"] "own", ["catch-up"],
+        "rows go straight to tables that are not empty";
+    ["a continuation needs its beginning"] "own", ["catch-up"],
+        "rows continue a cut that was given up";
+    ["a flip names its cut"] "own", ["catch-up"],
+        "a flip whose last rows were refused makes visible whatever cut is here";
+    // Peers that lie.
+    ["a push overwrites only what it depends on"] "3", [],
+        "a push removes dots that its receiver has yet to take";
+    ["a stranger's hello is one frame"] "own", [],
+        "a stranger has a message of 65 MiB put together";
+    // Two rules that stand behind another one.
+    ["a push overwrites only what it depends on", "the first push of a boot depends on all",
+     "the ring has a base"] "3, 21", ["swarm"],
+        "the first push of a boot overwrites what has not come";
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The simulator's profiles.
+    const PROFILES: [&str; 12] = [
+        "swarm",
+        "restore",
+        "clone",
+        "offline",
+        "delete-heavy",
+        "clock",
+        "transactions",
+        "catch-up",
+        "overload",
+        "upgrade",
+        "disk",
+        "quiet",
+    ];
+
+    /// The rules that the sources under a folder ask for.
+    fn asked_for(folder: &Path, found: &mut BTreeSet<String>) {
+        for item in std::fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                asked_for(&path, found);
+            } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with(file!()) {
+                let source = std::fs::read_to_string(&path).unwrap();
+                let calls = source.split("planted!(").skip(1);
+                let names = calls.filter_map(|call| call.trim_start().strip_prefix('"'));
+                found.extend(names.filter_map(|name| Some(name.split_once('"')?.0.into())));
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_has_a_line_and_a_row() {
+        let mut asked = BTreeSet::new();
+        asked_for(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut asked);
+        let listed = PLANTED.iter().flat_map(|bug| bug.rules).map(|rule| (*rule).into()).collect();
+        assert_eq!(asked.difference(&listed).next(), None, "a rule without a row");
+        assert_eq!(listed.difference(&asked).next(), None, "a row without a rule");
+    }
+
+    #[test]
+    fn rows_name_bugs_and_profiles_that_there_are() {
+        let rules: BTreeSet<_> = PLANTED.iter().map(|bug| bug.rules).collect();
+        assert_eq!(rules.len(), PLANTED.len(), "two rows for one bug");
+        for PlantedBug { rules, bug, source, profiles } in PLANTED {
+            assert!(!bug.is_empty() && !source.is_empty(), "{rules:?}");
+            let unknown = profiles.iter().find(|profile| !PROFILES.contains(profile));
+            assert_eq!(unknown, None, "{rules:?}");
+        }
+    }
+}

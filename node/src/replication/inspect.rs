@@ -1,0 +1,74 @@
+//! A look into a running engine, for the simulator's checkers: what must be bounded, and what must be over
+//! once all is quiet.
+
+use millpond_core::message::Credit;
+use millpond_core::{Incarnation, Namespace};
+
+use super::engine::NAMESPACES;
+use super::{Engine, LinkId};
+
+/// What an engine holds at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inspection {
+    /// Why it takes no more writes, if it does not.
+    pub(crate) fenced: Option<String>,
+    /// Whether it has met two live boots of one key.
+    pub(crate) has_met_copy: bool,
+    /// Jobs at the writer.
+    pub(crate) jobs: usize,
+    /// Catch-ups that it asked for, and those that it supplies.
+    pub(crate) pulls: usize,
+    pub(crate) supplies: usize,
+    /// Origins of which a peer is known to have more.
+    pub(crate) lacking: usize,
+    /// Incarnations known by introduction alone.
+    pub(crate) introduced: usize,
+    /// Bytes of pushes that wait for others, in the fullest inbox, and how many may.
+    pub(crate) waiting_bytes: usize,
+    pub(crate) waiting_bytes_max: usize,
+    /// Bytes in the ring, and how many may be.
+    pub(crate) ring_bytes: usize,
+    pub(crate) ring_bytes_max: usize,
+    /// Links that the engine knows, and of these the open ones.
+    pub(crate) links: usize,
+    pub(crate) open_links: usize,
+    /// The incarnation under which it writes.
+    pub(crate) open: Option<Incarnation>,
+}
+
+impl Engine {
+    /// What the engine holds now.
+    pub(crate) fn inspect(&self) -> Inspection {
+        let waiting = self.inboxes.values().map(|inbox| inbox.waiting_bytes());
+        Inspection {
+            fenced: self.fenced.clone(),
+            has_met_copy: self.peers.values().any(|peer| peer.is_cloned),
+            jobs: self.jobs.len(),
+            pulls: self.pulls.len(),
+            supplies: self.supplies.len(),
+            lacking: self.lacking.len(),
+            introduced: self.introduced.len(),
+            waiting_bytes: waiting.max().unwrap_or(0),
+            waiting_bytes_max: self.config.limits.waiting_bytes,
+            ring_bytes: self.ring.bytes(),
+            ring_bytes_max: self.config.limits.ring_bytes,
+            links: self.links.len(),
+            open_links: self.links.values().filter(|link| link.is_open()).count(),
+            open: self.heads.open,
+        }
+    }
+
+    /// Bytes sent and worked off, by link: once nothing is under way, what one end sent the other has
+    /// worked off.
+    pub(crate) fn credit_of_links(&self) -> Vec<(LinkId, Credit, Credit)> {
+        self.links.iter().map(|(&id, link)| (id, link.sent, link.consumed)).collect()
+    }
+
+    /// Incarnations that the vectors name and whose owner is not known.
+    pub(crate) fn owner_unknown(&self) -> Vec<(Namespace, Incarnation)> {
+        let named = NAMESPACES.into_iter().flat_map(|namespace| {
+            self.applied(namespace).iter().map(move |dot| (namespace, dot.incarnation))
+        });
+        named.filter(|(_, incarnation)| self.owner(*incarnation).is_none()).collect()
+    }
+}
