@@ -8,6 +8,7 @@ use super::job::{Job, JobError, Outcome};
 use super::transaction::Transaction;
 use super::write::WriteError;
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::store::{Changes, Durability, Store, StoreError};
 
 /// Runs a group of jobs, each whole or not at all, and commits what they changed. A job that fails, or a
@@ -32,6 +33,7 @@ pub(crate) fn commit_group(
             let reason = "the transaction's closure panicked".to_string();
             Err(JobError::Write(WriteError::Rejected(reason)))
         });
+        sometimes!(result.is_err() && !group.is_empty(), JobFailsInGroup);
         if result.is_ok() {
             let (changes, changed) = tx.finish();
             group.absorb(changes);
