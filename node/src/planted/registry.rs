@@ -114,6 +114,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "rows go straight to tables that are not empty";
     ["a continuation needs its beginning"] "own", ["catch-up"],
         "rows continue a cut that was given up";
+    ["a flip names its cut"] "own", ["catch-up"],
+        "a flip whose last rows were refused makes visible whatever cut is here";
     // Peers that lie.
     ["a push overwrites only what it depends on"] "3", [],
         "a push removes dots that its receiver has yet to take";

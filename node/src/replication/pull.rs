@@ -1,6 +1,6 @@
 //! Catch-up at the asker: one supplier at a time for each namespace, staged, resumed, flipped.
 
-use millpond_core::message::{CloseCode, Credit, Message, Pull, PullRefusal, Resume};
+use millpond_core::message::{CloseCode, Credit, Message, Pull, PullRefusal};
 use millpond_core::transport::Lane;
 use millpond_core::wire::RowsFrame;
 use millpond_core::{Namespace, VersionVector};
@@ -8,9 +8,9 @@ use millpond_core::{Namespace, VersionVector};
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
-use super::pulling::{Pulling, RowsJob, inadmissible};
+use super::pulling::{Pulling, Question, RowsJob, inadmissible};
 use crate::planted::planted;
-use crate::state::{Cut, Job, JobError};
+use crate::state::{Job, JobError};
 
 impl Engine {
     /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
@@ -109,38 +109,14 @@ impl Engine {
             true => self.inboxes[&namespace].received().clone(),
             false => self.applied(namespace).clone(),
         };
-        let held = self.heads.cuts.get(&namespace).filter(|cut| {
-            cut.supplier == supplier
-                && (cut.boot == boot || planted!("a cut is of one boot"))
-                && applied.covers_all(&cut.from)
-                && cut.is_joinable(&applied)
-        });
-        let resume = held.and_then(|cut| {
-            let since = match planted!("a resumption starts from the oldest rows") {
-                true => &cut.upto,
-                false => &cut.since,
-            };
-            Some(Resume { upto: since.clone(), cursor: cut.cursor()? })
-        });
-        let mark = held.filter(|_| resume.is_some()).cloned();
-        let from = mark.as_ref().map_or(applied, |mark| mark.from.clone());
+        let question = Question::new(applied, self.heads.cuts.get(&namespace), supplier, boot);
         self.next_transfer += 1;
+        let (from, resume) = (question.from.clone(), question.resume.clone());
         let pulling = Pulling {
             link: link_id,
             transfer: self.next_transfer,
-            supplier,
-            boot,
-            from: from.clone(),
-            upto: None,
-            rows: 0,
-            rows_expected: 0,
-            frames: Vec::new(),
-            frames_bytes: 0,
-            mark,
-            jobs: 0,
-            is_complete: false,
-            is_finishing: false,
             progress_ms: self.now.mono_ms,
+            ..Pulling::new(question, supplier, boot)
         };
         let transfer = pulling.transfer;
         self.pulls.insert(namespace, pulling);
@@ -169,18 +145,12 @@ impl Engine {
         }
         let now_ms = self.now.mono_ms;
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
-        // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
-        let is_covered = pulling.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
-        if !is_covered && !planted!("a cut never falls back") {
+        if !pulling.starts(upto) {
             // The supplier fell back below what it had supplied: what is staged must not be completed.
             self.submit(Pending::Note, Job::DropCut { namespace });
             self.heads.cuts.remove(&namespace);
             return self.give_up_pull(namespace);
         }
-        if let Some(mark) = &mut pulling.mark {
-            mark.upto = upto.clone();
-        }
-        pulling.upto = Some(upto);
         pulling.rows_expected = rows_expected;
         pulling.progress_ms = now_ms;
     }
@@ -228,27 +198,11 @@ impl Engine {
             let is_empty = self.applied(namespace).is_empty();
             let limits = self.config.limits;
             let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
-            if pulling.jobs >= JOBS_MAX || pulling.is_finishing {
+            if pulling.jobs >= JOBS_MAX {
                 return;
             }
-            let Some(upto) = pulling.upto.clone() else { return };
-            let (pending, job) = if pulling.mark.is_none() && pulling.is_complete {
-                pulling.is_finishing = true;
-                let (from, rows) = (pulling.from.clone(), std::mem::take(&mut pulling.frames));
-                let pending = pulling.pending(namespace);
-                (pending, Job::Batch { namespace, from, upto, rows })
-            } else if pulling.has_slice(&limits) {
-                let begins = pulling.mark.is_none();
-                let mark = pulling.slice_mark(upto, is_empty);
-                let rows = std::mem::take(&mut pulling.frames);
-                let pending = pulling.pending(namespace);
-                (pending, Job::Cut(Cut { namespace, mark, begins, rows }))
-            } else if pulling.is_complete {
-                pulling.is_finishing = true;
-                (pulling.pending(namespace), Job::Flip { namespace })
-            } else {
-                return;
-            };
+            let Some(job) = pulling.next_job(namespace, is_empty, &limits) else { return };
+            let pending = pulling.pending(namespace);
             pulling.jobs += 1;
             self.submit(pending, job);
         }

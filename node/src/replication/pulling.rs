@@ -1,14 +1,55 @@
 //! A catch-up under way, at the asker.
 
+use millpond_core::message::Resume;
 use millpond_core::wire::RowsFrame;
 use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 
 use super::LinkId;
 use super::commit::Pending;
 use super::limits::Limits;
-use crate::state::CutMark;
+use crate::planted::planted;
+use crate::state::{Cut, CutMark, Job};
+
+/// What to ask a supplier for.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// The base.
+    pub(super) from: VersionVector,
+    /// Where to go on, in a cut that has begun.
+    pub(super) resume: Option<Resume>,
+    /// That cut.
+    mark: Option<CutMark>,
+}
+
+impl Question {
+    /// All that lies above `applied`, or the rest of the cut that this boot of the supplier has begun.
+    pub(super) fn new(
+        applied: VersionVector,
+        cut: Option<&CutMark>,
+        supplier: NodeKey,
+        boot: Boot,
+    ) -> Self {
+        let held = cut.filter(|cut| {
+            cut.supplier == supplier
+                && (cut.boot == boot || planted!("a cut is of one boot"))
+                && applied.covers_all(&cut.from)
+                && cut.is_joinable(&applied)
+        });
+        let resume = held.and_then(|cut| {
+            let since = match planted!("a resumption starts from the oldest rows") {
+                true => &cut.upto,
+                false => &cut.since,
+            };
+            Some(Resume { upto: since.clone(), cursor: cut.cursor()? })
+        });
+        let mark = held.filter(|_| resume.is_some()).cloned();
+        let from = mark.as_ref().map_or(applied, |mark| mark.from.clone());
+        Self { from, resume, mark }
+    }
+}
 
 /// A catch-up under way.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Pulling {
     pub(super) link: LinkId,
     pub(super) transfer: u64,
@@ -23,7 +64,7 @@ pub(super) struct Pulling {
     /// Rows not yet handed to the writer.
     pub(super) frames: Vec<RowsFrame>,
     pub(super) frames_bytes: usize,
-    /// The mark of the cut, once it is too large for one commit.
+    /// The mark of the cut, once it is too large for one commit: with all rows that the writer was given.
     pub(super) mark: Option<CutMark>,
     /// Jobs at the writer.
     pub(super) jobs: usize,
@@ -54,21 +95,81 @@ impl RowsJob {
 }
 
 impl Pulling {
+    /// A catch-up that has just been asked for.
+    pub(super) fn new(question: Question, supplier: NodeKey, boot: Boot) -> Self {
+        Self {
+            link: LinkId(0),
+            transfer: 0,
+            supplier,
+            boot,
+            from: question.from,
+            upto: None,
+            rows: 0,
+            rows_expected: 0,
+            frames: Vec::new(),
+            frames_bytes: 0,
+            mark: question.mark,
+            jobs: 0,
+            is_complete: false,
+            is_finishing: false,
+            progress_ms: 0,
+        }
+    }
+
     /// Whether this is the transfer of that number.
     #[cfg(test)]
     pub(super) fn is(&self, transfer: u64) -> bool {
         self.transfer == transfer
     }
 
+    /// The supplier's vector is known: false when it has fallen below that of the cut so far.
+    pub(super) fn starts(&mut self, upto: VersionVector) -> bool {
+        // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
+        let is_covered = self.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
+        if !is_covered && !planted!("a cut never falls back") {
+            return false;
+        }
+        self.upto = Some(upto);
+        true
+    }
+
+    /// What the writer is to do next, with the rows at hand: all of them at once if they are few, else slice
+    /// by slice, and in the end the flip.
+    pub(super) fn next_job(
+        &mut self,
+        namespace: Namespace,
+        is_empty: bool,
+        limits: &Limits,
+    ) -> Option<Job> {
+        if self.is_finishing {
+            return None;
+        }
+        let upto = self.upto.clone()?;
+        if self.mark.is_none() && self.is_complete {
+            self.is_finishing = true;
+            let (from, rows) = (self.from.clone(), std::mem::take(&mut self.frames));
+            return Some(Job::Batch { namespace, from, upto, rows });
+        }
+        if self.has_slice(limits) {
+            let begins = self.mark.is_none();
+            let mark = self.slice_mark(upto, is_empty);
+            let rows = std::mem::take(&mut self.frames);
+            return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
+        }
+        let mark = self.mark.clone().filter(|_| self.is_complete)?;
+        self.is_finishing = true;
+        Some(Job::Flip { namespace, mark })
+    }
+
     /// Whether there are rows enough for a slice, or the last ones of a cut.
-    pub(super) fn has_slice(&self, limits: &Limits) -> bool {
+    fn has_slice(&self, limits: &Limits) -> bool {
         self.frames_bytes
             >= if self.mark.is_some() { limits.slice_bytes } else { limits.batch_bytes }
             || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
     }
 
     /// The mark of the cut with the frames at hand.
-    pub(super) fn slice_mark(&mut self, upto: VersionVector, is_empty: bool) -> CutMark {
+    fn slice_mark(&mut self, upto: VersionVector, is_empty: bool) -> CutMark {
         let fresh = CutMark {
             supplier: self.supplier,
             boot: self.boot,

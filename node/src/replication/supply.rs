@@ -23,7 +23,8 @@ pub(super) struct Supply {
     namespace: Namespace,
     transfer: u64,
     from: VersionVector,
-    upto: VersionVector,
+    /// The vector of the snapshot.
+    pub(super) upto: VersionVector,
     resume: Option<Resume>,
     /// Paths found in the log, with their delete dots.
     paths: BTreeMap<Path, Vec<(Dot, Hlc)>>,
@@ -127,7 +128,12 @@ impl Engine {
 }
 
 impl Supply {
-    fn new(snapshot: Arc<dyn Snapshot>, pull: Pull, limits: Limits) -> Result<Self, StoreError> {
+    /// The answer to a question, from a snapshot.
+    pub(super) fn new(
+        snapshot: Arc<dyn Snapshot>,
+        pull: Pull,
+        limits: Limits,
+    ) -> Result<Self, StoreError> {
         let vv = read_meta(&*snapshot, &meta_key::vv(pull.namespace))?;
         let upto: VersionVector = vv.unwrap_or_default();
         let ranges: Vec<DotRange> = upto.beyond(&pull.from).collect();
@@ -149,7 +155,7 @@ impl Supply {
     }
 
     /// Does a bounded piece of work.
-    fn step(&mut self) -> Result<Step, StoreError> {
+    pub(super) fn step(&mut self) -> Result<Step, StoreError> {
         match &mut self.phase {
             Phase::Log(ranges) => match ranges.pop() {
                 Some(range) => self.read_log(range),

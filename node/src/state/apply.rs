@@ -29,7 +29,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(outcome)
         }
         Job::Cut(cut) => apply_cut(tx, cut),
-        Job::Flip { namespace } => flip(tx, namespace),
+        Job::Flip { namespace, mark } => flip(tx, namespace, &mark),
         Job::DropCut { namespace } => {
             drop_cut(tx, namespace)?;
             Ok(Outcome::default())
@@ -133,9 +133,18 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     Ok(outcome)
 }
 
-/// Makes a cut visible: folds what is staged and covers it, all in one commit.
-fn flip(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<Outcome, JobError> {
+/// Makes a cut visible: folds what is staged and covers it, all in one commit. It must be the cut that is
+/// meant, with all of its rows: the last slice may have been refused, and then an older cut is still here,
+/// or this one without its end.
+fn flip(
+    tx: &mut Transaction<'_>,
+    namespace: Namespace,
+    meant: &CutMark,
+) -> Result<Outcome, JobError> {
     let mark = tx.heads.cuts.remove(&namespace).ok_or(JobError::NoCut)?;
+    if mark != *meant && !planted!("a flip names its cut") {
+        return Err(JobError::NoCut);
+    }
     check_cut(&tx.heads, namespace, &mark)?;
     if planted!("rows are joined before the flip") {
         advance(&mut tx.heads, namespace, &mark.upto);

@@ -33,6 +33,8 @@ pub(crate) enum Job {
     Flip {
         /// Of which namespace.
         namespace: Namespace,
+        /// The cut, as it stands once all of its rows are committed.
+        mark: CutMark,
     },
     /// Gives up a cut that cannot be resumed.
     DropCut {

@@ -314,3 +314,45 @@ fn a_push_meets_a_direct_cut() -> Check {
 fn a_direct_cut_meets_an_empty_state() {
     depends_on(&["a direct cut meets an empty state"], a_push_meets_a_direct_cut);
 }
+
+/// A fresh node writes while its first catch-up is broken off, and the supplier hears of that elsewhere. The
+/// catch-up goes on with a vector that its rows so far cannot be under; all that is left of it is one slice
+/// and the flip, which reach the writer together.
+fn a_cut_flips_without_its_last_slice() -> Check {
+    let mut world = World::small_mesh(3, 10);
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        world.cut(a, b);
+    }
+    world.run(8_000);
+    for number in 0..63 {
+        world.put(0, &format!("c/{number:02}/f"), "some value of some length");
+    }
+    world.run(100);
+    world.net.road(0, 1).frame_ms = [0, 100];
+    world.heal(0, 1);
+    world.run_until(20_000, |world| {
+        let running = world.nodes[1].running.as_ref().unwrap();
+        let cut = running.heads.cuts.get(&Namespace::MAIN);
+        cut.is_some_and(|cut| cut.direct && cut.cursor() > Some(path("c/53/f")))
+    })?;
+    world.cut(0, 1);
+    world.put(1, "own/k/f", "v");
+    world.heal(1, 2);
+    world.run(8_000);
+    world.isolate(1, true);
+    world.run(8_000);
+    world.heal(0, 2);
+    world.run(8_000);
+    world.heal(0, 1);
+    world.run(8_000);
+    world.heal(1, 2);
+    world.settle()?;
+    let values = world.values(1, "c/62/f");
+    ensure!(values == ["some value of some length"], "the last row: {values:?}");
+    Ok(())
+}
+
+#[test]
+fn a_flip_ends_the_cut_that_it_was_meant_for() {
+    depends_on(&["a flip names its cut"], a_cut_flips_without_its_last_slice);
+}
