@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use millpond_core::transport::Lane;
 
+use crate::probes;
 use crate::replication::Limits;
 use crate::sim::audit::{audit, credit_is_level};
 use crate::sim::history::{History, pairs_are_whole};
@@ -46,6 +47,7 @@ fn run_seeds(schedule: fn(u64) -> Check) {
 }
 
 fn schedule(seed: u64, restores: bool) -> Check {
+    probes::take_never();
     let mut world = World::new(seed);
     let count = 3 + world.below(3) as usize;
     let limits = if world.below(2) == 0 { SMALL } else { Limits::default() };
@@ -93,6 +95,8 @@ fn schedule(seed: u64, restores: bool) -> Check {
     world.run(20_000);
     world.heard = Some(BTreeMap::new());
     world.run(12_000);
+    let never = probes::take_never();
+    ensure!(never.is_empty(), "an honest peer {never:?}");
     let heard = world.heard.take().unwrap_or_default();
     let others = heard.iter().filter(|(kind, _)| *kind != "Digest").collect::<Vec<_>>();
     ensure!(others.is_empty(), "level, and not silent: {others:?}");
