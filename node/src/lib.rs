@@ -66,6 +66,7 @@
 //! |---|---|
 //! | `quic` (default) | the QUIC transport; without it a replica reads and writes, and is alone |
 //! | `http` | the local HTTP/JSON API |
+//! | `sim` | the simulator, and the rigs that break what is below a replica; for tests, and free to change |
 
 mod advertise;
 mod commits;
@@ -77,6 +78,7 @@ mod key_pair;
 mod membership;
 mod network;
 mod planted;
+mod probes;
 pub mod records;
 mod replica;
 mod replication;
@@ -84,6 +86,8 @@ mod runtime;
 mod seal;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(test)]
+mod sources;
 mod state;
 pub mod status;
 pub mod store;

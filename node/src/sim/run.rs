@@ -60,8 +60,13 @@ impl RunOptions {
 /// Runs a scenario to its end, or to the first thing that is wrong.
 pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
     let mut stage = None;
+    crate::probes::take_never();
     let ended = catch_unwind(AssertUnwindSafe(|| play(scenario, options, &mut stage)));
     let ended = ended.unwrap_or_else(|panic| Err(format!("panic: {}", words(&*panic))));
+    let ended = ended.and_then(|()| match crate::probes::take_never() {
+        never if never.is_empty() => Ok(()),
+        never => Err(format!("probes: an honest peer {never:?}")),
+    });
     let Some(mut stage) = stage else {
         let what = ended.err().unwrap_or_default();
         return Run::unfounded(Failure::of(what));

@@ -13,6 +13,7 @@ use millpond_core::{
 
 use super::transaction::Transaction;
 use crate::planted::planted;
+use crate::probes::always;
 use crate::store::StoreError;
 
 /// A transaction in the making: short, synchronous, and run on the writer's thread. Reads see what it has
@@ -254,6 +255,7 @@ pub(crate) fn write(
         return Ok(None);
     }
     let hlc = tx.heads.clock.stamp(now_ms, greatest)?;
+    always!(greatest.is_none_or(|seen| seen < hlc), "a stamp is above what it overwrites");
     writes.iter_mut().for_each(|write| write.hlc = hlc);
 
     let push = Push {
