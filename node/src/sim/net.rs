@@ -165,7 +165,7 @@ impl Net {
             dials: VecDeque::new(),
             last_connection: 0,
             last_link: 0,
-            rng: ChaCha8Rng::seed_from_u64(seed ^ 0x6e65_74),
+            rng: ChaCha8Rng::seed_from_u64(seed ^ 0x006e_6574),
             taped: BTreeMap::new(),
             is_taping: false,
             deliveries: 0,
@@ -246,15 +246,13 @@ impl Net {
             travel_ms += self.rng.next_u64() % (road.jitter_ms + 1);
         }
         if road.loss_percent > 0 && self.rng.next_u64() % 100 < road.loss_percent {
-            travel_ms += RESEND_MS + travel_ms;
+            travel_ms = 2 * travel_ms + RESEND_MS;
         }
         let Some(connection) = self.links.get_mut(&id).filter(|it| !it.is_broken) else { return };
         let busy_ms = &mut connection.busy_ms[end][lane as usize];
         let sent_ms = now_ms.max(*busy_ms);
         *busy_ms = sent_ms + road.frame_ms[lane as usize];
-        if road.bytes_per_ms > 0 {
-            *busy_ms += frame.len() as u64 / road.bytes_per_ms;
-        }
+        *busy_ms += (frame.len() as u64).checked_div(road.bytes_per_ms).unwrap_or(0);
         let queue = &mut connection.frames[end][lane as usize];
         let last_ms = queue.back().map_or(0, |last| last.at_ms + road.frame_ms[lane as usize]);
         let at_ms = last_ms.max(sent_ms + travel_ms);
