@@ -71,7 +71,9 @@ impl Engine {
             matches!(code, InviteRefused | OtherDomain | NotAuthorised | Incompatible)
         });
         // Only a member's word counts: anybody could stop this node's writes otherwise.
-        if code == Some(CloseCode::Cloned) && self.members.get(peer).is_some() {
+        let is_members =
+            self.members.get(peer).is_some() || planted!("only a member's word fences");
+        if code == Some(CloseCode::Cloned) && is_members {
             sometimes!(FencedByPeer);
             self.fence(format!("{} met two live nodes with this node's key", peer.short()));
         }
@@ -108,7 +110,10 @@ impl Engine {
         let to = link.peer;
         let namespaces = NAMESPACES.map(|namespace| HelloNamespace {
             namespace,
-            durable: self.applied(namespace).clone(),
+            durable: match planted!("a hello tells what is durable") {
+                true => self.inboxes[&namespace].received().clone(),
+                false => self.applied(namespace).clone(),
+            },
             floor: VersionVector::new(),
         });
         let invite = self.joining.as_ref().filter(|invite| invite.issuer == to);
@@ -170,7 +175,8 @@ impl Engine {
         }
         self.drop_older_boots(link_id, peer);
 
-        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello);
+        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello)
+            && !planted!("a hello that was said is not taken back");
         let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
             // Who said hello before it heard this one cannot take that back, and is taken at its word.
@@ -234,6 +240,11 @@ impl Engine {
             sometimes!(DuplicateRefused);
             return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
         }
+        if planted!("a link is open once hello is said")
+            && let Some(link) = self.links.get_mut(&link_id)
+        {
+            link.phase = Phase::Open;
+        }
         // What ends with the other links turns to those that are open: not to this one, before its hello.
         self.drop_other_links(link_id, peer);
         let Some(link) = self.links.get_mut(&link_id) else { return };
@@ -247,7 +258,9 @@ impl Engine {
         self.say_hello(link_id);
 
         let state = self.peer_mut(peer);
-        state.attempts = 0;
+        if !planted!("an open link ends the back-off") {
+            state.attempts = 0;
+        }
         state.last_error = None;
         state.is_heard = true;
         state.is_unsaved = true;
@@ -324,6 +337,7 @@ impl Engine {
             .iter()
             .filter(|(id, link)| **id != link_id && link.peer == peer)
             .filter(|(_, link)| link.boot.is_some() && link.boot != boot)
+            .filter(|_| !planted!("a later boot ends the older's links"))
             .map(|(&id, _)| id)
             .collect();
         sometimes!(!older.is_empty(), OlderBootDropped);
@@ -335,7 +349,10 @@ impl Engine {
     /// Of two links that both sides dialled, the one dialled by the lesser key survives on both; of two
     /// dialled by one side, the newer, since its dialler has given up the other.
     fn is_survivor(&self, link_id: LinkId, peer: NodeKey) -> bool {
-        let preferred = |link: &Link| link.dialed == (self.config.key < peer);
+        let preferred = |link: &Link| match planted!("both ends keep the same link") {
+            true => link.dialed,
+            false => link.dialed == (self.config.key < peer),
+        };
         let this = &self.links[&link_id];
         !self.links.iter().any(|(&id, other)| {
             id != link_id
@@ -351,6 +368,7 @@ impl Engine {
             .links
             .iter()
             .filter(|(id, link)| **id != link_id && link.peer == peer && link.is_open())
+            .filter(|_| !planted!("two nodes are linked once"))
             .map(|(&id, _)| id)
             .collect();
         sometimes!(!others.is_empty(), DuplicateDropped);
@@ -369,7 +387,10 @@ impl Engine {
     pub(super) fn introduce(&mut self, members: Vec<(Incarnation, NodeKey)>) {
         for (incarnation, key) in members {
             if self.introduced.len() < VECTOR_ENTRIES_MAX {
-                self.introduced.entry(incarnation).or_insert(key);
+                let held = self.introduced.entry(incarnation).or_insert(key);
+                if planted!("the first introduction counts") {
+                    *held = key;
+                }
             }
         }
     }
@@ -403,6 +424,9 @@ impl Engine {
         let mut changes = crate::store::Changes::default();
         crate::state::write_meta(&mut changes, meta_key::fenced(), Some(&why));
         self.fenced = Some(why);
+        if planted!("a fence outlives its boot") {
+            return;
+        }
         self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
     }
 
