@@ -110,10 +110,6 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "the first push of a boot names no dependencies";
     ["a push names its causes"] "M11, 21", ["swarm", "transactions"],
         "a push names no dependencies at all";
-    ["a push waits for its predecessor"] "M11", ["swarm"],
-        "a push is handed to the disk before the one that it follows";
-    ["a push waits for its causes"] "M11", ["swarm"],
-        "a push is handed to the disk before what it depends on";
     ["what waits is bounded"] "catalogue 25", ["overload", "swarm"],
         "pushes wait without a bound";
     ["the ring is bounded"] "catalogue 25", ["overload"],
@@ -182,6 +178,40 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "rows continue a cut that was given up";
     ["a flip names its cut"] "own", ["catch-up"],
         "a flip whose last rows were refused makes visible whatever cut is here";
+    ["nothing stays of a cut that is given up"] "own", ["catch-up"],
+        "rows of a cut that was given up are taken for the next one's";
+    ["a partial cut covers nothing"] "M6", ["catch-up"],
+        "the vector moves before all rows of a catch-up are here";
+    ["a row sent again holds all its deletes"] "5", ["catch-up"],
+        "a row that is sent again after a resumption omits the deletes that it replaces";
+    ["hidden dots are not supplied"] "6, S16", ["catch-up"],
+        "a batch shows dots of a catch-up that its supplier is still receiving";
+    ["a batch carries the deletes"] "1", ["delete-heavy"],
+        "a batch carries live dots only";
+    // Joining and logging.
+    ["a covered dot that is absent stays so"] "M7", ["delete-heavy"],
+        "a dot that was overwritten is taken again when it comes late";
+    ["losers of a race are kept"] "8", ["swarm"],
+        "merging drops the value of the lesser stamp";
+    ["equal stamps are told apart"] "M4", ["swarm"],
+        "of two values with one stamp the first to come stays";
+    ["merging has no limit"] "28", ["offline", "swarm"],
+        "a value that comes to more than two concurrent ones is refused";
+    ["an overwritten dot leaves the log"] "own", ["swarm"],
+        "the log goes on naming dots that are no longer live";
+    ["a delete stays in the log"] "8", ["delete-heavy"],
+        "a delete leaves no trace";
+    ["a write overwrites what its node has covered"] "3", ["catch-up"],
+        "a write overwrites dots of a catch-up that is still arriving";
+    // Transactions.
+    ["a push follows its predecessor", "a push waits for its predecessor"] "M11", ["swarm"],
+        "a push is taken before the one that its origin made before it";
+    ["causes come before effects", "a push waits for its causes"] "M11, 21", ["swarm"],
+        "a push is taken before what it depends on";
+    ["a transaction is applied whole"] "own", ["transactions"],
+        "only the first write of a transaction is applied";
+    ["a group is one commit"] "own", ["disk"],
+        "entries are committed before the vector that covers them";
     // Sessions.
     ["members are read again"] "own", ["swarm"],
         "who joins is not known before the next boot";

@@ -300,12 +300,15 @@ impl Supply {
             )?;
         }
         let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
-        for (path, _) in
+        for (path, deletes) in
             changed.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
         {
             let entry = self.snapshot.entry(self.namespace, path)?;
             // The row replaces the staged one, so it holds the delete dots of the whole range.
-            let deletes = self.paths.get(path).cloned().unwrap_or_default();
+            let deletes = match planted!("a row sent again holds all its deletes") {
+                true => deletes.clone(),
+                false => self.paths.get(path).cloned().unwrap_or_default(),
+            };
             sometimes!(ChangedBehindCursor);
             piece.extend(self.row(path.clone(), entry, deletes));
             if piece.is_full() {
@@ -319,10 +322,13 @@ impl Supply {
     fn row(&self, path: Path, entry: Entry, mut deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
         // They were found incarnation by incarnation, and those in no order.
         deletes.sort_unstable_by_key(|(dot, _)| *dot);
+        if planted!("a batch carries the deletes") {
+            deletes.clear();
+        }
         let live: Vec<RowDot> = entry
             .live()
             .iter()
-            .filter(|live| self.upto.covers(live.dot))
+            .filter(|live| self.upto.covers(live.dot) || planted!("hidden dots are not supplied"))
             .map(|live| {
                 let is_new = !self.from.covers(live.dot);
                 let content = is_new.then(|| (live.hlc, live.payload.clone()));

@@ -89,7 +89,9 @@ fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcom
             outcome.rows_duplicate += rows;
             continue;
         }
-        if vv.seq(push.origin()) + 1 != push.first().get() || !vv.covers_all(push.deps()) {
+        let is_next = vv.seq(push.origin()) + 1 == push.first().get();
+        let follows = is_next || planted!("a push follows its predecessor");
+        if !follows || !(vv.covers_all(push.deps()) || planted!("causes come before effects")) {
             sometimes!(PushAfterFailedOne);
             return Err(JobError::Dependencies);
         }
@@ -105,8 +107,12 @@ fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcom
 
 /// Joins the writes of one push into the entries of their paths, and covers its dots.
 pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: Vec<Entry>) {
-    let last = push.last();
-    for ((index, write), entry) in push.writes.iter().enumerate().zip(entries) {
+    let applied = match planted!("a transaction is applied whole") {
+        true => 1,
+        false => push.writes.len(),
+    };
+    let last = push.dot(applied - 1);
+    for ((index, write), entry) in push.writes.iter().enumerate().zip(entries).take(applied) {
         let row = write.to_row(push.dot(index));
         let context = Context::Overwritten(&write.overwritten);
         tx.join_row_into(push.namespace, &row, entry, context, Some(last));
@@ -133,6 +139,9 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
             outcome.rows_new += 1;
             tx.stage(namespace, row.path.clone(), encode_staged(&row));
         }
+    }
+    if planted!("a partial cut covers nothing") {
+        advance(&mut tx.heads, namespace, &mark.upto);
     }
     tx.heads.cuts.insert(namespace, mark);
     Ok(outcome)
@@ -167,8 +176,12 @@ fn flip(
 }
 
 fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreError> {
+    let mark = tx.heads.cuts.remove(&namespace);
+    if planted!("nothing stays of a cut that is given up") {
+        return Ok(());
+    }
     tx.unstage(namespace);
-    let Some(mark) = tx.heads.cuts.remove(&namespace) else { return Ok(()) };
+    let Some(mark) = mark else { return Ok(()) };
     sometimes!(mark.direct, DirectCutDropped);
     sometimes!(!mark.direct, StagedCutDropped);
     if mark.direct {

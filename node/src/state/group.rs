@@ -7,6 +7,7 @@ use super::heads::Heads;
 use super::job::{Job, JobError, Outcome};
 use super::transaction::Transaction;
 use super::write::WriteError;
+use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::store::{Changes, Durability, Store, StoreError};
 
@@ -41,6 +42,10 @@ pub(crate) fn commit_group(
         results.push(result);
     }
     next.save(heads, &mut group);
+    if planted!("a group is one commit") {
+        let entries = Changes { entries: group.entries.clone(), ..Changes::default() };
+        store.commit(&entries, Durability::Synced)?;
+    }
     if !group.is_empty() {
         store.commit(&group, Durability::Synced)?;
     }

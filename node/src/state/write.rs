@@ -243,7 +243,9 @@ pub(crate) fn write(
     let mut greatest = None;
     for (path, payload) in pending {
         let entry = tx.entry(namespace, &path)?;
-        let seen = entry.live().iter().filter(|live| vv.covers(live.dot));
+        let is_seen =
+            |dot| vv.covers(dot) || planted!("a write overwrites what its node has covered");
+        let seen = entry.live().iter().filter(|live| is_seen(live.dot));
         greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
         let overwritten: Vec<Dot> = seen.map(|live| live.dot).collect();
         if payload.is_none() && overwritten.is_empty() {
