@@ -1,9 +1,8 @@
 //! Sessions: who is welcome on a link, and which of two links to one peer survives.
 
-use millpond_core::limits::VECTOR_ENTRIES_MAX;
 use millpond_core::message::{CloseCode, Hello, HelloNamespace, Message, PROTOCOL};
 use millpond_core::transport::Lane;
-use millpond_core::{Incarnation, NodeKey, VersionVector};
+use millpond_core::{NodeKey, VersionVector};
 
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
@@ -291,44 +290,6 @@ impl Engine {
         self.consider_pulls();
     }
 
-    /// Whether the peer's hello shows dots of this node that this node never issued: a restored or copied
-    /// store.
-    fn check_own_history(&mut self, peer: NodeKey) {
-        let Some(open) = self.heads.open else { return };
-        let knows_more = NAMESPACES.into_iter().any(|namespace| {
-            let known = self.peers[&peer].vectors(namespace).durable.seq(open);
-            known > self.applied(namespace).seq(open)
-        });
-        sometimes!(knows_more, PeerKnowsMore);
-        let is_open = self.continuity.is_proven() || planted!("only an open incarnation is fenced");
-        if is_open && knows_more && !planted!("a peer that knows more fences") {
-            sometimes!(FencedByHello);
-            self.fence(format!(
-                "{} holds writes of this node's open incarnation that this store does not: the store was \
-                 replaced by an older image, or copied",
-                peer.short()
-            ));
-        }
-        self.continuity_answer(peer, knows_more);
-    }
-
-    /// Two live boots of one key: refuse both, and tell them.
-    fn clone_found(&mut self, link_id: LinkId, peer: NodeKey) {
-        sometimes!(CopyFound);
-        self.peer_mut(peer).is_cloned = true;
-        let links: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| link.peer == peer).map(|(&id, _)| id).collect();
-        let reason = format!(
-            "two live nodes hold the key {}: one is a copy of the other's folder; stop the copy",
-            peer.short()
-        );
-        tracing::error!(peer = %peer.short(), "two live nodes hold one key");
-        for link in links {
-            self.close(link, CloseCode::Cloned, &reason);
-        }
-        self.close(link_id, CloseCode::Cloned, &reason);
-    }
-
     /// Links of an earlier boot are leftovers whose end has not been noticed.
     fn drop_older_boots(&mut self, link_id: LinkId, peer: NodeKey) {
         let boot = self.peers.get(&peer).and_then(|peer| peer.boot);
@@ -380,54 +341,6 @@ impl Engine {
     /// Whose invite this node came with, while it is not a member.
     pub(super) fn joining_from(&self) -> Option<NodeKey> {
         self.joining.as_ref().map(|invite| invite.issuer)
-    }
-
-    /// A member says whose an incarnation is. Its word is enough: it admitted that node's dots, and what one
-    /// member admitted is replicated by all. Whether the key has a role is what the role log says.
-    pub(super) fn introduce(&mut self, members: Vec<(Incarnation, NodeKey)>) {
-        for (incarnation, key) in members {
-            if self.introduced.len() < VECTOR_ENTRIES_MAX {
-                let held = self.introduced.entry(incarnation).or_insert(key);
-                if planted!("the first introduction counts") {
-                    *held = key;
-                }
-            }
-        }
-    }
-
-    /// Introduces, on this lane, every incarnation of a vector that the peer may not know.
-    pub(super) fn introduce_all(&mut self, link_id: LinkId, lane: Lane, vv: &VersionVector) {
-        let unknown: Vec<(Incarnation, NodeKey)> = vv
-            .iter()
-            .filter_map(|dot| Some((dot.incarnation, self.owner(dot.incarnation)?)))
-            .collect();
-        let Some(link) = self.links.get_mut(&link_id) else { return };
-        let is_told = planted!("a node may not know its own incarnations");
-        let told = link.peer;
-        let introduced = link.introduced(lane);
-        let fresh: Vec<_> = unknown
-            .into_iter()
-            .filter(|(id, owner)| introduced.insert(*id) && !(is_told && *owner == told))
-            .collect();
-        sometimes!(fresh.iter().any(|(_, owner)| *owner == told), OwnIncarnationTold);
-        if !fresh.is_empty() {
-            self.send(link_id, lane, &Message::Introduce(fresh));
-        }
-    }
-
-    /// Stops writing until a person has looked, now and after a restart.
-    pub(super) fn fence(&mut self, why: String) {
-        if self.fenced.is_some() {
-            return;
-        }
-        tracing::error!(why, "fenced: this node takes no writes");
-        let mut changes = crate::store::Changes::default();
-        crate::state::write_meta(&mut changes, meta_key::fenced(), Some(&why));
-        self.fenced = Some(why);
-        if planted!("a fence outlives its boot") {
-            return;
-        }
-        self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
     }
 
     pub(super) fn save_invites(&mut self) {
