@@ -214,6 +214,12 @@ impl Engine {
             .any(|(link, _)| self.links.get(link).is_some_and(|link| link.has_room_for_rows()))
     }
 
+    /// Whether a lease may be written: it says that this boot's store is the one that continues. A boot that
+    /// has no proof of that would give it to the next one.
+    pub(crate) fn may_write_lease(&self) -> bool {
+        self.continuity.is_proven() || planted!("a lease is of a proven boot")
+    }
+
     /// Whether this node holds an invite and is no member yet.
     pub(crate) fn is_joining(&self) -> bool {
         self.joining.is_some()

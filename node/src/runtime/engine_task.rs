@@ -220,7 +220,8 @@ impl EngineTask {
     }
 
     fn renew_lease(&mut self) {
-        let Some(keeper) = &mut self.shell.lease else { return };
+        let may_write = self.engine.may_write_lease();
+        let Some(keeper) = self.shell.lease.as_mut().filter(|_| may_write) else { return };
         if !keeper.is_stale || keeper.due > Instant::now() {
             return;
         }
@@ -238,7 +239,7 @@ impl EngineTask {
         let engine = self.engine.next_deadline();
         let engine = self.shell.epoch + Duration::from_millis(engine.min(FOREVER_MS));
         match &self.shell.lease {
-            Some(lease) if lease.is_stale => engine.min(lease.due),
+            Some(lease) if lease.is_stale && self.engine.may_write_lease() => engine.min(lease.due),
             _ => engine,
         }
     }
@@ -256,7 +257,7 @@ impl EngineTask {
         for queues in self.links.values() {
             queues.close(millpond_core::message::CloseCode::ShuttingDown, "the node was stopped");
         }
-        if let Some(keeper) = self.shell.lease {
+        if let Some(keeper) = self.shell.lease.filter(|_| self.engine.may_write_lease()) {
             let (file, lease) = (keeper.file.clone(), keeper.lease());
             let written = tokio::task::spawn_blocking(move || file.write(&lease)).await;
             if !matches!(written, Ok(Ok(()))) {
