@@ -248,6 +248,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["a push overwrites only what it depends on", "the first push of a boot depends on all",
      "the ring has a base"] "3, 21", ["swarm"],
         "the first push of a boot overwrites what has not come";
+    ["whoever refuses is asked ever later"] "own", [],
+        "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
 };
