@@ -218,10 +218,11 @@ impl Engine {
     /// that continues. A boot that has no proof of that, or whose store has not yet heard that its incarnation
     /// has ended, would give a proof to the next one.
     pub(crate) fn may_write_lease(&self, heads: &Heads) -> bool {
-        let is_ended = heads.open.is_some() && heads.open == self.closed;
-        self.continuity.is_proven()
-            && (!is_ended || planted!("a lease is not of an ended incarnation"))
-            || planted!("a lease is of a proven boot")
+        let is_proven = self.continuity.is_proven() || planted!("a lease is of a proven boot");
+        let is_ended = heads.open.is_some()
+            && heads.open == self.closed
+            && !planted!("a lease is not of an ended incarnation");
+        is_proven && !is_ended
     }
 
     /// Whether this node holds an invite and is no member yet.
