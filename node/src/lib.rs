@@ -66,6 +66,7 @@
 //! |---|---|
 //! | `quic` (default) | the QUIC transport; without it a replica reads and writes, and is alone |
 //! | `http` | the local HTTP/JSON API |
+//! | `sim` | the simulator, and the rigs that break what is below a replica; for tests, and free to change |
 
 mod advertise;
 mod commits;

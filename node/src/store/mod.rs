@@ -143,8 +143,9 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
-    /// An earlier commit failed, so the store takes no more; open it again.
-    #[error("the store stopped after a failed commit: {reason}; restart the node")]
+    /// An earlier commit failed, or an earlier read of the disk, so the store takes no more commits; open it
+    /// again.
+    #[error("the store stopped after a failure: {reason}; restart the node")]
     Poisoned {
         /// The first failure.
         reason: String,

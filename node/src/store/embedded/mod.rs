@@ -5,10 +5,12 @@
 //! for each would. Packing ends at this module's edge.
 
 mod codec;
+#[cfg(any(test, feature = "sim"))]
 pub mod crash;
 mod entries_table;
 mod error;
 mod folder;
+mod fuse;
 mod keys;
 mod log_block;
 mod log_table;

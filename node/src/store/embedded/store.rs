@@ -1,18 +1,22 @@
 //! Opening the file, and committing to it.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
+use redb::backends::FileBackend;
 use redb::{
-    Database, DatabaseError, ReadableDatabase, StorageBackend, TableDefinition, TableError,
+    Builder, Database, DatabaseError, ReadableDatabase, TableDefinition, TableError,
     WriteTransaction,
 };
 
 use super::error::failed;
 use super::folder::{Folder, in_use};
+use super::fuse::{Blown, Fuse};
 use super::sealed::TableName;
 use super::snapshot::EmbeddedSnapshot;
 use super::space::{Space, needed};
@@ -43,7 +47,8 @@ pub struct EmbeddedStore {
     space: Box<dyn Fn() -> Space + Send + Sync>,
     /// What the unsynced commits may still write.
     unsynced_bytes: AtomicU64,
-    poison: OnceLock<String>,
+    /// The first failure of the disk, or of a commit: it is the end.
+    poison: Blown,
 }
 
 impl EmbeddedStore {
@@ -54,38 +59,43 @@ impl EmbeddedStore {
     /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::Corrupt`] and [`StoreError::Io`].
     pub fn open(folder: &Path, options: &EmbeddedOptions) -> Result<Self, StoreError> {
         let folder = Folder::lock(folder)?;
-        let mut builder = redb::Builder::new();
+        let mut builder = Builder::new();
         builder.set_cache_size(options.cache_bytes);
         let not_opened = |error| open_failed(error, folder.path());
         let file = folder
             .file(|new_file| create_tables(&builder.create(new_file).map_err(not_opened)?))?;
+        let poison = Blown::default();
         // redb panics over some kinds of damage.
-        let opened = catch_unwind(AssertUnwindSafe(|| builder.open(&file)));
+        let open_file = || open_file(&builder, &file, poison.clone());
+        let opened = catch_unwind(AssertUnwindSafe(open_file));
         let database = opened.map_err(|_| damaged())?.map_err(not_opened)?;
-        let store = Self::with_database(database, move || Space::of_file(&file))?;
+        let store = Self::with_database(database, move || Space::of_file(&file), poison)?;
         Ok(Self { _folder: Some(folder), ..store })
     }
 
     /// Opens the store over any storage, which says how much space there is.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn open_backend(
-        backend: impl StorageBackend,
+        backend: impl redb::StorageBackend,
         space: impl Fn() -> Space + Send + Sync + 'static,
         options: &EmbeddedOptions,
     ) -> Result<Self, StoreError> {
-        let database = redb::Builder::new()
+        let poison = Blown::default();
+        let database = Builder::new()
             .set_cache_size(options.cache_bytes)
-            .create_with_backend(backend)
+            .create_with_backend(Fuse::new(backend, poison.clone()))
             .map_err(|error| open_failed(error, Path::new("the storage")))?;
         let transaction = database.begin_read().map_err(failed)?;
         if transaction.list_tables().map_err(failed)?.next().is_none() {
             create_tables(&database)?;
         }
-        Self::with_database(database, space)
+        Self::with_database(database, space, poison)
     }
 
     fn with_database(
         database: Database,
         space: impl Fn() -> Space + Send + Sync + 'static,
+        poison: Blown,
     ) -> Result<Self, StoreError> {
         check_format(&database)?;
         Ok(Self {
@@ -93,7 +103,7 @@ impl EmbeddedStore {
             database: Arc::new(database),
             space: Box::new(space),
             unsynced_bytes: AtomicU64::new(0),
-            poison: OnceLock::new(),
+            poison,
         })
     }
 
@@ -122,8 +132,8 @@ impl Store for EmbeddedStore {
     }
 
     fn commit(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError> {
-        if let Some(reason) = self.poison.get() {
-            return Err(StoreError::Poisoned { reason: reason.clone() });
+        if let Some(reason) = self.poison.reason() {
+            return Err(StoreError::Poisoned { reason: reason.to_owned() });
         }
         let Space { used, free } = (self.space)();
         let bytes = needed(changes, used) + self.unsynced_bytes.load(Ordering::Relaxed);
@@ -131,18 +141,22 @@ impl Store for EmbeddedStore {
         if !changes.is_empty() && free.is_some_and(|free| free < bytes) {
             return Err(StoreError::Full);
         }
-        match self.write(changes, durability) {
-            Ok(()) => {
+        match (self.write(changes, durability), self.poison.reason()) {
+            (Ok(()), None) => {
                 let unsynced = if durability == Durability::Synced { 0 } else { bytes };
                 self.unsynced_bytes.store(unsynced, Ordering::Relaxed);
                 Ok(())
             }
-            Err(Failure::Harmless(error)) => Err(error),
-            Err(Failure::Poisoning(error)) => {
-                let reason = self.poison.get_or_init(|| error.to_string());
+            (Err(Failure::Harmless(error)), None) => Err(error),
+            // redb gets over some failures of the disk. We do not.
+            (Ok(()) | Err(Failure::Harmless(_)), Some(reason)) => {
+                Err(StoreError::Io { reason: reason.to_owned() })
+            }
+            (Err(Failure::Poisoning(error)), _) => {
+                self.poison.blow(&error);
                 Err(match error {
                     // Space ran out under our feet: that is no longer harmless.
-                    StoreError::Full => StoreError::Io { reason: reason.clone() },
+                    StoreError::Full => StoreError::Io { reason: error.to_string() },
                     error => error,
                 })
             }
@@ -208,6 +222,16 @@ fn check_format(database: &Database) -> Result<(), StoreError> {
         Err(_) => 0,
     };
     if found == FORMAT { Ok(()) } else { Err(StoreError::Format { found, known: FORMAT }) }
+}
+
+/// Opens the file, behind a fuse.
+fn open_file(builder: &Builder, file: &Path, blown: Blown) -> Result<Database, DatabaseError> {
+    let opened = File::options().read(true).write(true).open(file)?;
+    if opened.metadata()?.len() == 0 {
+        // redb would make a store of it.
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty").into());
+    }
+    builder.create_with_backend(Fuse::new(FileBackend::new(opened)?, blown))
 }
 
 /// Writes the empty tables and the format version to a new file.

@@ -5,9 +5,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::Rng;
+use rand_core::{Rng, SeedableRng};
 use redb::StorageBackend;
 
+use super::fault::{Among, Countdown, Fault, FaultKind};
 use super::{Operations, below};
 
 /// One operation that changes the disk, or makes changes last.
@@ -27,6 +28,9 @@ struct State {
     bytes: Vec<u8>,
     operations: Operations,
     mark: usize,
+    countdown: Countdown,
+    /// Whether syncs do nothing, and say that they did.
+    lies: bool,
     /// Syncs until one fails.
     syncs_left: Option<u64>,
     /// Bytes that the device has.
@@ -37,6 +41,32 @@ impl Disk {
     /// A disk with this content, all of it synced.
     pub(crate) fn with_image(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Mutex::new(State { bytes, ..State::default() })))
+    }
+
+    /// The same, with a failure to come.
+    pub(super) fn with_fault(bytes: Vec<u8>, fault: Fault) -> Self {
+        let countdown = Countdown::new(fault);
+        Self(Arc::new(Mutex::new(State { bytes, countdown, ..State::default() })))
+    }
+
+    /// From now on syncs do nothing, and say that they did.
+    pub(super) fn lie_about_syncing(&self) {
+        self.state().lies = true;
+    }
+
+    /// What the system has of the disk: all that was written, synced or not.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.state().bytes.clone()
+    }
+
+    /// Operations so far, those that failed too.
+    pub(super) fn count(&self, among: Among) -> u64 {
+        self.state().countdown.count(among)
+    }
+
+    /// Whether an operation has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state().countdown.has_struck()
     }
 
     /// All operations so far.
@@ -74,7 +104,7 @@ impl Disk {
 impl Disk {
     /// What a power cut leaves if it leaves nothing that was not synced, of a disk that began empty.
     pub(crate) fn synced_image(&self) -> Vec<u8> {
-        let any = &mut rand_core::SeedableRng::seed_from_u64(0);
+        let any = &mut ChaCha8Rng::seed_from_u64(0);
         image(&[], &self.operations(), Survivors::Nothing, any)
     }
 
@@ -91,11 +121,14 @@ impl Disk {
 
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.len_bytes())
+        let mut state = self.state();
+        state.read()?;
+        Ok(state.bytes.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
+        let mut state = self.state();
+        state.read()?;
         let stored = state.bytes.get(offset as usize..).and_then(|bytes| bytes.get(..out.len()));
         out.copy_from_slice(stored.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
@@ -103,6 +136,9 @@ impl StorageBackend for Disk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.state();
+        if let Some(kind) = state.countdown.change() {
+            return Err(kind.error());
+        }
         if state.capacity.is_some_and(|capacity| len > capacity) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -113,20 +149,60 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state();
+        if let Some(kind) = state.countdown.change() {
+            state.forget();
+            return Err(kind.error());
+        }
         match &mut state.syncs_left {
             Some(0) => return Err(io::Error::other("the disk is on fire")),
             Some(left) => *left -= 1,
             None => {}
         }
-        state.operations.push(Operation::Sync);
+        if !state.lies {
+            state.operations.push(Operation::Sync);
+        }
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.state();
-        put(&mut state.bytes, offset, data);
-        state.operations.push(Operation::Write { offset, bytes: data.to_vec() });
+        match state.countdown.change() {
+            None => state.write(offset, data),
+            Some(kind) => {
+                if kind == FaultKind::Torn {
+                    state.write(offset, &data[..data.len() / 2]);
+                }
+                return Err(kind.error());
+            }
+        }
         Ok(())
+    }
+}
+
+impl State {
+    fn read(&mut self) -> io::Result<()> {
+        self.countdown.read().map_or(Ok(()), |kind| Err(kind.error()))
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) {
+        put(&mut self.bytes, offset, data);
+        self.operations.push(Operation::Write { offset, bytes: data.to_vec() });
+    }
+
+    /// A sync has failed: of what it should have kept no later one keeps more than a part.
+    fn forget(&mut self) {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.countdown.count(Among::All));
+        let unsynced = self.operations.split_off(synced_count(&self.operations));
+        for change in sectors(&unsynced) {
+            if rng.next_u32().is_multiple_of(2) {
+                self.operations.push(match change {
+                    Change::SetLen(len) => Operation::SetLen(len),
+                    Change::Sector { offset, bytes } => {
+                        Operation::Write { offset, bytes: bytes.to_vec() }
+                    }
+                });
+            }
+        }
     }
 }
 
@@ -172,8 +248,7 @@ pub(crate) fn image(
     survivors: Survivors,
     rng: &mut ChaCha8Rng,
 ) -> Vec<u8> {
-    let synced = operations.iter().rposition(|operation| matches!(operation, Operation::Sync));
-    let (synced, unsynced) = operations.split_at(synced.map_or(0, |index| index + 1));
+    let (synced, unsynced) = operations.split_at(synced_count(operations));
     let mut image = base.to_vec();
     for operation in synced {
         match operation {
@@ -209,6 +284,12 @@ pub(crate) fn image(
         }
     }
     image
+}
+
+/// How many operations there are up to the last sync.
+fn synced_count(operations: &[Operation]) -> usize {
+    let last = operations.iter().rposition(|operation| matches!(operation, Operation::Sync));
+    last.map_or(0, |index| index + 1)
 }
 
 /// What the disk keeps or drops as one.

@@ -7,13 +7,16 @@
 //! that after a whole number of commits. Not modelled: decay of bits, disks that lie about syncing.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::num::NonZero;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+use serde::Serialize;
 
 use disk::Operation;
 pub(crate) use disk::{Disk, Survivors};
+pub use error_at::{ErrorReport, error_at_each};
+use fan_out::fan_out;
 use workload::{History, Verdict};
 
 use super::space::Space;
@@ -21,10 +24,13 @@ use super::{EmbeddedOptions, EmbeddedStore};
 use crate::store::StoreError;
 
 mod disk;
+mod error_at;
+mod fan_out;
+mod fault;
 mod workload;
 
 /// What became of the images of some runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CrashReport {
     /// Images from which the store was opened.
     pub images: u64,
@@ -44,6 +50,17 @@ impl CrashReport {
     /// Whether the store kept its word.
     pub fn is_clean(&self) -> bool {
         self.lost + self.partial + self.unopenable == 0
+    }
+
+    /// Counts what `later` counted, too; its seeds come after those here.
+    fn absorb(&mut self, later: Self) {
+        let Self { images, double, lost, partial, unopenable, first_failure } = later;
+        self.images += images;
+        self.double += double;
+        self.lost += lost;
+        self.partial += partial;
+        self.unopenable += unopenable;
+        self.first_failure = self.first_failure.take().or(first_failure);
     }
 
     fn add(&mut self, seed: u64, verdict: Verdict) {
@@ -70,6 +87,27 @@ impl fmt::Display for CrashReport {
     }
 }
 
+/// Runs with consecutive seeds until there were this many images, on this many threads. What it reports does
+/// not depend on the threads. `progress` is told now and then how many images there were so far.
+pub fn campaign(
+    images: u64,
+    first_seed: u64,
+    threads: NonZero<usize>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> CrashReport {
+    let one = |number: u64| {
+        let mut report = CrashReport::default();
+        let before = number * IMAGES_PER_SEED;
+        run(first_seed + number, IMAGES_PER_SEED.min(images - before), &mut report);
+        report
+    };
+    let done = |runs: u64| progress(images.min(runs * IMAGES_PER_SEED));
+    let reports = fan_out(images.div_ceil(IMAGES_PER_SEED), threads, one, &done);
+    let mut whole = CrashReport::default();
+    reports.into_iter().for_each(|report| whole.absorb(report));
+    whole
+}
+
 /// One run: a history of commits from this seed, and `images` images of it, counted in `report`.
 pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -78,7 +116,8 @@ pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
         report.images += 1;
         let cut = below(&mut rng, history.operations.len() + 1);
         let survivors = Survivors::draw(&mut rng);
-        let image = disk::image(&history.base, &history.operations[..cut], survivors, &mut rng);
+        let image =
+            disk::image(&history.script.base, &history.operations[..cut], survivors, &mut rng);
         let promised = history.promised(cut);
         let context = format!("cut at {cut} of {}, {survivors:?}", history.operations.len());
         let is_double = rng.next_u32().is_multiple_of(2);
@@ -86,7 +125,7 @@ pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
         let verdict = if is_double {
             cut_recovery(&history, &image, promised, &mut rng)
         } else {
-            history.judge(image, promised).1
+            history.judge(image, promised)
         };
         report.add(seed, verdict.with_context(&context));
     }
@@ -95,9 +134,9 @@ pub fn run(seed: u64, images: u64, report: &mut CrashReport) {
 /// Opens the image, cuts the power once more while that goes on or right after, and judges what is left.
 fn cut_recovery(history: &History, image: &[u8], promised: usize, rng: &mut ChaCha8Rng) -> Verdict {
     let disk = Disk::with_image(image.to_vec());
-    let first = match open_and_read(&disk, history, promised) {
-        (Some(commits), Verdict::Kept) => commits,
-        (_, verdict) => return verdict,
+    let first = match history.script.judge(&disk, promised, |_, commits| Ok(commits)) {
+        Ok(commits) => commits,
+        Err(verdict) => return verdict,
     };
     let (opened, operations) = (disk.marked(), disk.operations());
     let cut = below(rng, operations.len() + 1);
@@ -106,20 +145,7 @@ fn cut_recovery(history: &History, image: &[u8], promised: usize, rng: &mut ChaC
     // Once the store was open, its user may have seen what it held.
     let promised = if cut >= opened { first } else { promised };
     let context = format!("second cut at {cut} of {}, {survivors:?}", operations.len());
-    history.judge(second, promised).1.with_context(&context)
-}
-
-fn open_and_read(disk: &Disk, history: &History, promised: usize) -> (Option<usize>, Verdict) {
-    // An open that panics is as bad as one that fails.
-    let opened = catch_unwind(AssertUnwindSafe(|| open(disk, 1 << 20)));
-    match opened {
-        Ok(Ok(store)) => {
-            disk.mark();
-            history.compare(&store, promised)
-        }
-        Ok(Err(error)) => (None, Verdict::Unopenable(error.to_string())),
-        Err(_) => (None, Verdict::Unopenable("the open panicked".to_owned())),
-    }
+    history.judge(second, promised).with_context(&context)
 }
 
 /// Opens a store over a disk in memory.
@@ -137,28 +163,32 @@ fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
 /// Operations of a disk in their order.
 type Operations = Vec<Operation>;
 
+/// Images of one history in a [`campaign`].
+pub const IMAGES_PER_SEED: u64 = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Images of one history.
-    const IMAGES_PER_RUN: u64 = 10;
 
     #[test]
     fn no_crash_loses_an_acknowledged_commit() {
         let number =
             |name| std::env::var(name).ok().map(|text: String| text.parse::<u64>().unwrap());
         let (first, images) = match (number("MILLPOND_SEED"), number("MILLPOND_CRASH_IMAGES")) {
-            (Some(seed), images) => (seed, images.unwrap_or(IMAGES_PER_RUN)),
+            (Some(seed), images) => (seed, images.unwrap_or(IMAGES_PER_SEED)),
             (None, images) => (1, images.unwrap_or(1_000)),
         };
-        let mut report = CrashReport::default();
-        for run_number in 0..images.div_ceil(IMAGES_PER_RUN) {
-            run(first + run_number, IMAGES_PER_RUN, &mut report);
-        }
+        let report = campaign(images, first, NonZero::new(2).unwrap(), &|_| {});
         println!("{report}");
         assert!(report.is_clean(), "MILLPOND_SEED: {report}");
         assert!(report.double > report.images / 3);
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let report = |threads| campaign(95, 7, NonZero::new(threads).unwrap(), &|_| {});
+        assert_eq!(report(1), report(3));
+        assert_eq!(report(1).images, 95);
     }
 
     #[test]
@@ -171,8 +201,8 @@ mod tests {
             let promised = history.promised(cut);
             history.operations.retain(|operation| !matches!(operation, Operation::Sync));
             let survivors = Survivors::Some;
-            let image = disk::image(&history.base, &history.operations, survivors, &mut rng);
-            report.add(seed, history.judge(image, promised).1);
+            let image = disk::image(&history.script.base, &history.operations, survivors, &mut rng);
+            report.add(seed, history.judge(image, promised));
         }
         assert!(!report.is_clean(), "the rig is blind: {report}");
     }

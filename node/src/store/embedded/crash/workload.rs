@@ -11,15 +11,24 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
 use super::disk::{Disk, Survivors, image};
-use super::{Operations, below, open, open_and_read};
+use super::{Operations, below, open};
+use crate::store::embedded::EmbeddedStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, LogRow, MetaKey, Snapshot, Store, StoreError};
 
-/// Commits to a store, and what its disk saw.
-pub(super) struct History {
-    commits: Vec<Changes>,
+/// Commits to make to a store, and what it holds after each of them.
+pub(super) struct Script {
+    pub(super) commits: Vec<(Changes, Durability)>,
+    /// After no commit, after the first, and so on.
+    states: Vec<Rows>,
     /// The disk when the store had been made. A file gets its name only then.
     pub(super) base: Vec<u8>,
+    pub(super) cache_bytes: usize,
+}
+
+/// A script that was played, and what the disk saw of it.
+pub(super) struct History {
+    pub(super) script: Script,
     pub(super) operations: Operations,
     /// After how many operations how many commits were acknowledged as synced.
     acknowledged: Vec<(usize, usize)>,
@@ -45,29 +54,100 @@ impl Verdict {
     }
 }
 
-impl History {
-    /// Makes a store, opens it again, and commits to it until a clean end.
-    pub(super) fn play(rng: &mut ChaCha8Rng) -> Self {
+impl Script {
+    /// Draws this many commits, and makes the store.
+    pub(super) fn draw(commits: usize, cache_bytes: usize, rng: &mut ChaCha8Rng) -> Self {
         let disk = Disk::default();
-        let cache_bytes = [0, 64 << 10, 1 << 20][below(rng, 3)];
         drop(open(&disk, cache_bytes).expect("this disk never fails"));
         let base = image(&[], &disk.operations(), Survivors::Nothing, rng);
-        let disk = Disk::with_image(base.clone());
-        let store = open(&disk, cache_bytes).expect("this disk never fails");
-        let (mut commits, mut acknowledged) = (Vec::new(), Vec::new());
-        let mut seqs = [0; 2];
-        for number in 1..=4 + below(rng, 16) {
+        let mut script = Self { commits: vec![], states: vec![Rows::default()], base, cache_bytes };
+        let (mut seqs, model) = ([0; 2], MemoryStore::new());
+        for number in 1..=commits {
             let changes = draw_changes(number, &mut seqs, rng);
             let is_synced = below(rng, 3) > 0;
             let durability = if is_synced { Durability::Synced } else { Durability::Buffered };
-            store.commit(&changes, durability).expect("this disk never fails");
-            commits.push(changes);
-            if is_synced {
-                acknowledged.push((disk.operation_count(), number));
+            model.commit(&changes, durability).expect("memory never fails");
+            let state = model.snapshot().and_then(|snapshot| rows(&*snapshot));
+            script.states.push(state.expect("memory never fails"));
+            script.commits.push((changes, durability));
+        }
+        script
+    }
+
+    /// Opens the store over a disk with this script's base.
+    pub(super) fn open(&self, disk: &Disk) -> Result<EmbeddedStore, StoreError> {
+        open(disk, self.cache_bytes)
+    }
+
+    /// Opens the store over a disk, marks the moment, compares it with what it should hold, and if all is
+    /// well goes on with `then`, which is told how many commits it holds. A panic is a failure, too.
+    pub(super) fn judge<T>(
+        &self,
+        disk: &Disk,
+        promised: usize,
+        then: impl FnOnce(EmbeddedStore, usize) -> Result<T, Verdict>,
+    ) -> Result<T, Verdict> {
+        let judge = || {
+            let store = open(disk, 1 << 20)?;
+            disk.mark();
+            let commits = self.compare(&store, promised)?;
+            then(store, commits)
+        };
+        let panicked = |_| Err(Verdict::Unopenable("a panic".to_owned()));
+        catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(panicked)
+    }
+
+    /// How many commits a store holds, if it is what it should be then.
+    pub(super) fn compare(&self, store: &dyn Store, promised: usize) -> Result<usize, Verdict> {
+        let found = store.snapshot()?;
+        let commits = count(&*found)?;
+        if commits < promised {
+            let lost = format!("{commits} commits of {promised} that were acknowledged");
+            return Err(Verdict::Lost(lost));
+        }
+        if commits < self.states.len() && rows(&*found)? == self.states[commits] {
+            return Ok(commits);
+        }
+        Err(Verdict::Partial(format!("the state is not that after {commits} commits")))
+    }
+
+    /// Whether a snapshot shows exactly the first `commits` commits.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of reading.
+    pub(super) fn is_shown(
+        &self,
+        snapshot: &dyn Snapshot,
+        commits: usize,
+    ) -> Result<bool, StoreError> {
+        Ok(count(snapshot)? == commits && rows(snapshot)? == self.states[commits])
+    }
+}
+
+/// A store that cannot be read is as bad as one that does not open.
+impl From<StoreError> for Verdict {
+    fn from(error: StoreError) -> Self {
+        Self::Unopenable(error.to_string())
+    }
+}
+
+impl History {
+    /// Makes a store, opens it again, and commits to it until a clean end.
+    pub(super) fn play(rng: &mut ChaCha8Rng) -> Self {
+        let commits = 4 + below(rng, 16);
+        let cache_bytes = [0, 64 << 10, 1 << 20][below(rng, 3)];
+        let script = Script::draw(commits, cache_bytes, rng);
+        let disk = Disk::with_image(script.base.clone());
+        let store = script.open(&disk).expect("this disk never fails");
+        let mut acknowledged = Vec::new();
+        for (number, (changes, durability)) in script.commits.iter().enumerate() {
+            store.commit(changes, *durability).expect("this disk never fails");
+            if *durability == Durability::Synced {
+                acknowledged.push((disk.operation_count(), number + 1));
             }
         }
         drop(store);
-        Self { commits, base, operations: disk.operations(), acknowledged }
+        Self { script, operations: disk.operations(), acknowledged }
     }
 
     /// How many commits are promised to survive a cut after this many operations.
@@ -76,43 +156,10 @@ impl History {
         before.map(|(_, commits)| *commits).max().unwrap_or(0)
     }
 
-    /// Opens the image and compares. Returns how many commits it holds as well, if that is known.
-    pub(super) fn judge(&self, image: Vec<u8>, promised: usize) -> (Option<usize>, Verdict) {
-        open_and_read(&Disk::with_image(image), self, promised)
-    }
-
-    /// Compares a store with what it should hold.
-    pub(super) fn compare(&self, store: &dyn Store, promised: usize) -> (Option<usize>, Verdict) {
-        match catch_unwind(AssertUnwindSafe(|| self.try_compare(store, promised))) {
-            Ok(Ok(compared)) => compared,
-            Ok(Err(error)) => (None, Verdict::Unopenable(error.to_string())),
-            Err(_) => (None, Verdict::Unopenable("a read panicked".to_owned())),
-        }
-    }
-
-    fn try_compare(
-        &self,
-        store: &dyn Store,
-        promised: usize,
-    ) -> Result<(Option<usize>, Verdict), StoreError> {
-        let found = store.snapshot()?;
-        let counter = found.meta(&counter_key())?;
-        let commits = counter.map_or(0, |counter| usize::from(counter[0]));
-        if commits < promised {
-            let lost = format!("{commits} commits of {promised} that were acknowledged");
-            return Ok((Some(commits), Verdict::Lost(lost)));
-        }
-        let expected = MemoryStore::new();
-        for changes in &self.commits[..commits] {
-            expected.commit(changes, Durability::Buffered)?;
-        }
-        let (found, expected) = (rows(&*found)?, rows(&*expected.snapshot()?)?);
-        let verdict = if found == expected {
-            Verdict::Kept
-        } else {
-            Verdict::Partial(format!("the state is not that after {commits} commits"))
-        };
-        Ok((Some(commits), verdict))
+    /// Opens the image and compares.
+    pub(super) fn judge(&self, image: Vec<u8>, promised: usize) -> Verdict {
+        let judged = self.script.judge(&Disk::with_image(image), promised, |_, _| Ok(()));
+        judged.err().unwrap_or(Verdict::Kept)
     }
 }
 
@@ -152,7 +199,8 @@ fn draw_changes(number: usize, seqs: &mut [u64; 2], rng: &mut ChaCha8Rng) -> Cha
     if below(rng, 4) == 0 {
         changes.unstaged.insert(Namespace::MAIN);
     }
-    changes.meta.insert(counter_key(), Some(value(1)));
+    let counter = Bytes::copy_from_slice(&(number as u16).to_le_bytes());
+    changes.meta.insert(counter_key(), Some(counter));
     changes
 }
 
@@ -177,6 +225,13 @@ fn rows(snapshot: &dyn Snapshot) -> Result<Rows, StoreError> {
         Continue(())
     })?;
     Ok((entries, log, staged))
+}
+
+/// How many commits a store holds, by its own word.
+fn count(snapshot: &dyn Snapshot) -> Result<usize, StoreError> {
+    let counter = snapshot.meta(&counter_key())?;
+    let counter = counter.map_or([0; 2], |bytes| bytes[..].try_into().unwrap_or([0xff; 2]));
+    Ok(usize::from(u16::from_le_bytes(counter)))
 }
 
 fn counter_key() -> MetaKey {
