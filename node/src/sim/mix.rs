@@ -59,7 +59,15 @@ impl Scenario {
                 steps.push(Step { after_ms: if index == 0 { after_ms } else { 0 }, action });
             }
         }
-        Self { version: VERSION, profile, seed, nodes: mix.nodes, is_small, steps }
+        Self {
+            version: VERSION,
+            about: String::new(),
+            profile,
+            seed,
+            nodes: mix.nodes,
+            is_small,
+            steps,
+        }
     }
 }
 

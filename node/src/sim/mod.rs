@@ -3,15 +3,19 @@
 mod asking;
 pub(crate) mod audit;
 mod clock;
+mod describe;
 pub(crate) mod disk;
 mod draw;
 mod held;
 mod judge;
 mod later;
 mod mix;
+#[cfg(any(test, feature = "planted-bugs"))]
+mod mutants;
 pub(crate) mod net;
 pub(crate) mod node;
 mod oracle;
+mod panics;
 mod profile;
 #[cfg(test)]
 mod rig;
@@ -25,6 +29,10 @@ mod tests;
 mod trace;
 pub(crate) mod world;
 
+#[cfg(any(test, feature = "planted-bugs"))]
+#[doc(hidden)]
+pub use mutants::Mutant;
+pub use panics::silence_panics;
 pub use profile::{Profile, UnknownProfile};
 pub use run::{Failure, Run, RunOptions, run};
 pub use scenario::{Scenario, ScenarioError};

@@ -1,12 +1,11 @@
 //! Running a scenario: the world is founded, the steps are done, everything is mended, and the judge speaks.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::judge::watch;
 use super::oracle::Oracle;
+use super::panics::caught;
 use super::profile::Profile;
 use super::scenario::Scenario;
 use super::stage::Stage;
@@ -60,8 +59,7 @@ impl RunOptions {
 /// Runs a scenario to its end, or to the first thing that is wrong.
 pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
     let mut stage = None;
-    let ended = catch_unwind(AssertUnwindSafe(|| play(scenario, options, &mut stage)));
-    let ended = ended.unwrap_or_else(|panic| Err(format!("panic: {}", words(&*panic))));
+    let ended = caught(|| play(scenario, options, &mut stage));
     let Some(mut stage) = stage else {
         let what = ended.err().unwrap_or_default();
         return Run::unfounded(Failure::of(what));
@@ -144,12 +142,6 @@ impl Failure {
         let check = what.split(':').next().unwrap_or_default().to_owned();
         Self { check, what }
     }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "without words".into())
 }
 
 /// One commit in so many is followed by a full look.
