@@ -78,6 +78,7 @@ mod key_pair;
 mod membership;
 mod network;
 mod planted;
+mod probes;
 pub mod records;
 mod replica;
 mod replication;
@@ -85,6 +86,8 @@ mod runtime;
 mod seal;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(test)]
+mod sources;
 mod state;
 pub mod status;
 pub mod store;

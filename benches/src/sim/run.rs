@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use millpond::sim::{Failure, Profile, RunOptions, Scenario};
+use millpond::sim::{Failure, Profile, RareCase, RunOptions, Scenario, rare_cases};
 use serde::Serialize;
 
 use crate::fan_out::{Done, fan_out, progress, threads};
@@ -146,7 +146,7 @@ fn run_profile(
     profile: Profile,
     traces: Option<&mut impl Write>,
 ) -> io::Result<Report> {
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), rare_cases());
     let bar = progress(arguments.seeds, profile.to_string());
     let ran = fan_out(arguments.seeds, threads(arguments.threads), &bar, |number| {
         let ran = Ran::of(profile, arguments.first_seed + number);
@@ -161,7 +161,7 @@ fn run_profile(
         }
         traces.flush()?;
     }
-    let report = Report::of(profile, arguments, &ran, seconds);
+    let report = Report::of(profile, arguments, &ran, seconds, &before);
     for (index, finding) in report.failing.iter().enumerate() {
         finding.tell();
         if index < arguments.reports {
@@ -202,7 +202,13 @@ impl Ran {
 }
 
 impl Report {
-    fn of(profile: Profile, arguments: &Arguments, ran: &[Ran], seconds: f64) -> Self {
+    fn of(
+        profile: Profile,
+        arguments: &Arguments,
+        ran: &[Ran],
+        seconds: f64,
+        before: &[RareCase],
+    ) -> Self {
         let failing: Vec<Finding> = ran.iter().filter_map(|ran| ran.finding(profile)).collect();
         let sum = |count: fn(&Ran) -> u64| ran.iter().map(count).sum();
         Self {
@@ -220,7 +226,7 @@ impl Report {
             seeds_per_s: ran.len() as f64 / seconds,
             replays: ran.iter().filter(|ran| ran.again.is_some()).count() as u64,
             replays_equal: ran.iter().all(|ran| ran.again.is_none_or(|again| again == ran.trace)),
-            probes_unhit: Vec::new(),
+            probes_unhit: probes_unhit(before),
         }
     }
 
@@ -247,7 +253,7 @@ impl Totals {
             seeds_per_s: seeds as f64 / seconds,
             replays: sum(|report| report.replays),
             replays_equal: profiles.iter().all(|report| report.replays_equal),
-            probes_unhit: Vec::new(),
+            probes_unhit: probes_unhit(&[]),
             profiles,
         }
     }
@@ -306,6 +312,13 @@ impl fmt::Display for Totals {
         }
         write!(f, "\nprobes that no run hit: {}", self.probes_unhit.join(", "))
     }
+}
+
+/// The rare cases that no run came to since these counts.
+fn probes_unhit(before: &[RareCase]) -> Vec<String> {
+    let hits = |name: &str| before.iter().find(|case| case.name == name).map_or(0, |it| it.hits);
+    let unhit = rare_cases().into_iter().filter(|case| case.hits == hits(&case.name));
+    unhit.map(|case| case.name).collect()
 }
 
 fn print(report: &(impl Serialize + fmt::Display), json: bool) {

@@ -14,6 +14,7 @@ use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
 use crate::planted::planted;
+use crate::probes::{always, sometimes};
 use crate::replica::InviteError;
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
@@ -78,6 +79,7 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         match &mut self.continuity {
             Continuity::Unproven { waiting, until_ms, .. } => {
+                sometimes!(WriteWaitsForProof);
                 waiting.push((id, closure));
                 until_ms.get_or_insert(now_ms + ANSWERS_MS_MAX);
                 self.check_answers();
@@ -88,6 +90,7 @@ impl Engine {
 
     fn may_write(&self) -> Result<(), WriteError> {
         if let Some(why) = &self.fenced {
+            sometimes!(FencedWriteRefused);
             return Err(WriteError::Fenced { why: why.clone() });
         }
         match self.members.get(self.config.key).map(|member| member.role) {
@@ -105,6 +108,7 @@ impl Engine {
     fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
         if let Some(why) = self.fenced.clone() {
             // Not even its own records: they would take dots that a copy may have taken.
+            sometimes!(FencedRecordRefused);
             let error = WriteError::Fenced { why };
             return self.job_done(pending, Err(JobError::Write(error)));
         }
@@ -139,6 +143,7 @@ impl Engine {
     ) {
         let before = std::mem::replace(&mut self.heads, heads);
         // The group may be older than the end of an incarnation.
+        sometimes!(self.closed.is_some() && self.heads.open == self.closed, CommitOlderThanEnd);
         self.heads.open = self.heads.open.filter(|open| self.closed != Some(*open));
         self.totals.commits += 1;
         for namespace in NAMESPACES {
@@ -147,8 +152,12 @@ impl Engine {
                 continue;
             }
             let vv = self.applied(namespace).clone();
+            always!(vv.covers_all(was), "an applied vector never falls");
             if let Some(inbox) = self.inboxes.get_mut(&namespace) {
-                for covered in inbox.advance(&vv) {
+                let covered = inbox.advance(&vv);
+                always!(inbox.received().covers_all(&vv), "what is applied counts as received");
+                for covered in covered {
+                    sometimes!(WaitingPushCovered);
                     self.duplicate(&covered);
                 }
             }
@@ -159,7 +168,9 @@ impl Engine {
             self.emit(Output::Applied { namespace, vv });
         }
         for (token, result) in results {
-            if let Some(pending) = self.jobs.remove(&token) {
+            let pending = self.jobs.remove(&token);
+            always!(pending.is_some(), "the writer reports each job that it was given, once");
+            if let Some(pending) = pending {
                 self.job_done(pending, result);
             }
         }
@@ -188,7 +199,10 @@ impl Engine {
             (Pending::Write(id), Err(error)) => {
                 let error = match error {
                     JobError::Write(error) => error,
-                    JobError::Store(error) => WriteError::Store(error),
+                    JobError::Store(error) => {
+                        sometimes!(WriteFindsNoRoom);
+                        WriteError::Store(error)
+                    }
                     other => WriteError::Rejected(other.to_string()),
                 };
                 self.answer(id, Answer::Written(Err(error)));
@@ -198,6 +212,7 @@ impl Engine {
                 self.answer(id, Answer::Invite(Ok(invite)));
             }
             (Pending::Invite { id, .. }, Err(error)) => {
+                sometimes!(InviteFindsNoRoom);
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
             }
@@ -217,10 +232,12 @@ impl Engine {
             }
             (Pending::Own | Pending::Note, Ok(_)) => {}
             (Pending::Grant { link, .. }, Err(error)) => {
+                sometimes!(GrantFailed);
                 let reason = format!("the invite cannot be redeemed now: {error}");
                 self.close(link, CloseCode::ShuttingDown, &reason);
             }
             (Pending::Own | Pending::Note, Err(error)) => {
+                sometimes!(NoteFailed);
                 tracing::error!(%error, "the node's own notes were not written");
             }
         }
@@ -229,6 +246,8 @@ impl Engine {
     /// What was written here goes into the ring, to be fed to peers: it is on disk by now (R6).
     fn feed_own(&mut self, outcome: &Outcome) {
         for push in &outcome.pushes {
+            let is_here = self.applied(push.namespace).covers(push.last());
+            always!(is_here, "what is fed is on disk");
             self.totals.transactions += u64::from(push.namespace == Namespace::MAIN);
             self.totals.dots_issued += push.writes.len() as u64;
             let item = RingItem {
@@ -242,6 +261,7 @@ impl Engine {
 
     fn pushes_applied(&mut self, namespace: Namespace, received: Vec<Received>) {
         if let Some(inbox) = self.inboxes.get_mut(&namespace) {
+            always!(inbox.jobs > 0, "a job of pushes ends once");
             inbox.jobs -= 1;
         }
         for Received { push, link, .. } in received {
@@ -259,8 +279,11 @@ impl Engine {
     fn pushes_failed(&mut self, namespace: Namespace, received: Vec<Received>) {
         let applied = self.applied(namespace).clone();
         let Some(inbox) = self.inboxes.get_mut(&namespace) else { return };
+        always!(inbox.jobs > 0, "a job of pushes ends once");
         inbox.jobs -= 1;
         let dropped = inbox.fall_back(&applied);
+        sometimes!(PushesFailed);
+        sometimes!(!dropped.is_empty(), ReadyPushDropped);
         for Received { push, link, .. } in received.into_iter().chain(dropped) {
             self.consumed(link, &push);
         }
@@ -292,6 +315,7 @@ impl Engine {
         let key = self.config.key;
         let Some(own) = self.members.get(key) else { return };
         if self.joining.take().is_some() {
+            sometimes!(Joined);
             let mut changes = Changes::default();
             write_meta::<()>(&mut changes, meta_key::pending_invite(), None);
             self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
@@ -335,6 +359,7 @@ impl Engine {
         if let Continuity::Unproven { answered, .. } = &mut self.continuity {
             answered.insert(peer);
             if knows_more {
+                sometimes!(RenewedByAnswer);
                 return self.renew();
             }
             self.check_answers();
@@ -353,10 +378,15 @@ impl Engine {
         let tells = |key| self.peers.get(key).map(|peer| &peer.vectors(Namespace::SYSTEM).durable);
         let is_told = answered.iter().filter_map(tells).all(|told| system.covers_all(told))
             || planted!("answers count once the members are known");
+        let have_all = others.iter().all(|key| answered.contains(key));
         if others.is_empty() {
+            sometimes!(RenewedAlone);
             self.renew();
-        } else if is_told && (is_enough || others.iter().all(|key| answered.contains(key))) {
+        } else if is_told && (is_enough || have_all) {
+            sometimes!(ProvenByAnswers);
             self.release(Continuity::Proven);
+        } else {
+            sometimes!(have_all, AnswersBeforeMembers);
         }
     }
 
@@ -376,6 +406,7 @@ impl Engine {
             std::mem::replace(&mut self.continuity, continuity)
         {
             for (id, closure) in waiting {
+                sometimes!(self.fenced.is_some(), WaitingWriteRefused);
                 self.write(id, closure);
             }
         }
@@ -383,6 +414,7 @@ impl Engine {
 
     pub(super) fn run_continuity(&mut self) {
         if self.continuity.deadline_ms() <= self.now.mono_ms {
+            sometimes!(RenewedByTimeout);
             self.renew();
         }
     }

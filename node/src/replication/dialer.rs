@@ -5,6 +5,7 @@ use millpond_core::message::CloseCode;
 
 use super::engine::Engine;
 use super::{JoinProgress, LinkId, Output};
+use crate::probes::sometimes;
 
 impl Engine {
     /// Dials every member that has no link, is not paused, and whose time has come.
@@ -22,6 +23,7 @@ impl Engine {
         if self.joining_from() == Some(peer) {
             self.emit(Output::Join(JoinProgress::Waiting(reason.clone())));
         }
+        sometimes!(DialFailed);
         self.peer_mut(peer).last_error = Some(reason);
         self.schedule_dial(peer);
     }
@@ -31,6 +33,7 @@ impl Engine {
     pub(super) fn schedule_dial(&mut self, peer: NodeKey) {
         let attempts = self.peer_mut(peer).attempts.min(16);
         let ceiling_ms = (DIAL_MS_FIRST << attempts).min(DIAL_MS_MAX);
+        sometimes!(ceiling_ms == DIAL_MS_MAX, LongestBackOff);
         let wait_ms = ceiling_ms / 2 + self.random_below(ceiling_ms / 2);
         let dial_at_ms = self.now.mono_ms + wait_ms + self.courtesy_ms(peer);
         self.peer_mut(peer).dial_at_ms = dial_at_ms;
@@ -61,6 +64,7 @@ impl Engine {
                 self.links.iter().filter(|(_, link)| link.peer == key).map(|(&id, _)| id).collect();
             let reason = self.paused_reason();
             for link in links {
+                sometimes!(LinkPaused);
                 self.close(link, CloseCode::ShuttingDown, &reason);
             }
         }

@@ -22,6 +22,7 @@ use super::supply::Supply;
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members};
 use crate::planted::planted;
+use crate::probes::never;
 use crate::state::{Heads, View, meta_key, read_meta};
 use crate::status::Totals;
 use crate::store::{Store, StoreError};
@@ -267,16 +268,21 @@ impl Engine {
                 if !self.links[&link_id].is_open()
                     && !planted!("a stranger's hello is one frame") =>
             {
+                never!("greets with a fragment");
                 self.close(link_id, CloseCode::Protocol, "the first message must be a whole hello");
             }
             Ok(None) => {}
-            Err(error) => self.close(link_id, CloseCode::Protocol, &error.to_string()),
+            Err(error) => {
+                never!("sends what cannot be decoded");
+                self.close(link_id, CloseCode::Protocol, &error.to_string());
+            }
         }
     }
 
     fn message(&mut self, link_id: LinkId, lane: Lane, message: Message) {
         let Some(link) = self.links.get(&link_id) else { return };
         if !link.is_open() && !matches!(message, Message::Hello(_)) {
+            never!("speaks before its hello");
             return self.close(link_id, CloseCode::Protocol, "the first message must be a hello");
         }
         match message {
@@ -298,6 +304,7 @@ impl Engine {
             Message::Ack(acks) => self.acks(link_id, acks),
             Message::Credit(credit) => self.credit(link_id, credit),
             unexpected => {
+                never!("sends what only a node to come understands");
                 tracing::debug!(link = link_id.0, ?lane, ?unexpected, "message ignored");
             }
         }

@@ -12,6 +12,7 @@ use super::LinkId;
 use super::engine::{Engine, NAMESPACES};
 use super::link::{Feed, Held};
 use crate::planted::planted;
+use crate::probes::{always, never, sometimes};
 
 /// What to do with the transaction at a feed's cursor.
 enum Next {
@@ -29,11 +30,13 @@ impl Engine {
         from: VersionVector,
     ) {
         if !NAMESPACES.contains(&namespace) {
+            never!("asks to be fed a namespace that there is not");
             return;
         }
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.feeds.remove(&namespace);
         if !self.ring.serves(namespace, &from) {
+            sometimes!(FeedRefused);
             self.send(link_id, Lane::Control, &Message::Behind { namespace });
             return;
         }
@@ -62,15 +65,18 @@ impl Engine {
         let Some(position) = link.feeds.get(&namespace).map(|feed| feed.position) else {
             return false;
         };
+        always!(position <= self.ring.end(), "a feed is not ahead of the ring");
         if position >= self.ring.end() {
             return false;
         }
         let Some(next) = self.next_for(link_id, namespace, position) else {
+            sometimes!(FeedOutrun);
             self.end_feed(link_id, namespace);
             return false;
         };
         if matches!(next, Next::Send) {
             if !self.links[&link_id].has_room_for_push() {
+                sometimes!(PushWindowFull);
                 return false;
             }
             self.send_push(link_id, position);
@@ -79,6 +85,7 @@ impl Engine {
         let Some(feed) = link.feeds.get_mut(&namespace) else { return false };
         feed.position += 1;
         if let Next::Hold(origin, held) = next {
+            sometimes!(HeldBack);
             feed.held.entry(origin).or_default().push_back(held);
             self.peers.entry(link.peer).or_default().counters.rows_held += held.rows;
         }
@@ -114,6 +121,8 @@ impl Engine {
 
     fn send_push(&mut self, link_id: LinkId, position: u64) {
         let Some(push) = self.ring.get(position).map(|item| item.push.clone()) else { return };
+        let is_here = self.applied(push.namespace()).covers(push.last_dot());
+        always!(is_here, "what is pushed is on disk");
         let introduced: VersionVector = push.deps().iter().chain([push.last_dot()]).collect();
         if !planted!("a push introduces its incarnations") {
             self.introduce_all(link_id, Lane::Control, &introduced);
@@ -153,7 +162,9 @@ impl Engine {
             let Some(held) = feed.held.get_mut(&incarnation) else { continue };
             while let Some(settled) = held.front().copied().filter(|it| it.last <= seq.get()) {
                 held.pop_front();
+                sometimes!(settled.forwarded, ForwardedIsAcked);
                 if !settled.forwarded {
+                    sometimes!(HeldIsSuppressed);
                     counters.rows_suppressed += settled.rows;
                 }
             }
@@ -212,7 +223,10 @@ impl Engine {
         let progress = lacking.iter().filter_map(|dot| feed.progress_ms.get(&dot.incarnation));
         let again_ms = progress.max().map(|at_ms| at_ms + self.config.hold_down_ms);
         feed.behind_ms = again_ms.filter(|&again_ms| again_ms > self.now.mono_ms);
+        sometimes!(lacking.is_empty(), CutReachedFedPeer);
+        sometimes!(feed.behind_ms.is_some(), BehindIsPutOff);
         if feed.behind_ms.is_none() && !lacking.is_empty() {
+            sometimes!(FedPeerTold);
             self.end_feed(link_id, namespace);
         }
     }
@@ -222,6 +236,7 @@ impl Engine {
         loop {
             let Some(link) = self.links.get_mut(&link_id) else { return };
             if !link.has_room_for_push() {
+                sometimes!(ForwardWindowFull);
                 return;
             }
             let Some(feed) = link.feeds.get_mut(&namespace) else { return };
@@ -231,8 +246,10 @@ impl Engine {
             next.forwarded = true;
             let (position, rows) = (next.position, next.rows);
             if self.ring.get(position).is_none() {
+                sometimes!(HeldLeftTheRing);
                 return self.end_feed(link_id, namespace);
             }
+            sometimes!(HeldForwarded);
             self.peers.entry(link.peer).or_default().counters.rows_forwarded += rows;
             self.send_push(link_id, position);
         }

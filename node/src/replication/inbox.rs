@@ -7,6 +7,7 @@ use millpond_core::{Dot, NodeKey, Seq, VersionVector};
 
 use super::LinkId;
 use crate::planted::planted;
+use crate::probes::sometimes;
 
 /// Pushes received for one namespace. A push is ready once its predecessor and its dependencies are; until
 /// then it waits here, so that the vector stays gap-free and readers see causes before effects.
@@ -66,6 +67,7 @@ impl Inbox {
         if self.waiting_bytes + push.encoded_bytes() > self.waiting_bytes_max {
             return Fate::Dropped;
         }
+        sometimes!(PushWaits);
         self.waiting_bytes += push.encoded_bytes();
         self.waiting.insert(first, received);
         Fate::Kept
@@ -97,6 +99,7 @@ impl Inbox {
     pub(super) fn forget(&mut self, link: LinkId) {
         let gone = self.waiting.iter().filter(|(_, waiting)| waiting.link == link);
         let gone: Vec<Dot> = gone.map(|(&first, _)| first).collect();
+        sometimes!(!gone.is_empty(), WaitingPushForgotten);
         gone.into_iter().for_each(|first| drop(self.take_waiting(first)));
     }
 
@@ -159,6 +162,7 @@ impl Inbox {
     /// Makes ready whatever waited for what is ready now.
     fn wake(&mut self) {
         while let Some(first) = self.next_awake() {
+            sometimes!(PushWakes);
             let woken = self.take_waiting(first).expect("it was just found");
             self.make_ready(woken);
         }

@@ -46,6 +46,8 @@ mod session;
 mod supply;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use engine::{Engine, EngineConfig};

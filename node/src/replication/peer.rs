@@ -6,6 +6,7 @@ use millpond_core::{Boot, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::status::LinkCounters;
 
 /// What is known of a peer.
@@ -89,6 +90,7 @@ impl Peer {
                     false => BootMet::Copy,
                 };
             }
+            sometimes!(OlderBootLives);
             self.superseded.remove(older);
         }
         self.boot_seen_ms = now_ms;

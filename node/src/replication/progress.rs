@@ -10,6 +10,7 @@ use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::peer::Vectors;
 use crate::planted::planted;
+use crate::probes::{never, sometimes};
 use crate::state::{Job, meta_key, read_meta, write_meta};
 use crate::store::{Changes, Snapshot, StoreError};
 
@@ -58,6 +59,7 @@ impl Engine {
         vectors.durable.join(&told.durable);
         peer.is_unsaved |= before != *vectors;
         if vectors.received.len().max(vectors.applied.len()) > VECTOR_ENTRIES_MAX {
+            never!("names too many incarnations");
             return self.close(link_id, CloseCode::Protocol, "too many incarnations");
         }
         self.settle_held(link_id, namespace, &progressed);
@@ -73,6 +75,7 @@ impl Engine {
         };
         let now_ms = self.now.mono_ms;
         for range in peer.vectors(namespace).applied.beyond(inbox.received()) {
+            sometimes!(LackingNoted);
             self.lacking.entry((namespace, range.incarnation)).or_insert(now_ms);
             self.pull_retry_ms = self.pull_retry_ms.min(now_ms + self.config.digest_ms);
         }
@@ -93,6 +96,7 @@ impl Engine {
         let is_sound =
             credit.push_bytes <= link.sent.push_bytes && credit.rows_bytes <= link.sent.rows_bytes;
         if !is_sound {
+            never!("gives credit for more than it was sent");
             return self.close(link_id, CloseCode::Protocol, "credit for more than was sent");
         }
         link.granted.push_bytes = link.granted.push_bytes.max(credit.push_bytes);
@@ -171,6 +175,7 @@ impl Engine {
             let held: Option<Vec<(Namespace, Vectors)>> =
                 read_meta(snapshot, &meta_key::peer(key))?;
             if let Some(held) = held {
+                sometimes!(PeerRemembered);
                 self.peer_mut(key).vectors = held.into_iter().collect();
             }
         }

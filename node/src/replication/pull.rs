@@ -10,6 +10,7 @@ use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::pulling::{Pulling, Question, RowsJob, inadmissible};
 use crate::planted::planted;
+use crate::probes::{always, never, sometimes};
 use crate::state::{Job, JobError};
 
 impl Engine {
@@ -147,6 +148,7 @@ impl Engine {
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
         if !pulling.starts(upto) {
             // The supplier fell back below what it had supplied: what is staged must not be completed.
+            never!("supplies less than before, within one boot");
             self.submit(Pending::Note, Job::DropCut { namespace });
             self.heads.cuts.remove(&namespace);
             return self.give_up_pull(namespace);
@@ -161,15 +163,18 @@ impl Engine {
         self.peer_mut(peer).counters.rows_received += rows.len() as u64;
         let Some(namespace) = self.pull_of(link_id, rows.transfer()) else {
             // Of a transfer that was given up.
+            sometimes!(RowsOfGivenUp);
             self.peer_mut(peer).counters.rows_duplicate += rows.len() as u64;
             let credit = Credit { push_bytes: 0, rows_bytes: rows.encoded_bytes() as u64 };
             return self.give_credit(link_id, credit);
         };
         let pulling = &self.pulls[&namespace];
         let Some(upto) = &pulling.upto else {
+            never!("sends rows before the start");
             return self.close(link_id, CloseCode::Protocol, "rows before the start of a catch-up");
         };
         if let Some(reason) = inadmissible(&rows, &pulling.from, upto) {
+            never!("sends rows that are not of the catch-up");
             return self.close(link_id, CloseCode::Protocol, reason);
         }
         let now_ms = self.now.mono_ms;
@@ -185,6 +190,7 @@ impl Engine {
         let Some(namespace) = self.pull_of(link_id, transfer) else { return };
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
         if pulling.upto.is_none() {
+            never!("ends a catch-up before its start");
             return self.close(link_id, CloseCode::Protocol, "a catch-up ends before it starts");
         }
         pulling.is_complete = true;
@@ -199,6 +205,7 @@ impl Engine {
             let limits = self.config.limits;
             let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
             if pulling.jobs >= JOBS_MAX {
+                sometimes!(RowsWaitForWriter);
                 return;
             }
             let Some(job) = pulling.next_job(namespace, is_empty, &limits) else { return };
@@ -216,14 +223,18 @@ impl Engine {
         // a base that took in what was written meanwhile would send two busy nodes pulling from each other
         // for ever.
         if let Some(upto) = &job.covers {
+            let is_here = self.applied(namespace).covers_all(upto);
+            always!(is_here, "a catch-up that is committed is covered");
             self.ring.raise_base(namespace, upto);
             self.note_cut(namespace);
         }
         if self.pull_of(link, job.transfer).is_none() {
+            sometimes!(RowsCommittedLate);
             return;
         }
         if job.covers.is_none() {
             if let Some(pulling) = self.pulls.get_mut(&namespace) {
+                always!(pulling.jobs > 0, "a job of rows ends once");
                 pulling.jobs -= 1;
                 pulling.progress_ms = self.now.mono_ms;
             }
@@ -247,14 +258,22 @@ impl Engine {
             JobError::ClaimsOwn(open)
                 if self.closed == Some(*open) && self.heads.open.is_none() =>
             {
+                sometimes!(EndIsWrittenAgain);
                 self.submit(Pending::Note, Job::Close);
             }
             JobError::ClaimsOwn(open) if self.closed == Some(*open) => {}
             JobError::ClaimsOwn(_) if self.continuity.is_proven() => {
+                sometimes!(FencedByBatch);
                 self.fence(error.to_string());
             }
             // Somebody knows more of the incarnation that this boot has not continued: nor will it.
-            JobError::ClaimsOwn(_) => self.renew(),
+            JobError::ClaimsOwn(_) => {
+                sometimes!(RenewedByBatch);
+                self.renew();
+            }
+            JobError::Base => sometimes!(BatchBaseRefused),
+            JobError::NoCut => sometimes!(BatchWithoutCut),
+            JobError::Store(_) => sometimes!(BatchFindsNoRoom),
             _ => {}
         }
         if self.pull_of(link, job.transfer).is_none() {
@@ -274,6 +293,7 @@ impl Engine {
         let Some(pulling) = self.pulls.remove(&namespace) else { return };
         tracing::debug!(%namespace, link = pulling.link.0, "catch-up given up");
         // Its rows will not be used, and the window that they fill is the link's.
+        sometimes!(pulling.frames_bytes > 0, GivenUpWithRows);
         let rows_bytes = pulling.frames_bytes as u64;
         self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
         let retry_ms = self.now.mono_ms + RETRY_MS;
@@ -286,6 +306,7 @@ impl Engine {
 
     pub(super) fn pull_refused(&mut self, link_id: LinkId, transfer: u64, reason: PullRefusal) {
         if let Some(namespace) = self.pull_of(link_id, transfer) {
+            sometimes!(SupplierIsBusy);
             tracing::debug!(%namespace, ?reason, "catch-up refused");
             self.give_up_pull(namespace);
         }
@@ -294,6 +315,7 @@ impl Engine {
     pub(super) fn pull_link_lost(&mut self, link_id: LinkId) {
         for namespace in NAMESPACES {
             if self.pulls.get(&namespace).is_some_and(|pulling| pulling.link == link_id) {
+                sometimes!(PullLosesItsLink);
                 self.give_up_pull(namespace);
             }
         }
@@ -303,9 +325,11 @@ impl Engine {
     pub(super) fn feed_refused(&mut self, link_id: LinkId, namespace: Namespace) {
         let retry_ms = self.now.mono_ms + RETRY_MS;
         if !NAMESPACES.contains(&namespace) {
+            never!("cannot feed a namespace that there is not");
             return;
         }
         let Some(link) = self.links.get_mut(&link_id) else { return };
+        sometimes!(MustPullFirst);
         link.fed.remove(&namespace);
         link.must_pull.insert(namespace);
         self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
@@ -319,6 +343,7 @@ impl Engine {
                 pulling.jobs == 0 && pulling.progress_ms + PROGRESS_MS_MAX <= now_ms
             };
             if self.pulls.get(&namespace).is_some_and(is_stuck) {
+                sometimes!(PullIsStuck);
                 self.give_up_pull(namespace);
             }
         }

@@ -8,6 +8,7 @@ use super::LinkId;
 use super::commit::Pending;
 use super::limits::Limits;
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::state::{Cut, CutMark, Job};
 
 /// What to ask a supplier for.
@@ -42,6 +43,8 @@ impl Question {
             };
             Some(Resume { upto: since.clone(), cursor: cut.cursor()? })
         });
+        sometimes!(resume.is_some(), CutResumed);
+        sometimes!(held.is_none() && cut.is_some(), CutNotResumed);
         let mark = held.filter(|_| resume.is_some()).cloned();
         let from = mark.as_ref().map_or(applied, |mark| mark.from.clone());
         Self { from, resume, mark }
@@ -129,6 +132,7 @@ impl Pulling {
         if !is_covered && !planted!("a cut never falls back") {
             return false;
         }
+        sometimes!(self.mark.as_ref().is_some_and(|mark| mark.upto != upto), CutResumedOnNewer);
         self.upto = Some(upto);
         true
     }
@@ -153,6 +157,8 @@ impl Pulling {
         if self.has_slice(limits) {
             let begins = self.mark.is_none();
             let mark = self.slice_mark(upto, is_empty);
+            sometimes!(mark.direct, CutIsDirect);
+            sometimes!(!mark.direct, CutIsStaged);
             let rows = std::mem::take(&mut self.frames);
             return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
         }
@@ -183,6 +189,7 @@ impl Pulling {
         let last = self.frames.last().and_then(|rows| rows.rows().last());
         let cursor = last.map(|row| row.path.as_bytes().to_vec());
         // Rows sent again after a resumption come behind the cursor and do not move it.
+        sometimes!(cursor < mark.cursor, RowsBehindCursor);
         mark.cursor = mark.cursor.take().max(cursor);
         mark.upto = upto;
         mark.clone()

@@ -10,6 +10,7 @@ use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::{Fate, Received};
 use crate::planted::planted;
+use crate::probes::{never, sometimes};
 use crate::state::Job;
 
 impl Engine {
@@ -38,10 +39,12 @@ impl Engine {
                 self.ack_soon();
             }
             Fate::Duplicate => {
+                sometimes!(PushDuplicate);
                 self.peer_mut(peer).counters.rows_duplicate += rows;
                 self.consumed(link_id, &push);
             }
             Fate::Dropped => {
+                sometimes!(PushDropped);
                 self.consumed(link_id, &push);
                 let now_ms = self.now.mono_ms;
                 self.lacking.entry((namespace, origin)).or_insert(now_ms);
@@ -53,12 +56,14 @@ impl Engine {
     fn admit(&self, link_id: LinkId, push: &PushFrame) -> Result<(), (CloseCode, String)> {
         let peer = self.links[&link_id].peer;
         if !self.inboxes.contains_key(&push.namespace()) {
+            never!("pushes to a namespace that there is not");
             let reason = format!("there is no namespace {} here", push.namespace());
             return Err((CloseCode::Protocol, reason));
         }
         if self.heads.open == Some(push.origin()) {
             let here = self.applied(push.namespace()).seq(push.origin());
             if push.last_dot().seq.get() > here {
+                sometimes!(PushInOwnName);
                 return Err((CloseCode::Protocol, "a write in my name that I never made".into()));
             }
         }
@@ -68,6 +73,7 @@ impl Engine {
             && push.namespace() != Namespace::SYSTEM
             && role.is_some_and(|role| !role.may_write())
         {
+            never!("writes, and may not");
             return Err((CloseCode::NotAdmitted, "a reader may not write".into()));
         }
         Ok(())
@@ -79,6 +85,7 @@ impl Engine {
             self.refuse_forged(namespace);
             while let Some(inbox) = self.inboxes.get_mut(&namespace) {
                 if inbox.jobs >= JOBS_MAX || inbox.is_idle() {
+                    sometimes!(!inbox.is_idle(), PushesWaitForWriter);
                     break;
                 }
                 let received = inbox.take_ready();
@@ -111,6 +118,7 @@ impl Engine {
     fn refuse_forged(&mut self, namespace: Namespace) {
         let forged = self.inboxes.get_mut(&namespace).map(|inbox| inbox.take_forged());
         for Received { link, .. } in forged.unwrap_or_default() {
+            never!("overwrites what it does not depend on");
             let reason = "a push overwrites dots that it does not depend on";
             self.close(link, CloseCode::Protocol, reason);
         }

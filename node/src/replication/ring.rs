@@ -6,6 +6,7 @@ use millpond_core::wire::PushFrame;
 use millpond_core::{Namespace, VersionVector};
 
 use crate::planted::planted;
+use crate::probes::sometimes;
 
 /// Recent transactions in the order in which they were committed here, encoded once and shared by all links.
 ///
@@ -88,6 +89,7 @@ impl Ring {
 
     fn drop_first(&mut self) {
         let Some(item) = self.items.pop_front() else { return };
+        sometimes!(self.bytes > self.bytes_max, RingOverflows);
         self.first += 1;
         self.bytes -= item.push.encoded_bytes();
         self.base.entry(item.push.namespace()).or_default().advance(item.push.last_dot());

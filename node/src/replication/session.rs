@@ -12,6 +12,7 @@ use super::peer::BootMet;
 use super::{JoinProgress, LinkId, Output};
 use crate::membership::{Redeemed, grant_role};
 use crate::planted::planted;
+use crate::probes::{always, never, sometimes};
 use crate::state::{Job, meta_key};
 
 impl Engine {
@@ -31,10 +32,13 @@ impl Engine {
         if peer == self.config.key {
             self.close(link, CloseCode::Itself, "this is my own key");
         } else if self.peer_mut(peer).is_paused {
+            sometimes!(PausedPeerRefused);
             let reason = self.paused_reason();
             self.close(link, CloseCode::ShuttingDown, &reason);
         } else if dialed && !self.owes_answer(peer) {
             self.say_hello(link);
+        } else {
+            sometimes!(dialed, DiallerWaits);
         }
     }
 
@@ -49,7 +53,10 @@ impl Engine {
             }
             let Some(link) = self.links.get_mut(&link_id) else { continue };
             match link.waiting.take() {
-                Some(hello) => self.welcome(link_id, hello),
+                Some(hello) => {
+                    sometimes!(WaitingHelloAnswered);
+                    self.welcome(link_id, hello);
+                }
                 None if link.dialed => self.say_hello(link_id),
                 None => {}
             }
@@ -65,9 +72,11 @@ impl Engine {
         });
         // Only a member's word counts: anybody could stop this node's writes otherwise.
         if code == Some(CloseCode::Cloned) && self.members.get(peer).is_some() {
+            sometimes!(FencedByPeer);
             self.fence(format!("{} met two live nodes with this node's key", peer.short()));
         }
         if refused && !was_open && self.joining_from() == Some(peer) {
+            sometimes!(JoinRefused);
             self.emit(Output::Join(JoinProgress::Refused(reason.clone())));
         }
         self.forget_link(link, &reason);
@@ -127,6 +136,7 @@ impl Engine {
     pub(super) fn hello(&mut self, link_id: LinkId, hello: Hello) {
         let Some(link) = self.links.get(&link_id) else { return };
         if link.boot.is_some() {
+            never!("says hello twice");
             return self.close(link_id, CloseCode::Protocol, "a second hello");
         }
         let peer = link.peer;
@@ -149,6 +159,7 @@ impl Engine {
         match self.peer_mut(peer).meet_boot(hello.boot, now_ms, late_ms) {
             BootMet::Current => {}
             BootMet::Leftover => {
+                sometimes!(LeftoverBootRefused);
                 let reason = "a later boot of this node has said hello";
                 return self.close(link_id, CloseCode::Duplicate, reason);
             }
@@ -159,9 +170,12 @@ impl Engine {
         }
         self.drop_older_boots(link_id, peer);
 
+        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello);
         let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
-            _ if is_member && self.owes_answer(peer) => {
+            // Who said hello before it heard this one cannot take that back, and is taken at its word.
+            _ if is_member && !said_hello && self.owes_answer(peer) => {
+                sometimes!(HelloWaits);
                 if let Some(link) = self.links.get_mut(&link_id) {
                     link.waiting = Some(hello);
                 }
@@ -169,6 +183,7 @@ impl Engine {
             _ if is_member => self.welcome(link_id, hello),
             Some(secret) => self.redeem(link_id, peer, &secret, hello),
             None => {
+                sometimes!(StrangerRefused);
                 let reason = format!(
                     "{} is no member here, or not yet known; it joins with an invite from `millpond invite`",
                     peer.short()
@@ -180,6 +195,7 @@ impl Engine {
 
     fn redeem(&mut self, link_id: LinkId, peer: NodeKey, secret: &[u8; 16], hello: Hello) {
         let refuse = |engine: &mut Self, why: &str| {
+            sometimes!(InviteRefused);
             engine.close(link_id, CloseCode::InviteRefused, why);
         };
         let role = match self.invites.redeem(secret, peer, self.now.wall_ms) {
@@ -213,17 +229,21 @@ impl Engine {
     /// Both sides belong together: note what the peer holds, and bring each other level.
     fn welcome(&mut self, link_id: LinkId, hello: Hello) {
         let now_ms = self.now.mono_ms;
+        let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
+        if !self.is_survivor(link_id, peer) {
+            sometimes!(DuplicateRefused);
+            return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
+        }
+        // What ends with the other links turns to those that are open: not to this one, before its hello.
+        self.drop_other_links(link_id, peer);
         let Some(link) = self.links.get_mut(&link_id) else { return };
-        let peer = link.peer;
         link.phase = Phase::Open;
         link.since_ms = now_ms;
         link.digest_due_ms = now_ms + self.config.digest_ms;
         // What was committed since this side said hello is told like anything else.
         link.ack_due_ms = Some(now_ms + self.config.hold_down_ms / 4);
-        if !self.is_survivor(link_id, peer) {
-            return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
-        }
-        self.drop_other_links(link_id, peer);
+        let open = self.links.values().filter(|link| link.peer == peer && link.is_open());
+        always!(open.count() == 1, "two nodes are linked once");
         self.say_hello(link_id);
 
         let state = self.peer_mut(peer);
@@ -266,8 +286,10 @@ impl Engine {
             let known = self.peers[&peer].vectors(namespace).durable.seq(open);
             known > self.applied(namespace).seq(open)
         });
+        sometimes!(knows_more, PeerKnowsMore);
         let is_open = self.continuity.is_proven() || planted!("only an open incarnation is fenced");
         if is_open && knows_more && !planted!("a peer that knows more fences") {
+            sometimes!(FencedByHello);
             self.fence(format!(
                 "{} holds writes of this node's open incarnation that this store does not: the store was \
                  replaced by an older image, or copied",
@@ -279,6 +301,7 @@ impl Engine {
 
     /// Two live boots of one key: refuse both, and tell them.
     fn clone_found(&mut self, link_id: LinkId, peer: NodeKey) {
+        sometimes!(CopyFound);
         self.peer_mut(peer).is_cloned = true;
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| link.peer == peer).map(|(&id, _)| id).collect();
@@ -303,6 +326,7 @@ impl Engine {
             .filter(|(_, link)| link.boot.is_some() && link.boot != boot)
             .map(|(&id, _)| id)
             .collect();
+        sometimes!(!older.is_empty(), OlderBootDropped);
         for link in older {
             self.close(link, CloseCode::Duplicate, "a later boot of this node has said hello");
         }
@@ -329,6 +353,7 @@ impl Engine {
             .filter(|(id, link)| **id != link_id && link.peer == peer && link.is_open())
             .map(|(&id, _)| id)
             .collect();
+        sometimes!(!others.is_empty(), DuplicateDropped);
         for link in others {
             self.close(link, CloseCode::Duplicate, "another link to this node survives");
         }
@@ -363,6 +388,7 @@ impl Engine {
             .into_iter()
             .filter(|(id, owner)| introduced.insert(*id) && !(is_told && *owner == told))
             .collect();
+        sometimes!(fresh.iter().any(|(_, owner)| *owner == told), OwnIncarnationTold);
         if !fresh.is_empty() {
             self.send(link_id, lane, &Message::Introduce(fresh));
         }
@@ -396,6 +422,7 @@ impl Engine {
             .map(|(&id, _)| id)
             .collect();
         for link in silent {
+            sometimes!(NoHelloInTime);
             self.close(link, CloseCode::Protocol, "no hello in time");
         }
     }

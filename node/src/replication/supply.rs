@@ -14,6 +14,7 @@ use super::LinkId;
 use super::engine::Engine;
 use super::limits::Limits;
 use crate::planted::planted;
+use crate::probes::{always, never, sometimes};
 use crate::state::{meta_key, read_meta};
 use crate::store::{LogRow, Snapshot, StoreError};
 
@@ -63,14 +64,17 @@ impl Engine {
             engine.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
         };
         if !self.inboxes.contains_key(&pull.namespace) {
+            never!("asks for a namespace that there is not");
             return refuse(self, PullRefusal::NotAllowed);
         }
         let is_again = |(link, _): &(LinkId, u64), supply: &Supply| {
             *link == link_id && supply.namespace == pull.namespace
         };
         // A new question on the same link replaces the one before.
+        sometimes!(self.supplies.iter().any(|(key, supply)| is_again(key, supply)), AskedAgain);
         self.supplies.retain(|key, supply| !is_again(key, supply));
         if self.supplies.len() >= SUPPLIES_MAX {
+            sometimes!(SuppliesFull);
             return refuse(self, PullRefusal::Busy);
         }
         let supply = match self.start_supply(pull) {
@@ -80,6 +84,10 @@ impl Engine {
                 return refuse(self, PullRefusal::Busy);
             }
         };
+        sometimes!(supply.scans, SupplyScans);
+        sometimes!(!supply.scans, SupplyCollects);
+        let is_newest = supply.upto.covers_all(self.applied(supply.namespace));
+        always!(is_newest, "a supplier's snapshot holds what it has applied");
         let (upto, rows_estimate) = (supply.upto.clone(), supply.upto.count_beyond(&supply.from));
         self.introduce_all(link_id, Lane::Bulk, &upto);
         self.send(link_id, Lane::Bulk, &Message::PullStart { transfer, upto, rows_estimate });
@@ -96,6 +104,7 @@ impl Engine {
         for key in keys {
             let (link_id, transfer) = key;
             if !self.links.get(&link_id).is_some_and(|link| link.has_room_for_rows()) {
+                sometimes!(RowsWindowFull);
                 continue;
             }
             let Some(supply) = self.supplies.get_mut(&key) else { continue };
@@ -256,6 +265,7 @@ impl Supply {
         })?;
         if last.is_none() {
             for (gone, deletes) in deleted {
+                sometimes!(DeletesAfterAllEntries);
                 piece.extend(self.row(gone.clone(), Entry::absent(), deletes.clone()));
                 if piece.is_full() {
                     last = Some(gone.clone());
@@ -285,12 +295,16 @@ impl Supply {
             )?;
         }
         let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
-        for (path, _) in
+        for (path, deletes) in
             changed.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
         {
             let entry = self.snapshot.entry(self.namespace, path)?;
             // The row replaces the staged one, so it holds the delete dots of the whole range.
-            let deletes = self.paths.get(path).cloned().unwrap_or_default();
+            let deletes = match planted!("a row sent again holds all its deletes") {
+                true => deletes.clone(),
+                false => self.paths.get(path).cloned().unwrap_or_default(),
+            };
+            sometimes!(ChangedBehindCursor);
             piece.extend(self.row(path.clone(), entry, deletes));
             if piece.is_full() {
                 return Ok(piece.finish(Some(path.clone())));
@@ -303,16 +317,20 @@ impl Supply {
     fn row(&self, path: Path, entry: Entry, mut deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
         // They were found incarnation by incarnation, and those in no order.
         deletes.sort_unstable_by_key(|(dot, _)| *dot);
+        if planted!("a batch carries the deletes") {
+            deletes.clear();
+        }
         let live: Vec<RowDot> = entry
             .live()
             .iter()
-            .filter(|live| self.upto.covers(live.dot))
+            .filter(|live| self.upto.covers(live.dot) || planted!("hidden dots are not supplied"))
             .map(|live| {
                 let is_new = !self.from.covers(live.dot);
                 let content = is_new.then(|| (live.hlc, live.payload.clone()));
                 RowDot { dot: live.dot, content }
             })
             .collect();
+        sometimes!(live.iter().any(|live| live.content.is_none()), ContentOmitted);
         let is_needed = !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
         is_needed.then_some(Row { path, live, deletes })
     }

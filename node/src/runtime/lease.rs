@@ -13,6 +13,7 @@ use millpond_core::{Boot, Incarnation, Namespace};
 use serde::{Deserialize, Serialize};
 
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::state::Heads;
 
 /// What a lease says.
@@ -48,6 +49,8 @@ impl Lease {
             false => self.boot == boot,
         };
         let reaches = self.seqs.iter().all(covers) || planted!("a lease holds the highest seqs");
+        sometimes!(is_boot && is_same && !reaches, LeaseIsAhead);
+        sometimes!(!is_boot, LeaseOfAnotherBoot);
         self.store == hex(store) && is_boot && is_same && reaches
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::Event;
 use super::queue::JobQueue;
 use crate::replication::{Input, Token};
-use crate::state::{Heads, Job, JobError, Outcome, commit_group, take_group};
+use crate::state::{Heads, Job, JobError, Outcome, WriteError, commit_group, take_group};
 use crate::store::{Store, StoreError};
 
 /// What came of each job of a group.
@@ -31,8 +31,8 @@ pub(crate) struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// Starts the thread. It reports to `events`, and after a failure that it cannot go on from it calls
-    /// `failed` once.
+    /// Starts the thread. It reports to `events`. At the first failure that it cannot go on from it calls
+    /// `failed`, once, and from then on it answers every job with that failure, and leaves the store alone.
     ///
     /// # Errors
     /// Any [`StoreError`] of reading the heads.
@@ -43,7 +43,7 @@ impl WriterHandle {
     ) -> Result<Self, StoreError> {
         let heads = Heads::load(&*store.snapshot()?)?;
         let (jobs, inbox) = channel();
-        let writer = Writer { store, heads, events, failed: Box::new(failed) };
+        let writer = Writer { store, heads, events, failed: Box::new(failed), failure: None };
         let thread = std::thread::Builder::new()
             .name("millpond-writer".into())
             .spawn(move || writer.run(JobQueue::new(inbox)))
@@ -70,6 +70,8 @@ struct Writer {
     heads: Heads,
     events: mpsc::Sender<Event>,
     failed: Box<dyn Fn(StoreError) + Send>,
+    /// What ended the writing.
+    failure: Option<StoreError>,
 }
 
 impl Writer {
@@ -88,15 +90,149 @@ impl Writer {
 
     /// Runs a group of jobs and commits what they changed, in one transaction of the store.
     fn commit(&mut self, tokens: Vec<Token>, jobs: Vec<Job>) -> JobResults {
-        match commit_group(&*self.store, &mut self.heads, jobs) {
+        let committed = match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None => commit_group(&*self.store, &mut self.heads, jobs),
+        };
+        if self.failure.is_none()
+            && let Some(failure) = end_of_writing(&committed)
+        {
+            self.failure = Some(StoreError::Poisoned { reason: failure.to_string() });
+            (self.failed)(failure.clone());
+        }
+        match committed {
             Ok(results) => tokens.into_iter().zip(results).collect(),
             Err(error) => {
-                if !matches!(error, StoreError::Full) {
-                    (self.failed)(error.clone());
-                }
                 let failed = |token| (token, Err(JobError::Store(error.clone())));
                 tokens.into_iter().map(failed).collect()
             }
         }
+    }
+}
+
+/// The failure of a group, or of a job in it, that the writer cannot go on from.
+fn end_of_writing(
+    committed: &Result<Vec<Result<Outcome, JobError>>, StoreError>,
+) -> Option<&StoreError> {
+    match committed {
+        Err(StoreError::Full) => None,
+        Err(error) => Some(error),
+        // A job that met a damaged value harmed itself only. One that could not read met a failed disk.
+        Ok(results) => results.iter().find_map(|result| match result {
+            Err(JobError::Store(error) | JobError::Write(WriteError::Store(error))) => {
+                let ends = matches!(error, StoreError::Io { .. } | StoreError::Poisoned { .. });
+                ends.then_some(error)
+            }
+            _ => None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use millpond_core::{Incarnation, Namespace, NodeKey, Path, Payload, PayloadKind};
+
+    use super::*;
+    use crate::state::Local;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Changes, Durability, Snapshot};
+
+    /// A store whose third commit fails, and that would take those after it.
+    struct Failing {
+        store: MemoryStore,
+        commits: AtomicU64,
+        error: StoreError,
+    }
+
+    impl Store for Failing {
+        fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StoreError> {
+            self.store.snapshot()
+        }
+
+        fn commit(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError> {
+            if self.commits.fetch_add(1, Relaxed) == 2 {
+                return Err(self.error.clone());
+            }
+            self.store.commit(changes, durability)
+        }
+
+        fn size_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    fn write(value: &'static str) -> Job {
+        Job::Local(Local {
+            namespace: Namespace::MAIN,
+            closure: Box::new(move |tx| {
+                let bytes = value.as_bytes().into();
+                let payload = Payload { kind: PayloadKind::LWW, bytes };
+                tx.put(Path::new(["c", "key", "field"])?, payload)
+            }),
+            now_ms: 1_000,
+            ended: None,
+            fresh: Incarnation::from_bytes([1; 16]),
+            key: NodeKey::from_bytes([2; 32]),
+        })
+    }
+
+    /// Writes six times to a store whose third commit fails like this, and returns which of them succeeded,
+    /// how often the store was asked, and what was reported as the end.
+    fn six_writes(error: StoreError) -> (Vec<bool>, u64, Vec<String>) {
+        let store = MemoryStore::new();
+        let store = Arc::new(Failing { store, commits: AtomicU64::new(0), error });
+        let (events, mut inbox) = mpsc::channel(8);
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let report = reported.clone();
+        let failed = move |error: StoreError| report.lock().unwrap().push(error.to_string());
+        let writer = WriterHandle::start(store.clone(), events, failed).unwrap();
+        let succeeded = (0..6).map(|number| {
+            let job = WriterMessage::Job(Token(number), write("value"));
+            writer.jobs().send(job).unwrap();
+            match inbox.blocking_recv() {
+                Some(Event::Input(Input::Committed { results, .. })) => {
+                    assert_eq!(results.len(), 1);
+                    assert_eq!(results[0].0, Token(number));
+                    results[0].1.is_ok()
+                }
+                _ => panic!("the writer answers each job"),
+            }
+        });
+        let succeeded = succeeded.collect();
+        writer.join();
+        let reported = reported.lock().unwrap().clone();
+        (succeeded, store.commits.load(Relaxed), reported)
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_after_a_failure() {
+        let error = StoreError::Io { reason: "the disk is on fire".into() };
+        let (succeeded, commits, reported) = six_writes(error.clone());
+        assert_eq!(succeeded, [true, true, false, false, false, false]);
+        assert_eq!(commits, 3, "a store that failed is left alone");
+        assert_eq!(reported, [error.to_string()]);
+    }
+
+    #[test]
+    fn a_full_device_is_no_end() {
+        let (succeeded, commits, reported) = six_writes(StoreError::Full);
+        assert_eq!(succeeded, [true, true, false, true, true, true]);
+        assert_eq!((commits, reported.len()), (6, 0));
+    }
+
+    #[test]
+    fn a_job_that_cannot_read_the_disk_ends_the_writing_and_one_that_met_damage_does_not() {
+        let ends = |error: StoreError| {
+            let of_job = Ok(vec![Ok(Outcome::default()), Err(JobError::Store(error.clone()))]);
+            let of_closure = Ok(vec![Err(JobError::Write(WriteError::Store(error)))]);
+            [of_job, of_closure].map(|committed| end_of_writing(&committed).is_some())
+        };
+        assert_eq!(ends(StoreError::Io { reason: String::new() }), [true, true]);
+        assert_eq!(ends(StoreError::Poisoned { reason: String::new() }), [true, true]);
+        assert_eq!(ends(StoreError::Corrupt { what: String::new() }), [false, false]);
+        assert_eq!(end_of_writing(&Ok(vec![Err(JobError::NoCut)])).map(drop), None);
     }
 }

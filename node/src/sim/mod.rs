@@ -17,6 +17,7 @@ pub(crate) mod node;
 mod oracle;
 mod panics;
 mod profile;
+mod rare;
 #[cfg(test)]
 mod rig;
 mod run;
@@ -34,6 +35,7 @@ pub(crate) mod world;
 pub use mutants::Mutant;
 pub use panics::silence_panics;
 pub use profile::{Profile, UnknownProfile};
+pub use rare::{RareCase, rare_cases};
 pub use run::{Failure, Run, RunOptions, run};
 pub use scenario::{Scenario, ScenarioError};
 pub use trace::{Event, EventKind};

@@ -11,6 +11,7 @@ use super::scenario::Scenario;
 use super::stage::Stage;
 use super::trace::{Event, EventKind, Trace};
 use super::world::{Check, SMALL, World, ensure};
+use crate::probes;
 use crate::replication::Limits;
 
 /// How a scenario is run.
@@ -81,6 +82,7 @@ pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
 }
 
 fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> Check {
+    probes::take_never();
     let limits = if scenario.is_small { SMALL } else { Limits::default() };
     let trace = Trace::new(options.keeps_events);
     let mut world = World::found(scenario.seed, limits, Some(Oracle::default()), trace);
@@ -110,6 +112,8 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
     stage.admit();
     stage.mend();
     stage.judge()?;
+    let never = probes::take_never();
+    ensure!(never.is_empty(), "honesty: an honest peer {never:?}");
     if scenario.profile == Profile::Quiet {
         let twice = self::duplicates(&mut stage.world) - duplicates;
         ensure!(twice == 0, "ripple: {twice} rows were received twice, and nothing had failed");

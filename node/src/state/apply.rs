@@ -11,6 +11,7 @@ use super::transaction::Transaction;
 use super::write::write;
 use crate::membership;
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::store::StoreError;
 
 /// Applies one job to the transaction. Pure and synchronous: the clock and the randomness that it needs are
@@ -48,6 +49,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
 fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outcome, JobError> {
     let Local { namespace, closure, now_ms, ended, fresh, key } = local;
     let mut outcome = Outcome::default();
+    sometimes!(ended.is_some() && tx.heads.open == ended, EndedBeforeWrite);
     if tx.heads.open == ended && !planted!("an ended incarnation is not continued") {
         tx.heads.open = None;
     }
@@ -60,6 +62,7 @@ fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outcome, JobErr
     let push = write(tx, namespace, incarnation, now_ms, closure)?;
     let Some(push) = push else { return Ok(outcome) };
     if tx.heads.open != Some(incarnation) {
+        sometimes!(!tx.heads.incarnations.is_empty(), NextIncarnationOpened);
         tx.heads.open = Some(incarnation);
         tx.heads.incarnations.push(incarnation);
         let opened = write(tx, Namespace::SYSTEM, incarnation, now_ms, |tx| {
@@ -82,10 +85,14 @@ fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcom
         let rows = push.len() as u64;
         let vv = tx.heads.vv(push.namespace());
         if vv.seq(push.origin()) >= push.last().get() {
+            sometimes!(PushAppliedBefore);
             outcome.rows_duplicate += rows;
             continue;
         }
-        if vv.seq(push.origin()) + 1 != push.first().get() || !vv.covers_all(push.deps()) {
+        let is_next = vv.seq(push.origin()) + 1 == push.first().get();
+        let follows = is_next || planted!("a push follows its predecessor");
+        if !follows || !(vv.covers_all(push.deps()) || planted!("causes come before effects")) {
+            sometimes!(PushAfterFailedOne);
             return Err(JobError::Dependencies);
         }
         let push = push.to_push();
@@ -100,8 +107,12 @@ fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcom
 
 /// Joins the writes of one push into the entries of their paths, and covers its dots.
 pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: Vec<Entry>) {
-    let last = push.last();
-    for ((index, write), entry) in push.writes.iter().enumerate().zip(entries) {
+    let applied = match planted!("a transaction is applied whole") {
+        true => 1,
+        false => push.writes.len(),
+    };
+    let last = push.dot(applied - 1);
+    for ((index, write), entry) in push.writes.iter().enumerate().zip(entries).take(applied) {
         let row = write.to_row(push.dot(index));
         let context = Context::Overwritten(&write.overwritten);
         tx.join_row_into(push.namespace, &row, entry, context, Some(last));
@@ -128,6 +139,9 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
             outcome.rows_new += 1;
             tx.stage(namespace, row.path.clone(), encode_staged(&row));
         }
+    }
+    if planted!("a partial cut covers nothing") {
+        advance(&mut tx.heads, namespace, &mark.upto);
     }
     tx.heads.cuts.insert(namespace, mark);
     Ok(outcome)
@@ -162,8 +176,14 @@ fn flip(
 }
 
 fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreError> {
+    let mark = tx.heads.cuts.remove(&namespace);
+    if planted!("nothing stays of a cut that is given up") {
+        return Ok(());
+    }
     tx.unstage(namespace);
-    let Some(mark) = tx.heads.cuts.remove(&namespace) else { return Ok(()) };
+    let Some(mark) = mark else { return Ok(()) };
+    sometimes!(mark.direct, DirectCutDropped);
+    sometimes!(!mark.direct, StagedCutDropped);
     if mark.direct {
         for (path, entry) in tx.entries(namespace, None)? {
             tx.drop_uncovered(namespace, path, entry);

@@ -7,6 +7,8 @@ use super::heads::Heads;
 use super::job::{Job, JobError, Outcome};
 use super::transaction::Transaction;
 use super::write::WriteError;
+use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::store::{Changes, Durability, Store, StoreError};
 
 /// Runs a group of jobs, each whole or not at all, and commits what they changed. A job that fails, or a
@@ -31,6 +33,7 @@ pub(crate) fn commit_group(
             let reason = "the transaction's closure panicked".to_string();
             Err(JobError::Write(WriteError::Rejected(reason)))
         });
+        sometimes!(result.is_err() && !group.is_empty(), JobFailsInGroup);
         if result.is_ok() {
             let (changes, changed) = tx.finish();
             group.absorb(changes);
@@ -39,6 +42,10 @@ pub(crate) fn commit_group(
         results.push(result);
     }
     next.save(heads, &mut group);
+    if planted!("a group is one commit") {
+        let entries = Changes { entries: group.entries.clone(), ..Changes::default() };
+        store.commit(&entries, Durability::Synced)?;
+    }
     if !group.is_empty() {
         store.commit(&group, Durability::Synced)?;
     }

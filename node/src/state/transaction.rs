@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millpond_core::{Context, Dot, Entry, Hlc, Joined, Namespace, Path, Row, VersionVector, join};
 
 use super::heads::Heads;
+use crate::planted::planted;
 use crate::store::{Changes, LogRow, Snapshot, StoreError};
 
 /// One job's view of the store: the snapshot that the group began with, the changes of the jobs before it,
@@ -56,7 +57,15 @@ impl<'a> Transaction<'a> {
         context: Context<'_>,
         last: Option<Dot>,
     ) -> bool {
-        let joined = join(&mut entry, row, context, self.heads.vv(namespace));
+        let vv = match planted!("a covered dot that is absent stays so") {
+            true => &VersionVector::new(),
+            false => self.heads.vv(namespace),
+        };
+        let joined = join(&mut entry, row, context, vv);
+        if planted!("losers of a race are kept") {
+            let greatest = entry.greatest_stamp();
+            entry.retain(|live| Some(live.hlc) == greatest);
+        }
         if !joined.is_unchanged() {
             self.own.entries.insert((namespace, row.path.clone()), entry);
         }
@@ -225,7 +234,8 @@ impl<'a> Transaction<'a> {
         joined: &Joined,
         last: Option<Dot>,
     ) {
-        for &dot in &joined.removed {
+        for &dot in joined.removed.iter().filter(|_| !planted!("an overwritten dot leaves the log"))
+        {
             self.own.log.insert((namespace, dot), None);
         }
         for &dot in &joined.added {
@@ -236,6 +246,9 @@ impl<'a> Transaction<'a> {
     }
 
     fn log_delete(&mut self, namespace: Namespace, path: &Path, dot: Dot, hlc: Hlc, last: bool) {
+        if planted!("a delete stays in the log") {
+            return;
+        }
         let row = LogRow { path: path.clone(), deleted: Some(hlc), ends_transaction: last };
         self.own.log.insert((namespace, dot), Some(row));
     }

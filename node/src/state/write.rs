@@ -13,6 +13,7 @@ use millpond_core::{
 
 use super::transaction::Transaction;
 use crate::planted::planted;
+use crate::probes::always;
 use crate::store::StoreError;
 
 /// A transaction in the making: short, synchronous, and run on the writer's thread. Reads see what it has
@@ -241,7 +242,9 @@ pub(crate) fn write(
     let mut greatest = None;
     for (path, payload) in pending {
         let entry = tx.entry(namespace, &path)?;
-        let seen = entry.live().iter().filter(|live| vv.covers(live.dot));
+        let is_seen =
+            |dot| vv.covers(dot) || planted!("a write overwrites what its node has covered");
+        let seen = entry.live().iter().filter(|live| is_seen(live.dot));
         greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
         let overwritten: Vec<Dot> = seen.map(|live| live.dot).collect();
         if payload.is_none() && overwritten.is_empty() {
@@ -254,6 +257,7 @@ pub(crate) fn write(
         return Ok(None);
     }
     let hlc = tx.heads.clock.stamp(now_ms, greatest)?;
+    always!(greatest.is_none_or(|seen| seen < hlc), "a stamp is above what it overwrites");
     writes.iter_mut().for_each(|write| write.hlc = hlc);
 
     let push = Push {

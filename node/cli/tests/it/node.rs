@@ -39,7 +39,20 @@ impl Done {
 
 /// The program, away from what the user who runs the tests has set and stored.
 pub(crate) fn program() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_millpond"));
+    away_from_the_user(env!("CARGO_BIN_EXE_millpond"))
+}
+
+/// The program, with an error instead of any file larger than so many bytes.
+fn program_with_files_up_to(bytes: u64) -> Command {
+    let mut shell = away_from_the_user("sh");
+    // Without the trap the signal would end the process before it sees the error.
+    shell.args(["-c", r#"trap "" XFSZ; ulimit -f "$0"; exec "$@""#, &(bytes / 512).to_string()]);
+    shell.arg(env!("CARGO_BIN_EXE_millpond"));
+    shell
+}
+
+fn away_from_the_user(program: &str) -> Command {
+    let mut program = Command::new(program);
     for variable in ["MILLPOND_DIR", "MILLPOND_LOG", "STATE_DIRECTORY", "NOTIFY_SOCKET"] {
         program.env_remove(variable);
     }
@@ -77,7 +90,7 @@ impl Node {
     pub fn start_with(environment: &[(&str, &str)]) -> Self {
         let mut node = Self::nowhere();
         node.init();
-        node.restart_with(environment);
+        node.restart_as(program().envs(environment.iter().copied()));
         node
     }
 
@@ -142,14 +155,18 @@ impl Node {
     }
 
     pub fn restart(&mut self) {
-        self.restart_with(&[]);
+        self.restart_as(&mut program());
     }
 
-    fn restart_with(&mut self, environment: &[(&str, &str)]) {
-        let mut process = program()
+    /// Restarts it where a file that would grow beyond so many bytes is an error.
+    pub fn restart_with_files_up_to(&mut self, bytes: u64) {
+        self.restart_as(&mut program_with_files_up_to(bytes));
+    }
+
+    fn restart_as(&mut self, program: &mut Command) {
+        let mut process = program
             .args(["run", "--http", "127.0.0.1:0", "--log-format", "json", "--dir"])
             .arg(self.data())
-            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -195,6 +212,20 @@ impl Node {
         kill.args([format!("-{signal}"), process.id().to_string()]);
         assert!(kill.status().expect("kill exists").success());
         process.wait().expect("it ends").code()
+    }
+
+    /// Waits until it ends by itself, within a deadline, and tells the exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + DEADLINE;
+        let process = self.process.as_mut().expect("it was started");
+        loop {
+            if let Some(status) = process.try_wait().expect("it is our child") {
+                self.process = None;
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 }
 

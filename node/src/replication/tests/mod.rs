@@ -15,11 +15,11 @@
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
 //!
-//! 1, 2, 3 and 8 are about data alone and tested in the core. 3 (R12) cannot arise among honest nodes, since
-//! nothing writes in a context that came from elsewhere: a transaction overwrites what it reads; that a
-//! hostile one is refused is in `hostile`. Of 17 the dirty mark waits
-//! for the level Buffered; of 18, S14 and S19 the relayed acks wait for concerns; of S7 a role that changes,
-//! and of S11 deletes that are collected, for those.
+//! 1, 2, 3 and 8 are about data alone and tested in the core; 1, 3, 4, 5, 6 and 8 also by the model
+//! (`super::model`). 3 (R12) cannot arise among honest nodes, since nothing writes in a context that came from
+//! elsewhere: a transaction overwrites what it reads; that a hostile one is refused is in `hostile`. Of 17 the
+//! dirty mark waits for the level Buffered; of 18, S14 and S19 the relayed acks wait for concerns; of S7 a role
+//! that changes, and of S11 deletes that are collected, for those.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,0 +1,248 @@
+//! The rare cases worth reaching.
+
+macro_rules! probes {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// A rare case that a full run of the simulator must reach.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Probe {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Probe {
+            /// All of them.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// What it stands for.
+            #[allow(dead_code, reason = "the simulator's")]
+            pub(crate) fn about(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+probes! {
+    // Sessions.
+    /// A peer that is paused here links anyway.
+    PausedPeerRefused,
+    /// The dialler says no hello yet: writes of the peer's own are on their way to its disk.
+    DiallerWaits,
+    /// A hello waits for an answer, for the same reason.
+    HelloWaits,
+    /// What a hello waited for is on disk.
+    WaitingHelloAnswered,
+    /// A member has met two live nodes of this node's key.
+    FencedByPeer,
+    /// A peer's hello shows what this node's open incarnation never issued.
+    FencedByHello,
+    /// A batch does.
+    FencedByBatch,
+    /// The inviter refuses this node.
+    JoinRefused,
+    /// An invite is unknown, used or expired.
+    InviteRefused,
+    /// This node's invite has made it a member.
+    Joined,
+    /// A boot that a later one has superseded says hello, and is dead.
+    LeftoverBootRefused,
+    /// A boot that a later one has superseded is the one that lives.
+    OlderBootLives,
+    /// Two live boots of one key.
+    CopyFound,
+    /// A later boot says hello while a link of the earlier one is up.
+    OlderBootDropped,
+    /// Of two links the new one goes.
+    DuplicateRefused,
+    /// Of two links the old one goes.
+    DuplicateDropped,
+    /// Who is no member, or not yet known.
+    StrangerRefused,
+    /// A link without a hello.
+    NoHelloInTime,
+    /// A node is told of an incarnation of its own that it has not named.
+    OwnIncarnationTold,
+    // Who writes under which incarnation.
+    /// A lease is of this boot, and ahead of the store.
+    LeaseIsAhead,
+    /// A lease is of another boot.
+    LeaseOfAnotherBoot,
+    /// The first write waits for the members' answers.
+    WriteWaitsForProof,
+    /// All members have answered.
+    ProvenByAnswers,
+    /// All known members have answered, and tell of more than is here.
+    AnswersBeforeMembers,
+    /// A member knows more of the incarnation than its hello was asked for.
+    PeerKnowsMore,
+    /// An answer ends the incarnation.
+    RenewedByAnswer,
+    /// A batch ends the incarnation.
+    RenewedByBatch,
+    /// Silence ends the incarnation.
+    RenewedByTimeout,
+    /// A node without others ends its incarnation.
+    RenewedAlone,
+    /// A second incarnation is opened.
+    NextIncarnationOpened,
+    /// A commit tells of an incarnation that was ended meanwhile.
+    CommitOlderThanEnd,
+    /// The end of an incarnation was not written, and a batch shows it.
+    EndIsWrittenAgain,
+    /// The end of an incarnation was not written, and a write comes.
+    EndedBeforeWrite,
+    /// A fenced node is asked to write.
+    FencedWriteRefused,
+    /// A fenced node wants to record something of itself.
+    FencedRecordRefused,
+    /// A write waits for proof when the node is fenced.
+    WaitingWriteRefused,
+    // The disk.
+    /// A user's write finds no room.
+    WriteFindsNoRoom,
+    /// An invite finds no room.
+    InviteFindsNoRoom,
+    /// A role finds no room.
+    GrantFailed,
+    /// A note of the node's own finds no room.
+    NoteFailed,
+    /// Pushes find no room.
+    PushesFailed,
+    /// Pushes fall with those before them.
+    ReadyPushDropped,
+    /// Rows find no room.
+    BatchFindsNoRoom,
+    /// Of a group's jobs one fails, and those before it stand.
+    JobFailsInGroup,
+    // Pushes.
+    /// A push was here already.
+    PushDuplicate,
+    /// A push waits for others.
+    PushWaits,
+    /// What a push waited for has come.
+    PushWakes,
+    /// A push would wait, and there is no room.
+    PushDropped,
+    /// A catch-up brings what waits.
+    WaitingPushCovered,
+    /// A link ends, and what waits of it is dropped.
+    WaitingPushForgotten,
+    /// The writer has enough to do with pushes.
+    PushesWaitForWriter,
+    /// A push meets a store that a catch-up brought further meanwhile.
+    PushAppliedBefore,
+    /// A push follows one that found no room.
+    PushAfterFailedOne,
+    /// A peer pushes what this node's open incarnation never issued.
+    PushInOwnName,
+    // Live feeds.
+    /// A peer asks to be fed from below the ring's base.
+    FeedRefused,
+    /// A feed is slower than the ring.
+    FeedOutrun,
+    /// The ring is over its budget.
+    RingOverflows,
+    /// A peer's window for pushes is full.
+    PushWindowFull,
+    /// What came by replication is held back.
+    HeldBack,
+    /// The peer got from elsewhere what was held back.
+    HeldIsSuppressed,
+    /// The peer did not.
+    HeldForwarded,
+    /// The peer acknowledges what was forwarded.
+    ForwardedIsAcked,
+    /// What was held back has left the ring.
+    HeldLeftTheRing,
+    /// What is to be forwarded finds the window full.
+    ForwardWindowFull,
+    /// What a catch-up brought here has reached a fed peer from elsewhere.
+    CutReachedFedPeer,
+    /// It has not, and the peer is making progress.
+    BehindIsPutOff,
+    /// It has not, and the peer is told to pull.
+    FedPeerTold,
+    // Catch-up, at the asker.
+    /// The clock of an origin starts.
+    LackingNoted,
+    /// A peer cannot feed this node before it has pulled.
+    MustPullFirst,
+    /// A cut goes on where it broke off.
+    CutResumed,
+    /// It goes on with a newer snapshot.
+    CutResumedOnNewer,
+    /// A cut is here, and cannot go on.
+    CutNotResumed,
+    /// Rows go straight to the final tables.
+    CutIsDirect,
+    /// Rows are staged.
+    CutIsStaged,
+    /// Rows straight in the final tables are dropped.
+    DirectCutDropped,
+    /// Staged rows are dropped.
+    StagedCutDropped,
+    /// Rows sent again after a resumption.
+    RowsBehindCursor,
+    /// Rows come of a catch-up that was given up.
+    RowsOfGivenUp,
+    /// The writer has enough to do with rows.
+    RowsWaitForWriter,
+    /// Rows are committed whose catch-up was given up.
+    RowsCommittedLate,
+    /// A catch-up is given up with rows at hand.
+    GivenUpWithRows,
+    /// A batch's base is not covered any more.
+    BatchBaseRefused,
+    /// Rows continue a cut that is not here.
+    BatchWithoutCut,
+    /// A supplier stops sending.
+    PullIsStuck,
+    /// A supplier's link ends.
+    PullLosesItsLink,
+    /// A supplier has enough to do.
+    SupplierIsBusy,
+    // Catch-up, at the supplier.
+    /// Too many ask at once.
+    SuppliesFull,
+    /// A peer asks again before the end.
+    AskedAgain,
+    /// All entries are walked.
+    SupplyScans,
+    /// The paths are collected from the log.
+    SupplyCollects,
+    /// A peer's window for rows is full.
+    RowsWindowFull,
+    /// A path changed behind the cursor of a catch-up that goes on.
+    ChangedBehindCursor,
+    /// Deleted paths follow the last entry.
+    DeletesAfterAllEntries,
+    /// A dot travels without the content that the peer has.
+    ContentOmitted,
+    // Dials.
+    /// A dial comes to nothing.
+    DialFailed,
+    /// The longest back-off.
+    LongestBackOff,
+    /// A link is closed by its operator.
+    LinkPaused,
+    /// What a peer had is remembered from an earlier run.
+    PeerRemembered,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::sources_except;
+
+    #[test]
+    fn every_probe_is_somewhere() {
+        let mut sources = sources_except(&["probes/list.rs"]).concat();
+        sources.retain(|it| !it.is_whitespace());
+        for probe in Probe::ALL {
+            let (alone, asked) = (format!("sometimes!({probe:?})"), format!(",{probe:?})"));
+            assert!(sources.contains(&alone) || sources.contains(&asked), "{probe:?} is nowhere");
+            assert!(!probe.about().is_empty(), "{probe:?} stands for nothing");
+        }
+    }
+}
