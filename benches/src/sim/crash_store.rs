@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use millpond::store::embedded::crash::{self, CrashReport, ErrorReport};
+use millpond::store::embedded::crash::{self, CrashReport, ErrorReport, FlipReport};
 use serde::Serialize;
 
 #[derive(Args)]
@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Let every so-manieth operation of some workloads fail, too: 1 for each, 0 for none.
     #[arg(long, default_value_t = 0)]
     error_step: u64,
+    /// Flip so many single bits in files of the store, and count who notices. A measurement, not a check.
+    #[arg(long, default_value_t = 0)]
+    flips: u64,
     /// How many threads; all cores if not given. What is found does not depend on it.
     #[arg(long)]
     threads: Option<NonZero<usize>>,
@@ -35,6 +38,8 @@ struct Report {
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_at: Option<Timed<ErrorReport>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bit_flips: Option<Timed<FlipReport>>,
 }
 
 /// A report, and how long it took.
@@ -48,12 +53,19 @@ struct Timed<T> {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let threads = arguments.threads.or_else(|| std::thread::available_parallelism().ok());
     let threads = threads.unwrap_or(NonZero::<usize>::MIN);
+    // Panics are counted and told; where they came from is of interest when one of them is looked into.
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     let crash = timed(|| {
         crash::campaign(arguments.images, arguments.first_seed, threads, &progress("images"))
     });
     let error_at = NonZero::new(arguments.error_step)
         .map(|step| timed(|| crash::error_at_each(step, threads, &progress("faults"))));
-    let report = Report { crash: crash.report, seconds: crash.seconds, error_at };
+    let (flips, seed) = (arguments.flips, arguments.first_seed);
+    let bit_flips =
+        (flips > 0).then(|| timed(|| crash::flip_bits(flips, seed, threads, &progress("flips"))));
+    let report = Report { crash: crash.report, seconds: crash.seconds, error_at, bit_flips };
     report.print(arguments.json);
     if let Some((seed, _)) = &report.crash.first_failure {
         let images = crash::IMAGES_PER_SEED;
@@ -75,6 +87,9 @@ impl Report {
         }
         println!("{}; {:.1} s", self.crash, self.seconds);
         if let Some(Timed { report, seconds }) = &self.error_at {
+            println!("{report}; {seconds:.1} s");
+        }
+        if let Some(Timed { report, seconds }) = &self.bit_flips {
             println!("{report}; {seconds:.1} s");
         }
     }

@@ -52,6 +52,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a store that was put back goes on with the seqs that it had issued before";
     ["a lease holds the highest seqs"] "S2", ["restore"],
         "a lease proves a volume that was rolled back within its boot";
+    ["a lease is of a proven boot"] "own", ["restore"],
+        "a boot without proof of continuity leaves a lease that proves the next one";
     ["boots differ in their random part"] "S19", ["restore"],
         "a lease proves an image that was opened before under the same number";
     ["all members answer, the silent ones too"] "S3", ["restore"],
@@ -155,6 +157,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["a push overwrites only what it depends on", "the first push of a boot depends on all",
      "the ring has a base"] "3, 21", ["swarm"],
         "the first push of a boot overwrites what has not come";
+    ["what nobody has is not lacking"] "own", ["restore"],
+        "a node says for ever that it is behind what a peer lost with its folder";
 };
 
 #[cfg(test)]

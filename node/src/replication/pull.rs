@@ -348,6 +348,7 @@ impl Engine {
             }
         }
         if self.pull_retry_ms <= now_ms {
+            self.forget_lost();
             // A link that may not be asked yet is come back to; so is whatever is lacking.
             let again = self.links.values().map(|link| link.pull_after_ms);
             let again_ms = again.filter(|&at_ms| at_ms > now_ms).min().unwrap_or(u64::MAX);
@@ -356,6 +357,22 @@ impl Engine {
                 if self.lacking.is_empty() { again_ms } else { again_ms.min(stale_ms) };
             self.consider_pulls();
         }
+    }
+
+    /// Whoever had what is lacking may have fallen back, and then nobody has it: it will not come, and this
+    /// node is not behind. A peer's vector follows its pushes within a digest's time.
+    fn forget_lost(&mut self) {
+        let old_ms = self.now.mono_ms.saturating_sub(2 * self.config.digest_ms);
+        let (peers, inboxes) = (&self.peers, &self.inboxes);
+        self.lacking.retain(|(namespace, incarnation), since_ms| {
+            let received = inboxes[namespace].received().seq(*incarnation);
+            let has_more = |seq: u64| seq > received;
+            *since_ms > old_ms
+                || planted!("what nobody has is not lacking")
+                || peers
+                    .values()
+                    .any(|it| has_more(it.vectors(*namespace).applied.seq(*incarnation)))
+        });
     }
 
     pub(super) fn next_pull_ms(&self) -> u64 {

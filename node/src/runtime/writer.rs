@@ -1,5 +1,6 @@
 //! The writer: the one thread that changes the store, with group commit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -92,7 +93,13 @@ impl Writer {
     fn commit(&mut self, tokens: Vec<Token>, jobs: Vec<Job>) -> JobResults {
         let committed = match &self.failure {
             Some(failure) => Err(failure.clone()),
-            None => commit_group(&*self.store, &mut self.heads, jobs),
+            None => {
+                let commit = || commit_group(&*self.store, &mut self.heads, jobs);
+                // A store that panics must not leave a node that takes writes and never answers them.
+                catch_unwind(AssertUnwindSafe(commit)).unwrap_or_else(|_| {
+                    Err(StoreError::Io { reason: "the store panicked".to_owned() })
+                })
+            }
         };
         if self.failure.is_none()
             && let Some(failure) = end_of_writing(&committed)
@@ -130,6 +137,7 @@ fn end_of_writing(
 
 #[cfg(test)]
 mod tests {
+    use std::panic::resume_unwind;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -144,7 +152,8 @@ mod tests {
     struct Failing {
         store: MemoryStore,
         commits: AtomicU64,
-        error: StoreError,
+        /// `None` for a panic.
+        error: Option<StoreError>,
     }
 
     impl Store for Failing {
@@ -153,10 +162,11 @@ mod tests {
         }
 
         fn commit(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError> {
-            if self.commits.fetch_add(1, Relaxed) == 2 {
-                return Err(self.error.clone());
+            if self.commits.fetch_add(1, Relaxed) != 2 {
+                return self.store.commit(changes, durability);
             }
-            self.store.commit(changes, durability)
+            // Without a word: the test wants it.
+            Err(self.error.clone().unwrap_or_else(|| resume_unwind(Box::new("a panic"))))
         }
 
         fn size_bytes(&self) -> u64 {
@@ -181,7 +191,7 @@ mod tests {
 
     /// Writes six times to a store whose third commit fails like this, and returns which of them succeeded,
     /// how often the store was asked, and what was reported as the end.
-    fn six_writes(error: StoreError) -> (Vec<bool>, u64, Vec<String>) {
+    fn six_writes(error: Option<StoreError>) -> (Vec<bool>, u64, Vec<String>) {
         let store = MemoryStore::new();
         let store = Arc::new(Failing { store, commits: AtomicU64::new(0), error });
         let (events, mut inbox) = mpsc::channel(8);
@@ -210,15 +220,23 @@ mod tests {
     #[test]
     fn nothing_is_acknowledged_after_a_failure() {
         let error = StoreError::Io { reason: "the disk is on fire".into() };
-        let (succeeded, commits, reported) = six_writes(error.clone());
+        let (succeeded, commits, reported) = six_writes(Some(error.clone()));
         assert_eq!(succeeded, [true, true, false, false, false, false]);
         assert_eq!(commits, 3, "a store that failed is left alone");
         assert_eq!(reported, [error.to_string()]);
     }
 
     #[test]
+    fn a_panic_of_the_store_is_a_failure() {
+        let (succeeded, commits, reported) = six_writes(None);
+        assert_eq!(succeeded, [true, true, false, false, false, false]);
+        assert_eq!(commits, 3);
+        assert_eq!(reported, ["the store failed: the store panicked"]);
+    }
+
+    #[test]
     fn a_full_device_is_no_end() {
-        let (succeeded, commits, reported) = six_writes(StoreError::Full);
+        let (succeeded, commits, reported) = six_writes(Some(StoreError::Full));
         assert_eq!(succeeded, [true, true, false, true, true, true]);
         assert_eq!((commits, reported.len()), (6, 0));
     }

@@ -7,7 +7,7 @@ use super::scenario::{Action, Operation, OperationKind};
 impl Draw {
     /// What is done next.
     pub(super) fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, fn(&mut Self, &Mix) -> Vec<Action>); 23] = [
+        let kinds: [(u64, Make); 23] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -226,3 +226,6 @@ impl Draw {
         vec![Action::Upgrade { node: self.node(), is_newer: self.one_in(2) }]
     }
 }
+
+/// Draws what one kind of thing does.
+type Make = fn(&mut Draw, &Mix) -> Vec<Action>;

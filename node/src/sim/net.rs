@@ -76,6 +76,8 @@ struct Connection {
     frames: [[VecDeque<Travelling>; 2]; 2],
     /// Until when each lane is busy, from each end.
     busy_ms: [[u64; 2]; 2],
+    /// Whether it broke: nothing more passes.
+    is_broken: bool,
     /// What happens next on it, if that is known.
     next: Cell<Option<Option<(u64, Place)>>>,
 }
@@ -163,7 +165,7 @@ impl Net {
             dials: VecDeque::new(),
             last_connection: 0,
             last_link: 0,
-            rng: ChaCha8Rng::seed_from_u64(seed ^ 0x6e65_74),
+            rng: ChaCha8Rng::seed_from_u64(seed ^ 0x006e_6574),
             taped: BTreeMap::new(),
             is_taping: false,
             deliveries: 0,
@@ -200,6 +202,7 @@ impl Net {
             ends,
             frames: Default::default(),
             busy_ms: Default::default(),
+            is_broken: false,
             next: Cell::new(None),
         };
         self.links.insert(self.last_connection, connection);
@@ -243,15 +246,13 @@ impl Net {
             travel_ms += self.rng.next_u64() % (road.jitter_ms + 1);
         }
         if road.loss_percent > 0 && self.rng.next_u64() % 100 < road.loss_percent {
-            travel_ms += RESEND_MS + travel_ms;
+            travel_ms = 2 * travel_ms + RESEND_MS;
         }
-        let Some(connection) = self.links.get_mut(&id) else { return };
+        let Some(connection) = self.links.get_mut(&id).filter(|it| !it.is_broken) else { return };
         let busy_ms = &mut connection.busy_ms[end][lane as usize];
         let sent_ms = now_ms.max(*busy_ms);
         *busy_ms = sent_ms + road.frame_ms[lane as usize];
-        if road.bytes_per_ms > 0 {
-            *busy_ms += frame.len() as u64 / road.bytes_per_ms;
-        }
+        *busy_ms += (frame.len() as u64).checked_div(road.bytes_per_ms).unwrap_or(0);
         let queue = &mut connection.frames[end][lane as usize];
         let last_ms = queue.back().map_or(0, |last| last.at_ms + road.frame_ms[lane as usize]);
         let at_ms = last_ms.max(sent_ms + travel_ms);
@@ -327,6 +328,18 @@ impl Net {
     pub(crate) fn set_cut(&mut self, now_ms: u64, from: NodeId, to: NodeId, is_cut: bool) {
         let road = self.road(from, to);
         road.cut_since_ms = is_cut.then(|| road.cut_since_ms.unwrap_or(now_ms));
+    }
+
+    /// All roads are as they were in the beginning, and what waited for a narrow or slow one goes on.
+    pub(crate) fn mend(&mut self, now_ms: u64) {
+        self.roads.clear();
+        for connection in self.links.values_mut() {
+            connection.next.set(None);
+            connection.busy_ms = Default::default();
+            for travelling in connection.frames.iter_mut().flatten().flatten() {
+                travelling.at_ms = travelling.at_ms.min(now_ms + MENDED_MS);
+            }
+        }
     }
 
     /// Makes the frames on their way from one node to another late.
@@ -492,6 +505,7 @@ impl Connection {
     /// Breaks it: what is under way is gone, and both ends learn it soon.
     fn fail(&mut self, now_ms: u64) {
         self.next.set(None);
+        self.is_broken = true;
         self.frames.iter_mut().flatten().for_each(VecDeque::clear);
         for end in &mut self.ends {
             let reason = "the connection broke".into();
@@ -518,5 +532,7 @@ pub(crate) const IDLE_MS: u64 = 3_000;
 const RESEND_MS: u64 = 200;
 /// Frames of each direction that are kept to be played again.
 const TAPE_FRAMES: usize = 64;
+/// How long frames travel at most that were on their way when all was mended.
+const MENDED_MS: u64 = 20;
 /// How long a dial waits for an answer.
 const DIAL_MS_MAX: u64 = 1_000;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use millpond_core::{
-    Dot, Entry, Hlc, Incarnation, LiveDot, Namespace, Path, Payload, Push, VersionVector,
+    Dot, Entry, Hlc, Incarnation, LiveDot, Namespace, Path, Payload, Push, Seq, VersionVector,
 };
 
 use super::net::NodeId;
@@ -138,6 +138,7 @@ impl Oracle {
     fn record(&mut self, node: NodeId, push: &Push, ran: Option<&Ran>) -> Check {
         let Push { namespace, origin, first, deps, writes } = push;
         let key = (*namespace, *origin);
+        self.forget_reissued(node, push);
         let issued = self.written.entry(key).or_default();
         let next = issued.len() as u64 + 1;
         ensure!(first.get() >= next, "R5: {node} issues {} of {origin} again", first.get());
@@ -201,6 +202,34 @@ impl Oracle {
             );
         }
         Ok(())
+    }
+
+    /// Dots that were lost with a folder, before anybody else's disk had them, may be issued once more: by the
+    /// answers of all members nobody knows of them (R5). If somebody does, by whatever way, what it shows
+    /// will not be what was written.
+    fn forget_reissued(&mut self, node: NodeId, push: &Push) {
+        let (namespace, origin) = (push.namespace, push.origin);
+        let Some(issued) = self.written.get_mut(&(namespace, origin)) else { return };
+        let seqs = push.first.get()..=issued.len() as u64;
+        let dots: Vec<Dot> = seqs.filter_map(Seq::new).map(|seq| Dot::new(origin, seq)).collect();
+        let is_gone = |dot: &Dot| {
+            let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
+            let is_held = others
+                .any(|(_, held)| held.get(&namespace).is_some_and(|belief| belief.vv.covers(*dot)));
+            self.lost.contains(&(namespace, *dot)) && !is_held
+        };
+        if dots.is_empty() || !dots.iter().all(is_gone) {
+            return;
+        }
+        issued.truncate(push.first.get() as usize - 1);
+        let here = self.at_path.iter_mut().filter(|((of, _), _)| *of == namespace);
+        here.for_each(|(_, at_path)| at_path.retain(|dot| !dots.contains(dot)));
+        if namespace == Namespace::MAIN {
+            self.increments.retain(|it| !dots.contains(&it.dot));
+            self.resets.retain(|it| !dots.contains(&it.dot));
+        }
+        self.named.remove(&(namespace, origin));
+        self.lost.retain(|(of, dot)| *of != namespace || !dots.contains(dot));
     }
 
     fn find(&self, namespace: Namespace, dot: Dot) -> Option<&Written> {
@@ -403,7 +432,7 @@ impl Oracle {
         for (&(namespace, incarnation), written) in &self.written {
             let seq = self.vv(node, namespace).seq(incarnation);
             for index in seq..written.len() as u64 {
-                let dot = Dot::new(incarnation, millpond_core::Seq::FIRST.plus(index));
+                let dot = Dot::new(incarnation, Seq::FIRST.plus(index));
                 ensure!(
                     self.lost.contains(&(namespace, dot)),
                     "loss: {dot} at {} of {namespace} was on disk, and is not at {node}",

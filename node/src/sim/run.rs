@@ -60,7 +60,12 @@ impl RunOptions {
 /// Runs a scenario to its end, or to the first thing that is wrong.
 pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
     let mut stage = None;
+    probes::take_never();
     let ended = caught(|| play(scenario, options, &mut stage));
+    let ended = ended.and_then(|()| match probes::take_never() {
+        never if never.is_empty() => Ok(()),
+        never => Err(format!("probes: an honest peer {never:?}")),
+    });
     let Some(mut stage) = stage else {
         let what = ended.err().unwrap_or_default();
         return Run::unfounded(Failure::of(what));
@@ -82,7 +87,6 @@ pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
 }
 
 fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> Check {
-    probes::take_never();
     let limits = if scenario.is_small { SMALL } else { Limits::default() };
     let trace = Trace::new(options.keeps_events);
     let mut world = World::found(scenario.seed, limits, Some(Oracle::default()), trace);
@@ -112,9 +116,6 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
     stage.admit();
     stage.mend();
     stage.judge()?;
-    let never = probes::take_never();
-    let is_honest = stage.has_replayed || never.is_empty();
-    ensure!(is_honest, "honesty: an honest peer {never:?}");
     if scenario.profile == Profile::Quiet {
         let twice = self::duplicates(&mut stage.world) - duplicates;
         ensure!(twice == 0, "ripple: {twice} rows were received twice, and nothing had failed");

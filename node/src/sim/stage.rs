@@ -112,11 +112,10 @@ impl Stage {
 
     /// Everything works again, and all start that can.
     pub(crate) fn mend(&mut self) {
-        self.mend_roads();
+        self.world.net.mend(self.world.now_ms);
         let count = self.world.nodes.len();
         for node in 0..count {
             for other in 0..count {
-                *self.world.net.road(node, other) = Default::default();
                 if node != other {
                     self.pause(node, other, false);
                 }

@@ -90,4 +90,4 @@ fn a_scenario_survives_its_file() {
 }
 
 /// Seeds of each profile in the suite.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 4;

@@ -65,10 +65,8 @@ impl EmbeddedStore {
         let file = folder
             .file(|new_file| create_tables(&builder.create(new_file).map_err(not_opened)?))?;
         let poison = Blown::default();
-        // redb panics over some kinds of damage.
-        let open_file = || open_file(&builder, &file, poison.clone());
-        let opened = catch_unwind(AssertUnwindSafe(open_file));
-        let database = opened.map_err(|_| damaged())?.map_err(not_opened)?;
+        let database = outlive(|| open_file(&builder, &file, poison.clone()))?;
+        let database = database.map_err(not_opened)?;
         let store = Self::with_database(database, move || Space::of_file(&file), poison)?;
         Ok(Self { _folder: Some(folder), ..store })
     }
@@ -81,10 +79,11 @@ impl EmbeddedStore {
         options: &EmbeddedOptions,
     ) -> Result<Self, StoreError> {
         let poison = Blown::default();
-        let database = Builder::new()
-            .set_cache_size(options.cache_bytes)
-            .create_with_backend(Fuse::new(backend, poison.clone()))
-            .map_err(|error| open_failed(error, Path::new("the storage")))?;
+        let mut builder = Builder::new();
+        builder.set_cache_size(options.cache_bytes);
+        let storage = Fuse::new(backend, poison.clone());
+        let database = outlive(|| builder.create_with_backend(storage))?;
+        let database = database.map_err(|error| open_failed(error, Path::new("the storage")))?;
         let transaction = database.begin_read().map_err(failed)?;
         if transaction.list_tables().map_err(failed)?.next().is_none() {
             create_tables(&database)?;
@@ -245,6 +244,11 @@ fn create_tables(database: &Database) -> Result<(), StoreError> {
     format.insert(FORMAT_KEY, FORMAT).map_err(failed)?;
     drop(format);
     transaction.commit().map_err(failed)
+}
+
+/// redb panics over some kinds of damage.
+fn outlive<T>(open: impl FnOnce() -> T) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(open)).map_err(|_| damaged())
 }
 
 fn damaged() -> StoreError {

@@ -17,6 +17,7 @@ use disk::Operation;
 pub(crate) use disk::{Disk, Survivors};
 pub use error_at::{ErrorReport, error_at_each};
 use fan_out::fan_out;
+pub use flips::{FlipCounts, FlipReport, flip_bits};
 use workload::{History, Verdict};
 
 use super::space::Space;
@@ -27,6 +28,7 @@ mod disk;
 mod error_at;
 mod fan_out;
 mod fault;
+mod flips;
 mod workload;
 
 /// What became of the images of some runs.

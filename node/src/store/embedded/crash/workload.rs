@@ -150,6 +150,11 @@ impl History {
         Self { script, operations: disk.operations(), acknowledged }
     }
 
+    /// After how many operations how many commits were synced, at last.
+    pub(super) fn last_synced(&self) -> (usize, usize) {
+        self.acknowledged.last().copied().unwrap_or_default()
+    }
+
     /// How many commits are promised to survive a cut after this many operations.
     pub(super) fn promised(&self, cut: usize) -> usize {
         let before = self.acknowledged.iter().filter(|(operations, _)| *operations <= cut);
