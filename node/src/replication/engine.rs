@@ -11,7 +11,8 @@ use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::commit::{Continuity, Pending};
+use super::commit::Pending;
+use super::continuity::Continuity;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;

@@ -64,7 +64,8 @@ impl Engine {
             let is_stale = self
                 .lacking
                 .get(&(namespace, range.incarnation))
-                .is_some_and(|&since_ms| since_ms <= stale_ms);
+                .is_some_and(|&since_ms| since_ms <= stale_ms)
+                && !planted!("what stays lacking is pulled");
             is_stale || (is_new && !self.is_fed_by_owner(range.incarnation, namespace, link_id))
         })
     }
@@ -225,7 +226,9 @@ impl Engine {
         if let Some(upto) = &job.covers {
             let is_here = self.applied(namespace).covers_all(upto);
             always!(is_here, "a catch-up that is committed is covered");
-            self.ring.raise_base(namespace, upto);
+            if !planted!("a catch-up raises the ring's base") {
+                self.ring.raise_base(namespace, upto);
+            }
             self.note_cut(namespace);
         }
         if self.pull_of(link, job.transfer).is_none() {
@@ -284,7 +287,9 @@ impl Engine {
         }
         // What the store could not take now it will hardly take at once.
         let retry_ms = self.now.mono_ms + self.config.digest_ms;
-        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
+        if !planted!("a catch-up that found no room pauses") {
+            self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
+        }
         self.give_up_pull(namespace);
     }
 
@@ -295,7 +300,9 @@ impl Engine {
         // Its rows will not be used, and the window that they fill is the link's.
         sometimes!(pulling.frames_bytes > 0, GivenUpWithRows);
         let rows_bytes = pulling.frames_bytes as u64;
-        self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
+        if !planted!("rows that are given up are credited") {
+            self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
+        }
         let retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
             link.pull_after_ms = link.pull_after_ms.max(retry_ms);
@@ -330,7 +337,9 @@ impl Engine {
         }
         let Some(link) = self.links.get_mut(&link_id) else { return };
         sometimes!(MustPullFirst);
-        link.fed.remove(&namespace);
+        if !planted!("a feed that was refused is asked for again") {
+            link.fed.remove(&namespace);
+        }
         link.must_pull.insert(namespace);
         self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
     }

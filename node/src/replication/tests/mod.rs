@@ -11,6 +11,7 @@
 //! | causes before effects; the ring has a base | 21 | `feeds` |
 //! | R14 incarnations are introduced | S7 | `feeds` |
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
+//! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -32,6 +33,7 @@ mod continuity;
 mod feeds;
 mod hostile;
 mod restarts;
+mod sessions;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {
