@@ -4,6 +4,7 @@ use millpond_core::Namespace;
 use millpond_core::types::counter::{self, Slot};
 
 use super::audit::{audit, credit_is_level};
+use super::describe::UNKNOWN;
 use super::net::NodeId;
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
@@ -202,7 +203,7 @@ impl Stage {
             self.world.run(SILENT_MS);
             let heard = self.world.heard.take().unwrap_or_default();
             let others: Vec<_> =
-                heard.iter().filter(|(kind, _)| *kind != "Digest" && *kind != "a").collect();
+                heard.iter().filter(|(kind, _)| *kind != "Digest" && *kind != UNKNOWN).collect();
             ensure!(others.is_empty(), "silence: level, and still they say {others:?}");
         }
         for id in self.world.running().collect::<Vec<_>>() {

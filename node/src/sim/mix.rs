@@ -61,7 +61,16 @@ impl Scenario {
         }
         // Files are slow to simulate, and what tears them is a profile's matter.
         let is_on_files = profile == Profile::Disk && seed.is_multiple_of(8);
-        Self { version: VERSION, profile, seed, nodes: mix.nodes, is_small, is_on_files, steps }
+        Self {
+            version: VERSION,
+            about: String::new(),
+            profile,
+            seed,
+            nodes: mix.nodes,
+            is_small,
+            is_on_files,
+            steps,
+        }
     }
 }
 

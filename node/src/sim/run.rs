@@ -1,17 +1,17 @@
 //! Running a scenario: the world is founded, the steps are done, everything is mended, and the judge speaks.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::judge::watch;
 use super::oracle::Oracle;
+use super::panics::caught;
 use super::profile::Profile;
 use super::scenario::Scenario;
 use super::stage::Stage;
 use super::trace::{Event, EventKind, Trace};
 use super::world::{Check, SMALL, World, ensure};
+use crate::probes;
 use crate::replication::Limits;
 
 /// How a scenario is run.
@@ -60,10 +60,9 @@ impl RunOptions {
 /// Runs a scenario to its end, or to the first thing that is wrong.
 pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
     let mut stage = None;
-    crate::probes::take_never();
-    let ended = catch_unwind(AssertUnwindSafe(|| play(scenario, options, &mut stage)));
-    let ended = ended.unwrap_or_else(|panic| Err(format!("panic: {}", words(&*panic))));
-    let ended = ended.and_then(|()| match crate::probes::take_never() {
+    probes::take_never();
+    let ended = caught(|| play(scenario, options, &mut stage));
+    let ended = ended.and_then(|()| match probes::take_never() {
         never if never.is_empty() => Ok(()),
         never => Err(format!("probes: an honest peer {never:?}")),
     });
@@ -150,12 +149,6 @@ impl Failure {
         let check = what.split(':').next().unwrap_or_default().to_owned();
         Self { check, what }
     }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "without words".into())
 }
 
 /// One commit in so many is followed by a full look.

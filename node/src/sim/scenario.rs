@@ -10,6 +10,9 @@ use super::profile::Profile;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
     pub(crate) version: u32,
+    /// For people: what it found, and when.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) about: String,
     pub(crate) profile: Profile,
     pub(crate) seed: u64,
     /// How many nodes found the cluster.
@@ -123,6 +126,40 @@ pub(crate) enum OperationKind {
     Refuse { key: u64 },
 }
 
+impl Action {
+    /// The node that it happens to, and the other one if it happens between two.
+    pub(crate) fn place(&self) -> (usize, Option<usize>) {
+        match *self {
+            Self::Ask { node, .. }
+            | Self::Read { node }
+            | Self::Kill { node, .. }
+            | Self::Stop { node }
+            | Self::Start { node }
+            | Self::Disk { node, .. }
+            | Self::Full { node, .. }
+            | Self::FailSync { node, .. }
+            | Self::Rot { node, .. }
+            | Self::Backup { node }
+            | Self::Restore { node, .. }
+            | Self::Clone { node }
+            | Self::Move { node }
+            | Self::Lease { node, .. }
+            | Self::Clock { node, .. }
+            | Self::Upgrade { node, .. } => (node, None),
+            Self::Cut { from, to }
+            | Self::BreakAfter { from, to, .. }
+            | Self::Road { from, to, .. }
+            | Self::Hold { from, to, .. }
+            | Self::Postpone { from, to, .. }
+            | Self::Replay { from, to, .. } => (from, Some(to)),
+            Self::Mend { a, b } | Self::Break { a, b } => (a, Some(b)),
+            Self::Pause { node, peer, .. } => (node, Some(peer)),
+            Self::Split { ref nodes } => (nodes.first().copied().unwrap_or(0), None),
+            Self::MendAll | Self::Join => (0, None),
+        }
+    }
+}
+
 impl Scenario {
     /// As JSON, to be kept and replayed.
     pub fn to_json(&self) -> String {
@@ -139,6 +176,16 @@ impl Scenario {
             VERSION => Ok(scenario),
             found => Err(ScenarioError::Version { found }),
         }
+    }
+
+    /// The same with words for people: what it found, and when.
+    pub fn with_about(self, about: impl Into<String>) -> Self {
+        Self { about: about.into(), ..self }
+    }
+
+    /// Words for people.
+    pub fn about(&self) -> &str {
+        &self.about
     }
 
     /// The profile that it was drawn from.

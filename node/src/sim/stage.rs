@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use millpond_core::transport::Lane;
 use millpond_core::{Namespace, Path, Payload};
 
+use super::describe;
 use super::disk::FailedSync;
 use super::later::LATER_KIND;
 use super::net::NodeId;
 use super::node::Image;
 use super::oracle::{Effect, Ran};
 use super::scenario::{Action, Operation, OperationKind};
+use super::trace::EventKind;
 use super::world::{World, path, text};
 use crate::membership::{InviteOptions, Role};
 use crate::replication::{Answer, Request, RequestId};
@@ -58,7 +60,10 @@ impl Stage {
     pub(crate) fn perform(&mut self, action: &Action) {
         let now_ms = self.world.now_ms;
         if !matches!(action, Action::Ask { .. } | Action::Read { .. }) {
-            self.world.note_fault(&format!("{action:?}"));
+            let (node, peer) = action.place();
+            let text = format!("{action:?}");
+            let kind = EventKind::Fault { peer };
+            self.world.trace.note(now_ms, node, kind, text.as_bytes(), || text.clone());
         }
         match *action {
             Action::Ask { node, ref operation } => self.ask(node, operation),
@@ -133,6 +138,10 @@ impl Stage {
         }
         let Some(oracle) = &self.world.oracle else { return };
         let witness = oracle.witness();
+        let next = self.world.last_request + 1;
+        let text = || format!("asks: {next}, {}", describe::operation(operation));
+        let (now_ms, content) = (self.world.now_ms, next.to_le_bytes());
+        self.world.trace.note(now_ms, node, EventKind::Client, &content, text);
         let effect = match operation.kind {
             OperationKind::Count { delta } => Effect::Count(delta),
             OperationKind::Reset => Effect::Reset,

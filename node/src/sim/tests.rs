@@ -3,7 +3,7 @@
 //! `MILLPOND_PROFILE=restore` runs that profile only, `MILLPOND_SEED=7` one seed, `MILLPOND_SEEDS=5000` that
 //! many.
 
-use super::{Profile, RunOptions, Scenario, run};
+use super::{Mutant, Profile, RunOptions, Scenario, run};
 
 #[test]
 fn a_few_seeds_of_every_profile_hold() {
@@ -30,6 +30,43 @@ fn a_few_seeds_of_every_profile_hold() {
     }
     failures.iter().for_each(|failure| println!("{failure}"));
     assert!(failures.is_empty(), "{} seeds failed", failures.len());
+}
+
+/// Each file is the shrunk scenario of a bug that there was: it holds now, and for good.
+#[test]
+fn every_regression_holds() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sim/regressions");
+    let mut failures = Vec::new();
+    let paths = std::fs::read_dir(folder).unwrap().map(|item| item.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|ending| ending == "json")) {
+        let (name, text) = (path.display().to_string(), std::fs::read_to_string(&path).unwrap());
+        let scenario = Scenario::from_json(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!scenario.about().is_empty(), "{name} says what it found");
+        if let Some(failure) = run(&scenario, RunOptions::default()).failure {
+            failures.push(format!("{name}: {}", failure.what));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+/// What is left of a failing scenario fails in the same way, by a bug and not by itself.
+#[test]
+fn a_shrunk_scenario_fails_as_the_whole_did() {
+    let all = Mutant::all();
+    let mutant = all.iter().find(|mutant| mutant.rules == ["continuity is proven"]).unwrap();
+    let check = |scenario: &Scenario| {
+        let failure = run(scenario, RunOptions::default()).failure;
+        failure.map(|failure| failure.check)
+    };
+    let seeds = (0..60).map(|seed| Scenario::draw(Profile::Restore, seed));
+    let ((whole, shrunk), is_met) = mutant.in_place(|| {
+        let whole = seeds.into_iter().find(|scenario| check(scenario).is_some()).unwrap();
+        let shrunk = whole.shrink(40);
+        assert_eq!(check(&shrunk), check(&whole));
+        (whole, shrunk)
+    });
+    assert!(is_met && shrunk.steps() < whole.steps(), "{} steps", shrunk.steps());
+    assert_eq!(check(&shrunk), None, "with the rule it holds");
 }
 
 /// R11: a seed's trace is the same each time.

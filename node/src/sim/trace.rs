@@ -22,7 +22,7 @@ pub struct Event {
     pub node: usize,
     /// What.
     pub kind: EventKind,
-    /// In words.
+    /// In words; the first of them are its [`label`](Self::label).
     pub text: String,
 }
 
@@ -49,7 +49,14 @@ pub enum EventKind {
     /// A client asked, or was answered.
     Client,
     /// The scenario did something to the node.
-    Fault,
+    Fault {
+        /// The other node, if it happens between two.
+        peer: Option<usize>,
+    },
+    /// The process was started.
+    Started,
+    /// The process ended, or did not start.
+    Ended,
     /// A checker found something wrong.
     Violation,
 }
@@ -75,8 +82,10 @@ impl Trace {
             EventKind::Link { peer } => (2, peer as u64),
             EventKind::Disk => (3, 0),
             EventKind::Client => (4, 0),
-            EventKind::Fault => (5, 0),
+            EventKind::Fault { peer } => (5, peer.map_or(0, |peer| peer as u64 + 1)),
             EventKind::Violation => (6, 0),
+            EventKind::Started => (7, 0),
+            EventKind::Ended => (8, 0),
         };
         for number in [at_ms, node as u64, code, about, content.len() as u64] {
             self.hash.update(&number.to_le_bytes());
@@ -103,6 +112,14 @@ impl Trace {
     }
 }
 
+impl Event {
+    /// The first words: what tells events of one kind apart.
+    pub fn label(&self) -> &str {
+        let end = self.text.find([':', '{', '(']).unwrap_or(self.text.len());
+        self.text[..end].trim_end()
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at_ms, node, kind, text } = self;
@@ -115,7 +132,8 @@ impl fmt::Display for Event {
             EventKind::Link { peer } => write!(f, "link to {peer}  {text}"),
             EventKind::Disk => write!(f, "disk  {text}"),
             EventKind::Client => write!(f, "client  {text}"),
-            EventKind::Fault => write!(f, "fault  {text}"),
+            EventKind::Fault { .. } => write!(f, "fault  {text}"),
+            EventKind::Started | EventKind::Ended => write!(f, "process  {text}"),
             EventKind::Violation => write!(f, "VIOLATION  {text}"),
         }
     }

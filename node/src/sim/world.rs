@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::wire::Decoder;
 use millpond_core::{Namespace, Path, Payload, PayloadKind};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::describe;
 use super::disk::SimDisk;
 use super::later::{Dressed, dress};
 use super::net::{Net, NetEvent, NodeId};
@@ -139,11 +139,6 @@ impl World {
         self.add(store)
     }
 
-    /// The scenario did something.
-    pub(crate) fn note_fault(&mut self, what: &str) {
-        self.trace.note(self.now_ms, 0, EventKind::Fault, what.as_bytes(), || what.to_owned());
-    }
-
     fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> SimDisk {
         let store = SimDisk::new(self.is_on_files);
         let mut changes = Changes::default();
@@ -185,15 +180,24 @@ impl World {
         if started.is_err() {
             self.nodes[id].crash(false, 0);
         }
-        let text = || format!("starts: {started:?}");
-        self.trace.note(self.now_ms, id, EventKind::Fault, &[u8::from(started.is_ok())], text);
+        let (boots, failed) = (self.nodes[id].boots, started.err());
+        let (kind, text) = match &failed {
+            None => (EventKind::Started, format!("starts: opening {boots}")),
+            Some(error) => (EventKind::Ended, format!("does not start: {error}")),
+        };
+        self.trace.note(self.now_ms, id, kind, &[], || text);
         self.drain(id);
     }
 
     /// Kills a node. What its disk was writing is there or not.
     pub(crate) fn crash(&mut self, id: NodeId, is_written: bool) {
+        let was_running = self.nodes[id].running.is_some();
         let seed = self.rng.next_u64();
         let done = self.nodes[id].crash(is_written, seed);
+        if was_running {
+            let text = || format!("ends: its disk did {} more", done.len());
+            self.trace.note(self.now_ms, id, EventKind::Ended, &[u8::from(is_written)], text);
+        }
         self.net.vanish(self.now_ms, id);
         self.note_done(id, done);
         self.note_vectors(id);
@@ -311,7 +315,7 @@ impl World {
         };
         let results = done.len() as u8;
         let text =
-            || format!("commits {} jobs{}", done.len(), if is_dead { ", and fails" } else { "" });
+            || format!("commits: {}{}", done.len(), if is_dead { ", and fails" } else { "" });
         self.trace.note(self.now_ms, id, EventKind::Disk, &[results, u8::from(is_dead)], text);
         self.note_done(id, done);
         self.note_vectors(id);
@@ -368,7 +372,7 @@ impl World {
             NetEvent::Dialed { from, to, is_answered } => {
                 let is_answered = is_answered && self.nodes[to].running.is_some();
                 let kind = EventKind::Link { peer: to };
-                let text = || if is_answered { "dialled" } else { "dialled in vain" }.into();
+                let text = || if is_answered { "dials" } else { "dials in vain" }.into();
                 self.trace.note(now_ms, from, kind, &[0, u8::from(is_answered)], text);
                 if is_answered {
                     self.net.connect(now_ms, from, to);
@@ -379,15 +383,15 @@ impl World {
             }
             NetEvent::Up { node, link, peer, dialed } => {
                 let kind = EventKind::Link { peer };
-                self.trace.note(now_ms, node, kind, &[1], || format!("{} is up", link.0));
+                self.trace.note(now_ms, node, kind, &[1], || format!("up: link {}", link.0));
                 let (peer, remote_address) = (self.nodes[peer].key, peer.to_string());
                 self.input(node, Input::LinkUp { link, peer, dialed, remote_address });
             }
             NetEvent::Frame { node, link, lane, frame, from, sent_ms, sender } => {
                 let kind = EventKind::Frame { from, sent_ms, is_bulk: lane == Lane::Bulk };
-                self.trace.note(now_ms, node, kind, &frame, || describe(&frame));
+                self.trace.note(now_ms, node, kind, &frame, || describe::frame(&frame));
                 if let Some(heard) = &mut self.heard {
-                    *heard.entry(kind_of(&frame)).or_default() += 1;
+                    *heard.entry(describe::kind(&frame)).or_default() += 1;
                 }
                 if let Some(link) = sender {
                     self.input(from, Input::Sent { link, lane, bytes: frame.len() });
@@ -397,7 +401,7 @@ impl World {
             NetEvent::Down { node, link, peer, down } => {
                 let (code, reason, stats) = (down.code, down.reason, LinkStats::default());
                 let kind = EventKind::Link { peer };
-                let text = || format!("{} is down: {code:?}, {reason}", link.0);
+                let text = || format!("down: link {}, {code:?}, {reason}", link.0);
                 self.trace.note(now_ms, node, kind, reason.as_bytes(), text);
                 let peer = self.nodes[peer].key;
                 self.input(node, Input::LinkDown { link, peer, code, reason, stats });
@@ -429,7 +433,7 @@ impl World {
                 }
                 Output::Commit { token, job } => self.nodes[id].submit(self.now_ms, token, job),
                 Output::Answer { id: request, answer } => {
-                    let text = || format!("{} is answered: {answer:?}", request.0);
+                    let text = || format!("answered: {}, {}", request.0, describe::answer(&answer));
                     let content = request.0.to_le_bytes();
                     self.trace.note(self.now_ms, id, EventKind::Client, &content, text);
                     let answered = super::judge::answered(self, id, &answer);
@@ -465,19 +469,6 @@ impl World {
         self.rng.fill_bytes(&mut bytes);
         bytes
     }
-}
-
-/// A message in a frame, in words.
-fn describe(frame: &Bytes) -> String {
-    match Decoder::new().decode(frame.clone()) {
-        Ok(Some(message)) => format!("{message:?}"),
-        Ok(None) => format!("a frame of {} bytes, of an unknown kind or in pieces", frame.len()),
-        Err(error) => format!("{} bytes: {error}", frame.len()),
-    }
-}
-
-fn kind_of(frame: &Bytes) -> String {
-    describe(frame).split(['(', ' ']).next().unwrap_or_default().to_owned()
 }
 
 /// The path of these components, parted by slashes.
