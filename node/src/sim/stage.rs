@@ -41,6 +41,8 @@ pub(crate) struct Asked {
     pub(crate) boot: u64,
     pub(crate) at_ms: u64,
     pub(crate) is_refusing: bool,
+    /// Whether the node was no member yet.
+    pub(crate) is_joining: bool,
 }
 
 impl Stage {
@@ -161,6 +163,7 @@ impl Stage {
             boot: self.world.nodes[node].boots,
             at_ms: self.world.now_ms,
             is_refusing: matches!(operation.kind, OperationKind::Refuse { .. }),
+            is_joining: !self.world.has_joined(node),
         });
     }
 
