@@ -54,6 +54,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a lease proves a volume that was rolled back within its boot";
     ["a lease is of a proven boot"] "own", ["restore"],
         "a boot without proof of continuity leaves a lease that proves the next one";
+    ["a lease is not of an ended incarnation"] "own", ["restore"],
+        "a lease written before the store has heard that its incarnation has ended lets the next boot go on";
     ["boots differ in their random part"] "S19", ["restore"],
         "a lease proves an image that was opened before under the same number";
     ["all members answer, the silent ones too"] "S3", ["restore"],
@@ -246,6 +248,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["a push overwrites only what it depends on", "the first push of a boot depends on all",
      "the ring has a base"] "3, 21", ["swarm"],
         "the first push of a boot overwrites what has not come";
+    ["whoever refuses is asked ever later"] "own", [],
+        "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
 };

@@ -247,6 +247,9 @@ impl Engine {
         for link in self.links.values_mut() {
             link.must_pull.remove(&namespace);
         }
+        if let Some(link) = self.links.get_mut(&link) {
+            link.pulls_in_vain = 0;
+        }
         tracing::debug!(%namespace, link = link.0, "caught up");
         self.consider_pulls();
     }
@@ -303,8 +306,13 @@ impl Engine {
         if !planted!("rows that are given up are credited") {
             self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
         }
-        let retry_ms = self.now.mono_ms + RETRY_MS;
+        let mut retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
+            // It may be unable for long: a disk that rots, say.
+            if !planted!("whoever refuses is asked ever later") {
+                retry_ms = self.now.mono_ms + (RETRY_MS << link.pulls_in_vain.min(DOUBLINGS_MAX));
+            }
+            link.pulls_in_vain += 1;
             link.pull_after_ms = link.pull_after_ms.max(retry_ms);
         }
         self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
@@ -400,5 +408,7 @@ impl Engine {
 const JOBS_MAX: usize = 2;
 /// How long a supplier may send nothing.
 const PROGRESS_MS_MAX: u64 = 10_000;
-/// When to look again after a refusal.
+/// When to look again after a first refusal; each further one doubles it.
 const RETRY_MS: u64 = 300;
+/// Up to about five seconds.
+const DOUBLINGS_MAX: u32 = 4;

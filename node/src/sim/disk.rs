@@ -6,20 +6,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use millpond_core::{Dot, Entry, Incarnation, Namespace, Path};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::crash::{self, Survivors};
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, LogRow, MetaKey, Snapshot, Store, StoreError};
 
-/// A store over tables in memory, with the faults of a disk. It keeps [`Store`]'s contract, faults included:
-/// what cuts and torn sectors do beneath a real file is the crash rig's matter
-/// ([`crate::store::embedded::crash`]).
-#[derive(Debug, Default)]
+/// A store with the faults of a disk. It keeps [`Store`]'s contract, faults included. Most are tables in
+/// memory, which are fast; some are the real store over a disk of sectors, of which a power cut leaves what
+/// was synced and any part of the rest.
 pub(crate) struct SimDisk {
-    tables: MemoryStore,
+    medium: Medium,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+enum Medium {
+    Tables(MemoryStore),
+    File {
+        store: EmbeddedStore,
+        disk: crash::Disk,
+        /// What the disk held when the store was opened.
+        base: Vec<u8>,
+    },
+}
+
+#[derive(Default)]
 struct State {
     is_full: bool,
     next_sync: Option<FailedSync>,
@@ -37,16 +50,51 @@ pub(crate) enum FailedSync {
 }
 
 impl SimDisk {
-    /// An empty disk.
-    pub(crate) fn new() -> Self {
-        Self::default()
+    /// An empty disk: tables in memory, or a file.
+    pub(crate) fn new(is_file: bool) -> Self {
+        let medium = match is_file {
+            true => Medium::file(Vec::new()),
+            false => Medium::Tables(MemoryStore::new()),
+        };
+        Self { medium, state: Mutex::default() }
     }
 
-    /// The same disk after the process that had it open has ended. Rot stays.
+    /// The same disk after the process that had it open has ended, or a copy of it. Rot stays.
     pub(crate) fn reopened(&self) -> Self {
+        let medium = match &self.medium {
+            Medium::Tables(tables) => Medium::Tables(tables.image()),
+            Medium::File { .. } => self.medium.after(usize::MAX, Survivors::All, 0),
+        };
+        Self { medium, state: self.closed() }
+    }
+
+    /// The disk after a power cut at some moment since it had seen so many operations. Tables have no such
+    /// moments.
+    pub(crate) fn cut_since(&self, operations: usize, seed: u64) -> Option<Self> {
+        let Medium::File { disk, .. } = &self.medium else { return None };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let later = (disk.operation_count() - operations) as u64 + 1;
+        let cut = operations + (rng.next_u64() % later) as usize;
+        let medium = self.medium.after(cut, Survivors::draw(&mut rng), seed);
+        Some(Self { medium, state: self.closed() })
+    }
+
+    /// Whether it is the real store over a disk of sectors.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.medium, Medium::File { .. })
+    }
+
+    /// How many operations the disk has seen; tables none.
+    pub(crate) fn operations(&self) -> usize {
+        match &self.medium {
+            Medium::Tables(_) => 0,
+            Medium::File { disk, .. } => disk.operation_count(),
+        }
+    }
+
+    fn closed(&self) -> Mutex<State> {
         let rotten = self.state().rotten.clone();
-        let state = State { rotten, ..State::default() };
-        Self { tables: self.tables.image(), state: Mutex::new(state) }
+        Mutex::new(State { rotten, ..State::default() })
     }
 
     /// Gives it room, or takes it.
@@ -82,6 +130,30 @@ impl SimDisk {
     }
 }
 
+impl Medium {
+    fn file(base: Vec<u8>) -> Self {
+        let disk = crash::Disk::with_image(base.clone());
+        let store = crash::open(&disk, CACHE_BYTES).expect("a power cut leaves what can be opened");
+        Self::File { store, disk, base }
+    }
+
+    fn store(&self) -> &dyn Store {
+        match self {
+            Self::Tables(tables) => tables,
+            Self::File { store, .. } => store,
+        }
+    }
+
+    /// What a cut after so many operations leaves.
+    fn after(&self, operations: usize, survivors: Survivors, seed: u64) -> Self {
+        let Self::File { disk, base, .. } = self else { unreachable!("tables are not cut") };
+        let all = disk.operations();
+        let before = &all[..operations.min(all.len())];
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        Self::file(crash::image(base, before, survivors, rng))
+    }
+}
+
 impl State {
     fn poison(&mut self) -> StoreError {
         let reason = "the sync failed".to_owned();
@@ -93,7 +165,7 @@ impl State {
 
 impl Store for SimDisk {
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StoreError> {
-        let tables = self.tables.snapshot()?;
+        let tables = self.medium.store().snapshot()?;
         let rotten = self.state().rotten.clone();
         Ok(if rotten.is_empty() { tables } else { Arc::new(Rotten { tables, rotten }) })
     }
@@ -112,11 +184,11 @@ impl Store for SimDisk {
         if state.next_sync == Some(FailedSync::Lost) {
             return Err(state.poison());
         }
-        self.tables.commit(changes, durability)
+        self.medium.store().commit(changes, durability)
     }
 
     fn size_bytes(&self) -> u64 {
-        self.tables.size_bytes()
+        self.medium.store().size_bytes()
     }
 }
 
@@ -188,3 +260,6 @@ impl Snapshot for Rotten {
 fn corrupt(path: &Path) -> StoreError {
     StoreError::Corrupt { what: format!("the entry at {path}") }
 }
+
+/// Small, so that pages are read from the disk again.
+const CACHE_BYTES: usize = 64 << 10;

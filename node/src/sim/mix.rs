@@ -59,6 +59,8 @@ impl Scenario {
                 steps.push(Step { after_ms: if index == 0 { after_ms } else { 0 }, action });
             }
         }
+        // Files are slow to simulate, and what tears them is a profile's matter.
+        let is_on_files = profile == Profile::Disk && seed.is_multiple_of(8);
         Self {
             version: VERSION,
             about: String::new(),
@@ -66,6 +68,7 @@ impl Scenario {
             seed,
             nodes: mix.nodes,
             is_small,
+            is_on_files,
             steps,
         }
     }

@@ -142,24 +142,35 @@ impl Node {
         Ok(())
     }
 
-    /// The process ends at once. What the disk was writing is there or not.
-    pub(crate) fn crash(&mut self, is_written: bool) -> Vec<Done> {
-        let running = self.running.take();
-        let done = running.filter(|_| is_written).and_then(|mut running| {
-            let busy = running.busy.take()?;
+    /// The process ends at once, and the power with it. What the disk was writing is there or not: as it is
+    /// told, or, if the disk is a file, as `seed` has it.
+    pub(crate) fn crash(&mut self, is_written: bool, seed: u64) -> Vec<Done> {
+        let operations = self.store.operations();
+        let busy = self.running.take().and_then(|running| Some((running.busy?, running.heads)));
+        let is_file = self.store.is_file();
+        let done = busy.filter(|_| is_written || is_file).map(|(busy, mut heads)| {
             let are_user = are_user(&busy.jobs);
-            let results = commit_group(&*self.store, &mut running.heads, busy.jobs);
-            Some(done(are_user, results.unwrap_or_default()))
+            let results = commit_group(&*self.store, &mut heads, busy.jobs);
+            done(are_user, results.unwrap_or_default())
         });
-        self.store = Arc::new(self.store.reopened());
-        done.unwrap_or_default()
+        let left = self.store.cut_since(operations, seed);
+        self.store = Arc::new(left.unwrap_or_else(|| self.store.reopened()));
+        // A group is there whole or not at all.
+        done.filter(|done| done.iter().all(|done| self.holds(done))).unwrap_or_default()
+    }
+
+    /// Whether the disk has what a job wrote.
+    fn holds(&self, done: &Done) -> bool {
+        let heads = self.store.snapshot().and_then(|snapshot| Heads::load(&*snapshot));
+        let heads = heads.expect("a disk can be read");
+        done.pushes.iter().all(|push| heads.vv(push.namespace).covers(push.last()))
     }
 
     /// Writes the lease, if it may be written.
     pub(crate) fn renew_lease(&mut self) {
         let store = self.identity().store;
         let keeps_lease = self.keeps_lease;
-        let may = |running: &&mut Running| keeps_lease && running.engine.may_write_lease();
+        let may = |running: &&mut Running| keeps_lease && running.may_write_lease();
         if let Some(running) = self.running.as_mut().filter(may) {
             self.lease = Some(Lease::new(&store, running.boot, &running.heads));
             running.lease_is_stale = false;
@@ -189,8 +200,7 @@ impl Node {
     pub(crate) fn next_ms(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
         let disk_ms = running.busy.as_ref().map(|busy| busy.until_ms);
-        let awaits_lease =
-            self.keeps_lease && running.lease_is_stale && running.engine.may_write_lease();
+        let awaits_lease = self.keeps_lease && running.lease_is_stale && running.may_write_lease();
         let lease_ms = awaits_lease.then_some(running.lease_due_ms);
         disk_ms.into_iter().chain(lease_ms).min()
     }
@@ -213,9 +223,7 @@ impl Node {
     /// Renews the lease if it is due, and ends the commit under way.
     pub(crate) fn work(&mut self, now_ms: u64) -> Option<Worked> {
         let is_due = |running: &Running| {
-            running.lease_is_stale
-                && running.lease_due_ms <= now_ms
-                && running.engine.may_write_lease()
+            running.lease_is_stale && running.lease_due_ms <= now_ms && running.may_write_lease()
         };
         if self.keeps_lease && self.running.as_ref().is_some_and(is_due) {
             self.renew_lease();
@@ -257,6 +265,10 @@ impl Running {
     /// Whether the disk has nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
         self.busy.is_none() && self.queue.is_empty()
+    }
+
+    fn may_write_lease(&self) -> bool {
+        self.engine.may_write_lease(&self.heads)
     }
 
     /// The engine is given something, so that its next deadline is unknown.

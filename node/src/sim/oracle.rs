@@ -103,11 +103,11 @@ impl Oracle {
             let ran = if is_user { ran.next() } else { None };
             let mut last = None;
             for push in &pushes {
+                self.record(node, push, ran.as_ref())?;
                 if push.namespace == Namespace::MAIN {
                     last = Some(push.last());
                     self.note_effect(push, ran.as_ref());
                 }
-                self.record(node, push, ran.as_ref())?;
             }
             if let Some(ran) = ran {
                 let transaction = Transaction { last };

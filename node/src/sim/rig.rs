@@ -9,7 +9,7 @@ use millpond_core::{Namespace, VersionVector};
 impl World {
     /// A domain of one node, which runs.
     pub(crate) fn new(seed: u64) -> Self {
-        Self::found(seed, Limits::default(), None, Trace::new(false))
+        Self::found(seed, Limits::default(), false, None, Trace::new(false))
     }
 
     /// A full mesh of members, linked and level.

@@ -89,7 +89,8 @@ pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
 fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> Check {
     let limits = if scenario.is_small { SMALL } else { Limits::default() };
     let trace = Trace::new(options.keeps_events);
-    let mut world = World::found(scenario.seed, limits, Some(Oracle::default()), trace);
+    let mut world =
+        World::found(scenario.seed, limits, scenario.is_on_files, Some(Oracle::default()), trace);
     world.net.is_taping = true;
     let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed ^ 0x6a75_6467);
     world.observer = Some(Box::new(move |world, node| {

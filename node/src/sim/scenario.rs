@@ -19,6 +19,9 @@ pub struct Scenario {
     pub(crate) nodes: usize,
     /// Whether sizes are so small that a few rows are a large catch-up.
     pub(crate) is_small: bool,
+    /// Whether nodes keep their data in real files, on disks of sectors that a power cut tears.
+    #[serde(default)]
+    pub(crate) is_on_files: bool,
     pub(crate) steps: Vec<Step>,
 }
 

@@ -218,7 +218,7 @@ impl Stage {
     /// A copy beside a node that goes on: neither may write in the end.
     fn clone_node(&mut self, node: NodeId) {
         // The one admin is needed.
-        if node == 0 || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
+        if node == INVITER || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
             return;
         }
         self.start(node);
@@ -229,7 +229,7 @@ impl Stage {
 
     /// The folder moves to another host: its node goes on there.
     fn move_node(&mut self, node: NodeId) {
-        if node == 0 || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
+        if node == INVITER || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
             return;
         }
         self.stop(node);
@@ -252,12 +252,17 @@ impl Stage {
             self.world.nodes[node].lease = None;
         }
         self.world.restore(node, image);
+        if node == INVITER {
+            // The image may not know of an invite that is about to be redeemed.
+            let joining = (0..self.world.nodes.len()).filter(|&node| !self.world.has_joined(node));
+            self.world.outcasts.extend(joining.collect::<Vec<_>>());
+        }
     }
 
     fn rot(&mut self, node: NodeId, key: u64) {
         let at = key_path(key);
         let is_there = |view: crate::state::View| view.entry(&at).is_ok_and(|it| !it.is_absent());
-        if node == 0 || self.gone.contains(&node) {
+        if node == INVITER || self.gone.contains(&node) {
             return;
         }
         if self.world.try_view(node, Namespace::MAIN).is_ok_and(is_there) {
@@ -348,5 +353,7 @@ pub(crate) fn counter_path() -> Path {
     path("count/all")
 }
 
+/// The one admin.
+const INVITER: NodeId = 0;
 /// Nodes beyond which nobody joins.
 const NODES_MAX: usize = 7;

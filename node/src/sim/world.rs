@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) net: Net,
     pub(crate) rng: ChaCha8Rng,
+    /// Whether new nodes keep their data in files, on disks of sectors.
+    is_on_files: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
     /// How many messages of each kind arrived, if anybody counts.
@@ -66,12 +68,19 @@ pub(crate) struct World {
 
 impl World {
     /// A domain of one node, which runs; judged by an oracle from the first write on, if one is given.
-    pub(crate) fn found(seed: u64, limits: Limits, oracle: Option<Oracle>, trace: Trace) -> Self {
+    pub(crate) fn found(
+        seed: u64,
+        limits: Limits,
+        is_on_files: bool,
+        oracle: Option<Oracle>,
+        trace: Trace,
+    ) -> Self {
         let mut world = Self {
             now_ms: 1,
             nodes: Vec::new(),
             net: Net::new(seed),
             rng: ChaCha8Rng::seed_from_u64(seed),
+            is_on_files,
             limits,
             heard: None,
             answers: BTreeMap::new(),
@@ -119,6 +128,11 @@ impl World {
         node
     }
 
+    /// Whether a node is a member, as far as it knows.
+    pub(crate) fn has_joined(&self, node: NodeId) -> bool {
+        node == 0 || self.joined[node]
+    }
+
     /// One more node, which will join once it reaches its inviter.
     pub(crate) fn add_invited(&mut self, invite: &Invite) -> NodeId {
         let store = self.blank_store(self.nodes.len(), Some(invite));
@@ -126,7 +140,7 @@ impl World {
     }
 
     fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> SimDisk {
-        let store = SimDisk::new();
+        let store = SimDisk::new(self.is_on_files);
         let mut changes = Changes::default();
         let about = Identity { store: self.random(), domain: DOMAIN, key: key(id) };
         write_meta(&mut changes, meta_key::identity(), Some(&about));
@@ -150,7 +164,7 @@ impl World {
     pub(crate) fn start_copy(&mut self, of: NodeId) -> NodeId {
         let image = self.nodes[of].image();
         let id = self.nodes.len();
-        self.nodes.push(Node::new(id, SimDisk::new()));
+        self.nodes.push(Node::new(id, SimDisk::new(false)));
         self.joined.push(true);
         self.nodes[id].key = self.nodes[of].key;
         self.nodes[id].restore(&image);
@@ -164,7 +178,7 @@ impl World {
         let (random, seed) = (self.rng.next_u64(), self.random());
         let started = self.nodes[id].start(id, self.now_ms, random, seed);
         if started.is_err() {
-            self.nodes[id].crash(false);
+            self.nodes[id].crash(false, 0);
         }
         let (boots, failed) = (self.nodes[id].boots, started.err());
         let (kind, text) = match &failed {
@@ -178,7 +192,8 @@ impl World {
     /// Kills a node. What its disk was writing is there or not.
     pub(crate) fn crash(&mut self, id: NodeId, is_written: bool) {
         let was_running = self.nodes[id].running.is_some();
-        let done = self.nodes[id].crash(is_written);
+        let seed = self.rng.next_u64();
+        let done = self.nodes[id].crash(is_written, seed);
         if was_running {
             let text = || format!("ends: its disk did {} more", done.len());
             self.trace.note(self.now_ms, id, EventKind::Ended, &[u8::from(is_written)], text);
