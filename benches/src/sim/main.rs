@@ -4,7 +4,18 @@
 //! Each subcommand draws everything from seeds that it names. Exit codes: 0 all is well; 1 something was
 //! found, with the arguments that show it again; 2 wrong arguments.
 
+mod commit;
 mod crash_store;
+mod fan_out;
+mod finding;
+#[cfg(feature = "planted-bugs")]
+mod hunt;
+#[cfg(feature = "planted-bugs")]
+mod kills;
+mod mutants;
+mod replay;
+mod run;
+mod timeline;
 
 use std::process::ExitCode;
 
@@ -20,12 +31,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs clusters from seeds, and judges each.
+    Run(run::Arguments),
+    /// Runs one seed, or a scenario from a file, and shows what happens in it.
+    Replay(replay::Arguments),
+    /// Takes the rules of the code out, one after the other, and counts what the simulator notices.
+    Mutants(mutants::Arguments),
     /// Cuts the power beneath the embedded store, and opens what is left.
     CrashStore(crash_store::Arguments),
 }
 
 fn main() -> ExitCode {
+    millpond::sim::silence_panics();
     match Cli::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::CrashStore(arguments) => crash_store::run(&arguments),
     }
+}
+
+/// Says what was wrong with what was asked for.
+fn refuse(why: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::from(2)
 }

@@ -1,3 +1,4 @@
 //! Tests of the programs of this crate.
 
 mod harness;
+mod sim;

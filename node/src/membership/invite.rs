@@ -10,6 +10,7 @@ use millpond_core::{Domain, NodeKey};
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use crate::planted::planted;
 
 /// A permission to join, given by one member and redeemed there, once.
 ///
@@ -154,8 +155,12 @@ impl InviteBook {
     pub(crate) fn redeem(&mut self, secret: &[u8; 16], key: NodeKey, now_ms: u64) -> Redeemed {
         let Some(issued) = self.issued.get_mut(&hash(secret)) else { return Redeemed::Unknown };
         match issued.redeemed_by {
-            Some(holder) if holder != key => Redeemed::Used,
-            None if issued.expires_ms <= now_ms => Redeemed::Expired,
+            Some(holder) if holder != key && !planted!("an invite is redeemed once") => {
+                Redeemed::Used
+            }
+            None if issued.expires_ms <= now_ms && !planted!("an invite expires") => {
+                Redeemed::Expired
+            }
             _ => {
                 issued.redeemed_by = Some(key);
                 Redeemed::Granted(issued.role)
@@ -178,6 +183,7 @@ const CHECKSUM_BYTES: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::without;
 
     fn invite() -> Invite {
         Invite {
@@ -220,5 +226,11 @@ mod tests {
         assert_eq!(book.redeem(&[3; 16], first, 999), Redeemed::Granted(Role::Writer));
         assert_eq!(book.redeem(&[3; 16], first, 2_000), Redeemed::Granted(Role::Writer));
         assert_eq!(book.redeem(&[3; 16], second, 999), Redeemed::Used);
+
+        let mut fresh = InviteBook::default();
+        fresh.issue(&invite(), 0);
+        let late = without(&["an invite expires"], || fresh.redeem(&[3; 16], first, 1_000));
+        let twice = without(&["an invite is redeemed once"], || book.redeem(&[3; 16], second, 999));
+        assert_eq!([late, twice], [Redeemed::Granted(Role::Writer); 2], "nothing was taken out");
     }
 }

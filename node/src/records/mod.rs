@@ -30,6 +30,8 @@ pub use document::{Document, Json, JsonError};
 pub use error::RecordError;
 pub use id::{IdError, RecordId};
 pub use instant::rfc3339;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use record::values;
 pub use record::{Field, FieldKind, FieldVersion, ParseVersionError, Record, Version};
 pub use tx::{Precondition, RecordTx, write};
 pub use view::{RecordView, Scan};

@@ -231,13 +231,19 @@ pub(super) fn path_below(path: &Path, ancestor: &Path) -> Vec<Vec<u8>> {
 }
 
 fn register(entry: &Entry) -> Field {
-    let versions: Vec<_> = multi::read(entry).into_iter().map(FieldVersion::of).collect();
-    let kind = match multi::read(entry)[0].payload.kind {
+    let values = values(entry);
+    let kind = match values[0].payload.kind {
         PayloadKind::LWW => FieldKind::Plain,
         PayloadKind::MULTI => FieldKind::Multi,
         _ => FieldKind::Other,
     };
+    let versions: Vec<_> = values.into_iter().map(FieldVersion::of).collect();
     Field { value: versions[0].value.clone(), kind, versions }
+}
+
+/// The values of a register, the one that shows first: the same everywhere.
+pub(crate) fn values(entry: &Entry) -> Vec<&LiveDot> {
+    multi::read(entry)
 }
 
 fn is_counter(entry: &Entry) -> bool {

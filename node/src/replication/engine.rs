@@ -11,7 +11,8 @@ use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::commit::{Continuity, Pending};
+use super::commit::Pending;
+use super::continuity::Continuity;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
@@ -211,6 +212,17 @@ impl Engine {
         self.supplies
             .keys()
             .any(|(link, _)| self.links.get(link).is_some_and(|link| link.has_room_for_rows()))
+    }
+
+    /// Whether a lease of a store at these heads may be written: it says that this boot's store is the one
+    /// that continues. A boot that has no proof of that, or whose store has not yet heard that its incarnation
+    /// has ended, would give a proof to the next one.
+    pub(crate) fn may_write_lease(&self, heads: &Heads) -> bool {
+        let is_proven = self.continuity.is_proven() || planted!("a lease is of a proven boot");
+        let is_ended = heads.open.is_some()
+            && heads.open == self.closed
+            && !planted!("a lease is not of an ended incarnation");
+        is_proven && !is_ended
     }
 
     /// Whether this node holds an invite and is no member yet.

@@ -105,7 +105,7 @@ impl Engine {
         if is_here || self.owner(push.origin()) == Some(peer) {
             return Some(Next::Skip);
         }
-        if item.is_own {
+        if item.is_own || planted!("what came by replication is held back") {
             return Some(Next::Send);
         }
         let held = Held {
@@ -156,6 +156,9 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         let Some(link) = self.links.get_mut(&link_id) else { return };
         let Some(feed) = link.feeds.get_mut(&namespace) else { return };
+        if planted!("what is acknowledged is not forwarded") {
+            return;
+        }
         let counters = &mut self.peers.entry(link.peer).or_default().counters;
         for Dot { incarnation, seq } in progressed.iter() {
             feed.progress_ms.insert(incarnation, now_ms);
@@ -195,6 +198,9 @@ impl Engine {
     /// fed peers from elsewhere; those that still lack it after the delay are told to pull.
     pub(super) fn note_cut(&mut self, namespace: Namespace) {
         let due_ms = self.now.mono_ms + self.config.hold_down_ms;
+        if planted!("a fed peer is told of a cut") {
+            return;
+        }
         for feed in self.links.values_mut().filter_map(|link| link.feeds.get_mut(&namespace)) {
             feed.behind_ms.get_or_insert(due_ms);
         }
@@ -268,7 +274,9 @@ impl Engine {
     /// and after the peer's last progress on that origin.
     fn due_ms(&self, feed: &Feed, origin: Incarnation) -> u64 {
         let held = feed.held.get(&origin).and_then(|held| held.iter().find(|it| !it.forwarded));
-        let Some(held) = held else { return u64::MAX };
+        let Some(held) = held.filter(|_| !planted!("what is held back is forwarded")) else {
+            return u64::MAX;
+        };
         let progress_ms = feed.progress_ms.get(&origin).copied().unwrap_or(0);
         let progress_ms = if planted!("progress restarts the clocks") { 0 } else { progress_ms };
         held.since_ms.max(progress_ms) + self.config.hold_down_ms

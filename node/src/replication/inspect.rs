@@ -29,11 +29,8 @@ pub(crate) struct Inspection {
     /// Bytes in the ring, and how many may be.
     pub(crate) ring_bytes: usize,
     pub(crate) ring_bytes_max: usize,
-    /// Links that the engine knows, and of these the open ones.
+    /// Links that the engine knows.
     pub(crate) links: usize,
-    pub(crate) open_links: usize,
-    /// The incarnation under which it writes.
-    pub(crate) open: Option<Incarnation>,
 }
 
 impl Engine {
@@ -53,8 +50,6 @@ impl Engine {
             ring_bytes: self.ring.bytes(),
             ring_bytes_max: self.config.limits.ring_bytes,
             links: self.links.len(),
-            open_links: self.links.values().filter(|link| link.is_open()).count(),
-            open: self.heads.open,
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Link {
     pub(super) must_pull: BTreeSet<Namespace>,
     /// When the peer may be asked for a catch-up again.
     pub(super) pull_after_ms: u64,
+    /// Catch-ups from it that came to nothing, one after the other.
+    pub(super) pulls_in_vain: u32,
     /// What the peer was told of this node's vectors.
     pub(super) told: BTreeMap<Namespace, Told>,
     /// When the next ack is due, if one is.
@@ -130,6 +132,7 @@ impl Link {
             fed: BTreeSet::new(),
             must_pull: BTreeSet::new(),
             pull_after_ms: 0,
+            pulls_in_vain: 0,
             told: BTreeMap::new(),
             ack_due_ms: None,
             digest_due_ms: u64::MAX,

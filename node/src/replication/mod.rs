@@ -7,12 +7,15 @@
 //!
 //! | module | decides |
 //! |---|---|
-//! | `session` | who is welcome: hello and its outcomes, duplicates, clones, joining |
+//! | `session` | who is welcome: hello and its outcomes, duplicates, joining |
+//! | `introductions` | whose an incarnation is, before its record has come |
+//! | `fence` | who holds this node's key, too |
 //! | `feed` | what is pushed live, and what is held back |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
+//! | `continuity` | whether a new incarnation is needed |
 //! | `dialer` | whom to dial, and when |
 //! | `report` | what to tell the operator |
 
@@ -27,12 +30,15 @@ use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 
 mod commit;
+mod continuity;
 mod dialer;
 mod engine;
 mod feed;
+mod fence;
 mod inbox;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
+mod introductions;
 mod limits;
 mod link;
 mod peer;
@@ -51,8 +57,6 @@ mod model;
 mod tests;
 
 pub(crate) use engine::{Engine, EngineConfig};
-#[cfg(any(test, feature = "sim"))]
-pub(crate) use inspect::Inspection;
 pub(crate) use limits::Limits;
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never

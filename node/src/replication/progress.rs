@@ -119,7 +119,7 @@ impl Engine {
                 link.ack_due_ms = None;
                 self.send_ack(link_id);
             }
-            if digest_is_due {
+            if digest_is_due && !planted!("a digest goes out in time") {
                 self.send_digest(link_id);
             }
         }
@@ -156,7 +156,13 @@ impl Engine {
     }
 
     fn send_digest(&mut self, link_id: LinkId) {
-        let digest = NAMESPACES.map(|namespace| (namespace, self.applied(namespace).clone()));
+        let digest = NAMESPACES.map(|namespace| {
+            let vv = match planted!("a digest tells what is applied") {
+                true => self.inboxes[&namespace].received(),
+                false => self.applied(namespace),
+            };
+            (namespace, vv.clone())
+        });
         self.send(link_id, Lane::Control, &Message::Digest(digest.to_vec()));
     }
 

@@ -64,7 +64,8 @@ impl Engine {
             let is_stale = self
                 .lacking
                 .get(&(namespace, range.incarnation))
-                .is_some_and(|&since_ms| since_ms <= stale_ms);
+                .is_some_and(|&since_ms| since_ms <= stale_ms)
+                && !planted!("what stays lacking is pulled");
             is_stale || (is_new && !self.is_fed_by_owner(range.incarnation, namespace, link_id))
         })
     }
@@ -225,7 +226,9 @@ impl Engine {
         if let Some(upto) = &job.covers {
             let is_here = self.applied(namespace).covers_all(upto);
             always!(is_here, "a catch-up that is committed is covered");
-            self.ring.raise_base(namespace, upto);
+            if !planted!("a catch-up raises the ring's base") {
+                self.ring.raise_base(namespace, upto);
+            }
             self.note_cut(namespace);
         }
         if self.pull_of(link, job.transfer).is_none() {
@@ -243,6 +246,9 @@ impl Engine {
         self.pulls.remove(&namespace);
         for link in self.links.values_mut() {
             link.must_pull.remove(&namespace);
+        }
+        if let Some(link) = self.links.get_mut(&link) {
+            link.pulls_in_vain = 0;
         }
         tracing::debug!(%namespace, link = link.0, "caught up");
         self.consider_pulls();
@@ -284,7 +290,9 @@ impl Engine {
         }
         // What the store could not take now it will hardly take at once.
         let retry_ms = self.now.mono_ms + self.config.digest_ms;
-        self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
+        if !planted!("a catch-up that found no room pauses") {
+            self.links.values_mut().for_each(|link| link.pull_after_ms = retry_ms);
+        }
         self.give_up_pull(namespace);
     }
 
@@ -295,9 +303,16 @@ impl Engine {
         // Its rows will not be used, and the window that they fill is the link's.
         sometimes!(pulling.frames_bytes > 0, GivenUpWithRows);
         let rows_bytes = pulling.frames_bytes as u64;
-        self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
-        let retry_ms = self.now.mono_ms + RETRY_MS;
+        if !planted!("rows that are given up are credited") {
+            self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
+        }
+        let mut retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
+            // It may be unable for long: a disk that rots, say.
+            if !planted!("whoever refuses is asked ever later") {
+                retry_ms = self.now.mono_ms + (RETRY_MS << link.pulls_in_vain.min(DOUBLINGS_MAX));
+            }
+            link.pulls_in_vain += 1;
             link.pull_after_ms = link.pull_after_ms.max(retry_ms);
         }
         self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
@@ -330,7 +345,9 @@ impl Engine {
         }
         let Some(link) = self.links.get_mut(&link_id) else { return };
         sometimes!(MustPullFirst);
-        link.fed.remove(&namespace);
+        if !planted!("a feed that was refused is asked for again") {
+            link.fed.remove(&namespace);
+        }
         link.must_pull.insert(namespace);
         self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
     }
@@ -348,6 +365,7 @@ impl Engine {
             }
         }
         if self.pull_retry_ms <= now_ms {
+            self.forget_lost();
             // A link that may not be asked yet is come back to; so is whatever is lacking.
             let again = self.links.values().map(|link| link.pull_after_ms);
             let again_ms = again.filter(|&at_ms| at_ms > now_ms).min().unwrap_or(u64::MAX);
@@ -356,6 +374,22 @@ impl Engine {
                 if self.lacking.is_empty() { again_ms } else { again_ms.min(stale_ms) };
             self.consider_pulls();
         }
+    }
+
+    /// Whoever had what is lacking may have fallen back, and then nobody has it: it will not come, and this
+    /// node is not behind. A peer's vector follows its pushes within a digest's time.
+    fn forget_lost(&mut self) {
+        let old_ms = self.now.mono_ms.saturating_sub(2 * self.config.digest_ms);
+        let (peers, inboxes) = (&self.peers, &self.inboxes);
+        self.lacking.retain(|(namespace, incarnation), since_ms| {
+            let received = inboxes[namespace].received().seq(*incarnation);
+            let has_more = |seq: u64| seq > received;
+            *since_ms > old_ms
+                || planted!("what nobody has is not lacking")
+                || peers
+                    .values()
+                    .any(|it| has_more(it.vectors(*namespace).applied.seq(*incarnation)))
+        });
     }
 
     pub(super) fn next_pull_ms(&self) -> u64 {
@@ -374,5 +408,7 @@ impl Engine {
 const JOBS_MAX: usize = 2;
 /// How long a supplier may send nothing.
 const PROGRESS_MS_MAX: u64 = 10_000;
-/// When to look again after a refusal.
+/// When to look again after a first refusal; each further one doubles it.
 const RETRY_MS: u64 = 300;
+/// Up to about five seconds.
+const DOUBLINGS_MAX: u32 = 4;

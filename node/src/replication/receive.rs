@@ -41,11 +41,15 @@ impl Engine {
             Fate::Duplicate => {
                 sometimes!(PushDuplicate);
                 self.peer_mut(peer).counters.rows_duplicate += rows;
-                self.consumed(link_id, &push);
+                if !planted!("a duplicate is credited") {
+                    self.consumed(link_id, &push);
+                }
             }
             Fate::Dropped => {
                 sometimes!(PushDropped);
-                self.consumed(link_id, &push);
+                if !planted!("a push that is dropped is credited") {
+                    self.consumed(link_id, &push);
+                }
                 let now_ms = self.now.mono_ms;
                 self.lacking.entry((namespace, origin)).or_insert(now_ms);
             }

@@ -43,8 +43,9 @@ impl Ring {
         let now_ms = item.stored_ms;
         self.bytes += item.push.encoded_bytes();
         self.items.push_back(item);
-        while self.bytes > self.bytes_max
-            || self.items.front().is_some_and(|it| it.stored_ms + RING_AGE_MS_MAX < now_ms)
+        let is_old = |it: &RingItem| it.stored_ms + RING_AGE_MS_MAX < now_ms;
+        while (self.bytes > self.bytes_max && !planted!("the ring is bounded"))
+            || self.items.front().is_some_and(is_old)
         {
             self.drop_first();
         }

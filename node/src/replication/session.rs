@@ -1,9 +1,8 @@
 //! Sessions: who is welcome on a link, and which of two links to one peer survives.
 
-use millpond_core::limits::VECTOR_ENTRIES_MAX;
 use millpond_core::message::{CloseCode, Hello, HelloNamespace, Message, PROTOCOL};
 use millpond_core::transport::Lane;
-use millpond_core::{Incarnation, NodeKey, VersionVector};
+use millpond_core::{NodeKey, VersionVector};
 
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
@@ -71,7 +70,9 @@ impl Engine {
             matches!(code, InviteRefused | OtherDomain | NotAuthorised | Incompatible)
         });
         // Only a member's word counts: anybody could stop this node's writes otherwise.
-        if code == Some(CloseCode::Cloned) && self.members.get(peer).is_some() {
+        let is_members =
+            self.members.get(peer).is_some() || planted!("only a member's word fences");
+        if code == Some(CloseCode::Cloned) && is_members {
             sometimes!(FencedByPeer);
             self.fence(format!("{} met two live nodes with this node's key", peer.short()));
         }
@@ -108,7 +109,10 @@ impl Engine {
         let to = link.peer;
         let namespaces = NAMESPACES.map(|namespace| HelloNamespace {
             namespace,
-            durable: self.applied(namespace).clone(),
+            durable: match planted!("a hello tells what is durable") {
+                true => self.inboxes[&namespace].received().clone(),
+                false => self.applied(namespace).clone(),
+            },
             floor: VersionVector::new(),
         });
         let invite = self.joining.as_ref().filter(|invite| invite.issuer == to);
@@ -170,7 +174,8 @@ impl Engine {
         }
         self.drop_older_boots(link_id, peer);
 
-        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello);
+        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello)
+            && !planted!("a hello that was said is not taken back");
         let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
             // Who said hello before it heard this one cannot take that back, and is taken at its word.
@@ -234,6 +239,11 @@ impl Engine {
             sometimes!(DuplicateRefused);
             return self.close(link_id, CloseCode::Duplicate, "another link to this node survives");
         }
+        if planted!("a link is open once hello is said")
+            && let Some(link) = self.links.get_mut(&link_id)
+        {
+            link.phase = Phase::Open;
+        }
         // What ends with the other links turns to those that are open: not to this one, before its hello.
         self.drop_other_links(link_id, peer);
         let Some(link) = self.links.get_mut(&link_id) else { return };
@@ -247,7 +257,9 @@ impl Engine {
         self.say_hello(link_id);
 
         let state = self.peer_mut(peer);
-        state.attempts = 0;
+        if !planted!("an open link ends the back-off") {
+            state.attempts = 0;
+        }
         state.last_error = None;
         state.is_heard = true;
         state.is_unsaved = true;
@@ -278,44 +290,6 @@ impl Engine {
         self.consider_pulls();
     }
 
-    /// Whether the peer's hello shows dots of this node that this node never issued: a restored or copied
-    /// store.
-    fn check_own_history(&mut self, peer: NodeKey) {
-        let Some(open) = self.heads.open else { return };
-        let knows_more = NAMESPACES.into_iter().any(|namespace| {
-            let known = self.peers[&peer].vectors(namespace).durable.seq(open);
-            known > self.applied(namespace).seq(open)
-        });
-        sometimes!(knows_more, PeerKnowsMore);
-        let is_open = self.continuity.is_proven() || planted!("only an open incarnation is fenced");
-        if is_open && knows_more && !planted!("a peer that knows more fences") {
-            sometimes!(FencedByHello);
-            self.fence(format!(
-                "{} holds writes of this node's open incarnation that this store does not: the store was \
-                 replaced by an older image, or copied",
-                peer.short()
-            ));
-        }
-        self.continuity_answer(peer, knows_more);
-    }
-
-    /// Two live boots of one key: refuse both, and tell them.
-    fn clone_found(&mut self, link_id: LinkId, peer: NodeKey) {
-        sometimes!(CopyFound);
-        self.peer_mut(peer).is_cloned = true;
-        let links: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| link.peer == peer).map(|(&id, _)| id).collect();
-        let reason = format!(
-            "two live nodes hold the key {}: one is a copy of the other's folder; stop the copy",
-            peer.short()
-        );
-        tracing::error!(peer = %peer.short(), "two live nodes hold one key");
-        for link in links {
-            self.close(link, CloseCode::Cloned, &reason);
-        }
-        self.close(link_id, CloseCode::Cloned, &reason);
-    }
-
     /// Links of an earlier boot are leftovers whose end has not been noticed.
     fn drop_older_boots(&mut self, link_id: LinkId, peer: NodeKey) {
         let boot = self.peers.get(&peer).and_then(|peer| peer.boot);
@@ -324,6 +298,7 @@ impl Engine {
             .iter()
             .filter(|(id, link)| **id != link_id && link.peer == peer)
             .filter(|(_, link)| link.boot.is_some() && link.boot != boot)
+            .filter(|_| !planted!("a later boot ends the older's links"))
             .map(|(&id, _)| id)
             .collect();
         sometimes!(!older.is_empty(), OlderBootDropped);
@@ -335,7 +310,10 @@ impl Engine {
     /// Of two links that both sides dialled, the one dialled by the lesser key survives on both; of two
     /// dialled by one side, the newer, since its dialler has given up the other.
     fn is_survivor(&self, link_id: LinkId, peer: NodeKey) -> bool {
-        let preferred = |link: &Link| link.dialed == (self.config.key < peer);
+        let preferred = |link: &Link| match planted!("both ends keep the same link") {
+            true => link.dialed,
+            false => link.dialed == (self.config.key < peer),
+        };
         let this = &self.links[&link_id];
         !self.links.iter().any(|(&id, other)| {
             id != link_id
@@ -351,6 +329,7 @@ impl Engine {
             .links
             .iter()
             .filter(|(id, link)| **id != link_id && link.peer == peer && link.is_open())
+            .filter(|_| !planted!("two nodes are linked once"))
             .map(|(&id, _)| id)
             .collect();
         sometimes!(!others.is_empty(), DuplicateDropped);
@@ -362,48 +341,6 @@ impl Engine {
     /// Whose invite this node came with, while it is not a member.
     pub(super) fn joining_from(&self) -> Option<NodeKey> {
         self.joining.as_ref().map(|invite| invite.issuer)
-    }
-
-    /// A member says whose an incarnation is. Its word is enough: it admitted that node's dots, and what one
-    /// member admitted is replicated by all. Whether the key has a role is what the role log says.
-    pub(super) fn introduce(&mut self, members: Vec<(Incarnation, NodeKey)>) {
-        for (incarnation, key) in members {
-            if self.introduced.len() < VECTOR_ENTRIES_MAX {
-                self.introduced.entry(incarnation).or_insert(key);
-            }
-        }
-    }
-
-    /// Introduces, on this lane, every incarnation of a vector that the peer may not know.
-    pub(super) fn introduce_all(&mut self, link_id: LinkId, lane: Lane, vv: &VersionVector) {
-        let unknown: Vec<(Incarnation, NodeKey)> = vv
-            .iter()
-            .filter_map(|dot| Some((dot.incarnation, self.owner(dot.incarnation)?)))
-            .collect();
-        let Some(link) = self.links.get_mut(&link_id) else { return };
-        let is_told = planted!("a node may not know its own incarnations");
-        let told = link.peer;
-        let introduced = link.introduced(lane);
-        let fresh: Vec<_> = unknown
-            .into_iter()
-            .filter(|(id, owner)| introduced.insert(*id) && !(is_told && *owner == told))
-            .collect();
-        sometimes!(fresh.iter().any(|(_, owner)| *owner == told), OwnIncarnationTold);
-        if !fresh.is_empty() {
-            self.send(link_id, lane, &Message::Introduce(fresh));
-        }
-    }
-
-    /// Stops writing until a person has looked, now and after a restart.
-    pub(super) fn fence(&mut self, why: String) {
-        if self.fenced.is_some() {
-            return;
-        }
-        tracing::error!(why, "fenced: this node takes no writes");
-        let mut changes = crate::store::Changes::default();
-        crate::state::write_meta(&mut changes, meta_key::fenced(), Some(&why));
-        self.fenced = Some(why);
-        self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
     }
 
     pub(super) fn save_invites(&mut self) {

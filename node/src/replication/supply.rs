@@ -89,7 +89,9 @@ impl Engine {
         let is_newest = supply.upto.covers_all(self.applied(supply.namespace));
         always!(is_newest, "a supplier's snapshot holds what it has applied");
         let (upto, rows_estimate) = (supply.upto.clone(), supply.upto.count_beyond(&supply.from));
-        self.introduce_all(link_id, Lane::Bulk, &upto);
+        if !planted!("a batch introduces its incarnations") {
+            self.introduce_all(link_id, Lane::Bulk, &upto);
+        }
         self.send(link_id, Lane::Bulk, &Message::PullStart { transfer, upto, rows_estimate });
         self.supplies.insert((link_id, transfer), supply);
     }
@@ -108,6 +110,9 @@ impl Engine {
                 continue;
             }
             let Some(supply) = self.supplies.get_mut(&key) else { continue };
+            if planted!("a catch-up is of one snapshot") {
+                supply.snapshot = self.store.snapshot().unwrap_or(supply.snapshot.clone());
+            }
             match supply.step() {
                 Ok(Step::Working) => {}
                 Ok(Step::Frame(frame, payload)) => self.send_rows(link_id, frame, payload),

@@ -220,7 +220,9 @@ impl EngineTask {
     }
 
     fn renew_lease(&mut self) {
-        let Some(keeper) = &mut self.shell.lease else { return };
+        let engine = &self.engine;
+        let may_write = |keeper: &&mut LeaseKeeper| engine.may_write_lease(&keeper.heads);
+        let Some(keeper) = self.shell.lease.as_mut().filter(may_write) else { return };
         if !keeper.is_stale || keeper.due > Instant::now() {
             return;
         }
@@ -238,7 +240,9 @@ impl EngineTask {
         let engine = self.engine.next_deadline();
         let engine = self.shell.epoch + Duration::from_millis(engine.min(FOREVER_MS));
         match &self.shell.lease {
-            Some(lease) if lease.is_stale => engine.min(lease.due),
+            Some(lease) if lease.is_stale && self.engine.may_write_lease(&lease.heads) => {
+                engine.min(lease.due)
+            }
             _ => engine,
         }
     }
@@ -256,7 +260,8 @@ impl EngineTask {
         for queues in self.links.values() {
             queues.close(millpond_core::message::CloseCode::ShuttingDown, "the node was stopped");
         }
-        if let Some(keeper) = self.shell.lease {
+        let may_write = |keeper: &LeaseKeeper| self.engine.may_write_lease(&keeper.heads);
+        if let Some(keeper) = self.shell.lease.filter(may_write) {
             let (file, lease) = (keeper.file.clone(), keeper.lease());
             let written = tokio::task::spawn_blocking(move || file.write(&lease)).await;
             if !matches!(written, Ok(Ok(()))) {

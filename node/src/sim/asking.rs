@@ -30,11 +30,6 @@ impl World {
         self.write(id, move |tx| tx.put(at, payload))
     }
 
-    pub(crate) fn delete(&mut self, id: NodeId, at: &str) -> RequestId {
-        let at = path(at);
-        self.write(id, move |tx| tx.delete(&at).map(drop))
-    }
-
     /// What a write came to, if it was answered.
     pub(crate) fn written(&self, id: RequestId) -> Option<Result<VersionVector, WriteError>> {
         match self.answers.get(&id)? {

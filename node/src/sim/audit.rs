@@ -26,6 +26,9 @@ pub(crate) fn credit_is_level(world: &World) -> Check {
         let engine = &world.nodes[id].running.as_ref().unwrap().engine;
         for (link, sent, _) in engine.credit_of_links() {
             let Some((other, other_link)) = world.net.other_end(link) else { continue };
+            if world.outcasts.contains(&other) {
+                continue;
+            }
             let Some(running) = &world.nodes[other].running else { continue };
             let there = running.engine.credit_of_links();
             let Some((_, _, consumed)) = there.iter().find(|(it, ..)| *it == other_link) else {

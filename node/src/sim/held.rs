@@ -2,27 +2,20 @@
 
 use std::ops::ControlFlow;
 
-use millpond_core::{Entry, Namespace, Path, VersionVector};
+use millpond_core::{Entry, Namespace, Path};
 
 use super::net::NodeId;
-use super::world::{Check, NAMESPACES, World, ensure, path};
+use super::world::{Check, NAMESPACES, World, ensure};
 use crate::state::View;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 impl World {
     pub(crate) fn view(&self, id: NodeId, namespace: Namespace) -> View {
-        View::new(self.nodes[id].store.snapshot().unwrap(), namespace).unwrap()
+        self.try_view(id, namespace).expect("vectors are never rotten")
     }
 
-    pub(crate) fn vv(&self, id: NodeId) -> VersionVector {
-        self.view(id, Namespace::MAIN).vv().clone()
-    }
-
-    /// The values that a reader sees at a path.
-    pub(crate) fn values(&self, id: NodeId, at: &str) -> Vec<String> {
-        let entry = self.view(id, Namespace::MAIN).entry(&path(at)).unwrap();
-        let bytes = entry.live().iter().map(|live| live.payload.bytes.to_vec());
-        bytes.map(|bytes| String::from_utf8(bytes).unwrap()).collect()
+    pub(crate) fn try_view(&self, id: NodeId, namespace: Namespace) -> Result<View, StoreError> {
+        View::new(self.nodes[id].store.snapshot()?, namespace)
     }
 
     /// All that a reader sees of a namespace.
@@ -37,8 +30,10 @@ impl World {
         found
     }
 
+    /// The nodes that run and are to be like the others.
     pub(crate) fn running(&self) -> impl Iterator<Item = NodeId> + '_ {
-        (0..self.nodes.len()).filter(|&id| self.nodes[id].running.is_some())
+        let is_one = |id: &NodeId| self.nodes[*id].running.is_some() && !self.outcasts.contains(id);
+        (0..self.nodes.len()).filter(is_one)
     }
 
     /// Whether all running nodes have one vector.

@@ -1,24 +1,37 @@
-//! The rig's network: links of two lanes over roads that can be slow, held or cut, each direction for itself.
+//! The network: links of two lanes over roads that can be slow, lossy, narrow, held or cut, each direction for
+//! itself.
+//!
+//! A link is what a transport promises: ordered and reliable lanes, which overtake each other. So loss shows
+//! as delay, and an end learns of the other's death by silence.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 use millpond_core::transport::Lane;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 
 use crate::replication::LinkId;
 
 /// A node's number.
 pub(crate) type NodeId = usize;
 
-/// All links, and the roads between nodes. Lanes are ordered and reliable; they overtake each other.
-#[derive(Default)]
+/// All links, and the roads between nodes.
 pub(crate) struct Net {
     links: BTreeMap<u64, Connection>,
     roads: BTreeMap<(NodeId, NodeId), Road>,
     dials: VecDeque<Dial>,
     last_connection: u64,
     last_link: u64,
+    rng: ChaCha8Rng,
+    /// Frames that a road's eavesdropper has kept, to be played again.
+    taped: BTreeMap<(NodeId, NodeId), VecDeque<(Lane, Bytes)>>,
+    /// Whether frames are kept for that.
+    pub(crate) is_taping: bool,
+    /// Frames that arrived.
+    pub(crate) deliveries: u64,
 }
 
 /// One direction between two nodes.
@@ -28,6 +41,14 @@ pub(crate) struct Road {
     pub(crate) delay_ms: [u64; 2],
     /// How long a lane is busy with one frame.
     pub(crate) frame_ms: [u64; 2],
+    /// How much longer a frame may take, by chance.
+    pub(crate) jitter_ms: u64,
+    /// Of a hundred frames so many are lost, and sent again.
+    pub(crate) loss_percent: u64,
+    /// Bytes that pass in a millisecond; zero for any number.
+    pub(crate) bytes_per_ms: u64,
+    /// After so many more frames of the bulk lane the link breaks.
+    pub(crate) breaks_after: Option<u64>,
     /// Whether a lane's frames wait.
     pub(crate) is_held: [bool; 2],
     /// Since when nothing passes.
@@ -36,14 +57,38 @@ pub(crate) struct Road {
 
 impl Default for Road {
     fn default() -> Self {
-        Self { delay_ms: [1, 1], frame_ms: [0, 0], is_held: [false, false], cut_since_ms: None }
+        Self {
+            delay_ms: [1, 1],
+            frame_ms: [0, 0],
+            jitter_ms: 0,
+            loss_percent: 0,
+            bytes_per_ms: 0,
+            breaks_after: None,
+            is_held: [false, false],
+            cut_since_ms: None,
+        }
     }
 }
 
 struct Connection {
     ends: [End; 2],
     /// Frames on their way, from each end, on each lane.
-    frames: [[VecDeque<(u64, Bytes)>; 2]; 2],
+    frames: [[VecDeque<Travelling>; 2]; 2],
+    /// Until when each lane is busy, from each end.
+    busy_ms: [[u64; 2]; 2],
+    /// Whether it broke: nothing more passes.
+    is_broken: bool,
+    /// What happens next on it, if that is known.
+    next: Cell<Option<Option<(u64, Place)>>>,
+}
+
+/// A frame on its way.
+struct Travelling {
+    at_ms: u64,
+    sent_ms: u64,
+    frame: Bytes,
+    /// Whether the sender's engine gave it, and waits for word that it is off the queue.
+    is_engines: bool,
 }
 
 struct End {
@@ -73,10 +118,33 @@ struct Dial {
 /// What the network does next.
 #[derive(Debug)]
 pub(crate) enum NetEvent {
-    Dialed { from: NodeId, to: NodeId, is_answered: bool },
-    Up { node: NodeId, link: LinkId, peer: NodeId, dialed: bool },
-    Frame { node: NodeId, link: LinkId, lane: Lane, frame: Bytes, sender: Option<(NodeId, LinkId)> },
-    Down { node: NodeId, link: LinkId, peer: NodeId, down: Down },
+    Dialed {
+        from: NodeId,
+        to: NodeId,
+        is_answered: bool,
+    },
+    Up {
+        node: NodeId,
+        link: LinkId,
+        peer: NodeId,
+        dialed: bool,
+    },
+    Frame {
+        node: NodeId,
+        link: LinkId,
+        lane: Lane,
+        frame: Bytes,
+        from: NodeId,
+        sent_ms: u64,
+        /// What the sender calls the link, while it holds it.
+        sender: Option<LinkId>,
+    },
+    Down {
+        node: NodeId,
+        link: LinkId,
+        peer: NodeId,
+        down: Down,
+    },
 }
 
 /// Where an event is, so that it can be taken.
@@ -89,7 +157,24 @@ enum Place {
 }
 
 impl Net {
+    /// A network without nodes.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            links: BTreeMap::new(),
+            roads: BTreeMap::new(),
+            dials: VecDeque::new(),
+            last_connection: 0,
+            last_link: 0,
+            rng: ChaCha8Rng::seed_from_u64(seed ^ 0x006e_6574),
+            taped: BTreeMap::new(),
+            is_taping: false,
+            deliveries: 0,
+        }
+    }
+
+    /// One direction between two nodes, to be changed.
     pub(crate) fn road(&mut self, from: NodeId, to: NodeId) -> &mut Road {
+        self.links.values().for_each(|connection| connection.next.set(None));
         self.roads.entry((from, to)).or_default()
     }
 
@@ -113,17 +198,98 @@ impl Net {
         let end =
             |node, up_ms| End { node, link: None, up_ms: Some(up_ms), down: None, is_gone: false };
         let ends = [end(from, now_ms), end(to, arrives_ms)];
-        self.links.insert(self.last_connection, Connection { ends, frames: Default::default() });
+        let connection = Connection {
+            ends,
+            frames: Default::default(),
+            busy_ms: Default::default(),
+            is_broken: false,
+            next: Cell::new(None),
+        };
+        self.links.insert(self.last_connection, connection);
     }
 
+    /// Puts a frame on its way.
     pub(crate) fn send(&mut self, now_ms: u64, link: LinkId, lane: Lane, frame: Bytes) {
         let Some((id, end)) = self.find(link) else { return };
-        let connection = &self.links[&id];
-        let road = self.look(connection.ends[end].node, connection.ends[1 - end].node);
-        let queue = &mut self.links.get_mut(&id).unwrap().frames[end][lane as usize];
-        let gap_ms = road.frame_ms[lane as usize];
-        let earliest_ms = queue.back().map_or(0, |(at_ms, _)| *at_ms + gap_ms);
-        queue.push_back((earliest_ms.max(now_ms + road.delay_ms[lane as usize]), frame));
+        let ends = &self.links[&id].ends;
+        let way = (ends[end].node, ends[1 - end].node);
+        if self.is_taping {
+            let tape = self.taped.entry(way).or_default();
+            tape.push_back((lane, frame.clone()));
+            if tape.len() > TAPE_FRAMES {
+                tape.pop_front();
+            }
+        }
+        self.queue(now_ms, id, end, lane, frame, true);
+    }
+
+    /// Puts a frame on its way of which the engine does not know.
+    pub(crate) fn send_beside(&mut self, now_ms: u64, link: LinkId, lane: Lane, frame: Bytes) {
+        if let Some((id, end)) = self.find(link) {
+            self.queue(now_ms, id, end, lane, frame, false);
+        }
+    }
+
+    fn queue(
+        &mut self,
+        now_ms: u64,
+        id: u64,
+        end: usize,
+        lane: Lane,
+        frame: Bytes,
+        is_engines: bool,
+    ) {
+        let ends = &self.links[&id].ends;
+        let road = self.look(ends[end].node, ends[1 - end].node);
+        let mut travel_ms = road.delay_ms[lane as usize];
+        if road.jitter_ms > 0 {
+            travel_ms += self.rng.next_u64() % (road.jitter_ms + 1);
+        }
+        if road.loss_percent > 0 && self.rng.next_u64() % 100 < road.loss_percent {
+            travel_ms = 2 * travel_ms + RESEND_MS;
+        }
+        let Some(connection) = self.links.get_mut(&id).filter(|it| !it.is_broken) else { return };
+        let busy_ms = &mut connection.busy_ms[end][lane as usize];
+        let sent_ms = now_ms.max(*busy_ms);
+        *busy_ms = sent_ms + road.frame_ms[lane as usize];
+        *busy_ms += (frame.len() as u64).checked_div(road.bytes_per_ms).unwrap_or(0);
+        let queue = &mut connection.frames[end][lane as usize];
+        let last_ms = queue.back().map_or(0, |last| last.at_ms + road.frame_ms[lane as usize]);
+        let at_ms = last_ms.max(sent_ms + travel_ms);
+        queue.push_back(Travelling { at_ms, sent_ms: now_ms, frame, is_engines });
+        connection.next.set(None);
+    }
+
+    /// Plays frames of earlier links again, on the link of now: pushes and rows that are long out of date.
+    pub(crate) fn replay(
+        &mut self,
+        now_ms: u64,
+        from: NodeId,
+        to: NodeId,
+        count: usize,
+        is_data: impl Fn(&Bytes) -> bool,
+    ) {
+        let tape = self.taped.get(&(from, to));
+        let frames: Vec<(Lane, Bytes)> =
+            tape.into_iter().flatten().filter(|(_, it)| is_data(it)).take(count).cloned().collect();
+        let found = self.links.iter().find_map(|(&id, connection)| {
+            let end = connection.ends.iter().position(|it| it.node == from && it.link.is_some())?;
+            (connection.ends[1 - end].node == to).then_some((id, end))
+        });
+        let Some((id, end)) = found else { return };
+        for (lane, frame) in frames {
+            self.queue(now_ms, id, end, lane, frame, false);
+        }
+    }
+
+    /// Breaks the links between two nodes: both ends learn it soon.
+    pub(crate) fn break_links(&mut self, now_ms: u64, a: NodeId, b: NodeId) {
+        for connection in self.links.values_mut() {
+            let [x, y] = &connection.ends;
+            if (x.node, y.node) == (a, b) || (x.node, y.node) == (b, a) {
+                connection.fail(now_ms);
+            }
+        }
     }
 
     /// An end closes: it learns so at once, the other one as soon as word can come.
@@ -132,6 +298,7 @@ impl Net {
         let connection = self.links.get_mut(&id).unwrap();
         let (here, there) = (connection.ends[end].node, connection.ends[1 - end].node);
         let closed = Down { at_ms: now_ms, code: None, reason: "closed here".into() };
+        connection.next.set(None);
         connection.ends[end].down = Some(closed);
         let road = self.look(here, there);
         let told = match road.cut_since_ms {
@@ -144,6 +311,7 @@ impl Net {
     /// A node vanishes without a word; what it has sent still arrives.
     pub(crate) fn vanish(&mut self, now_ms: u64, node: NodeId) {
         for connection in self.links.values_mut() {
+            connection.next.set(None);
             for end in 0..2 {
                 if connection.ends[end].node == node {
                     connection.ends[end].is_gone = true;
@@ -162,13 +330,26 @@ impl Net {
         road.cut_since_ms = is_cut.then(|| road.cut_since_ms.unwrap_or(now_ms));
     }
 
+    /// All roads are as they were in the beginning, and what waited for a narrow or slow one goes on.
+    pub(crate) fn mend(&mut self, now_ms: u64) {
+        self.roads.clear();
+        for connection in self.links.values_mut() {
+            connection.next.set(None);
+            connection.busy_ms = Default::default();
+            for travelling in connection.frames.iter_mut().flatten().flatten() {
+                travelling.at_ms = travelling.at_ms.min(now_ms + MENDED_MS);
+            }
+        }
+    }
+
     /// Makes the frames on their way from one node to another late.
     pub(crate) fn postpone(&mut self, from: NodeId, to: NodeId, ms: u64) {
         for connection in self.links.values_mut() {
+            connection.next.set(None);
             for end in 0..2 {
                 if (connection.ends[end].node, connection.ends[1 - end].node) == (from, to) {
                     let frames = connection.frames[end].iter_mut().flatten();
-                    frames.for_each(|(at_ms, _)| *at_ms += ms);
+                    frames.for_each(|frame| frame.at_ms += ms);
                 }
             }
         }
@@ -193,7 +374,7 @@ impl Net {
     /// Bytes of frames on their way.
     pub(crate) fn bytes_under_way(&self) -> usize {
         let lanes = self.links.values().flat_map(|link| link.frames.iter().flatten());
-        lanes.flatten().map(|(_, frame)| frame.len()).sum()
+        lanes.flatten().map(|travelling| travelling.frame.len()).sum()
     }
 
     /// When something happens next.
@@ -213,23 +394,33 @@ impl Net {
                 self.last_link += 1;
                 let link = LinkId(self.last_link);
                 let connection = self.links.get_mut(&id)?;
+                connection.next.set(None);
                 connection.ends[end].link = Some(link);
                 connection.ends[end].up_ms = None;
                 let (node, peer) = (connection.ends[end].node, connection.ends[1 - end].node);
                 NetEvent::Up { node, link, peer, dialed: end == 0 }
             }
             Place::Frame(id, from, lane) => {
+                let ends = &self.links.get(&id)?.ends;
+                let (sender, node) = (ends[from].node, ends[1 - from].node);
+                if lane == Lane::Bulk as usize && self.breaks_now(sender, node) {
+                    self.links.get_mut(&id)?.fail(at_ms);
+                    return self.take();
+                }
                 let connection = self.links.get_mut(&id)?;
-                let (_, frame) = connection.frames[from][lane].pop_front()?;
-                let sender = connection.ends[from].link.map(|it| (connection.ends[from].node, it));
-                let (node, link) =
-                    (connection.ends[1 - from].node, connection.ends[1 - from].link?);
+                connection.next.set(None);
+                let Travelling { sent_ms, frame, is_engines, .. } =
+                    connection.frames[from][lane].pop_front()?;
+                let link = connection.ends[1 - from].link?;
                 let lane = if lane == Lane::Control as usize { Lane::Control } else { Lane::Bulk };
-                NetEvent::Frame { node, link, lane, frame, sender }
+                let (from, sender) = (sender, connection.ends[from].link.filter(|_| is_engines));
+                self.deliveries += 1;
+                NetEvent::Frame { node, link, lane, frame, from, sent_ms, sender }
             }
             Place::Down(id, end) => {
                 let silent = silence(at_ms + IDLE_MS / 2);
                 let connection = self.links.get_mut(&id)?;
+                connection.next.set(None);
                 let (node, peer) = (connection.ends[end].node, connection.ends[1 - end].node);
                 let link = connection.ends[end].link.take();
                 let down = connection.ends[end].down.take().unwrap_or_else(|| silence(at_ms));
@@ -244,8 +435,30 @@ impl Net {
         Some(event)
     }
 
+    fn breaks_now(&mut self, from: NodeId, to: NodeId) -> bool {
+        let Some(road) = self.roads.get_mut(&(from, to)) else { return false };
+        match road.breaks_after {
+            Some(0) => {
+                road.breaks_after = None;
+                true
+            }
+            Some(more) => {
+                road.breaks_after = Some(more - 1);
+                false
+            }
+            None => false,
+        }
+    }
+
     fn next(&self) -> Option<(u64, Place)> {
-        let links = self.links.iter().flat_map(|(&id, link)| self.events_of(id, link));
+        let links = self.links.iter().filter_map(|(&id, connection)| {
+            if let Some(known) = connection.next.get() {
+                return known;
+            }
+            let next = self.events_of(id, connection).into_iter().min();
+            connection.next.set(Some(next));
+            next
+        });
         let dials = self.dials.iter().enumerate().map(|(index, it)| (it.at_ms, Place::Dial(index)));
         links.chain(dials).min()
     }
@@ -268,8 +481,8 @@ impl Net {
             }
             for lane in 0..2 {
                 let first = connection.frames[1 - end][lane].front();
-                if let Some((at_ms, _)) = first.filter(|_| !road.is_held[lane]) {
-                    events.push((*at_ms, Place::Frame(id, 1 - end, lane)));
+                if let Some(first) = first.filter(|_| !road.is_held[lane]) {
+                    events.push((first.at_ms, Place::Frame(id, 1 - end, lane)));
                 }
             }
         }
@@ -288,6 +501,19 @@ impl Net {
     }
 }
 
+impl Connection {
+    /// Breaks it: what is under way is gone, and both ends learn it soon.
+    fn fail(&mut self, now_ms: u64) {
+        self.next.set(None);
+        self.is_broken = true;
+        self.frames.iter_mut().flatten().for_each(VecDeque::clear);
+        for end in &mut self.ends {
+            let reason = "the connection broke".into();
+            end.set_down(Down { at_ms: now_ms + 1, code: None, reason });
+        }
+    }
+}
+
 impl End {
     fn set_down(&mut self, down: Down) {
         if self.down.as_ref().is_none_or(|held| held.at_ms > down.at_ms) {
@@ -302,5 +528,11 @@ fn silence(at_ms: u64) -> Down {
 
 /// How long an end waits for a sign of life.
 pub(crate) const IDLE_MS: u64 = 3_000;
+/// How long a lost frame waits to be sent again.
+const RESEND_MS: u64 = 200;
+/// Frames of each direction that are kept to be played again.
+const TAPE_FRAMES: usize = 64;
+/// How long frames travel at most that were on their way when all was mended.
+const MENDED_MS: u64 = 20;
 /// How long a dial waits for an answer.
 const DIAL_MS_MAX: u64 = 1_000;

@@ -1,23 +1,25 @@
-//! A node of the rig: an engine over a store in memory, a disk that takes its time, and a lease.
+//! A node: an engine over a disk that takes its time, with a clock and a lease.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use millpond_core::{Boot, Domain, NodeKey};
+use millpond_core::{Boot, Domain, Namespace, NodeKey, Push};
 
+use super::clock::SimClock;
+use super::disk::SimDisk;
 use super::net::NodeId;
 use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token};
 use crate::runtime::Lease;
 use crate::state::{
-    Heads, Identity, Job, JobError, commit_group, meta_key, read_meta, take_group, write_meta,
+    Heads, Identity, Job, JobError, Local, Outcome, commit_group, meta_key, read_meta, take_group,
+    write_meta,
 };
-use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store, StoreError};
 
 /// A node, running or not.
 pub(crate) struct Node {
     pub(crate) key: NodeKey,
-    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) store: Arc<SimDisk>,
     pub(crate) running: Option<Running>,
     /// How long a commit takes.
     pub(crate) commit_ms: u64,
@@ -27,8 +29,11 @@ pub(crate) struct Node {
     pub(crate) keeps_lease: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Limits,
-    /// Milliseconds that its clock is ahead.
-    pub(crate) clock_ahead_ms: i64,
+    pub(crate) clock: SimClock,
+    /// Whether it runs a later version.
+    pub(crate) is_newer: bool,
+    /// How often it was started.
+    pub(crate) boots: u64,
 }
 
 /// A running engine and its disk.
@@ -37,16 +42,43 @@ pub(crate) struct Running {
     pub(crate) heads: Heads,
     boot: Boot,
     queue: VecDeque<(Token, Job)>,
-    busy: Option<(u64, Vec<Token>, Vec<Job>)>,
+    busy: Option<Busy>,
     lease_is_stale: bool,
     lease_due_ms: u64,
+    /// When the engine is to be called next, if that is known.
+    wakes_ms: Option<u64>,
+}
+
+/// A group on its way to the disk.
+struct Busy {
+    until_ms: u64,
+    tokens: Vec<Token>,
+    jobs: Vec<Job>,
 }
 
 /// A copy of a node's folder.
-pub(crate) struct Image(MemoryStore);
+pub(crate) struct Image(SimDisk);
+
+/// What the disk has done.
+pub(crate) struct Worked {
+    /// What the engine is to be told.
+    pub(crate) input: Input,
+    /// The jobs of the group.
+    pub(crate) done: Vec<Done>,
+    /// Whether the store has failed for good, which ends the process.
+    pub(crate) is_dead: bool,
+}
+
+/// A job that a disk was given.
+pub(crate) struct Done {
+    /// Whether it was a user's transaction.
+    pub(crate) is_user: bool,
+    /// What it wrote, if it did anything.
+    pub(crate) pushes: Vec<Push>,
+}
 
 impl Node {
-    pub(crate) fn new(id: NodeId, store: MemoryStore) -> Self {
+    pub(crate) fn new(id: NodeId, store: SimDisk) -> Self {
         Self {
             key: key(id),
             store: Arc::new(store),
@@ -56,23 +88,32 @@ impl Node {
             keeps_lease: true,
             lease: None,
             limits: Limits::default(),
-            clock_ahead_ms: 0,
+            clock: SimClock::RIGHT,
+            is_newer: false,
+            boots: 0,
         }
     }
 
-    /// Opens the store as a new boot, as a folder is opened.
-    pub(crate) fn start(&mut self, id: NodeId, now_ms: u64, random: u64, seed: [u8; 32]) {
-        let snapshot = self.store.snapshot().unwrap();
-        let about: Identity = read_meta(&*snapshot, &meta_key::identity()).unwrap().unwrap();
-        let heads = Heads::load(&*snapshot).unwrap();
-        let last: Option<Boot> = read_meta(&*snapshot, &meta_key::boot()).unwrap();
+    /// Opens the store as a new boot, as a folder is opened. A disk without room cannot be opened.
+    pub(crate) fn start(
+        &mut self,
+        id: NodeId,
+        now_ms: u64,
+        random: u64,
+        seed: [u8; 32],
+    ) -> Result<(), StoreError> {
+        self.store.set_full(self.is_full);
+        let snapshot = self.store.snapshot()?;
+        let about = self.identity();
+        let heads = Heads::load(&*snapshot)?;
+        let last: Option<Boot> = read_meta(&*snapshot, &meta_key::boot())?;
         let lease = self.lease.as_ref().filter(|_| self.keeps_lease);
         let is_continuous =
             lease.zip(last).is_some_and(|(lease, last)| lease.proves(&about.store, last, &heads));
         let boot = Boot { counter: last.map_or(0, |last| last.counter) + 1, random };
         let mut changes = Changes::default();
         write_meta(&mut changes, meta_key::boot(), Some(&boot));
-        self.store.commit(&changes, Durability::Synced).unwrap();
+        self.store.commit(&changes, Durability::Synced)?;
         let config = EngineConfig {
             key: self.key,
             domain: DOMAIN,
@@ -86,8 +127,8 @@ impl Node {
             limits: self.limits,
             seed,
         };
-        let now = self.now(now_ms);
-        let engine = Engine::new(config, self.store.clone(), now).unwrap();
+        let engine = Engine::new(config, self.store.clone(), self.now(now_ms))?;
+        self.boots += 1;
         self.running = Some(Running {
             engine,
             heads,
@@ -96,38 +137,80 @@ impl Node {
             busy: None,
             lease_is_stale: true,
             lease_due_ms: now_ms + LEASE_MS_FIRST,
+            wakes_ms: None,
         });
+        Ok(())
     }
 
-    /// The process ends at once. What the disk was writing is there or not.
-    pub(crate) fn crash(&mut self, is_written: bool) {
-        let Some(mut running) = self.running.take() else { return };
-        if let Some((_, _, jobs)) = running.busy.take().filter(|_| is_written) {
-            let _ = commit_group(&*self.store, &mut running.heads, jobs);
+    /// The process ends at once, and the power with it. What the disk was writing is there or not: as it is
+    /// told, or, if the disk is a file, as `seed` has it.
+    pub(crate) fn crash(&mut self, is_written: bool, seed: u64) -> Vec<Done> {
+        let operations = self.store.operations();
+        let busy = self.running.take().and_then(|running| Some((running.busy?, running.heads)));
+        let is_file = self.store.is_file();
+        let done = busy.filter(|_| is_written || is_file).map(|(busy, mut heads)| {
+            let are_user = are_user(&busy.jobs);
+            let results = commit_group(&*self.store, &mut heads, busy.jobs);
+            done(are_user, results.unwrap_or_default())
+        });
+        let left = self.store.cut_since(operations, seed);
+        self.store = Arc::new(left.unwrap_or_else(|| self.store.reopened()));
+        // A group is there whole or not at all.
+        done.filter(|done| done.iter().all(|done| self.holds(done))).unwrap_or_default()
+    }
+
+    /// Whether the disk has what a job wrote.
+    fn holds(&self, done: &Done) -> bool {
+        let heads = self.store.snapshot().and_then(|snapshot| Heads::load(&*snapshot));
+        let heads = heads.expect("a disk can be read");
+        done.pushes.iter().all(|push| heads.vv(push.namespace).covers(push.last()))
+    }
+
+    /// Writes the lease, if it may be written.
+    pub(crate) fn renew_lease(&mut self) {
+        let store = self.identity().store;
+        let keeps_lease = self.keeps_lease;
+        let may = |running: &&mut Running| keeps_lease && running.may_write_lease();
+        if let Some(running) = self.running.as_mut().filter(may) {
+            self.lease = Some(Lease::new(&store, running.boot, &running.heads));
+            running.lease_is_stale = false;
         }
     }
 
+    /// Whether the lease tells all that the store holds; true while it stands.
+    pub(crate) fn is_lease_level(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.lease_is_stale)
+    }
+
     pub(crate) fn image(&self) -> Image {
-        Image(self.store.image())
+        Image(self.store.reopened())
     }
 
     /// Puts a copy of the folder in its place.
     pub(crate) fn restore(&mut self, image: &Image) {
         assert!(self.running.is_none(), "it runs");
-        self.store = Arc::new(image.0.image());
+        self.store = Arc::new(image.0.reopened());
     }
 
     pub(crate) fn now(&self, now_ms: u64) -> Now {
-        let wall_ms = (EPOCH_MS + now_ms).saturating_add_signed(self.clock_ahead_ms);
-        Now { mono_ms: now_ms, wall_ms }
+        Now { mono_ms: now_ms, wall_ms: self.clock.shows_ms(now_ms) }
     }
 
     /// When the disk or the lease is due.
     pub(crate) fn next_ms(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
-        let disk_ms = running.busy.as_ref().map(|(until_ms, ..)| *until_ms);
-        let lease_ms = (self.keeps_lease && running.lease_is_stale).then_some(running.lease_due_ms);
+        let disk_ms = running.busy.as_ref().map(|busy| busy.until_ms);
+        let awaits_lease = self.keeps_lease && running.lease_is_stale && running.may_write_lease();
+        let lease_ms = awaits_lease.then_some(running.lease_due_ms);
         disk_ms.into_iter().chain(lease_ms).min()
+    }
+
+    /// When the engine is due.
+    pub(crate) fn wakes_ms(&mut self, now_ms: u64) -> Option<u64> {
+        let running = self.running.as_mut()?;
+        let engine = &running.engine;
+        let wakes = || if engine.has_work() { now_ms } else { engine.next_deadline() };
+        Some(*running.wakes_ms.get_or_insert_with(wakes))
     }
 
     /// Gives the disk a job.
@@ -138,21 +221,27 @@ impl Node {
     }
 
     /// Renews the lease if it is due, and ends the commit under way.
-    pub(crate) fn work(&mut self, now_ms: u64) -> Option<Input> {
-        let store = self.store_id();
-        let running = self.running.as_mut()?;
-        if self.keeps_lease && running.lease_is_stale && running.lease_due_ms <= now_ms {
-            self.lease = Some(Lease::new(&store, running.boot, &running.heads));
-            running.lease_is_stale = false;
-            running.lease_due_ms = now_ms + LEASE_MS;
-        }
-        let (_, tokens, jobs) = running.busy.take_if(|(until_ms, ..)| *until_ms <= now_ms)?;
-        let before = running.heads.vv.clone();
-        let results = match self.is_full {
-            true => Err(StoreError::Full),
-            false => commit_group(&*self.store, &mut running.heads, jobs),
+    pub(crate) fn work(&mut self, now_ms: u64) -> Option<Worked> {
+        let is_due = |running: &Running| {
+            running.lease_is_stale && running.lease_due_ms <= now_ms && running.may_write_lease()
         };
-        let results = match results {
+        if self.keeps_lease && self.running.as_ref().is_some_and(is_due) {
+            self.renew_lease();
+            self.running.as_mut()?.lease_due_ms = now_ms + LEASE_MS;
+        }
+        self.store.set_full(self.is_full);
+        let running = self.running.as_mut()?;
+        let Busy { tokens, jobs, .. } = running.busy.take_if(|busy| busy.until_ms <= now_ms)?;
+        let before = running.heads.vv.clone();
+        let are_user = are_user(&jobs);
+        let committed = commit_group(&*self.store, &mut running.heads, jobs);
+        let done = done(are_user, committed.clone().unwrap_or_default());
+        let committed = match self.store.failed_and_kept() {
+            Some(error) => Err(error),
+            None => committed,
+        };
+        let is_dead = committed.as_ref().is_err_and(|error| !matches!(error, StoreError::Full));
+        let results = match committed {
             Ok(results) => tokens.into_iter().zip(results).collect(),
             Err(error) => {
                 let failed = |token| (token, Err(JobError::Store(error.clone())));
@@ -162,13 +251,13 @@ impl Node {
         running.lease_is_stale |= running.heads.vv != before;
         let heads = running.heads.clone();
         running.begin_group(now_ms + self.commit_ms);
-        Some(Input::Committed { results, heads })
+        Some(Worked { input: Input::Committed { results, heads }, done, is_dead })
     }
 
-    fn store_id(&self) -> [u8; 16] {
-        let snapshot = self.store.snapshot().unwrap();
-        let about: Identity = read_meta(&*snapshot, &meta_key::identity()).unwrap().unwrap();
-        about.store
+    fn identity(&self) -> Identity {
+        let snapshot = self.store.snapshot().expect("a disk can be read");
+        let about = read_meta(&*snapshot, &meta_key::identity()).expect("meta values are whole");
+        about.expect("a store has an identity")
     }
 }
 
@@ -178,14 +267,36 @@ impl Running {
         self.busy.is_none() && self.queue.is_empty()
     }
 
+    fn may_write_lease(&self) -> bool {
+        self.engine.may_write_lease(&self.heads)
+    }
+
+    /// The engine is given something, so that its next deadline is unknown.
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
+        self.wakes_ms = None;
+        &mut self.engine
+    }
+
     fn begin_group(&mut self, until_ms: u64) {
         if self.busy.is_none()
             && let Some(first) = self.queue.pop_front()
         {
             let (tokens, jobs) = take_group(first, || self.queue.pop_front());
-            self.busy = Some((until_ms, tokens, jobs));
+            self.busy = Some(Busy { until_ms, tokens, jobs });
         }
     }
+}
+
+/// Which jobs are users' transactions.
+fn are_user(jobs: &[Job]) -> Vec<bool> {
+    let is_user = |job: &Job| matches!(job, Job::Local(Local { namespace, .. }) if *namespace == Namespace::MAIN);
+    jobs.iter().map(is_user).collect()
+}
+
+fn done(are_user: Vec<bool>, results: Vec<Result<Outcome, JobError>>) -> Vec<Done> {
+    let pushes = |result: Result<Outcome, JobError>| result.map_or(Vec::new(), |it| it.pushes);
+    let results = results.into_iter().map(pushes);
+    are_user.into_iter().zip(results).map(|(is_user, pushes)| Done { is_user, pushes }).collect()
 }
 
 /// The key of a node; keys are in the order of the nodes.
@@ -198,6 +309,5 @@ pub(crate) const DOMAIN: Domain = Domain::from_bytes([0xd0; 16]);
 /// Hold-down and digests as they are by default.
 pub(crate) const HOLD_DOWN_MS: u64 = 1_000;
 pub(crate) const DIGEST_MS: u64 = 5_000;
-const EPOCH_MS: u64 = 1_790_000_000_000;
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;

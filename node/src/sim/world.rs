@@ -1,20 +1,23 @@
-//! The rig: a few nodes in virtual time.
+//! The world: nodes, the network between them, and the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::wire::Decoder;
 use millpond_core::{Namespace, Path, Payload, PayloadKind};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::describe;
+use super::disk::SimDisk;
+use super::later::{Dressed, dress};
 use super::net::{Net, NetEvent, NodeId};
-use super::node::{DOMAIN, Image, Node, Running, key};
+use super::node::{DOMAIN, Done, Image, Node, Running, Worked, key};
+use super::oracle::Oracle;
+use super::trace::{EventKind, Trace};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
-use crate::replication::{Answer, Input, JoinProgress, Limits, Output, Request, RequestId};
+use crate::replication::{Answer, Input, JoinProgress, Limits, LinkId, Output, Request, RequestId};
 use crate::state::{Heads, Identity, Job, Local, commit_group, meta_key, write_meta};
-use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store};
 
 /// What a scenario came to.
@@ -39,6 +42,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) net: Net,
     pub(crate) rng: ChaCha8Rng,
+    /// Whether new nodes keep their data in files, on disks of sectors.
+    is_on_files: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
     /// How many messages of each kind arrived, if anybody counts.
@@ -48,28 +53,44 @@ pub(crate) struct World {
     pub(crate) last_request: u64,
     /// Steps since time last moved.
     steps: u64,
-    /// Whether to print what happens (`MILLPOND_TRACE`).
-    is_traced: bool,
+    /// What happens.
+    pub(crate) trace: Trace,
+    /// Knows all that is written, in a run that is judged.
+    pub(crate) oracle: Option<Oracle>,
+    /// Nodes that need not be like the others any more: rotten, or one of two copies.
+    pub(crate) outcasts: BTreeSet<NodeId>,
+    /// When each request was answered.
+    pub(crate) answered_ms: BTreeMap<RequestId, u64>,
     /// Called after each commit of a node.
     pub(crate) observer: Option<Observer>,
     pub(crate) observed: Check,
 }
 
 impl World {
-    /// A domain of one node, which runs.
-    pub(crate) fn new(seed: u64) -> Self {
+    /// A domain of one node, which runs; judged by an oracle from the first write on, if one is given.
+    pub(crate) fn found(
+        seed: u64,
+        limits: Limits,
+        is_on_files: bool,
+        oracle: Option<Oracle>,
+        trace: Trace,
+    ) -> Self {
         let mut world = Self {
             now_ms: 1,
             nodes: Vec::new(),
-            net: Net::default(),
+            net: Net::new(seed),
             rng: ChaCha8Rng::seed_from_u64(seed),
-            limits: Limits::default(),
+            is_on_files,
+            limits,
             heard: None,
             answers: BTreeMap::new(),
             joined: Vec::new(),
             last_request: 0,
             steps: 0,
-            is_traced: std::env::var_os("MILLPOND_TRACE").is_some(),
+            trace,
+            oracle,
+            outcasts: BTreeSet::new(),
+            answered_ms: BTreeMap::new(),
             observer: None,
             observed: Ok(()),
         };
@@ -84,32 +105,12 @@ impl World {
             fresh: millpond_core::Incarnation::from_bytes(world.random()),
             key: own,
         };
-        for result in commit_group(&store, &mut heads, vec![Job::Local(local)]).unwrap() {
-            result.unwrap();
+        let results = commit_group(&store, &mut heads, vec![Job::Local(local)]);
+        for result in results.expect("an empty disk takes a commit") {
+            let pushes = result.expect("the first grant is lawful").pushes;
+            world.note_done(0, vec![Done { is_user: false, pushes }]);
         }
         world.add(store);
-        world
-    }
-
-    /// A full mesh of members, linked and level.
-    pub(crate) fn mesh(count: usize, seed: u64) -> Self {
-        let mut world = Self::new(seed);
-        for _ in 1..count {
-            world.join();
-        }
-        world.settle().unwrap();
-        world
-    }
-
-    /// The same with small sizes, so that a few rows are a large catch-up.
-    pub(crate) fn small_mesh(count: usize, seed: u64) -> Self {
-        let mut world = Self::new(seed);
-        world.limits = SMALL;
-        world.restart_all();
-        for _ in 1..count {
-            world.join();
-        }
-        world.settle().unwrap();
         world
     }
 
@@ -122,14 +123,24 @@ impl World {
         let Some(Answer::Invite(Ok(invite))) = self.answers.remove(&id) else {
             panic!("no invite: node 0 is no admin, or its disk failed")
         };
-        let store = self.blank_store(self.nodes.len(), Some(&invite));
-        let node = self.add(store);
+        let node = self.add_invited(&invite);
         self.run_until(20_000, |world| world.joined[node]).unwrap();
         node
     }
 
-    fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> MemoryStore {
-        let store = MemoryStore::new();
+    /// Whether a node is a member, as far as it knows.
+    pub(crate) fn has_joined(&self, node: NodeId) -> bool {
+        node == 0 || self.joined[node]
+    }
+
+    /// One more node, which will join once it reaches its inviter.
+    pub(crate) fn add_invited(&mut self, invite: &Invite) -> NodeId {
+        let store = self.blank_store(self.nodes.len(), Some(invite));
+        self.add(store)
+    }
+
+    fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> SimDisk {
+        let store = SimDisk::new(self.is_on_files);
         let mut changes = Changes::default();
         let about = Identity { store: self.random(), domain: DOMAIN, key: key(id) };
         write_meta(&mut changes, meta_key::identity(), Some(&about));
@@ -140,7 +151,7 @@ impl World {
         store
     }
 
-    fn add(&mut self, store: MemoryStore) -> NodeId {
+    fn add(&mut self, store: SimDisk) -> NodeId {
         let id = self.nodes.len();
         self.nodes.push(Node::new(id, store));
         self.nodes[id].limits = self.limits;
@@ -149,16 +160,15 @@ impl World {
         id
     }
 
-    // Faults.
-
     /// Starts a copy of a node's folder elsewhere.
     pub(crate) fn start_copy(&mut self, of: NodeId) -> NodeId {
         let image = self.nodes[of].image();
         let id = self.nodes.len();
-        self.nodes.push(Node::new(id, MemoryStore::new()));
+        self.nodes.push(Node::new(id, SimDisk::new(false)));
         self.joined.push(true);
         self.nodes[id].key = self.nodes[of].key;
         self.nodes[id].restore(&image);
+        self.note_replaced(id, &[]);
         self.start(id);
         id
     }
@@ -166,36 +176,50 @@ impl World {
     /// Opens a stopped node's store as a new boot.
     pub(crate) fn start(&mut self, id: NodeId) {
         let (random, seed) = (self.rng.next_u64(), self.random());
-        self.nodes[id].start(id, self.now_ms, random, seed);
-        self.drain(id);
-    }
-
-    /// Stops all nodes and starts them again, with the sizes of now.
-    pub(crate) fn restart_all(&mut self) {
-        for id in 0..self.nodes.len() {
-            self.crash(id, true);
-            self.nodes[id].limits = self.limits;
-            self.start(id);
+        let started = self.nodes[id].start(id, self.now_ms, random, seed);
+        if started.is_err() {
+            self.nodes[id].crash(false, 0);
         }
+        let (boots, failed) = (self.nodes[id].boots, started.err());
+        let (kind, text) = match &failed {
+            None => (EventKind::Started, format!("starts: opening {boots}")),
+            Some(error) => (EventKind::Ended, format!("does not start: {error}")),
+        };
+        self.trace.note(self.now_ms, id, kind, &[], || text);
+        self.drain(id);
     }
 
     /// Kills a node. What its disk was writing is there or not.
     pub(crate) fn crash(&mut self, id: NodeId, is_written: bool) {
-        self.nodes[id].crash(is_written);
+        let was_running = self.nodes[id].running.is_some();
+        let seed = self.rng.next_u64();
+        let done = self.nodes[id].crash(is_written, seed);
+        if was_running {
+            let text = || format!("ends: its disk did {} more", done.len());
+            self.trace.note(self.now_ms, id, EventKind::Ended, &[u8::from(is_written)], text);
+        }
         self.net.vanish(self.now_ms, id);
+        self.note_done(id, done);
+        self.note_vectors(id);
     }
 
     /// Kills a node, puts an image in the place of its folder, and starts it.
     pub(crate) fn restore(&mut self, id: NodeId, image: &Image) {
         self.crash(id, false);
         self.nodes[id].restore(image);
+        let others: Vec<NodeId> = (0..self.nodes.len()).filter(|other| *other != id).collect();
+        self.note_replaced(id, &others);
         self.start(id);
     }
 
-    /// Cuts both directions between two nodes.
-    pub(crate) fn cut(&mut self, a: NodeId, b: NodeId) {
-        self.net.set_cut(self.now_ms, a, b, true);
-        self.net.set_cut(self.now_ms, b, a, true);
+    /// The oracle hears that a folder was replaced, and who else may hold what was in it.
+    fn note_replaced(&mut self, id: NodeId, others: &[NodeId]) {
+        let Some(mut oracle) = self.oracle.take() else { return };
+        let vectors =
+            NAMESPACES.map(|namespace| (namespace, self.view(id, namespace).vv().clone()));
+        let noted = oracle.replaced(id, &vectors.into(), others);
+        self.violated(noted);
+        self.oracle = Some(oracle);
     }
 
     /// Mends both directions.
@@ -204,25 +228,10 @@ impl World {
         self.net.set_cut(self.now_ms, b, a, false);
     }
 
-    /// Cuts a node off from all others, or mends that.
-    pub(crate) fn isolate(&mut self, id: NodeId, is_cut: bool) {
-        for other in (0..self.nodes.len()).filter(|other| *other != id) {
-            self.net.set_cut(self.now_ms, id, other, is_cut);
-            self.net.set_cut(self.now_ms, other, id, is_cut);
-        }
-    }
-
     /// Makes frames of a lane wait, or lets them go.
     pub(crate) fn hold(&mut self, from: NodeId, to: NodeId, lane: Lane, is_held: bool) {
         self.net.road(from, to).is_held[lane as usize] = is_held;
     }
-
-    /// How long frames travel from one node to another, on both lanes.
-    pub(crate) fn delay(&mut self, from: NodeId, to: NodeId, delay_ms: u64) {
-        self.net.road(from, to).delay_ms = [delay_ms; 2];
-    }
-
-    // Time.
 
     /// Lets time pass.
     pub(crate) fn run(&mut self, ms: u64) {
@@ -246,95 +255,154 @@ impl World {
         Ok(self.now_ms - started_ms)
     }
 
-    /// Lets time pass until all running nodes are linked, level, and have nothing more to say; they must
-    /// agree then, and their stores be sound.
+    /// Lets time pass until all is level and silent, a minute at most.
     pub(crate) fn settle(&mut self) -> Check {
         self.settle_within(60_000)
     }
 
+    /// Lets time pass until all running nodes are linked, level, and have nothing more to say; they must
+    /// agree then, and their stores be sound.
     pub(crate) fn settle_within(&mut self, ms: u64) -> Check {
         self.run_until(ms, |world| world.is_level() && world.is_meshed() && world.is_written())
             .map_err(|why| format!("not level {why}: {}", self.standing()))?;
         self.run(2_000);
         self.observed.clone()?;
+        self.run_until(ms, Self::is_level).map_err(|why| format!("not level again {why}"))?;
         self.agree()?;
         self.running().try_for_each(|id| super::audit::audit(self, id))
     }
 
-    fn is_written(&self) -> bool {
+    /// Whether no disk has anything to do.
+    pub(crate) fn is_written(&self) -> bool {
         self.nodes.iter().all(|node| node.running.as_ref().is_none_or(Running::is_idle))
     }
 
-    fn is_meshed(&self) -> bool {
+    /// Whether all running nodes are linked.
+    pub(crate) fn is_meshed(&self) -> bool {
         let all: Vec<NodeId> = self.running().collect();
         all.iter().all(|&a| all.iter().all(|&b| a <= b || self.net.is_linked(a, b)))
     }
 
     /// Does what is due next, up to a time; false when nothing is.
     pub(crate) fn step(&mut self, until_ms: u64) -> bool {
-        let disks = (0..self.nodes.len()).filter_map(|id| Some((self.nodes[id].next_ms()?, 1, id)));
-        let timers = self.running().map(|id| {
-            let engine = &self.nodes[id].running.as_ref().unwrap().engine;
-            let at_ms = if engine.has_work() { self.now_ms } else { engine.next_deadline() };
-            (at_ms, 2, id)
-        });
-        let net = self.net.next_ms().map(|at_ms| (at_ms, 0, 0));
-        let next = disks.chain(timers).chain(net).min();
+        let mut next = self.net.next_ms().map(|at_ms| (at_ms, 0, 0));
+        for id in 0..self.nodes.len() {
+            let disk = self.nodes[id].next_ms().map(|at_ms| (at_ms, 1, id));
+            let timer = self.nodes[id].wakes_ms(self.now_ms).map(|at_ms| (at_ms, 2, id));
+            next = next.into_iter().chain(disk).chain(timer).min();
+        }
         let Some((at_ms, kind, id)) = next.filter(|(at_ms, ..)| *at_ms <= until_ms) else {
             return false;
         };
         self.steps = if at_ms > self.now_ms { 0 } else { self.steps + 1 };
-        assert!(self.steps < SPINS_MAX, "node {id} spins at {at_ms} ms (kind {kind})");
+        assert!(self.steps < SPINS_MAX, "liveness: node {id} spins at {at_ms} ms (kind {kind})");
         self.now_ms = self.now_ms.max(at_ms);
         match kind {
             0 => self.net_event(),
-            1 => {
-                if let Some(input) = self.nodes[id].work(self.now_ms) {
-                    self.input(id, input);
-                    self.observe(id);
-                }
-            }
+            1 => self.work(id),
             _ => {
-                let has_work = self.nodes[id].running.as_ref().unwrap().engine.has_work();
+                let has_work =
+                    self.nodes[id].running.as_ref().is_some_and(|it| it.engine.has_work());
                 self.input(id, if has_work { Input::Continue } else { Input::Timer });
             }
         }
         true
     }
 
+    fn work(&mut self, id: NodeId) {
+        let Some(Worked { input, done, is_dead }) = self.nodes[id].work(self.now_ms) else {
+            return;
+        };
+        let results = done.len() as u8;
+        let text =
+            || format!("commits: {}{}", done.len(), if is_dead { ", and fails" } else { "" });
+        self.trace.note(self.now_ms, id, EventKind::Disk, &[results, u8::from(is_dead)], text);
+        self.note_done(id, done);
+        self.note_vectors(id);
+        self.input(id, input);
+        if is_dead {
+            // As the shell does: whoever waits is told, and the process ends.
+            self.crash(id, false);
+        }
+        self.observe(id);
+    }
+
+    /// A disk has jobs: the oracle hears of it before anybody else can.
+    fn note_done(&mut self, id: NodeId, done: Vec<Done>) {
+        if let Some(oracle) = &mut self.oracle {
+            let noted = oracle.committed(id, done);
+            self.violated(noted);
+        }
+    }
+
+    /// The oracle hears which vectors a node is at.
+    pub(crate) fn note_vectors(&mut self, id: NodeId) {
+        let Some(mut oracle) = self.oracle.take() else { return };
+        for namespace in NAMESPACES {
+            let noted = match self.try_view(id, namespace) {
+                Ok(view) => oracle.advance(id, namespace, view.vv()),
+                Err(error) => Err(format!("the store of {id}: {error}")),
+            };
+            self.violated(noted);
+        }
+        self.oracle = Some(oracle);
+    }
+
+    /// Keeps the first thing that was found wrong.
+    pub(crate) fn violated(&mut self, check: Check) {
+        if let (Ok(()), Err(why)) = (&self.observed, check) {
+            self.trace.note(self.now_ms, 0, EventKind::Violation, &[], || why.clone());
+            self.observed = Err(format!("{why} (at {} ms)", self.now_ms));
+        }
+    }
+
     fn observe(&mut self, id: NodeId) {
         let Some(mut observer) = self.observer.take() else { return };
         if self.observed.is_ok() {
-            self.observed = observer(self, id);
+            let observed = observer(self, id);
+            self.violated(observed);
         }
         self.observer = Some(observer);
     }
 
     fn net_event(&mut self) {
         let Some(event) = self.net.take() else { return };
-        self.trace(&event);
-        self.count(&event);
+        let now_ms = self.now_ms;
         match event {
             NetEvent::Dialed { from, to, is_answered } => {
-                if is_answered && self.nodes[to].running.is_some() {
-                    self.net.connect(self.now_ms, from, to);
+                let is_answered = is_answered && self.nodes[to].running.is_some();
+                let kind = EventKind::Link { peer: to };
+                let text = || if is_answered { "dials" } else { "dials in vain" }.into();
+                self.trace.note(now_ms, from, kind, &[0, u8::from(is_answered)], text);
+                if is_answered {
+                    self.net.connect(now_ms, from, to);
                 } else {
                     let reason = "no answer".into();
                     self.input(from, Input::DialFailed { peer: self.nodes[to].key, reason });
                 }
             }
             NetEvent::Up { node, link, peer, dialed } => {
+                let kind = EventKind::Link { peer };
+                self.trace.note(now_ms, node, kind, &[1], || format!("up: link {}", link.0));
                 let (peer, remote_address) = (self.nodes[peer].key, peer.to_string());
                 self.input(node, Input::LinkUp { link, peer, dialed, remote_address });
             }
-            NetEvent::Frame { node, link, lane, frame, sender } => {
-                if let Some((sender, link)) = sender {
-                    self.input(sender, Input::Sent { link, lane, bytes: frame.len() });
+            NetEvent::Frame { node, link, lane, frame, from, sent_ms, sender } => {
+                let kind = EventKind::Frame { from, sent_ms, is_bulk: lane == Lane::Bulk };
+                self.trace.note(now_ms, node, kind, &frame, || describe::frame(&frame));
+                if let Some(heard) = &mut self.heard {
+                    *heard.entry(describe::kind(&frame)).or_default() += 1;
+                }
+                if let Some(link) = sender {
+                    self.input(from, Input::Sent { link, lane, bytes: frame.len() });
                 }
                 self.input(node, Input::Frame { link, lane, frame });
             }
             NetEvent::Down { node, link, peer, down } => {
                 let (code, reason, stats) = (down.code, down.reason, LinkStats::default());
+                let kind = EventKind::Link { peer };
+                let text = || format!("down: link {}, {code:?}, {reason}", link.0);
+                self.trace.note(now_ms, node, kind, reason.as_bytes(), text);
                 let peer = self.nodes[peer].key;
                 self.input(node, Input::LinkDown { link, peer, code, reason, stats });
             }
@@ -345,53 +413,54 @@ impl World {
     pub(crate) fn input(&mut self, id: NodeId, input: Input) {
         let now = self.nodes[id].now(self.now_ms);
         let Some(running) = &mut self.nodes[id].running else { return };
-        running.engine.handle(now, input);
+        running.engine_mut().handle(now, input);
         self.drain(id);
     }
 
     fn drain(&mut self, id: NodeId) {
         while let Some(running) = &mut self.nodes[id].running
-            && let Some(output) = running.engine.poll_output()
+            && let Some(output) = running.engine_mut().poll_output()
         {
-            if self.is_traced && !matches!(output, Output::Send { .. }) {
-                println!("{} ms: {id} wants {output:?}", self.now_ms);
-            }
             match output {
-                Output::Send { link, lane, frame } => self.net.send(self.now_ms, link, lane, frame),
+                Output::Send { link, lane, frame } => self.send(id, link, lane, frame),
                 Output::Close { link, code, reason } => {
                     self.net.close(self.now_ms, link, code, reason);
                 }
                 Output::Dial { addresses, .. } => {
-                    let to: NodeId = addresses[0].parse().unwrap();
+                    let to: NodeId = addresses[0].parse().expect("addresses are numbers here");
                     let is_there = self.nodes[to].running.is_some();
                     self.net.dial(self.now_ms, id, to, is_there);
                 }
                 Output::Commit { token, job } => self.nodes[id].submit(self.now_ms, token, job),
-                Output::Answer { id, answer } => drop(self.answers.insert(id, answer)),
+                Output::Answer { id: request, answer } => {
+                    let text = || format!("answered: {}, {}", request.0, describe::answer(&answer));
+                    let content = request.0.to_le_bytes();
+                    self.trace.note(self.now_ms, id, EventKind::Client, &content, text);
+                    let answered = super::judge::answered(self, id, &answer);
+                    self.violated(answered);
+                    self.answered_ms.insert(request, self.now_ms);
+                    self.answers.insert(request, answer);
+                }
                 Output::Join(progress) => self.joined[id] = progress == JoinProgress::Joined,
                 Output::Applied { .. } => {}
             }
         }
     }
 
-    fn count(&mut self, event: &NetEvent) {
-        if let (Some(heard), NetEvent::Frame { frame, .. }) = (&mut self.heard, event) {
-            let message = format!("{:?}", Decoder::new().decode(frame.clone()).unwrap());
-            let kind = message.trim_start_matches("Some(").split(['(', ' ']).next().unwrap();
-            *heard.entry(kind.into()).or_default() += 1;
+    fn send(&mut self, id: NodeId, link: LinkId, lane: Lane, frame: Bytes) {
+        if self.oracle.is_some() {
+            let said = super::speech::is_true(self, id, &frame);
+            self.violated(said);
         }
-    }
-
-    fn trace(&self, event: &NetEvent) {
-        if !self.is_traced {
-            return;
+        if !self.nodes[id].is_newer {
+            return self.net.send(self.now_ms, link, lane, frame);
         }
-        match event {
-            NetEvent::Frame { node, link, frame, .. } => {
-                let message = Decoder::new().decode(frame.clone());
-                println!("{} ms: {node} on {} gets {message:?}", self.now_ms, link.0);
-            }
-            other => println!("{} ms: {other:?}", self.now_ms),
+        let Dressed { frames, beside } = dress(frame);
+        for frame in frames {
+            self.net.send(self.now_ms, link, lane, frame);
+        }
+        if let Some(frame) = beside {
+            self.net.send_beside(self.now_ms, link, lane, frame);
         }
     }
 
@@ -399,10 +468,6 @@ impl World {
         let mut bytes = [0; N];
         self.rng.fill_bytes(&mut bytes);
         bytes
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.rng.next_u64() % bound
     }
 }
 

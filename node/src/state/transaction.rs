@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use millpond_core::{Context, Dot, Entry, Hlc, Joined, Namespace, Path, Row, VersionVector, join};
+use millpond_core::{
+    Context, Dot, Entry, Hlc, Joined, LiveDot, Namespace, Path, Row, VersionVector, join,
+};
 
 use super::heads::Heads;
 use crate::planted::planted;
@@ -45,6 +47,9 @@ impl<'a> Transaction<'a> {
         last: Option<Dot>,
     ) -> Result<bool, StoreError> {
         let entry = self.entry(namespace, &row.path)?;
+        if planted!("merging has no limit") && entry.live().len() > 2 {
+            return Err(StoreError::Full);
+        }
         Ok(self.join_row_into(namespace, row, entry, context, last))
     }
 
@@ -65,6 +70,12 @@ impl<'a> Transaction<'a> {
         if planted!("losers of a race are kept") {
             let greatest = entry.greatest_stamp();
             entry.retain(|live| Some(live.hlc) == greatest);
+        }
+        if planted!("equal stamps are told apart") {
+            let is_new = |live: &LiveDot| joined.added.contains(&live.dot);
+            let held: Vec<Hlc> =
+                entry.live().iter().filter(|it| !is_new(it)).map(|it| it.hlc).collect();
+            entry.retain(|live| !is_new(live) || !held.contains(&live.hlc));
         }
         if !joined.is_unchanged() {
             self.own.entries.insert((namespace, row.path.clone()), entry);
@@ -307,7 +318,7 @@ fn namespace_range<'m, V>(
 
 #[cfg(test)]
 mod tests {
-    use millpond_core::{Incarnation, LiveDot, Payload, PayloadKind, Seq};
+    use millpond_core::{Incarnation, Payload, PayloadKind, Seq};
 
     use super::*;
     use crate::store::memory::MemoryStore;

@@ -7,8 +7,8 @@ use millpond_core::limits::{
 };
 use millpond_core::types::counter::{self, CounterError, Slot};
 use millpond_core::{
-    Dot, Entry, Incarnation, LiveDot, Namespace, Path, PathError, Payload, Push, PushWrite, Seq,
-    StampError, VersionVector,
+    Dot, Entry, Hlc, Incarnation, LiveDot, Namespace, Path, PathError, Payload, Push, PushWrite,
+    Seq, StampError, VersionVector,
 };
 
 use super::transaction::Transaction;
@@ -119,7 +119,8 @@ impl WriteTx<'_> {
     /// [`WriteError::Counter`] on overflow, [`WriteError::Path`], [`WriteError::Store`].
     pub fn count(&mut self, counter: &Path, delta: i64) -> Result<(), WriteError> {
         let own = self.entries(counter)?.into_iter().find_map(|(path, entry)| {
-            let is_own = counter::slot_owner(&path) == Some(self.incarnation);
+            let is_own = counter::slot_owner(&path) == Some(self.incarnation)
+                || planted!("each incarnation counts in its own slot");
             is_own.then(|| Slot::read(&entry).map(|slot| (path, slot))).flatten()
         });
         let (path, slot) = match own {
@@ -250,13 +251,20 @@ pub(crate) fn write(
         if payload.is_none() && overwritten.is_empty() {
             continue;
         }
+        let live = overwritten.len();
+        if live > 2 && planted!("a write may resolve any number of values") {
+            return Err(WriteError::TooManySiblings { live });
+        }
         writes.push(PushWrite { path, hlc: Default::default(), payload, overwritten });
         entries.push(entry);
     }
     if writes.is_empty() {
         return Ok(None);
     }
-    let hlc = tx.heads.clock.stamp(now_ms, greatest)?;
+    let hlc = match planted!("a stamp is above what it overwrites") {
+        true => Hlc::from_ms(now_ms),
+        false => tx.heads.clock.stamp(now_ms, greatest)?,
+    };
     always!(greatest.is_none_or(|seen| seen < hlc), "a stamp is above what it overwrites");
     writes.iter_mut().for_each(|write| write.hlc = hlc);
 
@@ -282,6 +290,9 @@ fn dependencies(
     incarnation: Incarnation,
 ) -> VersionVector {
     let vv = tx.heads.vv(namespace);
+    if planted!("a push names its causes") {
+        return VersionVector::new();
+    }
     let mut dependencies = match tx.heads.last_local.get(&namespace) {
         Some(last) => vv.difference(last),
         None => vv.clone(),

@@ -53,18 +53,11 @@ const SCOPES: [(&str, Scope); 6] = [
 ];
 
 /// What is explored on demand.
-const LARGE: [(&str, Scope); 3] = [
+const LARGE: [(&str, Scope); 4] = [
     ("pushes, large", Scope { scripts: &[&[PutBoth, Put, Delete, Put]], ..PUSHES }),
-    ("batches, large", Scope { asks: 4, pushes: true, ..BATCHES }),
-    (
-        "cuts, large",
-        Scope {
-            scripts: &[&[PutBoth, Put, DeleteBoth]],
-            batches: true,
-            crashes: 1,
-            ..CUTS_AND_PUSHES
-        },
-    ),
+    ("batches, large", Scope { scripts: &[&[Put, Delete, Put]], pushes: true, asks: 2, ..BATCHES }),
+    ("a resumption, large", Scope { scripts: &[&[PutBoth, Put, DeleteBoth]], ..RESUMPTION }),
+    ("cuts and pushes, large", Scope { batches: true, crashes: 1, ..CUTS_AND_PUSHES }),
 ];
 
 #[test]

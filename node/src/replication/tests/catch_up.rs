@@ -356,3 +356,23 @@ fn a_cut_flips_without_its_last_slice() -> Check {
 fn a_flip_ends_the_cut_that_it_was_meant_for() {
     depends_on(&["a flip names its cut"], a_cut_flips_without_its_last_slice);
 }
+
+/// A supplier with a rotten entry can serve no catch-up that meets it.
+fn a_supplier_rots() -> Check {
+    let mut world = World::mesh(2, 60);
+    world.isolate(1, true);
+    world.put(0, "c/k/f", "rotten soon");
+    world.run(5_000);
+    world.nodes[0].store.rot(Namespace::MAIN, path("c/k/f"));
+    world.isolate(1, false);
+    world.heard = Some(Default::default());
+    world.run(60_000);
+    let asked = world.heard.take().unwrap_or_default().get("Pull").copied().unwrap_or(0);
+    ensure!((5..30).contains(&asked), "asked {asked} times in a minute");
+    Ok(())
+}
+
+#[test]
+fn whoever_refuses_is_asked_ever_later() {
+    depends_on(&["whoever refuses is asked ever later"], a_supplier_rots);
+}

@@ -3,12 +3,10 @@
 //! Of 17 what applies to a Durable replica: it syncs each dot before it leaves, and its boot before the
 //! first.
 
-use millpond_core::message::CloseCode;
-use millpond_core::transport::{Lane, LinkStats};
+use millpond_core::transport::Lane;
 
 use super::depends_on;
 use super::restarts::nobody_is_fenced;
-use crate::replication::{Input, LinkId};
 use crate::sim::world::{Check, World, ensure};
 use crate::state::WriteError;
 
@@ -303,6 +301,56 @@ fn r6_an_ack_is_true_before_it_is_sent() {
     depends_on(&["an ack is true"], a_disk_is_slow);
 }
 
+/// R6: the same of a hello, and of a digest.
+fn a_slow_disk_is_linked_again(is_cut: bool) -> Check {
+    let mut world = World::mesh(3, 29);
+    world.nodes[1].commit_ms = 20_000;
+    world.put(2, "c/k/f", "v");
+    world.run(500);
+    if is_cut {
+        world.cut(0, 1);
+        world.run(8_000);
+        world.heal(0, 1);
+    }
+    world.run(8_000);
+    ensure!(world.values(1, "c/k/f").is_empty(), "it has it");
+    let status = world.status(0);
+    let slow = status.peers.iter().find(|peer| peer.name == "n1").ok_or("no peer")?;
+    ensure!(slow.they_lack.ok_or("unknown")?.ops > 0, "told before it was there");
+    world.settle()
+}
+
+#[test]
+fn r6_a_hello_tells_what_is_durable() {
+    depends_on(&["a hello tells what is durable"], || a_slow_disk_is_linked_again(true));
+}
+
+#[test]
+fn r6_a_digest_tells_what_is_applied() {
+    depends_on(&["a digest tells what is applied"], || a_slow_disk_is_linked_again(false));
+}
+
+/// A full disk is not asked again and again to take what it has no room for.
+fn a_catch_up_finds_no_room() -> Check {
+    let mut world = World::mesh(2, 30);
+    world.cut(0, 1);
+    world.run(8_000);
+    world.put(0, "c/k/f", "v");
+    world.run(100);
+    world.nodes[1].is_full = true;
+    world.heal(0, 1);
+    world.run(30_000);
+    let pulls = world.counted(1, |counters| counters.pulls);
+    ensure!(pulls <= 10, "{pulls} catch-ups in half a minute");
+    world.nodes[1].is_full = false;
+    world.settle()
+}
+
+#[test]
+fn a_catch_up_that_found_no_room_pauses() {
+    depends_on(&["a catch-up that found no room pauses"], a_catch_up_finds_no_room);
+}
+
 fn a_write_arrives_at_once() -> Check {
     let mut world = World::mesh(2, 12);
     for value in ["first", "of the next boot"] {
@@ -323,25 +371,4 @@ fn finding_17_seqs_have_no_gaps() {
 #[test]
 fn finding_s12_each_namespace_counts_its_seqs() {
     depends_on(&["each namespace counts its seqs"], a_write_arrives_at_once);
-}
-
-#[test]
-fn writes_that_wait_for_proof_are_refused_by_a_fence() {
-    let mut world = World::mesh(3, 25);
-    world.nodes[P].keeps_lease = false;
-    world.put(P, "c/k/f", "v");
-    world.settle().unwrap();
-    world.crash(P, true);
-    world.start(P);
-    world.isolate(R, true);
-    world.run(1_000);
-    let request = world.put(P, "c/l/f", "waits");
-    let (peer, link) = (world.nodes[Q].key, LinkId(900));
-    let remote_address = String::new();
-    world.input(P, Input::LinkUp { link, peer, dialed: true, remote_address });
-    let (code, stats) = (Some(CloseCode::Cloned), LinkStats::default());
-    world.input(P, Input::LinkDown { link, peer, code, reason: String::new(), stats });
-    world.run(10_000);
-    let written = world.written(request);
-    assert!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{written:?}");
 }

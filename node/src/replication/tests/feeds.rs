@@ -67,6 +67,24 @@ fn a_relay_catches_up() -> Check {
 #[test]
 fn finding_21_the_ring_has_a_base() {
     depends_on(&["the ring has a base"], a_relay_catches_up);
+    depends_on(&["a catch-up raises the ring's base"], a_relay_catches_up);
+    depends_on(&["a fed peer is told of a cut"], a_relay_catches_up);
+}
+
+/// What A writes reaches C through B.
+fn a_relay_forwards() -> Check {
+    let mut world = World::mesh(3, 23);
+    world.cut(A, C);
+    world.run(8_000);
+    world.put(A, "c/k/f", "v");
+    world.run_until(2_000, |world| !world.values(C, "c/k/f").is_empty())?;
+    world.heal(A, C);
+    world.settle()
+}
+
+#[test]
+fn what_is_held_back_is_forwarded() {
+    depends_on(&["what is held back is forwarded"], a_relay_forwards);
 }
 
 /// S7: a node opens a new incarnation while linked; nobody has heard of that one.

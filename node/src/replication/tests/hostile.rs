@@ -8,7 +8,7 @@ use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Push, PushWrite, Seq, 
 use super::depends_on;
 use crate::replication::{Engine, Input, LinkId};
 use crate::sim::audit::credit_is_level;
-use crate::sim::world::{World, path, text};
+use crate::sim::world::{World, ensure, path, text};
 
 /// The link over which node 0 hears node 1.
 fn link(world: &World) -> LinkId {
@@ -140,17 +140,36 @@ fn a_peer_that_invents_incarnations_is_cut_off() {
 
 #[test]
 fn strangers_leave_nothing_and_cannot_fence() {
-    let mut world = World::mesh(2, 75);
-    let peers = engine(&world).peers.len();
-    for number in 0..100 {
-        let (link, peer) = (LinkId(1_000 + number), NodeKey::from_bytes([100 + number as u8; 32]));
-        let remote_address = String::new();
-        world.input(0, Input::LinkUp { link, peer, dialed: false, remote_address });
-        let (code, stats) = (Some(CloseCode::Cloned), LinkStats::default());
-        world.input(0, Input::LinkDown { link, peer, code, reason: String::new(), stats });
-    }
-    assert_eq!(engine(&world).peers.len(), peers);
-    assert_eq!(engine(&world).fenced, None);
+    depends_on(&["only a member's word fences"], || {
+        let mut world = World::mesh(2, 75);
+        let peers = engine(&world).peers.len();
+        for number in 0..100 {
+            let (link, peer) =
+                (LinkId(1_000 + number), NodeKey::from_bytes([100 + number as u8; 32]));
+            let remote_address = String::new();
+            world.input(0, Input::LinkUp { link, peer, dialed: false, remote_address });
+            let (code, stats) = (Some(CloseCode::Cloned), LinkStats::default());
+            world.input(0, Input::LinkDown { link, peer, code, reason: String::new(), stats });
+        }
+        ensure!(engine(&world).peers.len() == peers, "strangers are remembered");
+        ensure!(engine(&world).fenced.is_none(), "a stranger fenced the node");
+        Ok(())
+    });
+}
+
+/// A member says whose an incarnation is, and then something else.
+#[test]
+fn the_first_introduction_counts() {
+    depends_on(&["the first introduction counts"], || {
+        let mut world = World::mesh(2, 77);
+        let other = Incarnation::from_bytes([0xee; 16]);
+        let key = world.nodes[1].key;
+        for key in [key, NodeKey::from_bytes([100; 32])] {
+            say(&mut world, &Message::Introduce(vec![(other, key)]));
+        }
+        ensure!(engine(&world).owner(other) == Some(key), "it changed hands");
+        Ok(())
+    });
 }
 
 /// Fragments are put together up to 65 MiB, for members only.

@@ -11,8 +11,10 @@
 //! | causes before effects; the ring has a base | 21 | `feeds` |
 //! | R14 incarnations are introduced | S7 | `feeds` |
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
+//! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | R10 peer input harms nobody | | `hostile` |
-//! | all of them at once | | `schedules` |
+//!
+//! All of them at once are the simulator's matter ([`crate::sim`]).
 //!
 //! 1, 2, 3 and 8 are about data alone and tested in the core; 1, 3, 4, 5, 6 and 8 also by the model
 //! (`super::model`). 3 (R12) cannot arise among honest nodes, since nothing writes in a context that came from
@@ -31,7 +33,7 @@ mod continuity;
 mod feeds;
 mod hostile;
 mod restarts;
-mod schedules;
+mod sessions;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {

@@ -25,6 +25,7 @@ fn a_copy_starts() -> Check {
 #[test]
 fn finding_15_two_live_boots_of_one_key_are_both_fenced() {
     depends_on(&["two that are heard are copies"], a_copy_starts);
+    depends_on(&["a digest goes out in time"], a_copy_starts);
 }
 
 pub(super) fn nobody_is_fenced(world: &World) -> Check {

@@ -226,7 +226,8 @@ pub(crate) enum Survivors {
 }
 
 impl Survivors {
-    pub(super) fn draw(rng: &mut ChaCha8Rng) -> Self {
+    /// Any of them.
+    pub(crate) fn draw(rng: &mut ChaCha8Rng) -> Self {
         let all = [
             Self::Nothing,
             Self::All,

@@ -14,7 +14,7 @@ use rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 
 use disk::Operation;
-pub(crate) use disk::{Disk, Survivors};
+pub(crate) use disk::{Disk, Survivors, image};
 pub use error_at::{ErrorReport, error_at_each};
 use fan_out::fan_out;
 pub use flips::{FlipCounts, FlipReport, flip_bits};

@@ -1,0 +1,46 @@
+//! Whose an incarnation is, while its owner's own record has not arrived (R14).
+
+use millpond_core::limits::VECTOR_ENTRIES_MAX;
+use millpond_core::message::Message;
+use millpond_core::transport::Lane;
+use millpond_core::{Incarnation, NodeKey, VersionVector};
+
+use super::LinkId;
+use super::engine::Engine;
+use crate::planted::planted;
+use crate::probes::sometimes;
+
+impl Engine {
+    /// A member says whose an incarnation is. Its word is enough: it admitted that node's dots, and what one
+    /// member admitted is replicated by all. Whether the key has a role is what the role log says.
+    pub(super) fn introduce(&mut self, members: Vec<(Incarnation, NodeKey)>) {
+        for (incarnation, key) in members {
+            if self.introduced.len() < VECTOR_ENTRIES_MAX {
+                let held = self.introduced.entry(incarnation).or_insert(key);
+                if planted!("the first introduction counts") {
+                    *held = key;
+                }
+            }
+        }
+    }
+
+    /// Introduces, on this lane, every incarnation of a vector that the peer may not know.
+    pub(super) fn introduce_all(&mut self, link_id: LinkId, lane: Lane, vv: &VersionVector) {
+        let unknown: Vec<(Incarnation, NodeKey)> = vv
+            .iter()
+            .filter_map(|dot| Some((dot.incarnation, self.owner(dot.incarnation)?)))
+            .collect();
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        let is_told = planted!("a node may not know its own incarnations");
+        let told = link.peer;
+        let introduced = link.introduced(lane);
+        let fresh: Vec<_> = unknown
+            .into_iter()
+            .filter(|(id, owner)| introduced.insert(*id) && !(is_told && *owner == told))
+            .collect();
+        sometimes!(fresh.iter().any(|(_, owner)| *owner == told), OwnIncarnationTold);
+        if !fresh.is_empty() {
+            self.send(link_id, lane, &Message::Introduce(fresh));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What a seed draws then: one action after the other.
+
+use super::clock::ClockFault;
+use super::mix::{Draw, Mix};
+use super::scenario::{Action, Operation, OperationKind};
+
+impl Draw {
+    /// What is done next.
+    pub(super) fn actions(&mut self, mix: &Mix) -> Vec<Action> {
+        let kinds: [(u64, Make); 23] = [
+            (mix.work, Self::work),
+            (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
+            (mix.cut, Self::cut),
+            (mix.one_way, |draw, _| draw.pair(|from, to| Action::Cut { from, to })),
+            (mix.split, Self::split),
+            (mix.broken, Self::broken),
+            (mix.road, Self::road),
+            (mix.hold, Self::hold),
+            (mix.postpone, Self::postpone),
+            (mix.replay, |draw, _| draw.pair(|from, to| Action::Replay { from, to, frames: 8 })),
+            (mix.kill, Self::kill),
+            (mix.disk, Self::disk),
+            (mix.full, Self::full),
+            (mix.fail_sync, Self::fail_sync),
+            (mix.rot, Self::rot),
+            (mix.restore, Self::restore),
+            (mix.clone, Self::clone),
+            (mix.moved, Self::moved),
+            (mix.lease, Self::lease),
+            (mix.clock, Self::clock),
+            (mix.pause, Self::pause),
+            (mix.join, Self::join),
+            (mix.upgrade, Self::upgrade),
+        ];
+        let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
+        let mut left = self.below(sum);
+        for (weight, make) in kinds {
+            if left < weight {
+                return make(self, mix);
+            }
+            left -= weight;
+        }
+        Vec::new()
+    }
+
+    fn work(&mut self, mix: &Mix) -> Vec<Action> {
+        let node = self.node();
+        let count = 1 + self.below(4);
+        (0..count).map(|_| Action::Ask { node, operation: self.operation(mix) }).collect()
+    }
+
+    fn operation(&mut self, mix: &Mix) -> Operation {
+        self.operations += 1;
+        let number = self.operations;
+        let kind = match self.below(100) {
+            percent if percent < mix.count_percent => match self.below(100) < mix.reset_percent {
+                true => OperationKind::Reset,
+                false => OperationKind::Count { delta: self.below(19) as i64 - 9 },
+            },
+            99 => OperationKind::Refuse { key: self.below(mix.keys) },
+            _ => self.write(mix),
+        };
+        Operation { number, kind }
+    }
+
+    fn write(&mut self, mix: &Mix) -> OperationKind {
+        let count = match self.below(100) < mix.many_percent {
+            true => 2 + self.below(mix.keys.clamp(2, 64) - 1),
+            false => 1,
+        };
+        let (mut puts, mut deletes) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let key = self.below(mix.keys);
+            if puts.contains(&key) || deletes.contains(&key) {
+                continue;
+            }
+            let is_delete = self.below(100) < mix.delete_percent;
+            if is_delete { deletes.push(key) } else { puts.push(key) }
+        }
+        let is_large = self.below(100) < mix.large_percent;
+        let padding = if is_large { self.of(&[1_500, 20_000, 70_000]) } else { 0 };
+        OperationKind::Write { puts, deletes, padding }
+    }
+
+    fn pair(&mut self, make: impl FnOnce(usize, usize) -> Action) -> Vec<Action> {
+        let (a, b) = (self.node(), self.node());
+        if a == b { Vec::new() } else { vec![make(a, b)] }
+    }
+
+    fn cut(&mut self, _: &Mix) -> Vec<Action> {
+        let (a, b) = (self.node(), self.node());
+        match a == b {
+            true => vec![Action::MendAll],
+            false if self.one_in(2) => vec![Action::Mend { a, b }],
+            false => vec![Action::Cut { from: a, to: b }, Action::Cut { from: b, to: a }],
+        }
+    }
+
+    fn split(&mut self, _: &Mix) -> Vec<Action> {
+        if self.one_in(2) {
+            return vec![Action::MendAll];
+        }
+        let nodes: Vec<usize> = (0..self.nodes).collect();
+        let nodes: Vec<usize> = nodes.into_iter().filter(|_| self.one_in(2)).collect();
+        vec![Action::Split { nodes }]
+    }
+
+    fn broken(&mut self, _: &Mix) -> Vec<Action> {
+        let frames = self.below(12);
+        match self.one_in(2) {
+            true => self.pair(|a, b| Action::Break { a, b }),
+            false => self.pair(|from, to| Action::BreakAfter { from, to, frames }),
+        }
+    }
+
+    fn road(&mut self, _: &Mix) -> Vec<Action> {
+        let delay_ms = self.of(&[1, 20, 200, 1_500]);
+        let jitter_ms = self.of(&[0, 0, 30, 300]);
+        let loss_percent = self.of(&[0, 0, 2, 20]);
+        let bytes_per_ms = self.of(&[0, 0, 1, 20, 1_000]);
+        self.pair(|from, to| Action::Road {
+            from,
+            to,
+            delay_ms,
+            jitter_ms,
+            loss_percent,
+            bytes_per_ms,
+        })
+    }
+
+    fn hold(&mut self, _: &Mix) -> Vec<Action> {
+        let (is_bulk, is_held) = (self.one_in(2), self.one_in(2));
+        self.pair(|from, to| Action::Hold { from, to, is_bulk, is_held })
+    }
+
+    fn postpone(&mut self, _: &Mix) -> Vec<Action> {
+        let ms = self.of(&[100, 2_000, 20_000]);
+        self.pair(|from, to| Action::Postpone { from, to, ms })
+    }
+
+    fn kill(&mut self, _: &Mix) -> Vec<Action> {
+        let node = self.node();
+        let is_written = self.one_in(2);
+        match self.below(8) {
+            0..3 => vec![Action::Kill { node, is_written }],
+            3 => vec![Action::Stop { node }],
+            4 => vec![Action::Kill { node, is_written }, Action::Start { node }],
+            _ => vec![Action::Start { node }],
+        }
+    }
+
+    fn disk(&mut self, _: &Mix) -> Vec<Action> {
+        let commit_ms = self.of(&[1, 1, 10, 300, 2_500]);
+        vec![Action::Disk { node: self.node(), commit_ms }]
+    }
+
+    fn full(&mut self, _: &Mix) -> Vec<Action> {
+        vec![Action::Full { node: self.node(), is_full: self.one_in(3) }]
+    }
+
+    fn fail_sync(&mut self, _: &Mix) -> Vec<Action> {
+        let node = self.node();
+        match self.one_in(2) {
+            true => vec![Action::FailSync { node, is_kept: self.one_in(2) }],
+            false => vec![Action::Start { node }],
+        }
+    }
+
+    fn rot(&mut self, mix: &Mix) -> Vec<Action> {
+        vec![Action::Rot { node: self.nodes - 1, key: self.below(mix.keys) }]
+    }
+
+    fn restore(&mut self, _: &Mix) -> Vec<Action> {
+        let node = self.node();
+        match self.below(3) {
+            0 => vec![Action::Restore { node, with_lease: self.one_in(3) }],
+            _ => vec![Action::Backup { node }],
+        }
+    }
+
+    fn clone(&mut self, _: &Mix) -> Vec<Action> {
+        if self.copies > 0 {
+            return Vec::new();
+        }
+        self.copies += 1;
+        vec![Action::Clone { node: self.node() }]
+    }
+
+    fn moved(&mut self, _: &Mix) -> Vec<Action> {
+        if self.copies > 0 {
+            return Vec::new();
+        }
+        self.copies += 1;
+        vec![Action::Move { node: self.node() }]
+    }
+
+    fn lease(&mut self, _: &Mix) -> Vec<Action> {
+        vec![Action::Lease { node: self.node(), is_kept: self.one_in(2) }]
+    }
+
+    fn clock(&mut self, _: &Mix) -> Vec<Action> {
+        let day_ms = 24 * 3_600_000;
+        let fault = match self.below(10) {
+            0..5 => {
+                let scale = self.of(&[200, 20_000, day_ms]);
+                ClockFault::Ahead { ms: self.below(2 * scale) as i64 - scale as i64 }
+            }
+            5 => ClockFault::Drift { ppm: self.of(&[-200_000, -500, 500, 200_000]) },
+            6 => ClockFault::Freeze,
+            7 => ClockFault::Year2100,
+            _ => ClockFault::Right,
+        };
+        vec![Action::Clock { node: self.node(), fault }]
+    }
+
+    fn pause(&mut self, _: &Mix) -> Vec<Action> {
+        let is_paused = self.one_in(2);
+        self.pair(|node, peer| Action::Pause { node, peer, is_paused })
+    }
+
+    fn join(&mut self, _: &Mix) -> Vec<Action> {
+        vec![Action::Join]
+    }
+
+    fn upgrade(&mut self, _: &Mix) -> Vec<Action> {
+        vec![Action::Upgrade { node: self.node(), is_newer: self.one_in(2) }]
+    }
+}
+
+/// Draws what one kind of thing does.
+type Make = fn(&mut Draw, &Mix) -> Vec<Action>;

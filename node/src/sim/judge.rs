@@ -1,0 +1,258 @@
+//! The judge: what must hold at every moment, and once all is mended.
+
+use millpond_core::Namespace;
+use millpond_core::types::counter::{self, Slot};
+
+use super::audit::{audit, credit_is_level};
+use super::describe::UNKNOWN;
+use super::net::NodeId;
+use super::stage::{Asked, Stage, counter_path};
+use super::world::{Check, NAMESPACES, World, ensure};
+use crate::replication::Answer;
+use crate::seal::Seal;
+use crate::state::WriteError;
+use crate::store::StoreError;
+
+/// A client reads everything at a node: exactly what was written up to its vector (R1, R7), the register's
+/// winner, and the counter's sum.
+pub(crate) fn read(world: &World, node: NodeId) -> Check {
+    let Some(oracle) = &world.oracle else { return Ok(()) };
+    for namespace in NAMESPACES {
+        let view = world.try_view(node, namespace).map_err(|error| error.to_string())?;
+        oracle.compare(node, namespace, &view)?;
+    }
+    count(world, node)
+}
+
+fn count(world: &World, node: NodeId) -> Check {
+    let Some(oracle) = &world.oracle else { return Ok(()) };
+    let view = world.try_view(node, Namespace::MAIN).map_err(|error| error.to_string())?;
+    let mut slots = Vec::new();
+    let read = view.entries(Some(&counter_path()), None, &mut |_, entry| {
+        slots.extend(Slot::read(&entry));
+        std::ops::ControlFlow::Continue(())
+    });
+    if read.is_ok() {
+        let (found, expected) = (counter::read(slots).unwrap_or(0), oracle.count(node));
+        ensure!(found == expected, "the counter: {node} reads {found}, and it is {expected}");
+    }
+    Ok(())
+}
+
+/// What must hold after each commit of a node. The dear part is left out most times.
+pub(crate) fn watch(world: &World, node: NodeId, is_thorough: bool) -> Check {
+    if is_thorough {
+        read(world, node)?;
+        if !world.nodes[node].store.is_rotten() {
+            audit(world, node)?;
+        }
+    }
+    queues_are_bounded(world, node)
+}
+
+fn queues_are_bounded(world: &World, node: NodeId) -> Check {
+    let Some(running) = &world.nodes[node].running else { return Ok(()) };
+    let found = running.engine.inspect();
+    let (waiting, ring) = (found.waiting_bytes, found.ring_bytes);
+    ensure!(waiting <= found.waiting_bytes_max, "bounds: {waiting} bytes of pushes wait at {node}");
+    ensure!(ring <= found.ring_bytes_max, "bounds: the ring of {node} holds {ring} bytes");
+    ensure!(found.lacking <= 400, "bounds: {node} counts {} lacking origins", found.lacking);
+    ensure!(found.introduced <= 400, "bounds: {node} was introduced to {}", found.introduced);
+    ensure!(found.links <= 40, "bounds: {node} holds {} links", found.links);
+    let under_way = world.net.bytes_under_way();
+    ensure!(under_way < UNDER_WAY_BYTES, "bounds: the network holds {under_way} bytes");
+    Ok(())
+}
+
+/// An answered write is on the disk of the node that answered, and its reader sees it (R6).
+pub(crate) fn answered(world: &World, node: NodeId, answer: &Answer) -> Check {
+    let Some(oracle) = &world.oracle else { return Ok(()) };
+    let Answer::Written(Ok((dot, vv))) = answer else { return Ok(()) };
+    let here = oracle.vv(node, Namespace::MAIN);
+    ensure!(
+        dot.is_none_or(|dot| here.covers(dot)),
+        "R6: {node} answers {dot:?}, which its disk has not"
+    );
+    ensure!(here.covers_all(vv), "R6: {node} answers that it is at {vv:?}, and is at {here:?}");
+    Ok(())
+}
+
+impl Stage {
+    /// Judges the end: all is mended, and nodes have had their time.
+    pub(crate) fn judge(&mut self) -> Check {
+        self.world.settle_within(CONVERGE_MS).map_err(|why| name("convergence", why))?;
+        self.world.observed.clone()?;
+        self.judge_copies()?;
+        self.allow_for_outcasts();
+        let ordinary: Vec<NodeId> =
+            (0..self.world.nodes.len()).filter(|&node| self.is_ordinary(node)).collect();
+        for &node in &ordinary {
+            read(&self.world, node)?;
+            self.judge_node(node)?;
+        }
+        self.judge_seals(&ordinary)?;
+        self.asked.iter().try_for_each(|asked| self.judge_answer(asked))?;
+        self.judge_silence()?;
+        self.judge_liveness(&ordinary)
+    }
+
+    fn judge_node(&self, node: NodeId) -> Check {
+        let Some(running) = &self.world.nodes[node].running else {
+            return Err(format!("liveness: {node} does not start"));
+        };
+        let oracle = self.world.oracle.as_ref().expect("a run has an oracle");
+        oracle.nothing_is_lost(node)?;
+        let found = running.engine.inspect();
+        ensure!(found.fenced.is_none(), "fencing: {node} is fenced: {:?}", found.fenced);
+        ensure!(
+            !found.has_met_copy || !self.copies.is_empty(),
+            "fencing: {node} believes that it has met a copy"
+        );
+        let unknown = running.engine.owner_unknown();
+        ensure!(unknown.is_empty(), "R14: {node} does not know whose {unknown:?} are");
+        Ok(())
+    }
+
+    /// Equal vectors, equal fingerprints.
+    fn judge_seals(&self, nodes: &[NodeId]) -> Check {
+        for namespace in NAMESPACES {
+            let seals = nodes.iter().map(|&node| Seal::of(&self.world.view(node, namespace)));
+            let seals: Vec<Seal> =
+                seals.collect::<Result<_, StoreError>>().map_err(|error| error.to_string())?;
+            let differ = seals.windows(2).find(|pair| pair[0] != pair[1]);
+            ensure!(differ.is_none(), "fingerprints differ at equal vectors: {differ:?}");
+        }
+        Ok(())
+    }
+
+    /// An acknowledged operation happened, a refused one did not, and every one is answered.
+    fn judge_answer(&self, asked: &Asked) -> Check {
+        let oracle = self.world.oracle.as_ref().expect("a run has an oracle");
+        let became = oracle.transaction(asked.operation);
+        let wrote = became.and_then(|transaction| transaction.last);
+        let number = asked.operation;
+        match self.world.answers.get(&asked.request) {
+            Some(Answer::Written(Ok((dot, _)))) => {
+                ensure!(
+                    !asked.is_refusing,
+                    "answers: {number} refused itself, and was acknowledged"
+                );
+                ensure!(wrote == *dot, "answers: {number} is {wrote:?}, and was answered {dot:?}");
+            }
+            Some(Answer::Written(Err(WriteError::Store(
+                StoreError::Io { .. } | StoreError::Poisoned { .. },
+            )))) => {}
+            Some(Answer::Written(Err(error))) => {
+                ensure!(
+                    wrote.is_none(),
+                    "answers: {number} was refused ({error}), and is {wrote:?}"
+                );
+            }
+            Some(other) => return Err(format!("answers: {number} was answered {other:?}")),
+            None => {
+                let node = &self.world.nodes[asked.node];
+                let is_same_boot = node.running.is_some() && node.boots == asked.boot;
+                ensure!(
+                    !is_same_boot,
+                    "liveness: {number}, asked of {} at {} ms, was never answered",
+                    asked.node,
+                    asked.at_ms
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Neither a node nor its live copy writes in the end.
+    fn judge_copies(&mut self) -> Check {
+        if self.copies.is_empty() {
+            return Ok(());
+        }
+        self.world.run(FENCED_MS);
+        for (node, copy) in self.copies.clone() {
+            for id in [node, copy] {
+                let request = self.world.put(id, "at/copy/f", "by one of two");
+                self.world.run(ANSWERED_MS);
+                let written = self.world.written(request);
+                ensure!(
+                    matches!(written, Some(Err(WriteError::Fenced { .. }))),
+                    "fencing: {id}, of which there are two, answers a write with {written:?}"
+                );
+            }
+        }
+        self.world.observed.clone()
+    }
+
+    /// What only a rotten disk or one of two copies holds may stay there.
+    fn allow_for_outcasts(&mut self) {
+        let Some(oracle) = &mut self.world.oracle else { return };
+        let outcasts: Vec<NodeId> = self.world.outcasts.iter().copied().collect();
+        let count = self.world.nodes.len();
+        let others: Vec<NodeId> =
+            (0..count).filter(|node| !self.world.outcasts.contains(node)).collect();
+        outcasts.into_iter().for_each(|node| oracle.cast_out(node, &others));
+    }
+
+    /// Once all are level nothing is said but that.
+    fn judge_silence(&mut self) -> Check {
+        // A catch-up that a full disk refused is asked for again after a digest's time, and a node whose dead
+        // process was heard late is taken for a possible copy for some seconds.
+        self.world.run(CALM_MS);
+        if self.copies.is_empty() && self.world.outcasts.is_empty() {
+            self.world.heard = Some(Default::default());
+            self.world.run(SILENT_MS);
+            let heard = self.world.heard.take().unwrap_or_default();
+            let others: Vec<_> =
+                heard.iter().filter(|(kind, _)| *kind != "Digest" && *kind != UNKNOWN).collect();
+            ensure!(others.is_empty(), "silence: level, and still they say {others:?}");
+        }
+        for id in self.world.running().collect::<Vec<_>>() {
+            let Some(running) = &self.world.nodes[id].running else { continue };
+            let found = running.engine.inspect();
+            ensure!(found.jobs == 0, "liveness: {id} waits for its disk");
+            // What a rotten disk alone holds nobody can get, though all go on asking for it.
+            if self.world.outcasts.is_empty() {
+                ensure!(found.pulls == 0, "liveness: {id} still catches up");
+                ensure!(found.supplies == 0, "liveness: {id} still supplies {}", found.supplies);
+                ensure!(found.lacking == 0, "liveness: {id} lacks {} origins", found.lacking);
+            }
+        }
+        if self.has_replayed { Ok(()) } else { credit_is_level(&self.world) }
+    }
+
+    /// Each node takes a write, and all have it soon.
+    fn judge_liveness(&mut self, ordinary: &[NodeId]) -> Check {
+        for &node in ordinary {
+            let at = format!("at/last-{node}/f");
+            let request = self.world.put(node, &at, "and all have it");
+            self.world
+                .run_until(ANSWERED_MS, |world| world.written(request).is_some())
+                .map_err(|why| format!("liveness: {node} answers no write {why}"))?;
+            let written = self.world.written(request);
+            ensure!(matches!(written, Some(Ok(_))), "liveness: {node} answers {written:?}");
+        }
+        self.world
+            .run_until(ANSWERED_MS, |world| world.is_level())
+            .map_err(|why| format!("liveness: the last writes have not arrived {why}"))?;
+        self.world.observed.clone()?;
+        ordinary.iter().try_for_each(|&node| read(&self.world, node))
+    }
+}
+
+fn name(check: &str, why: String) -> String {
+    if why.contains(": ") && !why.starts_with("not level") {
+        why
+    } else {
+        format!("{check}: {why}")
+    }
+}
+
+/// How long nodes may take to be level once all is mended.
+const CONVERGE_MS: u64 = 60_000;
+/// How long two live copies may write.
+const FENCED_MS: u64 = 60_000;
+/// How long an answer may take when all is well: the members' answers are waited for at most five seconds.
+const ANSWERED_MS: u64 = 12_000;
+const CALM_MS: u64 = 20_000;
+const SILENT_MS: u64 = 12_000;
+const UNDER_WAY_BYTES: usize = 64 << 20;

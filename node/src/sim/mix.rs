@@ -1,0 +1,250 @@
+//! What a seed draws first: which work and which faults exist, and how often.
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::profile::Profile;
+use super::scenario::{Scenario, Step, VERSION};
+
+/// How likely each kind of thing is, in one scenario. Zero is never.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Mix {
+    pub(super) work: u64,
+    pub(super) read: u64,
+    pub(super) cut: u64,
+    pub(super) one_way: u64,
+    pub(super) split: u64,
+    pub(super) broken: u64,
+    pub(super) road: u64,
+    pub(super) hold: u64,
+    pub(super) postpone: u64,
+    pub(super) replay: u64,
+    pub(super) kill: u64,
+    pub(super) disk: u64,
+    pub(super) full: u64,
+    pub(super) fail_sync: u64,
+    pub(super) rot: u64,
+    pub(super) restore: u64,
+    pub(super) clone: u64,
+    pub(super) moved: u64,
+    pub(super) lease: u64,
+    pub(super) clock: u64,
+    pub(super) pause: u64,
+    pub(super) join: u64,
+    pub(super) upgrade: u64,
+    /// Of the work.
+    pub(super) delete_percent: u64,
+    pub(super) count_percent: u64,
+    pub(super) reset_percent: u64,
+    pub(super) many_percent: u64,
+    pub(super) large_percent: u64,
+    pub(super) keys: u64,
+    /// The longest pause between two steps is one of these.
+    pub(super) pause_ms: u64,
+    pub(super) steps: u64,
+    pub(super) nodes: usize,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub fn draw(profile: Profile, seed: u64) -> Self {
+        let mut draw = Draw::new(profile, seed);
+        let mix = draw.mix(profile);
+        let is_small = profile != Profile::Quiet && draw.one_in(2);
+        let mut steps = Vec::new();
+        for _ in 0..mix.steps {
+            let after_ms = draw.below(mix.pause_ms + 1);
+            let actions = draw.actions(&mix);
+            for (index, action) in actions.into_iter().enumerate() {
+                steps.push(Step { after_ms: if index == 0 { after_ms } else { 0 }, action });
+            }
+        }
+        // Files are slow to simulate, and what tears them is a profile's matter.
+        let is_on_files = profile == Profile::Disk && seed.is_multiple_of(8);
+        Self {
+            version: VERSION,
+            about: String::new(),
+            profile,
+            seed,
+            nodes: mix.nodes,
+            is_small,
+            is_on_files,
+            steps,
+        }
+    }
+}
+
+/// A seed's choices.
+pub(super) struct Draw {
+    rng: ChaCha8Rng,
+    pub(super) operations: usize,
+    /// Nodes so far, those that may have joined included.
+    pub(super) nodes: usize,
+    pub(super) copies: usize,
+}
+
+impl Draw {
+    fn new(profile: Profile, seed: u64) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed ^ ((profile as u64 + 1) << 56));
+        Self { rng, operations: 0, nodes: 0, copies: 0 }
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.rng.next_u64() % bound
+    }
+
+    pub(super) fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    pub(super) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    pub(super) fn node(&mut self) -> usize {
+        self.below(self.nodes as u64) as usize
+    }
+
+    /// A weight for a fault that exists in this seed, or zero.
+    fn some(&mut self, most: u64) -> u64 {
+        if self.one_in(2) { 1 + self.below(most) } else { 0 }
+    }
+
+    fn mix(&mut self, profile: Profile) -> Mix {
+        let mut mix = Mix {
+            work: 60,
+            read: 8,
+            delete_percent: self.of(&[0, 10, 25]),
+            count_percent: self.of(&[0, 10]),
+            many_percent: self.of(&[10, 30]),
+            large_percent: self.of(&[0, 5]),
+            keys: self.of(&[1, 4, 8, 32]),
+            pause_ms: self.of(&[5, 60, 400]),
+            steps: 60 + self.below(80),
+            nodes: 3 + self.below(3) as usize,
+            ..Mix::default()
+        };
+        match profile {
+            Profile::Swarm => self.swarm(&mut mix),
+            Profile::Restore => {
+                self.network(&mut mix);
+                mix.restore = 6;
+                mix.lease = 2;
+                mix.kill = self.some(4);
+                mix.disk = self.some(3);
+            }
+            Profile::Clone => {
+                self.network(&mut mix);
+                mix.clone = 1;
+                mix.moved = 1;
+                mix.kill = self.some(3);
+            }
+            Profile::Offline => {
+                mix.kill = 6;
+                mix.split = 4;
+                mix.disk = self.some(2);
+                mix.lease = self.some(2);
+                mix.pause = self.some(3);
+                mix.pause_ms = self.of(&[400, 4_000, 30_000]);
+                mix.join = self.some(1);
+            }
+            Profile::DeleteHeavy => {
+                self.network(&mut mix);
+                mix.kill = self.some(4);
+                mix.disk = self.some(3);
+                mix.delete_percent = 50;
+                mix.reset_percent = 30;
+                mix.count_percent = 15;
+                mix.keys = self.of(&[2, 6]);
+            }
+            Profile::Clock => {
+                self.network(&mut mix);
+                mix.clock = 12;
+                mix.kill = self.some(5);
+                mix.lease = self.some(3);
+                mix.keys = self.of(&[1, 3]);
+            }
+            Profile::Transactions => {
+                self.network(&mut mix);
+                mix.many_percent = 80;
+                mix.read = 40;
+                mix.keys = self.of(&[8, 64]);
+                mix.kill = self.some(3);
+                mix.disk = self.some(4);
+            }
+            Profile::CatchUp => self.catch_up(&mut mix),
+            Profile::Overload => {
+                mix.road = 8;
+                mix.disk = 6;
+                mix.full = self.some(3);
+                mix.kill = self.some(2);
+                mix.hold = self.some(4);
+                mix.large_percent = self.of(&[20, 60]);
+                mix.pause_ms = self.of(&[0, 5, 60]);
+                mix.steps = 120;
+            }
+            Profile::Upgrade => {
+                self.network(&mut mix);
+                mix.upgrade = 8;
+                mix.kill = self.some(3);
+            }
+            Profile::Disk => {
+                mix.disk = 6;
+                mix.full = 5;
+                mix.fail_sync = 5;
+                mix.kill = 5;
+                mix.rot = self.some(1);
+                mix.cut = self.some(3);
+            }
+            Profile::Quiet => mix.pause_ms = self.of(&[0, 60, 400]),
+        }
+        self.nodes = mix.nodes;
+        mix
+    }
+
+    fn network(&mut self, mix: &mut Mix) {
+        mix.cut = self.some(6);
+        mix.one_way = self.some(3);
+        mix.split = self.some(3);
+        mix.broken = self.some(3);
+        mix.road = self.some(4);
+        mix.hold = self.some(3);
+    }
+
+    fn swarm(&mut self, mix: &mut Mix) {
+        self.network(mix);
+        mix.nodes = 5;
+        mix.steps = 100 + self.below(60);
+        mix.postpone = self.some(2);
+        mix.replay = if self.one_in(4) { 3 } else { 0 };
+        mix.kill = self.some(6);
+        mix.disk = self.some(4);
+        mix.full = self.some(3);
+        mix.fail_sync = if self.one_in(4) { 2 } else { 0 };
+        mix.restore = if self.one_in(8) { 3 } else { 0 };
+        mix.moved = if self.one_in(16) { 1 } else { 0 };
+        mix.lease = self.some(2);
+        mix.clock = if self.one_in(3) { 3 } else { 0 };
+        mix.pause = if self.one_in(4) { 3 } else { 0 };
+        mix.join = if self.one_in(8) { 1 } else { 0 };
+        mix.upgrade = if self.one_in(8) { 2 } else { 0 };
+        mix.reset_percent = self.of(&[0, 30]);
+    }
+
+    fn catch_up(&mut self, mix: &mut Mix) {
+        mix.kill = 5;
+        mix.split = 4;
+        mix.broken = 5;
+        mix.postpone = self.some(3);
+        mix.hold = 4;
+        mix.road = self.some(4);
+        mix.disk = self.some(3);
+        mix.restore = if self.one_in(4) { 2 } else { 0 };
+        mix.lease = self.some(2);
+        mix.delete_percent = self.of(&[10, 30]);
+        mix.keys = self.of(&[8, 32, 128]);
+        mix.many_percent = 60;
+        mix.pause_ms = self.of(&[5, 60, 400, 1_500]);
+        mix.join = self.some(1);
+    }
+}

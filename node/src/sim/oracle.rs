@@ -1,0 +1,454 @@
+//! The oracle: what every transaction wrote and saw, kept outside the nodes, and from it what any node must
+//! hold at any vector.
+//!
+//! The state at a version vector is a pure function of what was ever written: the payloads of the dots that
+//! it covers, without those that a covered dot overwrote. The oracle knows each transaction from the moment
+//! at which its disk had it, and so can tell, of every node at every moment, whether something is lost,
+//! resurrected, half there, or made up (R1, R5, R7, R12).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use millpond_core::{
+    Dot, Entry, Hlc, Incarnation, LiveDot, Namespace, Path, Payload, Push, Seq, VersionVector,
+};
+
+use super::net::NodeId;
+use super::node::Done;
+use super::world::{Check, NAMESPACES, ensure};
+use crate::state::View;
+
+/// All that was ever written, and what each node must hold of it.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    written: BTreeMap<(Namespace, Incarnation), Vec<Written>>,
+    /// The dots that wrote at a path, in the order in which disks had them.
+    at_path: BTreeMap<(Namespace, Path), Vec<Dot>>,
+    /// What causes the latest transaction of an incarnation has named, with those before it.
+    named: BTreeMap<(Namespace, Incarnation), VersionVector>,
+    nodes: Vec<BTreeMap<Namespace, Belief>>,
+    /// The closures that ran since a disk last reported, in their order.
+    ran: Arc<Mutex<Vec<Ran>>>,
+    /// The transactions that operations became, by the operation's number.
+    transactions: BTreeMap<usize, Transaction>,
+    /// Dots that no disk holds any more: a folder was replaced before anybody else had them.
+    lost: BTreeSet<(Namespace, Dot)>,
+    increments: Vec<Increment>,
+    resets: Vec<Reset>,
+}
+
+/// One write, as a disk had it.
+struct Written {
+    path: Path,
+    hlc: Hlc,
+    payload: Option<Payload>,
+    overwritten: Vec<Dot>,
+    /// Whether its transaction ends with it.
+    is_last: bool,
+}
+
+/// What an operation's closure met.
+#[derive(Debug, Clone)]
+pub(crate) struct Ran {
+    pub(crate) operation: usize,
+    pub(crate) vv: VersionVector,
+    pub(crate) effect: Effect,
+}
+
+/// What an operation does to counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    None,
+    Count(i64),
+    Reset,
+}
+
+/// What an operation became.
+#[derive(Debug, Clone)]
+pub(crate) struct Transaction {
+    pub(crate) last: Option<Dot>,
+}
+
+struct Increment {
+    dot: Dot,
+    delta: i64,
+}
+
+struct Reset {
+    dot: Dot,
+    /// What its replica had seen.
+    vv: VersionVector,
+}
+
+/// What a node must hold of a namespace.
+#[derive(Default, Clone)]
+struct Belief {
+    vv: VersionVector,
+    live: BTreeMap<Path, BTreeSet<Dot>>,
+    overwritten: BTreeSet<Dot>,
+}
+
+impl Oracle {
+    /// Where closures report that they run.
+    pub(crate) fn witness(&self) -> Arc<Mutex<Vec<Ran>>> {
+        self.ran.clone()
+    }
+
+    /// A disk has these jobs now.
+    pub(crate) fn committed(&mut self, node: NodeId, done: Vec<Done>) -> Check {
+        // What ran in a group that came to nothing is of no interest.
+        let ran = std::mem::take(&mut *self.ran.lock().expect("no closure panics"));
+        let mut ran = ran.into_iter();
+        for Done { is_user, pushes } in done {
+            let ran = if is_user { ran.next() } else { None };
+            let mut last = None;
+            for push in &pushes {
+                self.record(node, push, ran.as_ref())?;
+                if push.namespace == Namespace::MAIN {
+                    last = Some(push.last());
+                    self.note_effect(push, ran.as_ref());
+                }
+            }
+            if let Some(ran) = ran {
+                let transaction = Transaction { last };
+                let before = self.transactions.insert(ran.operation, transaction);
+                let again = before.is_some_and(|before| before.last.is_some());
+                ensure!(!again, "R5: operation {} was carried out twice", ran.operation);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the operation of that number became, if it ran.
+    pub(crate) fn transaction(&self, operation: usize) -> Option<&Transaction> {
+        self.transactions.get(&operation)
+    }
+
+    fn note_effect(&mut self, push: &Push, ran: Option<&Ran>) {
+        let Some(ran) = ran else { return };
+        match ran.effect {
+            Effect::None => {}
+            Effect::Count(delta) => self.increments.push(Increment { dot: push.last(), delta }),
+            Effect::Reset => {
+                self.resets.push(Reset { dot: push.last(), vv: ran.vv.clone() });
+            }
+        }
+    }
+
+    fn record(&mut self, node: NodeId, push: &Push, ran: Option<&Ran>) -> Check {
+        let Push { namespace, origin, first, deps, writes } = push;
+        let key = (*namespace, *origin);
+        self.forget_reissued(node, push);
+        let issued = self.written.entry(key).or_default();
+        let next = issued.len() as u64 + 1;
+        ensure!(first.get() >= next, "R5: {node} issues {} of {origin} again", first.get());
+        ensure!(first.get() == next, "R5: {node} leaves a gap before {} of {origin}", first.get());
+        let stamp_before = issued.last().map(|last| last.hlc);
+        let count = writes.len();
+        for (index, write) in writes.iter().enumerate() {
+            issued.push(Written {
+                path: write.path.clone(),
+                hlc: write.hlc,
+                payload: write.payload.clone(),
+                overwritten: write.overwritten.clone(),
+                is_last: index + 1 == count,
+            });
+            let at_path = self.at_path.entry((*namespace, write.path.clone())).or_default();
+            at_path.push(push.dot(index));
+        }
+        let stamp = writes[0].hlc;
+        ensure!(
+            stamp_before.is_none_or(|before| before < stamp),
+            "the clock: {origin} stamps {stamp:?} after {stamp_before:?}"
+        );
+        for (index, write) in writes.iter().enumerate() {
+            for old in &write.overwritten {
+                let overwritten = self.find(*namespace, *old);
+                let Some(overwritten) = overwritten else {
+                    return Err(format!(
+                        "R12: {} overwrites {old}, never written",
+                        push.dot(index)
+                    ));
+                };
+                ensure!(overwritten.path == write.path, "R12: {old} was written elsewhere");
+                ensure!(
+                    overwritten.hlc < write.hlc,
+                    "the clock: {} at {:?} overwrites {old} at {:?}",
+                    push.dot(index),
+                    write.hlc,
+                    overwritten.hlc
+                );
+            }
+        }
+        if let Some(ran) = ran.filter(|_| *namespace == Namespace::MAIN) {
+            for (index, write) in writes.iter().enumerate() {
+                let seen = self.live_at(*namespace, &write.path, &ran.vv);
+                let overwritten: BTreeSet<Dot> = write.overwritten.iter().copied().collect();
+                ensure!(
+                    seen == overwritten,
+                    "R12: {} overwrites {overwritten:?}, and what was live there is {seen:?}",
+                    push.dot(index)
+                );
+            }
+            let named = self.named.entry(key).or_default();
+            named.join(deps);
+            let unnamed = ran.vv.iter().find(|dot| {
+                dot.incarnation != *origin && named.seq(dot.incarnation) < dot.seq.get()
+            });
+            ensure!(
+                unnamed.is_none(),
+                "causes: {} saw {unnamed:?}, which it does not name",
+                push.last()
+            );
+        }
+        Ok(())
+    }
+
+    /// Dots that were lost with a folder, before anybody else's disk had them, may be issued once more: by the
+    /// answers of all members nobody knows of them (R5). If somebody does, by whatever way, what it shows
+    /// will not be what was written.
+    fn forget_reissued(&mut self, node: NodeId, push: &Push) {
+        let (namespace, origin) = (push.namespace, push.origin);
+        let Some(issued) = self.written.get_mut(&(namespace, origin)) else { return };
+        let seqs = push.first.get()..=issued.len() as u64;
+        let dots: Vec<Dot> = seqs.filter_map(Seq::new).map(|seq| Dot::new(origin, seq)).collect();
+        let is_gone = |dot: &Dot| {
+            let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
+            let is_held = others
+                .any(|(_, held)| held.get(&namespace).is_some_and(|belief| belief.vv.covers(*dot)));
+            self.lost.contains(&(namespace, *dot)) && !is_held
+        };
+        if dots.is_empty() || !dots.iter().all(is_gone) {
+            return;
+        }
+        issued.truncate(push.first.get() as usize - 1);
+        let here = self.at_path.iter_mut().filter(|((of, _), _)| *of == namespace);
+        here.for_each(|(_, at_path)| at_path.retain(|dot| !dots.contains(dot)));
+        if namespace == Namespace::MAIN {
+            self.increments.retain(|it| !dots.contains(&it.dot));
+            self.resets.retain(|it| !dots.contains(&it.dot));
+        }
+        self.named.remove(&(namespace, origin));
+        self.lost.retain(|(of, dot)| *of != namespace || !dots.contains(dot));
+    }
+
+    fn find(&self, namespace: Namespace, dot: Dot) -> Option<&Written> {
+        self.written.get(&(namespace, dot.incarnation))?.get(dot.seq.get() as usize - 1)
+    }
+
+    /// What lives at a path, at a vector.
+    fn live_at(&self, namespace: Namespace, path: &Path, vv: &VersionVector) -> BTreeSet<Dot> {
+        let dots = self.at_path.get(&(namespace, path.clone()));
+        let covered = || dots.into_iter().flatten().filter(|dot| vv.covers(**dot));
+        let mut live = BTreeSet::new();
+        let mut gone = BTreeSet::new();
+        for &dot in covered() {
+            let Some(written) = self.find(namespace, dot) else { continue };
+            live.extend(written.payload.is_some().then_some(dot));
+            gone.extend(written.overwritten.iter().copied());
+        }
+        live.retain(|dot| !gone.contains(dot));
+        live
+    }
+
+    /// A node's vector of now: it never falls, and covers whole transactions that were written.
+    pub(crate) fn advance(
+        &mut self,
+        node: NodeId,
+        namespace: Namespace,
+        vv: &VersionVector,
+    ) -> Check {
+        while self.nodes.len() <= node {
+            self.nodes.push(BTreeMap::new());
+        }
+        let mut belief = self.nodes[node].remove(&namespace).unwrap_or_default();
+        let advanced = self.advance_belief(node, namespace, &mut belief, vv);
+        self.nodes[node].insert(namespace, belief);
+        advanced
+    }
+
+    fn advance_belief(
+        &self,
+        node: NodeId,
+        namespace: Namespace,
+        belief: &mut Belief,
+        vv: &VersionVector,
+    ) -> Check {
+        ensure!(
+            vv.covers_all(&belief.vv),
+            "monotony: the vector of {node} falls in {namespace}, from {:?} to {vv:?}",
+            belief.vv
+        );
+        for range in vv.beyond(&belief.vv) {
+            let incarnation = range.incarnation;
+            let written = self.written.get(&(namespace, incarnation));
+            let count = written.map_or(0, |written| written.len() as u64);
+            ensure!(
+                range.upto.get() <= count,
+                "R1: {node} covers {} of {incarnation} in {namespace}, which wrote {count}",
+                range.upto.get()
+            );
+            let written = written.map_or(&[][..], |written| &written[..]);
+            let new = &written[range.after as usize..range.upto.get() as usize];
+            ensure!(
+                new.last().is_none_or(|last| last.is_last),
+                "R7: {node} covers a part of a transaction, up to {} of {incarnation}",
+                range.upto.get()
+            );
+            for (index, write) in new.iter().enumerate() {
+                let dot = Dot::new(incarnation, range.first().seq.plus(index as u64));
+                if write.payload.is_some() && !belief.overwritten.contains(&dot) {
+                    belief.live.entry(write.path.clone()).or_default().insert(dot);
+                }
+                for old in &write.overwritten {
+                    belief.overwritten.insert(*old);
+                    if let Some(live) = belief.live.get_mut(&write.path) {
+                        live.remove(old);
+                        if live.is_empty() {
+                            belief.live.remove(&write.path);
+                        }
+                    }
+                }
+            }
+        }
+        belief.vv = vv.clone();
+        Ok(())
+    }
+
+    /// The vector that a node is believed to be at.
+    pub(crate) fn vv(&self, node: NodeId, namespace: Namespace) -> VersionVector {
+        let belief = self.nodes.get(node).and_then(|node| node.get(&namespace));
+        belief.map(|belief| belief.vv.clone()).unwrap_or_default()
+    }
+
+    /// Whether a node is known to hold all that this vector covers.
+    pub(crate) fn holds(&self, node: NodeId, namespace: Namespace, vv: &VersionVector) -> bool {
+        let belief = self.nodes.get(node).and_then(|node| node.get(&namespace));
+        belief.map_or(vv.is_empty(), |belief| belief.vv.covers_all(vv))
+    }
+
+    /// Compares all that a reader sees with what it must see.
+    pub(crate) fn compare(&self, node: NodeId, namespace: Namespace, view: &View) -> Check {
+        let nothing = Belief::default();
+        let belief = self.nodes.get(node).and_then(|node| node.get(&namespace)).unwrap_or(&nothing);
+        ensure!(belief.vv == *view.vv(), "R7: a view of {node} is at another vector");
+        let mut expected = belief.live.iter();
+        let mut found = Ok(());
+        let read = view.entries(None, None, &mut |path, entry| {
+            found = match expected.next() {
+                Some((at, live)) if *at == path => {
+                    self.compare_entry(namespace, &path, &entry, live)
+                }
+                Some((at, live)) if *at < path => Err(format!("R1: {live:?} are missing at {at}")),
+                _ => Err(format!("R1: {:?} show at {path}, where nothing is", dots(&entry))),
+            };
+            match found {
+                Ok(()) => std::ops::ControlFlow::Continue(()),
+                Err(_) => std::ops::ControlFlow::Break(()),
+            }
+        });
+        let found = found.and_then(|()| match expected.next() {
+            Some((at, live)) if read.is_ok() => Err(format!("R1: {live:?} are missing at {at}")),
+            _ => Ok(()),
+        });
+        found.map_err(|why| format!("{why}; at {node} in {namespace}, at {:?}", belief.vv))
+    }
+
+    fn compare_entry(
+        &self,
+        namespace: Namespace,
+        path: &Path,
+        entry: &Entry,
+        live: &BTreeSet<Dot>,
+    ) -> Check {
+        let shown: BTreeSet<Dot> = entry.live().iter().map(|it| it.dot).collect();
+        ensure!(shown == *live, "R1: {shown:?} show at {path}, and {live:?} should");
+        for LiveDot { dot, hlc, payload } in entry.live() {
+            let written = self.find(namespace, *dot);
+            let is_same =
+                written.is_some_and(|it| it.hlc == *hlc && it.payload.as_ref() == Some(payload));
+            ensure!(is_same, "R1: {dot} at {path} is not what was written");
+        }
+        let winner =
+            live.iter().max_by_key(|dot| (self.find(namespace, **dot).map(|it| it.hlc), **dot));
+        let read = crate::records::values(entry).first().map(|live| live.dot);
+        ensure!(read.as_ref() == winner, "the register: {path} reads {read:?}, not {winner:?}");
+        Ok(())
+    }
+
+    /// What a counter must read at a node: all increments that it covers and that no reset which it covers
+    /// has seen.
+    pub(crate) fn count(&self, node: NodeId) -> i128 {
+        let vv = self.vv(node, Namespace::MAIN);
+        let resets: Vec<&Reset> = self.resets.iter().filter(|reset| vv.covers(reset.dot)).collect();
+        let counted = self
+            .increments
+            .iter()
+            .filter(|it| vv.covers(it.dot) && !resets.iter().any(|reset| reset.vv.covers(it.dot)));
+        counted.map(|it| i128::from(it.delta)).sum()
+    }
+
+    /// A node's folder is replaced by one at these vectors. `others` hold what is not lost.
+    pub(crate) fn replaced(
+        &mut self,
+        node: NodeId,
+        vectors: &BTreeMap<Namespace, VersionVector>,
+        others: &[NodeId],
+    ) -> Check {
+        for namespace in NAMESPACES {
+            let before = self.vv(node, namespace);
+            let mut held = vectors.get(&namespace).cloned().unwrap_or_default();
+            let image = held.clone();
+            others.iter().for_each(|&other| held.join(&self.vv(other, namespace)));
+            self.lose_beyond(namespace, &before, &held);
+            while self.nodes.len() <= node {
+                self.nodes.push(BTreeMap::new());
+            }
+            self.nodes[node].insert(namespace, Belief::default());
+            self.advance(node, namespace, &image)?;
+        }
+        Ok(())
+    }
+
+    /// What only this node holds may stay with it.
+    pub(crate) fn cast_out(&mut self, node: NodeId, others: &[NodeId]) {
+        for namespace in NAMESPACES {
+            let mut held = VersionVector::new();
+            others.iter().for_each(|&other| held.join(&self.vv(other, namespace)));
+            self.lose_beyond(namespace, &self.vv(node, namespace), &held);
+        }
+    }
+
+    fn lose_beyond(&mut self, namespace: Namespace, vv: &VersionVector, held: &VersionVector) {
+        for range in vv.beyond(held) {
+            let dots = (0..range.len()).map(|index| range.first().seq.plus(index));
+            let dots = dots.map(|seq| (namespace, Dot::new(range.incarnation, seq)));
+            self.lost.extend(dots);
+        }
+    }
+
+    /// All that any disk ever had is here, unless its folder was lost before anybody else had it.
+    pub(crate) fn nothing_is_lost(&self, node: NodeId) -> Check {
+        for (&(namespace, incarnation), written) in &self.written {
+            let seq = self.vv(node, namespace).seq(incarnation);
+            for index in seq..written.len() as u64 {
+                let dot = Dot::new(incarnation, Seq::FIRST.plus(index));
+                ensure!(
+                    self.lost.contains(&(namespace, dot)),
+                    "loss: {dot} at {} of {namespace} was on disk, and is not at {node}",
+                    written[index as usize].path
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// How many writes there were.
+    pub(crate) fn written(&self) -> usize {
+        self.written.values().map(Vec::len).sum()
+    }
+}
+
+fn dots(entry: &Entry) -> Vec<Dot> {
+    entry.live().iter().map(|live| live.dot).collect()
+}

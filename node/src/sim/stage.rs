@@ -1,0 +1,359 @@
+//! The stage: carries out a scenario's steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millpond_core::transport::Lane;
+use millpond_core::{Namespace, Path, Payload};
+
+use super::describe;
+use super::disk::FailedSync;
+use super::later::LATER_KIND;
+use super::net::NodeId;
+use super::node::Image;
+use super::oracle::{Effect, Ran};
+use super::scenario::{Action, Operation, OperationKind};
+use super::trace::EventKind;
+use super::world::{World, path, text};
+use crate::membership::{InviteOptions, Role};
+use crate::replication::{Answer, Request, RequestId};
+use crate::state::{WriteError, WriteTx};
+
+/// A world and what the scenario has done to it.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    backups: BTreeMap<NodeId, Image>,
+    /// Nodes that never start again.
+    gone: BTreeSet<NodeId>,
+    /// Nodes and the live copies of them.
+    pub(crate) copies: Vec<(NodeId, NodeId)>,
+    pub(crate) asked: Vec<Asked>,
+    invites: Vec<RequestId>,
+    /// Whether frames were played again, which no transport does: credit is off then.
+    pub(crate) has_replayed: bool,
+}
+
+/// What a client asked, and of whom.
+pub(crate) struct Asked {
+    pub(crate) request: RequestId,
+    pub(crate) operation: usize,
+    pub(crate) node: NodeId,
+    /// Which opening of the node it asked.
+    pub(crate) boot: u64,
+    pub(crate) at_ms: u64,
+    pub(crate) is_refusing: bool,
+}
+
+impl Stage {
+    pub(crate) fn new(world: World) -> Self {
+        Self {
+            world,
+            backups: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            copies: Vec::new(),
+            asked: Vec::new(),
+            invites: Vec::new(),
+            has_replayed: false,
+        }
+    }
+
+    /// Carries out one action. What makes no sense now is passed over.
+    pub(crate) fn perform(&mut self, action: &Action) {
+        let now_ms = self.world.now_ms;
+        if !matches!(action, Action::Ask { .. } | Action::Read { .. }) {
+            let (node, peer) = action.place();
+            let text = format!("{action:?}");
+            let kind = EventKind::Fault { peer };
+            self.world.trace.note(now_ms, node, kind, text.as_bytes(), || text.clone());
+        }
+        match *action {
+            Action::Ask { node, ref operation } => self.ask(node, operation),
+            Action::Read { node } => self.read(node),
+            Action::Cut { from, to } => self.world.net.set_cut(now_ms, from, to, true),
+            Action::Mend { a, b } => self.world.heal(a, b),
+            Action::Split { ref nodes } => self.split(nodes),
+            Action::MendAll => self.mend_roads(),
+            Action::Break { a, b } => self.world.net.break_links(now_ms, a, b),
+            Action::BreakAfter { from, to, frames } => {
+                self.world.net.road(from, to).breaks_after = Some(frames);
+            }
+            Action::Road { from, to, delay_ms, jitter_ms, loss_percent, bytes_per_ms } => {
+                let road = self.world.net.road(from, to);
+                road.delay_ms = [delay_ms; 2];
+                (road.jitter_ms, road.loss_percent) = (jitter_ms, loss_percent);
+                road.bytes_per_ms = bytes_per_ms;
+            }
+            Action::Hold { from, to, is_bulk, is_held } => {
+                let lane = if is_bulk { Lane::Bulk } else { Lane::Control };
+                self.world.hold(from, to, lane, is_held);
+            }
+            Action::Postpone { from, to, ms } => self.world.net.postpone(from, to, ms),
+            Action::Replay { from, to, frames } => self.replay(from, to, frames),
+            Action::Kill { node, is_written } => self.kill(node, is_written),
+            Action::Stop { node } => self.stop(node),
+            Action::Start { node } => self.start(node),
+            Action::Clone { node } => self.clone_node(node),
+            Action::Move { node } => self.move_node(node),
+            Action::Backup { node } => self.backup(node),
+            Action::Restore { node, with_lease } => self.restore(node, with_lease),
+            Action::Rot { node, key } => self.rot(node, key),
+            Action::Join => self.join(),
+            Action::Upgrade { node, is_newer } => self.upgrade(node, is_newer),
+            Action::Pause { node, peer, is_paused } => self.pause(node, peer, is_paused),
+            Action::Disk { node, commit_ms } => self.world.nodes[node].commit_ms = commit_ms,
+            Action::Full { node, is_full } => self.world.nodes[node].is_full = is_full,
+            Action::FailSync { node, is_kept } => {
+                let failure = if is_kept { FailedSync::Kept } else { FailedSync::Lost };
+                self.world.nodes[node].store.fail_next_sync(Some(failure));
+            }
+            Action::Lease { node, is_kept } => self.world.nodes[node].keeps_lease = is_kept,
+            Action::Clock { node, fault } => self.world.nodes[node].clock.suffer(now_ms, fault),
+        }
+    }
+
+    /// Everything works again, and all start that can.
+    pub(crate) fn mend(&mut self) {
+        self.world.net.mend(self.world.now_ms);
+        let count = self.world.nodes.len();
+        for node in 0..count {
+            for other in 0..count {
+                if node != other {
+                    self.pause(node, other, false);
+                }
+            }
+            let mended = &mut self.world.nodes[node];
+            (mended.commit_ms, mended.is_full) = (1, false);
+            mended.store.fail_next_sync(None);
+            self.start(node);
+        }
+    }
+
+    /// Whether a node may be asked to be like the others in the end.
+    pub(crate) fn is_ordinary(&self, node: NodeId) -> bool {
+        !self.world.outcasts.contains(&node) && !self.gone.contains(&node)
+    }
+
+    fn ask(&mut self, node: NodeId, operation: &Operation) {
+        if self.world.nodes[node].running.is_none() {
+            return;
+        }
+        let Some(oracle) = &self.world.oracle else { return };
+        let witness = oracle.witness();
+        let next = self.world.last_request + 1;
+        let text = || format!("asks: {next}, {}", describe::operation(operation));
+        let (now_ms, content) = (self.world.now_ms, next.to_le_bytes());
+        self.world.trace.note(now_ms, node, EventKind::Client, &content, text);
+        let effect = match operation.kind {
+            OperationKind::Count { delta } => Effect::Count(delta),
+            OperationKind::Reset => Effect::Reset,
+            _ => Effect::None,
+        };
+        let (number, kind) = (operation.number, operation.kind.clone());
+        let is_newer = self.world.nodes[node].is_newer;
+        let request = self.world.write(node, move |tx| {
+            let ran = Ran { operation: number, vv: tx.vv().clone(), effect };
+            witness.lock().expect("no closure panics").push(ran);
+            carry_out(tx, number, &kind, is_newer)
+        });
+        self.asked.push(Asked {
+            request,
+            operation: operation.number,
+            node,
+            boot: self.world.nodes[node].boots,
+            at_ms: self.world.now_ms,
+            is_refusing: matches!(operation.kind, OperationKind::Refuse { .. }),
+        });
+    }
+
+    fn read(&mut self, node: NodeId) {
+        let read = super::judge::read(&self.world, node);
+        self.world.violated(read);
+    }
+
+    fn split(&mut self, nodes: &[NodeId]) {
+        for a in 0..self.world.nodes.len() {
+            for b in 0..self.world.nodes.len() {
+                if nodes.contains(&a) != nodes.contains(&b) {
+                    self.world.net.set_cut(self.world.now_ms, a, b, true);
+                }
+            }
+        }
+    }
+
+    fn mend_roads(&mut self) {
+        let count = self.world.nodes.len();
+        for a in 0..count {
+            (0..count).for_each(|b| self.world.heal(a, b));
+        }
+    }
+
+    fn replay(&mut self, from: NodeId, to: NodeId, frames: usize) {
+        self.has_replayed = true;
+        let is_data = |frame: &bytes::Bytes| {
+            use millpond_core::message::Message;
+            let message = millpond_core::wire::Decoder::new().decode(frame.clone());
+            matches!(message, Ok(Some(Message::Push(_) | Message::Rows(_))))
+        };
+        self.world.net.replay(self.world.now_ms, from, to, frames, is_data);
+    }
+
+    fn kill(&mut self, node: NodeId, is_written: bool) {
+        if self.world.nodes[node].running.is_some() {
+            self.world.crash(node, is_written);
+        }
+    }
+
+    fn stop(&mut self, node: NodeId) {
+        if self.world.nodes[node].running.is_some() {
+            self.world.nodes[node].renew_lease();
+            self.world.crash(node, true);
+        }
+    }
+
+    fn start(&mut self, node: NodeId) {
+        if self.world.nodes[node].running.is_none() && !self.gone.contains(&node) {
+            self.world.start(node);
+        }
+    }
+
+    /// A copy beside a node that goes on: neither may write in the end.
+    fn clone_node(&mut self, node: NodeId) {
+        // The one admin is needed.
+        if node == INVITER || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
+            return;
+        }
+        self.start(node);
+        let copy = self.world.start_copy(node);
+        self.world.outcasts.extend([node, copy]);
+        self.copies.push((node, copy));
+    }
+
+    /// The folder moves to another host: its node goes on there.
+    fn move_node(&mut self, node: NodeId) {
+        if node == INVITER || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
+            return;
+        }
+        self.stop(node);
+        self.gone.insert(node);
+        self.world.start_copy(node);
+    }
+
+    fn backup(&mut self, node: NodeId) {
+        self.backups.insert(node, self.world.nodes[node].image());
+    }
+
+    /// With its lease an image is caught unless the lease is older than what was written last: a rollback of
+    /// less than a second is what stays open, as documented.
+    fn restore(&mut self, node: NodeId, with_lease: bool) {
+        let Some(image) = self.backups.get(&node) else { return };
+        if self.gone.contains(&node) || self.world.outcasts.contains(&node) {
+            return;
+        }
+        if !with_lease || !self.world.nodes[node].is_lease_level() {
+            self.world.nodes[node].lease = None;
+        }
+        self.world.restore(node, image);
+        if node == INVITER {
+            // The image may not know of an invite that is about to be redeemed.
+            let joining = (0..self.world.nodes.len()).filter(|&node| !self.world.has_joined(node));
+            self.world.outcasts.extend(joining.collect::<Vec<_>>());
+        }
+    }
+
+    fn rot(&mut self, node: NodeId, key: u64) {
+        let at = key_path(key);
+        let is_there = |view: crate::state::View| view.entry(&at).is_ok_and(|it| !it.is_absent());
+        if node == INVITER || self.gone.contains(&node) {
+            return;
+        }
+        if self.world.try_view(node, Namespace::MAIN).is_ok_and(is_there) {
+            self.world.nodes[node].store.rot(Namespace::MAIN, at);
+            self.world.outcasts.insert(node);
+        }
+    }
+
+    fn join(&mut self) {
+        if self.world.nodes[0].running.is_none() || self.world.nodes.len() >= NODES_MAX {
+            return;
+        }
+        let options = InviteOptions { role: Role::Writer, ..InviteOptions::default() };
+        let secret = self.world.random();
+        let request = self.world.ask(0, Request::Invite { options, secret });
+        self.invites.push(request);
+    }
+
+    /// Whoever was invited by now joins.
+    pub(crate) fn admit(&mut self) {
+        let mut waiting = std::mem::take(&mut self.invites);
+        waiting.retain(|request| match self.world.answers.remove(request) {
+            Some(Answer::Invite(Ok(invite))) => {
+                self.world.add_invited(&invite);
+                false
+            }
+            Some(_) => false,
+            None => true,
+        });
+        self.invites = waiting;
+    }
+
+    fn upgrade(&mut self, node: NodeId, is_newer: bool) {
+        if self.gone.contains(&node) {
+            return;
+        }
+        self.stop(node);
+        self.world.nodes[node].is_newer = is_newer;
+        self.start(node);
+    }
+
+    fn pause(&mut self, node: NodeId, peer: NodeId, is_paused: bool) {
+        if self.world.nodes[node].running.is_some() {
+            let peer = Some(self.world.nodes[peer].key);
+            let request = if is_paused { Request::Pause(peer) } else { Request::Resume(peer) };
+            self.world.ask(node, request);
+        }
+    }
+}
+
+/// Does what an operation does.
+fn carry_out(
+    tx: &mut WriteTx<'_>,
+    number: usize,
+    kind: &OperationKind,
+    is_newer: bool,
+) -> Result<(), WriteError> {
+    match kind {
+        OperationKind::Write { puts, deletes, padding } => {
+            let value = value(number, *padding, is_newer);
+            puts.iter().try_for_each(|&key| tx.put(key_path(key), value.clone()))?;
+            deletes.iter().try_for_each(|&key| tx.delete(&key_path(key)).map(drop))
+        }
+        OperationKind::Count { delta } => tx.count(&counter_path(), *delta),
+        OperationKind::Reset => tx.reset_counter(&counter_path()),
+        OperationKind::Refuse { key } => {
+            tx.put(key_path(*key), value(number, 0, is_newer))?;
+            Err(WriteError::Rejected("it changed its mind".into()))
+        }
+    }
+}
+
+fn value(number: usize, padding: usize, is_newer: bool) -> Payload {
+    let mut payload = text(&format!("{number}{}", "~".repeat(padding)));
+    if is_newer {
+        payload.kind = LATER_KIND;
+    }
+    payload
+}
+
+/// Where a key's value is.
+pub(crate) fn key_path(key: u64) -> Path {
+    path(&format!("at/{key}/f"))
+}
+
+/// Where the counter is.
+pub(crate) fn counter_path() -> Path {
+    path("count/all")
+}
+
+/// The one admin.
+const INVITER: NodeId = 0;
+/// Nodes beyond which nobody joins.
+const NODES_MAX: usize = 7;

@@ -1,0 +1,93 @@
+//! A few seeds of every profile, in the suite. The long runs are the runner's (`millpond-sim`).
+//!
+//! `MILLPOND_PROFILE=restore` runs that profile only, `MILLPOND_SEED=7` one seed, `MILLPOND_SEEDS=5000` that
+//! many.
+
+use super::{Mutant, Profile, RunOptions, Scenario, run};
+
+#[test]
+fn a_few_seeds_of_every_profile_hold() {
+    let read = |name| std::env::var(name).ok();
+    let number = |name| read(name).map(|text| text.parse::<u64>().expect("a number"));
+    let seeds = match number("MILLPOND_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("MILLPOND_SEEDS").unwrap_or(SEEDS),
+    };
+    let only = read("MILLPOND_PROFILE").map(|text| text.parse::<Profile>().expect("a profile"));
+    let profiles = Profile::ALL.iter().copied().filter(|it| only.is_none_or(|only| only == *it));
+    let mut failures = Vec::new();
+    for profile in profiles {
+        for seed in seeds.clone() {
+            let scenario = Scenario::draw(profile, seed);
+            if read("MILLPOND_TRACE").is_some() {
+                let run = run(&scenario, RunOptions::KEEPING_EVENTS);
+                run.timeline.iter().for_each(|event| println!("{event}"));
+            }
+            if let Some(failure) = run(&scenario, RunOptions::default()).failure {
+                failures.push(format!("{profile} {seed}: {}", failure.what));
+            }
+        }
+    }
+    failures.iter().for_each(|failure| println!("{failure}"));
+    assert!(failures.is_empty(), "{} seeds failed", failures.len());
+}
+
+/// Each file is the shrunk scenario of a bug that there was: it holds now, and for good.
+#[test]
+fn every_regression_holds() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sim/regressions");
+    let mut failures = Vec::new();
+    let paths = std::fs::read_dir(folder).unwrap().map(|item| item.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|ending| ending == "json")) {
+        let (name, text) = (path.display().to_string(), std::fs::read_to_string(&path).unwrap());
+        let scenario = Scenario::from_json(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!scenario.about().is_empty(), "{name} says what it found");
+        if let Some(failure) = run(&scenario, RunOptions::default()).failure {
+            failures.push(format!("{name}: {}", failure.what));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+/// What is left of a failing scenario fails in the same way, by a bug and not by itself.
+#[test]
+fn a_shrunk_scenario_fails_as_the_whole_did() {
+    let all = Mutant::all();
+    let mutant = all.iter().find(|mutant| mutant.rules == ["continuity is proven"]).unwrap();
+    let check = |scenario: &Scenario| {
+        let failure = run(scenario, RunOptions::default()).failure;
+        failure.map(|failure| failure.check)
+    };
+    let seeds = (0..60).map(|seed| Scenario::draw(Profile::Restore, seed));
+    let ((whole, shrunk), is_met) = mutant.in_place(|| {
+        let whole = seeds.into_iter().find(|scenario| check(scenario).is_some()).unwrap();
+        let shrunk = whole.shrink(40);
+        assert_eq!(check(&shrunk), check(&whole));
+        (whole, shrunk)
+    });
+    assert!(is_met && shrunk.steps() < whole.steps(), "{} steps", shrunk.steps());
+    assert_eq!(check(&shrunk), None, "with the rule it holds");
+}
+
+/// R11: a seed's trace is the same each time.
+#[test]
+fn equal_seeds_give_equal_traces() {
+    for seed in 0..3 {
+        let scenario = Scenario::draw(Profile::Swarm, seed);
+        let traces = [(); 2].map(|()| run(&scenario, RunOptions::default()).trace);
+        assert_eq!(traces[0], traces[1], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_scenario_survives_its_file() {
+    for &profile in Profile::ALL {
+        let scenario = Scenario::draw(profile, 3);
+        assert_eq!(Scenario::from_json(&scenario.to_json()).unwrap(), scenario);
+    }
+    let error = Scenario::from_json(r#"{"version": 9}"#).unwrap_err();
+    assert!(error.to_string().starts_with("not a scenario"), "{error}");
+}
+
+/// Seeds of each profile in the suite.
+const SEEDS: u64 = 4;
