@@ -16,7 +16,7 @@ pub(crate) fn audit(world: &World, id: NodeId) -> Check {
     NAMESPACES
         .into_iter()
         .try_for_each(|namespace| audit_namespace(&*snapshot, namespace))
-        .map_err(|why| format!("node {id} at {} ms: {why}", world.now_ms))
+        .map_err(|why| format!("{why}, at node {id}"))
 }
 
 /// Of all that was sent on a link as much was worked off, once nothing is under way: else a window closes,
@@ -36,7 +36,7 @@ pub(crate) fn credit_is_level(world: &World) -> Check {
             };
             ensure!(
                 sent == *consumed,
-                "{id} sent {sent:?} to {other}, which worked off {consumed:?}"
+                "credit: {id} sent {sent:?} to {other}, which worked off {consumed:?}"
             );
         }
     }

@@ -14,6 +14,10 @@ pub(super) enum Episode {
     Rollback,
     /// The same, and the node starts several times before it meets all others.
     Amnesia,
+    /// A folder is replaced by an image that is older than a member.
+    OldImage,
+    /// A disk is full while a restored node ends its incarnation.
+    NoRoomToEnd,
     /// Two nodes write the same keys while they cannot hear each other, and a third hears both.
     Rival,
     /// A fresh node joins, writes while its first catch-up is cut, and is heard elsewhere.
@@ -25,10 +29,15 @@ pub(super) enum Episode {
 }
 
 impl Episode {
+    pub(super) const RESTORES: &[Self] =
+        &[Self::Rollback, Self::Amnesia, Self::OldImage, Self::NoRoomToEnd];
+
     pub(super) const ALL: &[Self] = &[
         Self::Resume,
         Self::Rollback,
         Self::Amnesia,
+        Self::OldImage,
+        Self::NoRoomToEnd,
         Self::Rival,
         Self::Newcomer,
         Self::LateWord,
@@ -44,6 +53,8 @@ impl Draw {
             Episode::Resume => self.resume(&mut script),
             Episode::Rollback => self.rollback(&mut script),
             Episode::Amnesia => self.amnesia(&mut script),
+            Episode::OldImage => self.old_image(&mut script),
+            Episode::NoRoomToEnd => self.no_room_to_end(&mut script),
             Episode::Rival => self.rival(&mut script),
             Episode::Newcomer => self.newcomer(&mut script),
             Episode::LateWord => self.late_word(&mut script),
@@ -128,6 +139,8 @@ impl Draw {
         for _ in 0..1 + self.below(3) {
             script.add(5, self.write_keys(node, 2));
         }
+        let commit_ms = self.of(&[1, 1, 300]);
+        script.add(0, Action::Disk { node, commit_ms });
         script.add(self.of(&[0, 30]), Action::Restore { node, with_lease: false });
         for _ in 0..1 + self.below(3) {
             let pause_ms = self.of(&[0, 2, 40, 1_200]);
@@ -138,6 +151,7 @@ impl Draw {
             script.add(0, Action::Start { node });
         }
         script.add(0, self.write_keys(node, 2));
+        script.add(400, Action::Disk { node, commit_ms: 1 });
     }
 
     fn rival(&mut self, script: &mut Script) {
@@ -152,15 +166,58 @@ impl Draw {
     }
 
     fn newcomer(&mut self, script: &mut Script) {
-        let newcomer = self.nodes;
-        script.add(0, self.write_keys(0, 24));
-        script.add(0, Action::Join);
-        let frames = self.below(10);
-        script.add(10, self.write_keys(0, 2));
-        script.add(0, Action::BreakAfter { from: 0, to: newcomer, frames });
-        for pause_ms in [1, 2, 4, 200] {
-            script.add(pause_ms, self.write_keys(newcomer, 2));
+        let newcomer = self.nodes + self.joined;
+        for _ in 0..3 {
+            script.add(0, self.write_keys(0, 24));
         }
+        script.add(5, Action::Join);
+        // Who is a member it learns first, by a catch-up of its own.
+        for pause_ms in [8, 2, 2, 3, 10, 100] {
+            let frames = self.below(30);
+            let from = self.node();
+            script.add(pause_ms, Action::BreakAfter { from, to: newcomer, frames });
+            script.add(0, Action::BreakAfter { from: 0, to: newcomer, frames });
+            if self.one_in(2) {
+                script.add(0, self.write_keys(newcomer, 2));
+            }
+            if self.one_in(6) {
+                script.add(0, Action::Kill { node: newcomer, is_written: self.one_in(2) });
+                script.add(0, Action::Start { node: newcomer });
+            }
+            script.add(1, self.write_keys(self.nodes - 1, 3));
+        }
+        self.joined += 1;
+    }
+
+    /// The image is older than a member, and only that member has what was written since.
+    fn old_image(&mut self, script: &mut Script) {
+        let (node, other) = self.two();
+        let newcomer = self.nodes + self.joined;
+        script.add(0, Action::Start { node: 0 });
+        script.add(20, Action::Backup { node });
+        script.add(0, Action::Join);
+        script.add(400, self.write_keys(node, 1));
+        script.add(20, Action::Split { nodes: vec![node, newcomer] });
+        script.add(0, self.write_keys(node, 2));
+        script.add(20, Action::MendAll);
+        script.add(0, Action::Split { nodes: vec![newcomer] });
+        script.add(0, Action::Restore { node, with_lease: false });
+        script.add(self.of(&[0, 300]), self.write_keys(node, 1));
+        script.add(0, self.write_keys(other, 1));
+        script.add(self.of(&[300, 8_000]), Action::MendAll);
+        self.joined += 1;
+    }
+
+    /// The end of an incarnation finds no room on the disk.
+    fn no_room_to_end(&mut self, script: &mut Script) {
+        let (node, _) = self.two();
+        script.add(20, Action::Backup { node });
+        script.add(5, self.write_keys(node, 2));
+        script.add(5, Action::Restore { node, with_lease: false });
+        script.add(0, Action::Full { node, is_full: true });
+        script.add(0, self.write_keys(node, 1));
+        script.add(self.of(&[50, 6_000]), Action::Full { node, is_full: false });
+        script.add(0, self.write_keys(node, 1));
     }
 
     fn late_word(&mut self, script: &mut Script) {

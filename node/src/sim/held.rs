@@ -51,11 +51,14 @@ impl World {
             let first = self.running().next().expect("a node runs");
             for id in self.running() {
                 let (vv, theirs) = (self.view(id, namespace), self.view(first, namespace));
-                ensure!(vv.vv() == theirs.vv(), "{first} and {id} are not level in {namespace}");
+                ensure!(
+                    vv.vv() == theirs.vv(),
+                    "convergence: {first} and {id} are not level in {namespace}"
+                );
                 let (here, there) = (self.entries(id, namespace), self.entries(first, namespace));
                 ensure!(
                     here == there,
-                    "{first} and {id} are level in {namespace} and differ:\n{:?}\n{:?}",
+                    "convergence: {first} and {id} are level in {namespace} and differ:\n{:?}\n{:?}",
                     there.iter().filter(|row| !here.contains(row)).collect::<Vec<_>>(),
                     here.iter().filter(|row| !there.contains(row)).collect::<Vec<_>>()
                 );

@@ -114,7 +114,7 @@ impl Stage {
         self.judge_seals(&ordinary)?;
         self.asked.iter().try_for_each(|asked| self.judge_answer(asked))?;
         self.judge_silence()?;
-        self.judge_liveness(&ordinary)
+        self.try_out(&ordinary)
     }
 
     fn judge_node(&self, node: NodeId) -> Check {
@@ -141,7 +141,7 @@ impl Stage {
             let seals: Vec<Seal> =
                 seals.collect::<Result<_, StoreError>>().map_err(|error| error.to_string())?;
             let differ = seals.windows(2).find(|pair| pair[0] != pair[1]);
-            ensure!(differ.is_none(), "fingerprints differ at equal vectors: {differ:?}");
+            ensure!(differ.is_none(), "fingerprints: they differ at equal vectors: {differ:?}");
         }
         Ok(())
     }
@@ -248,59 +248,6 @@ impl Stage {
         }
         if self.has_replayed { Ok(()) } else { credit_is_level(&self.world) }
     }
-
-    /// Each node takes a write, and all have it soon.
-    fn judge_liveness(&mut self, ordinary: &[NodeId]) -> Check {
-        // The first write of a boot may wait for the members' answers, and open an incarnation.
-        self.write_everywhere(ordinary, "first")?;
-        self.world
-            .run_until(ANSWERED_MS, |world| world.is_level())
-            .map_err(|why| format!("liveness: the last writes have not arrived {why}"))?;
-        self.world.run(CALM_MS);
-        let before = self.traffic(ordinary);
-        self.write_everywhere(ordinary, "second")?;
-        self.world
-            .run_until(PROMPT_MS, |world| world.is_level())
-            .map_err(|why| format!("promptness: the last writes have not arrived {why}"))?;
-        self.world.run(CALM_MS);
-        let after = self.traffic(ordinary);
-        if self.world.outcasts.is_empty() {
-            let written = after.written - before.written;
-            let copies = written * (ordinary.len() as u64 - 1);
-            let received = after.received - before.received;
-            ensure!(
-                received == copies,
-                "ripple: {written} rows took {received} copies, where {copies} are enough"
-            );
-        }
-        self.world.observed.clone()?;
-        ordinary.iter().try_for_each(|&node| read(&self.world, node))
-    }
-
-    fn write_everywhere(&mut self, nodes: &[NodeId], what: &str) -> Check {
-        for &node in nodes {
-            let at = format!("at/last-{node}/f");
-            let request = self.world.put(node, &at, what);
-            self.world
-                .run_until(ANSWERED_MS, |world| world.written(request).is_some())
-                .map_err(|why| format!("liveness: {node} answers no write {why}"))?;
-            let written = self.world.written(request);
-            ensure!(matches!(written, Some(Ok(_))), "liveness: {node} answers {written:?}");
-        }
-        Ok(())
-    }
-
-    fn traffic(&mut self, nodes: &[NodeId]) -> Traffic {
-        let received = nodes.iter().map(|&id| self.world.counted(id, |it| it.rows_received)).sum();
-        let written = self.world.oracle.as_ref().map_or(0, |oracle| oracle.written() as u64);
-        Traffic { received, written }
-    }
-}
-
-/// Rows so far.
-struct Traffic {
-    received: u64,
-    written: u64,
 }
 
 fn name(check: &str, why: String) -> String {
@@ -313,12 +260,10 @@ fn name(check: &str, why: String) -> String {
 
 /// How long nodes may take to be level once all is mended.
 const CONVERGE_MS: u64 = 60_000;
-/// How long a write may travel when all is well: nothing is held back or waited for.
-const PROMPT_MS: u64 = 100;
 /// How long two live copies may write.
 const FENCED_MS: u64 = 60_000;
 /// How long an answer may take when all is well: the members' answers are waited for at most five seconds.
-const ANSWERED_MS: u64 = 12_000;
-const CALM_MS: u64 = 20_000;
+pub(super) const ANSWERED_MS: u64 = 12_000;
+pub(super) const CALM_MS: u64 = 20_000;
 const SILENT_MS: u64 = 12_000;
 const UNDER_WAY_BYTES: usize = 64 << 20;

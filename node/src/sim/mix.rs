@@ -81,12 +81,14 @@ pub(super) struct Draw {
     /// Nodes so far, those that may have joined included.
     pub(super) nodes: usize,
     pub(super) copies: usize,
+    /// Nodes that episodes have joined.
+    pub(super) joined: usize,
 }
 
 impl Draw {
     fn new(profile: Profile, seed: u64) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed ^ ((profile as u64 + 1) << 56));
-        Self { rng, operations: 0, nodes: 0, copies: 0 }
+        Self { rng, operations: 0, nodes: 0, copies: 0, joined: 0 }
     }
 
     pub(super) fn below(&mut self, bound: u64) -> u64 {
@@ -130,7 +132,7 @@ impl Draw {
                 self.network(&mut mix);
                 mix.restore = 6;
                 mix.lease = 2;
-                (mix.episode_percent, mix.episodes) = (4, &[Episode::Rollback, Episode::Amnesia]);
+                (mix.episode_percent, mix.episodes) = (6, Episode::RESTORES);
                 mix.kill = self.some(4);
                 mix.disk = self.some(3);
             }

@@ -29,6 +29,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trials;
 pub(crate) mod world;
 
 #[cfg(any(test, feature = "planted-bugs"))]

@@ -49,14 +49,6 @@ impl World {
         self.net.set_cut(self.now_ms, b, a, true);
     }
 
-    /// Cuts a node off from all others, or mends that.
-    pub(crate) fn isolate(&mut self, id: NodeId, is_cut: bool) {
-        for other in (0..self.nodes.len()).filter(|other| *other != id) {
-            self.net.set_cut(self.now_ms, id, other, is_cut);
-            self.net.set_cut(self.now_ms, other, id, is_cut);
-        }
-    }
-
     /// How long frames travel from one node to another, on both lanes.
     pub(crate) fn delay(&mut self, from: NodeId, to: NodeId, delay_ms: u64) {
         self.net.road(from, to).delay_ms = [delay_ms; 2];

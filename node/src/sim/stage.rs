@@ -14,7 +14,7 @@ use super::oracle::{Effect, Ran};
 use super::scenario::{Action, Operation, OperationKind};
 use super::trace::EventKind;
 use super::world::{World, path, text};
-use crate::membership::{InviteOptions, Role};
+use crate::membership::{InviteOptions, Members, Role};
 use crate::replication::{Answer, Request, RequestId};
 use crate::state::{WriteError, WriteTx};
 
@@ -259,10 +259,24 @@ impl Stage {
         }
         self.world.restore(node, image);
         if node == INVITER {
-            // The image may not know of an invite that is about to be redeemed.
-            let joining = (0..self.world.nodes.len()).filter(|&node| !self.world.has_joined(node));
-            self.world.outcasts.extend(joining.collect::<Vec<_>>());
+            self.cast_out_strangers();
         }
+    }
+
+    /// With the inviter's folder an invite may be gone, or the only word of a member but that member's own:
+    /// then it needs a new invite.
+    fn cast_out_strangers(&mut self) {
+        let nodes = 0..self.world.nodes.len();
+        let knows = |by: NodeId, of: NodeId| {
+            let view = self.world.view(by, Namespace::SYSTEM);
+            let members = Members::read(&view).expect("nothing is rotten in the system namespace");
+            members.get(self.world.nodes[of].key).is_some()
+        };
+        let is_stranger = |&of: &NodeId| {
+            !self.world.has_joined(of) || !nodes.clone().any(|by| by != of && knows(by, of))
+        };
+        let strangers: Vec<NodeId> = nodes.clone().filter(is_stranger).collect();
+        self.world.outcasts.extend(strangers);
     }
 
     fn rot(&mut self, node: NodeId, key: u64) {

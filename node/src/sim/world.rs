@@ -222,6 +222,14 @@ impl World {
         self.oracle = Some(oracle);
     }
 
+    /// Cuts a node off from all others, or mends that.
+    pub(crate) fn isolate(&mut self, id: NodeId, is_cut: bool) {
+        for other in (0..self.nodes.len()).filter(|other| *other != id) {
+            self.net.set_cut(self.now_ms, id, other, is_cut);
+            self.net.set_cut(self.now_ms, other, id, is_cut);
+        }
+    }
+
     /// Mends both directions.
     pub(crate) fn heal(&mut self, a: NodeId, b: NodeId) {
         self.net.set_cut(self.now_ms, a, b, false);
