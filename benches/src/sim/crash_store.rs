@@ -17,7 +17,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     first_seed: u64,
     /// Let every so-manieth operation of some workloads fail, too: 1 for each, 0 for none.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 1)]
     error_step: u64,
     /// Flip so many single bits in files of the store, and count who notices. A measurement, not a check.
     #[arg(long, default_value_t = 0)]
@@ -69,7 +69,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     report.print(arguments.json);
     if let Some((seed, _)) = &report.crash.first_failure {
         let images = crash::IMAGES_PER_SEED;
-        eprintln!("again: millpond-sim crash-store --first-seed {seed} --images {images}");
+        eprintln!(
+            "again: millpond-sim crash-store --first-seed {seed} --images {images} --error-step 0"
+        );
     }
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -2,7 +2,7 @@
 //! once all is quiet.
 
 use millpond_core::message::Credit;
-use millpond_core::{Incarnation, Namespace};
+use millpond_core::{Boot, Incarnation, Namespace, VersionVector};
 
 use super::engine::NAMESPACES;
 use super::{Engine, LinkId};
@@ -31,6 +31,14 @@ pub(crate) struct Inspection {
     pub(crate) ring_bytes_max: usize,
     /// Links that the engine knows.
     pub(crate) links: usize,
+}
+
+/// What an engine believes of the node at the other end of a link.
+pub(crate) struct Belief {
+    pub(crate) boot: Boot,
+    pub(crate) namespace: Namespace,
+    /// What it holds.
+    pub(crate) vv: VersionVector,
 }
 
 impl Engine {
@@ -65,5 +73,20 @@ impl Engine {
             self.applied(namespace).iter().map(move |dot| (namespace, dot.incarnation))
         });
         named.filter(|(_, incarnation)| self.owner(*incarnation).is_none()).collect()
+    }
+
+    /// What it believes that linked peers hold.
+    pub(crate) fn beliefs(&self) -> Vec<Belief> {
+        let open = self.links.values().filter(|link| link.is_open());
+        let believed = open.filter_map(|link| {
+            let peer = self.peers.get(&link.peer)?;
+            let boot = link.boot.filter(|boot| peer.boot == Some(*boot))?;
+            Some(peer.vectors.iter().map(move |(&namespace, vectors)| {
+                let mut vv = vectors.applied.clone();
+                vv.join(&vectors.durable);
+                Belief { boot, namespace, vv }
+            }))
+        });
+        believed.flatten().collect()
     }
 }

@@ -57,6 +57,8 @@ mod model;
 mod tests;
 
 pub(crate) use engine::{Engine, EngineConfig};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never

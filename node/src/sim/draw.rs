@@ -2,11 +2,21 @@
 
 use super::clock::ClockFault;
 use super::mix::{Draw, Mix};
-use super::scenario::{Action, Operation, OperationKind};
+use super::scenario::{Action, Operation, OperationKind, Step};
 
 impl Draw {
     /// What is done next.
-    pub(super) fn actions(&mut self, mix: &Mix) -> Vec<Action> {
+    pub(super) fn steps(&mut self, mix: &Mix) -> Vec<Step> {
+        if self.below(100) < mix.episode_percent {
+            return self.episode(mix);
+        }
+        let after_ms = self.below(mix.pause_ms + 1);
+        let pauses = std::iter::once(after_ms).chain(std::iter::repeat(0));
+        let actions = self.actions(mix).into_iter();
+        actions.zip(pauses).map(|(action, after_ms)| Step { after_ms, action }).collect()
+    }
+
+    fn actions(&mut self, mix: &Mix) -> Vec<Action> {
         let kinds: [(u64, Make); 23] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
@@ -43,13 +53,13 @@ impl Draw {
         Vec::new()
     }
 
-    fn work(&mut self, mix: &Mix) -> Vec<Action> {
+    pub(super) fn work(&mut self, mix: &Mix) -> Vec<Action> {
         let node = self.node();
         let count = 1 + self.below(4);
         (0..count).map(|_| Action::Ask { node, operation: self.operation(mix) }).collect()
     }
 
-    fn operation(&mut self, mix: &Mix) -> Operation {
+    pub(super) fn operation(&mut self, mix: &Mix) -> Operation {
         self.operations += 1;
         let number = self.operations;
         let kind = match self.below(100) {

@@ -8,7 +8,7 @@ use super::describe::UNKNOWN;
 use super::net::NodeId;
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
-use crate::replication::Answer;
+use crate::replication::{Answer, Belief};
 use crate::seal::Seal;
 use crate::state::WriteError;
 use crate::store::StoreError;
@@ -46,8 +46,29 @@ pub(crate) fn watch(world: &World, node: NodeId, is_thorough: bool) -> Check {
         if !world.nodes[node].store.is_rotten() {
             audit(world, node)?;
         }
+        beliefs_are_true(world, node)?;
     }
     queues_are_bounded(world, node)
+}
+
+/// What a node believes that a linked peer holds, that peer holds.
+fn beliefs_are_true(world: &World, node: NodeId) -> Check {
+    let (Some(running), Some(oracle)) = (&world.nodes[node].running, &world.oracle) else {
+        return Ok(());
+    };
+    for Belief { boot, namespace, vv } in running.engine.beliefs() {
+        let peer = world
+            .nodes
+            .iter()
+            .position(|peer| peer.running.as_ref().is_some_and(|running| running.boot == boot));
+        let Some(peer) = peer else { continue };
+        ensure!(
+            oracle.holds(peer, namespace, &vv),
+            "R6: {node} believes that {peer} holds {vv:?} of {namespace}, and it is at {:?}",
+            oracle.vv(peer, namespace)
+        );
+    }
+    Ok(())
 }
 
 fn queues_are_bounded(world: &World, node: NodeId) -> Check {
@@ -143,6 +164,14 @@ impl Stage {
                 StoreError::Io { .. } | StoreError::Poisoned { .. },
             )))) => {}
             Some(Answer::Written(Err(error))) => {
+                let is_due = match error {
+                    WriteError::Rejected(_) => asked.is_refusing,
+                    WriteError::Fenced { .. } => !self.copies.is_empty(),
+                    WriteError::Store(_) => true,
+                    WriteError::ReadOnly { .. } => asked.is_joining,
+                    _ => false,
+                };
+                ensure!(is_due, "answers: {number} was refused, and should not be: {error}");
                 ensure!(
                     wrote.is_none(),
                     "answers: {number} was refused ({error}), and is {wrote:?}"
@@ -222,21 +251,56 @@ impl Stage {
 
     /// Each node takes a write, and all have it soon.
     fn judge_liveness(&mut self, ordinary: &[NodeId]) -> Check {
-        for &node in ordinary {
+        // The first write of a boot may wait for the members' answers, and open an incarnation.
+        self.write_everywhere(ordinary, "first")?;
+        self.world
+            .run_until(ANSWERED_MS, |world| world.is_level())
+            .map_err(|why| format!("liveness: the last writes have not arrived {why}"))?;
+        self.world.run(CALM_MS);
+        let before = self.traffic(ordinary);
+        self.write_everywhere(ordinary, "second")?;
+        self.world
+            .run_until(PROMPT_MS, |world| world.is_level())
+            .map_err(|why| format!("promptness: the last writes have not arrived {why}"))?;
+        self.world.run(CALM_MS);
+        let after = self.traffic(ordinary);
+        if self.world.outcasts.is_empty() {
+            let written = after.written - before.written;
+            let copies = written * (ordinary.len() as u64 - 1);
+            let received = after.received - before.received;
+            ensure!(
+                received == copies,
+                "ripple: {written} rows took {received} copies, where {copies} are enough"
+            );
+        }
+        self.world.observed.clone()?;
+        ordinary.iter().try_for_each(|&node| read(&self.world, node))
+    }
+
+    fn write_everywhere(&mut self, nodes: &[NodeId], what: &str) -> Check {
+        for &node in nodes {
             let at = format!("at/last-{node}/f");
-            let request = self.world.put(node, &at, "and all have it");
+            let request = self.world.put(node, &at, what);
             self.world
                 .run_until(ANSWERED_MS, |world| world.written(request).is_some())
                 .map_err(|why| format!("liveness: {node} answers no write {why}"))?;
             let written = self.world.written(request);
             ensure!(matches!(written, Some(Ok(_))), "liveness: {node} answers {written:?}");
         }
-        self.world
-            .run_until(ANSWERED_MS, |world| world.is_level())
-            .map_err(|why| format!("liveness: the last writes have not arrived {why}"))?;
-        self.world.observed.clone()?;
-        ordinary.iter().try_for_each(|&node| read(&self.world, node))
+        Ok(())
     }
+
+    fn traffic(&mut self, nodes: &[NodeId]) -> Traffic {
+        let received = nodes.iter().map(|&id| self.world.counted(id, |it| it.rows_received)).sum();
+        let written = self.world.oracle.as_ref().map_or(0, |oracle| oracle.written() as u64);
+        Traffic { received, written }
+    }
+}
+
+/// Rows so far.
+struct Traffic {
+    received: u64,
+    written: u64,
 }
 
 fn name(check: &str, why: String) -> String {
@@ -249,6 +313,8 @@ fn name(check: &str, why: String) -> String {
 
 /// How long nodes may take to be level once all is mended.
 const CONVERGE_MS: u64 = 60_000;
+/// How long a write may travel when all is well: nothing is held back or waited for.
+const PROMPT_MS: u64 = 100;
 /// How long two live copies may write.
 const FENCED_MS: u64 = 60_000;
 /// How long an answer may take when all is well: the members' answers are waited for at most five seconds.

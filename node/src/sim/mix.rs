@@ -3,8 +3,9 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::episode::Episode;
 use super::profile::Profile;
-use super::scenario::{Scenario, Step, VERSION};
+use super::scenario::{Scenario, VERSION};
 
 /// How likely each kind of thing is, in one scenario. Zero is never.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,9 @@ pub(super) struct Mix {
     pub(super) pause: u64,
     pub(super) join: u64,
     pub(super) upgrade: u64,
+    /// Of the steps so many in a hundred are episodes: interleavings that chance alone hardly makes.
+    pub(super) episode_percent: u64,
+    pub(super) episodes: &'static [Episode],
     /// Of the work.
     pub(super) delete_percent: u64,
     pub(super) count_percent: u64,
@@ -53,11 +57,7 @@ impl Scenario {
         let is_small = profile != Profile::Quiet && draw.one_in(2);
         let mut steps = Vec::new();
         for _ in 0..mix.steps {
-            let after_ms = draw.below(mix.pause_ms + 1);
-            let actions = draw.actions(&mix);
-            for (index, action) in actions.into_iter().enumerate() {
-                steps.push(Step { after_ms: if index == 0 { after_ms } else { 0 }, action });
-            }
+            steps.extend(draw.steps(&mix));
         }
         // Files are slow to simulate, and what tears them is a profile's matter.
         let is_on_files = profile == Profile::Disk && seed.is_multiple_of(8);
@@ -130,6 +130,7 @@ impl Draw {
                 self.network(&mut mix);
                 mix.restore = 6;
                 mix.lease = 2;
+                (mix.episode_percent, mix.episodes) = (4, &[Episode::Rollback, Episode::Amnesia]);
                 mix.kill = self.some(4);
                 mix.disk = self.some(3);
             }
@@ -137,6 +138,7 @@ impl Draw {
                 self.network(&mut mix);
                 mix.clone = 1;
                 mix.moved = 1;
+                (mix.episode_percent, mix.episodes) = (2, &[Episode::LateWord, Episode::Reconnect]);
                 mix.kill = self.some(3);
             }
             Profile::Offline => {
@@ -147,6 +149,7 @@ impl Draw {
                 mix.pause = self.some(3);
                 mix.pause_ms = self.of(&[400, 4_000, 30_000]);
                 mix.join = self.some(1);
+                (mix.episode_percent, mix.episodes) = (2, &[Episode::Rival, Episode::LateWord]);
             }
             Profile::DeleteHeavy => {
                 self.network(&mut mix);
@@ -229,6 +232,8 @@ impl Draw {
         mix.join = if self.one_in(8) { 1 } else { 0 };
         mix.upgrade = if self.one_in(8) { 2 } else { 0 };
         mix.reset_percent = self.of(&[0, 30]);
+        mix.episode_percent = self.of(&[0, 0, 2]);
+        mix.episodes = Episode::ALL;
     }
 
     fn catch_up(&mut self, mix: &mut Mix) {
@@ -246,5 +251,8 @@ impl Draw {
         mix.many_percent = 60;
         mix.pause_ms = self.of(&[5, 60, 400, 1_500]);
         mix.join = self.some(1);
+        mix.steps = 40 + self.below(40);
+        mix.episode_percent = 12;
+        mix.episodes = &[Episode::Resume, Episode::Resume, Episode::Newcomer, Episode::Rival];
     }
 }

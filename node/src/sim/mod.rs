@@ -6,6 +6,7 @@ mod clock;
 mod describe;
 pub(crate) mod disk;
 mod draw;
+mod episode;
 mod held;
 mod judge;
 mod later;

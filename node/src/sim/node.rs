@@ -40,7 +40,7 @@ pub(crate) struct Node {
 pub(crate) struct Running {
     pub(crate) engine: Engine,
     pub(crate) heads: Heads,
-    boot: Boot,
+    pub(crate) boot: Boot,
     queue: VecDeque<(Token, Job)>,
     busy: Option<Busy>,
     lease_is_stale: bool,

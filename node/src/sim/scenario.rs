@@ -160,6 +160,32 @@ impl Action {
     }
 }
 
+impl Action {
+    /// The last node that must be there. Roads may lead to nodes that are not.
+    pub(crate) fn needs(&self) -> Option<usize> {
+        match *self {
+            Self::Ask { node, .. }
+            | Self::Read { node }
+            | Self::Kill { node, .. }
+            | Self::Stop { node }
+            | Self::Start { node }
+            | Self::Disk { node, .. }
+            | Self::Full { node, .. }
+            | Self::FailSync { node, .. }
+            | Self::Rot { node, .. }
+            | Self::Backup { node }
+            | Self::Restore { node, .. }
+            | Self::Clone { node }
+            | Self::Move { node }
+            | Self::Lease { node, .. }
+            | Self::Clock { node, .. }
+            | Self::Upgrade { node, .. } => Some(node),
+            Self::Pause { node, peer, .. } => Some(node.max(peer)),
+            _ => None,
+        }
+    }
+}
+
 impl Scenario {
     /// As JSON, to be kept and replayed.
     pub fn to_json(&self) -> String {

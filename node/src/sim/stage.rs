@@ -41,6 +41,8 @@ pub(crate) struct Asked {
     pub(crate) boot: u64,
     pub(crate) at_ms: u64,
     pub(crate) is_refusing: bool,
+    /// Whether the node was no member yet.
+    pub(crate) is_joining: bool,
 }
 
 impl Stage {
@@ -59,6 +61,9 @@ impl Stage {
     /// Carries out one action. What makes no sense now is passed over.
     pub(crate) fn perform(&mut self, action: &Action) {
         let now_ms = self.world.now_ms;
+        if action.needs().is_some_and(|node| node >= self.world.nodes.len()) {
+            return;
+        }
         if !matches!(action, Action::Ask { .. } | Action::Read { .. }) {
             let (node, peer) = action.place();
             let text = format!("{action:?}");
@@ -161,6 +166,7 @@ impl Stage {
             boot: self.world.nodes[node].boots,
             at_ms: self.world.now_ms,
             is_refusing: matches!(operation.kind, OperationKind::Refuse { .. }),
+            is_joining: !self.world.has_joined(node),
         });
     }
 

@@ -191,7 +191,7 @@ impl State {
 
     /// A sync has failed: of what it should have kept no later one keeps more than a part.
     fn forget(&mut self) {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.countdown.count(Among::All));
+        let mut rng = ChaCha8Rng::seed_from_u64(self.countdown.count(Among::Changes));
         let unsynced = self.operations.split_off(synced_count(&self.operations));
         for change in sectors(&unsynced) {
             if rng.next_u32().is_multiple_of(2) {

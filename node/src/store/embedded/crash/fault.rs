@@ -17,8 +17,8 @@ pub(super) struct Fault {
 pub(super) enum Among {
     /// Those that change the disk, or make changes last.
     Changes,
-    /// All, reads too.
-    All,
+    /// Those that do not.
+    Reads,
 }
 
 /// How an operation fails. A failed sync always keeps a part of what it should have kept, by chance; the
@@ -63,23 +63,21 @@ impl Countdown {
 
     /// Counts an operation that changes the disk; returns how it fails, if it does.
     pub(super) fn change(&mut self) -> Option<FaultKind> {
-        let index = [self.changes, self.changes + self.reads];
         self.changes += 1;
-        self.strike(index)
+        self.strike(Among::Changes)
     }
 
     /// Counts one that does not.
     pub(super) fn read(&mut self) -> Option<FaultKind> {
-        let index = [u64::MAX, self.changes + self.reads];
         self.reads += 1;
-        self.strike(index)
+        self.strike(Among::Reads)
     }
 
     /// Operations so far that count among these.
     pub(super) fn count(&self, among: Among) -> u64 {
         match among {
             Among::Changes => self.changes,
-            Among::All => self.changes + self.reads,
+            Among::Reads => self.reads,
         }
     }
 
@@ -88,14 +86,11 @@ impl Countdown {
         self.struck
     }
 
-    /// The operation is of this index among changes, and among all.
-    fn strike(&mut self, [of_changes, of_all]: [u64; 2]) -> Option<FaultKind> {
+    /// How the operation that was just counted among these fails.
+    fn strike(&mut self, among: Among) -> Option<FaultKind> {
         let fault = self.fault?;
-        let index = match fault.among {
-            Among::Changes => of_changes,
-            Among::All => of_all,
-        };
-        let fails = index == fault.at || self.struck && fault.kind == FaultKind::Dead;
+        let is_it = among == fault.among && self.count(among) == fault.at + 1;
+        let fails = is_it || self.struck && fault.kind == FaultKind::Dead;
         self.struck |= fails;
         fails.then_some(fault.kind)
     }

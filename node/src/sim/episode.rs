@@ -1,0 +1,229 @@
+//! Episodes: a few steps that belong together, for interleavings that chance alone hardly makes.
+
+use super::mix::{Draw, Mix};
+use super::scenario::{Action, Operation, OperationKind, Step};
+
+/// A kind of episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Episode {
+    /// A node is away while much is written. Its catch-up breaks off in the middle, once or more; meanwhile
+    /// more is written, and the supplier starts again, or falls back to an older image.
+    Resume,
+    /// A folder is replaced by an image that is some moments old, while what it wrote since is on its way to
+    /// some and with others.
+    Rollback,
+    /// The same, and the node starts several times before it meets all others.
+    Amnesia,
+    /// Two nodes write the same keys while they cannot hear each other, and a third hears both.
+    Rival,
+    /// A fresh node joins, writes while its first catch-up is cut, and is heard elsewhere.
+    Newcomer,
+    /// A process dies and another is started while what the first had said is still on its way.
+    LateWord,
+    /// Two nodes lose each other and dial at once, again and again.
+    Reconnect,
+}
+
+impl Episode {
+    pub(super) const ALL: &[Self] = &[
+        Self::Resume,
+        Self::Rollback,
+        Self::Amnesia,
+        Self::Rival,
+        Self::Newcomer,
+        Self::LateWord,
+        Self::Reconnect,
+    ];
+}
+
+impl Draw {
+    /// One of the mix's episodes.
+    pub(super) fn episode(&mut self, mix: &Mix) -> Vec<Step> {
+        let mut script = Script { steps: Vec::new() };
+        match self.of(mix.episodes) {
+            Episode::Resume => self.resume(&mut script),
+            Episode::Rollback => self.rollback(&mut script),
+            Episode::Amnesia => self.amnesia(&mut script),
+            Episode::Rival => self.rival(&mut script),
+            Episode::Newcomer => self.newcomer(&mut script),
+            Episode::LateWord => self.late_word(&mut script),
+            Episode::Reconnect => self.reconnect(&mut script),
+        }
+        script.steps
+    }
+
+    fn resume(&mut self, script: &mut Script) {
+        let (away, supplier) = self.two();
+        let image_is_taken = self.one_in(3);
+        script.add(0, Action::Kill { node: away, is_written: true });
+        for round in 0..4 + self.below(8) {
+            if round == 2 && image_is_taken {
+                script.add(0, Action::Backup { node: supplier });
+            }
+            let keys = 4 + self.below(20);
+            script.add(2, self.write_keys(supplier, keys));
+        }
+        for node in (0..self.nodes).filter(|node| *node != away) {
+            let frames = self.below(12);
+            script.add(0, Action::BreakAfter { from: node, to: away, frames });
+        }
+        script.add(50, Action::Start { node: away });
+        for _ in 0..1 + self.below(3) {
+            let pause_ms = self.of(&[3, 30, 400]);
+            let keys = 1 + self.below(12);
+            script.add(pause_ms, self.write_keys(supplier, keys));
+            match self.below(8) {
+                0 if image_is_taken => {
+                    script.add(0, Action::Restore { node: supplier, with_lease: false });
+                }
+                1 => {
+                    script.add(0, Action::Kill { node: supplier, is_written: true });
+                    script.add(0, Action::Start { node: supplier });
+                }
+                2 => {
+                    script.add(0, Action::Kill { node: away, is_written: self.one_in(2) });
+                    script.add(1, Action::Start { node: away });
+                }
+                3 => script.add(0, self.write_keys(away, 3)),
+                _ => {}
+            }
+            let frames = self.below(20);
+            script.add(0, Action::BreakAfter { from: supplier, to: away, frames });
+        }
+    }
+
+    fn rollback(&mut self, script: &mut Script) {
+        let (node, other) = self.two();
+        let commit_ms = self.of(&[1, 30, 300]);
+        script.add(0, Action::Start { node });
+        script.add(20, Action::Backup { node });
+        script.add(0, Action::Disk { node: other, commit_ms });
+        if self.one_in(2) {
+            script.add(0, Action::Hold { from: node, to: other, is_bulk: false, is_held: true });
+        }
+        if self.one_in(2) {
+            let others = (0..self.nodes).filter(|it| *it != node && *it != other).collect();
+            script.add(0, Action::Split { nodes: others });
+        }
+        for _ in 0..1 + self.below(4) {
+            let keys = 1 + self.below(3);
+            script.add(self.of(&[0, 2, 40]), self.write_keys(node, keys));
+        }
+        // A lease is written every second.
+        let pause_ms = self.of(&[0, 3, 30, 1_200]);
+        let with_lease = self.one_in(2);
+        script.add(pause_ms, Action::Restore { node, with_lease });
+        script.add(0, Action::Hold { from: node, to: other, is_bulk: false, is_held: false });
+        if self.one_in(2) {
+            script.add(0, self.write_keys(node, 2));
+        }
+        script.add(self.of(&[0, 50, 6_000]), Action::MendAll);
+        script.add(0, self.write_keys(node, 2));
+        script.add(0, Action::Disk { node: other, commit_ms: 1 });
+    }
+
+    fn amnesia(&mut self, script: &mut Script) {
+        let (node, _) = self.two();
+        script.add(20, Action::Backup { node });
+        for _ in 0..1 + self.below(3) {
+            script.add(5, self.write_keys(node, 2));
+        }
+        script.add(self.of(&[0, 30]), Action::Restore { node, with_lease: false });
+        for _ in 0..1 + self.below(3) {
+            let pause_ms = self.of(&[0, 2, 40, 1_200]);
+            match self.one_in(2) {
+                true => script.add(pause_ms, Action::Stop { node }),
+                false => script.add(pause_ms, Action::Kill { node, is_written: self.one_in(2) }),
+            }
+            script.add(0, Action::Start { node });
+        }
+        script.add(0, self.write_keys(node, 2));
+    }
+
+    fn rival(&mut self, script: &mut Script) {
+        let (a, b) = self.two();
+        script.add(0, Action::Cut { from: a, to: b });
+        script.add(0, Action::Cut { from: b, to: a });
+        for _ in 0..2 + self.below(4) {
+            script.add(self.of(&[0, 5, 300]), self.write_keys(a, 3));
+            script.add(self.of(&[0, 5, 300]), self.write_keys(b, 3));
+        }
+        script.add(self.of(&[0, 1_500, 6_000]), Action::Mend { a, b });
+    }
+
+    fn newcomer(&mut self, script: &mut Script) {
+        let newcomer = self.nodes;
+        script.add(0, self.write_keys(0, 24));
+        script.add(0, Action::Join);
+        let frames = self.below(10);
+        script.add(10, self.write_keys(0, 2));
+        script.add(0, Action::BreakAfter { from: 0, to: newcomer, frames });
+        for pause_ms in [1, 2, 4, 200] {
+            script.add(pause_ms, self.write_keys(newcomer, 2));
+        }
+    }
+
+    fn late_word(&mut self, script: &mut Script) {
+        let (node, other) = self.two();
+        script.add(0, Action::Hold { from: node, to: other, is_bulk: false, is_held: true });
+        script.add(0, Action::Break { a: node, b: other });
+        script.add(self.of(&[100, 800]), self.write_keys(node, 1));
+        script
+            .add(0, Action::Postpone { from: node, to: other, ms: self.of(&[500, 1_500, 4_000]) });
+        script.add(0, Action::Hold { from: node, to: other, is_bulk: false, is_held: false });
+        script.add(0, Action::Kill { node, is_written: self.one_in(2) });
+        script.add(self.of(&[0, 20]), Action::Start { node });
+        script.add(0, self.write_keys(node, 1));
+    }
+
+    fn reconnect(&mut self, script: &mut Script) {
+        let (a, b) = self.two();
+        let delay_ms = self.of(&[1, 20, 200]);
+        for (from, to) in [(a, b), (b, a)] {
+            let (jitter_ms, loss_percent, bytes_per_ms) = (0, 0, 0);
+            script
+                .add(0, Action::Road { from, to, delay_ms, jitter_ms, loss_percent, bytes_per_ms });
+        }
+        for _ in 0..1 + self.below(3) {
+            script.add(self.of(&[0, 20]), Action::Break { a, b });
+            script.add(self.of(&[0, 300, 900]), self.write_keys(a, 1));
+            script.add(0, self.write_keys(b, 1));
+        }
+        for (node, peer) in [(a, b), (b, a)] {
+            script.add(0, Action::Pause { node, peer, is_paused: true });
+        }
+        for (node, peer) in [(a, b), (b, a)] {
+            script.add(20, Action::Pause { node, peer, is_paused: false });
+        }
+    }
+
+    /// Two nodes.
+    fn two(&mut self) -> (usize, usize) {
+        let a = self.node();
+        let b = (a + 1 + self.below(self.nodes as u64 - 1) as usize) % self.nodes;
+        (a, b)
+    }
+
+    /// A transaction on some of the first keys.
+    fn write_keys(&mut self, node: usize, keys: u64) -> Action {
+        self.operations += 1;
+        let first = self.below(8);
+        let (puts, deletes) = match self.one_in(6) {
+            true => (Vec::new(), (first..first + keys).collect()),
+            false => ((first..first + keys).collect(), Vec::new()),
+        };
+        let kind = OperationKind::Write { puts, deletes, padding: 0 };
+        Action::Ask { node, operation: Operation { number: self.operations, kind } }
+    }
+}
+
+/// The steps of an episode so far.
+struct Script {
+    steps: Vec<Step>,
+}
+
+impl Script {
+    fn add(&mut self, after_ms: u64, action: Action) {
+        self.steps.push(Step { after_ms, action });
+    }
+}
