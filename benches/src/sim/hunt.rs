@@ -230,11 +230,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Kill { rule, source, profile, seed, check, seconds, .. } in &self.kills {
             let by = format!("{profile} {seed}");
-            writeln!(f, "killed    {source:8} {by:20} {check:14.14} {seconds:>6.1} s  {rule}")?;
+            writeln!(f, "killed    {source:12} {by:20} {check:14.14} {seconds:>6.1} s  {rule}")?;
         }
         for Survivor { rule, source, seeds, met, seconds, .. } in &self.survivors {
             let seeds = format!("met by {met} of {seeds}");
-            writeln!(f, "SURVIVES  {source:8} {seeds:35} {seconds:>6.1} s  {rule}")?;
+            writeln!(f, "SURVIVES  {source:12} {seeds:35} {seconds:>6.1} s  {rule}")?;
         }
         for rule in &self.by_tests {
             writeln!(f, "by tests  {rule}")?;

@@ -189,7 +189,7 @@ impl Action {
 impl Scenario {
     /// As JSON, to be kept and replayed.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("plain values always encode")
+        serde_json::to_string_pretty(self).expect("plain values always encode") + "\n"
     }
 
     /// The scenario of a file.
