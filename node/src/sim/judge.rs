@@ -16,7 +16,9 @@ use crate::store::StoreError;
 /// A client reads everything at a node: exactly what was written up to its vector (R1, R7), the register's
 /// winner, and the counter's sum.
 pub(crate) fn read(world: &World, node: NodeId) -> Check {
-    let Some(oracle) = &world.oracle else { return Ok(()) };
+    let Some(oracle) = world.oracle.as_ref().filter(|it| !it.is_stranger(node)) else {
+        return Ok(());
+    };
     for namespace in NAMESPACES {
         let view = world.try_view(node, namespace).map_err(|error| error.to_string())?;
         oracle.compare(node, namespace, &view)?;
@@ -25,7 +27,9 @@ pub(crate) fn read(world: &World, node: NodeId) -> Check {
 }
 
 fn count(world: &World, node: NodeId) -> Check {
-    let Some(oracle) = &world.oracle else { return Ok(()) };
+    let Some(oracle) = world.oracle.as_ref().filter(|it| !it.is_stranger(node)) else {
+        return Ok(());
+    };
     let view = world.try_view(node, Namespace::MAIN).map_err(|error| error.to_string())?;
     let mut slots = Vec::new();
     let read = view.entries(Some(&counter_path()), None, &mut |_, entry| {
@@ -61,7 +65,7 @@ fn beliefs_are_true(world: &World, node: NodeId) -> Check {
             .nodes
             .iter()
             .position(|peer| peer.running.as_ref().is_some_and(|running| running.boot == boot));
-        let Some(peer) = peer else { continue };
+        let Some(peer) = peer.filter(|&peer| !oracle.is_stranger(peer)) else { continue };
         ensure!(
             oracle.holds(peer, namespace, &vv),
             "R6: {node} believes that {peer} holds {vv:?} of {namespace}, and it is at {:?}",
@@ -87,7 +91,9 @@ fn queues_are_bounded(world: &World, node: NodeId) -> Check {
 
 /// An answered write is on the disk of the node that answered, and its reader sees it (R6).
 pub(crate) fn answered(world: &World, node: NodeId, answer: &Answer) -> Check {
-    let Some(oracle) = &world.oracle else { return Ok(()) };
+    let Some(oracle) = world.oracle.as_ref().filter(|it| !it.is_stranger(node)) else {
+        return Ok(());
+    };
     let Answer::Written(Ok((dot, vv))) = answer else { return Ok(()) };
     let here = oracle.vv(node, Namespace::MAIN);
     ensure!(

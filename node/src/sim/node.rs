@@ -11,8 +11,8 @@ use super::net::NodeId;
 use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token};
 use crate::runtime::Lease;
 use crate::state::{
-    Heads, Identity, Job, JobError, Local, Outcome, commit_group, meta_key, read_meta, take_group,
-    write_meta,
+    Heads, Identity, Job, JobError, Local, Outcome, View, commit_group, meta_key, read_meta,
+    take_group, write_meta,
 };
 use crate::store::{Changes, Durability, Store, StoreError};
 
@@ -58,6 +58,14 @@ struct Busy {
 
 /// A copy of a node's folder.
 pub(crate) struct Image(SimDisk);
+
+impl Image {
+    /// What a reader of it sees.
+    pub(crate) fn view(&self, namespace: Namespace) -> View {
+        let snapshot = self.0.snapshot().expect("a copy can be read");
+        View::new(snapshot, namespace).expect("vectors are never rotten")
+    }
+}
 
 /// What the disk has done.
 pub(crate) struct Worked {

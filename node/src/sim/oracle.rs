@@ -31,6 +31,8 @@ pub(crate) struct Oracle {
     ran: Arc<Mutex<Vec<Ran>>>,
     /// The transactions that operations became, by the operation's number.
     transactions: BTreeMap<usize, Transaction>,
+    /// Nodes that nobody knows any more, nor asks what they hold.
+    strangers: BTreeSet<NodeId>,
     /// Dots that no disk holds any more: a folder was replaced before anybody else had them.
     lost: BTreeSet<(Namespace, Dot)>,
     increments: Vec<Increment>,
@@ -213,7 +215,8 @@ impl Oracle {
         let seqs = push.first.get()..=issued.len() as u64;
         let dots: Vec<Dot> = seqs.filter_map(Seq::new).map(|seq| Dot::new(origin, seq)).collect();
         let is_gone = |dot: &Dot| {
-            let mut others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
+            let is_other = |other: &NodeId| *other != node && !self.strangers.contains(other);
+            let mut others = self.nodes.iter().enumerate().filter(|(other, _)| is_other(other));
             let is_held = others
                 .any(|(_, held)| held.get(&namespace).is_some_and(|belief| belief.vv.covers(*dot)));
             self.lost.contains(&(namespace, *dot)) && !is_held
@@ -251,6 +254,16 @@ impl Oracle {
         live
     }
 
+    /// Nobody but itself knows of this node any more. What it holds beside all others is its own matter.
+    pub(crate) fn disregard(&mut self, node: NodeId) {
+        self.strangers.insert(node);
+    }
+
+    /// Whether nobody knows of a node any more.
+    pub(crate) fn is_stranger(&self, node: NodeId) -> bool {
+        self.strangers.contains(&node)
+    }
+
     /// A node's vector of now: it never falls, and covers whole transactions that were written.
     pub(crate) fn advance(
         &mut self,
@@ -258,6 +271,9 @@ impl Oracle {
         namespace: Namespace,
         vv: &VersionVector,
     ) -> Check {
+        if self.strangers.contains(&node) {
+            return Ok(());
+        }
         while self.nodes.len() <= node {
             self.nodes.push(BTreeMap::new());
         }
@@ -324,11 +340,15 @@ impl Oracle {
     /// Whether a node is known to hold all that this vector covers.
     pub(crate) fn holds(&self, node: NodeId, namespace: Namespace, vv: &VersionVector) -> bool {
         let belief = self.nodes.get(node).and_then(|node| node.get(&namespace));
-        belief.map_or(vv.is_empty(), |belief| belief.vv.covers_all(vv))
+        self.strangers.contains(&node)
+            || belief.map_or(vv.is_empty(), |belief| belief.vv.covers_all(vv))
     }
 
     /// Compares all that a reader sees with what it must see.
     pub(crate) fn compare(&self, node: NodeId, namespace: Namespace, view: &View) -> Check {
+        if self.strangers.contains(&node) {
+            return Ok(());
+        }
         let nothing = Belief::default();
         let belief = self.nodes.get(node).and_then(|node| node.get(&namespace)).unwrap_or(&nothing);
         ensure!(belief.vv == *view.vv(), "R7: a view of {node} is at another vector");
@@ -399,7 +419,8 @@ impl Oracle {
             let before = self.vv(node, namespace);
             let mut held = vectors.get(&namespace).cloned().unwrap_or_default();
             let image = held.clone();
-            others.iter().for_each(|&other| held.join(&self.vv(other, namespace)));
+            let others = others.iter().filter(|other| !self.strangers.contains(other));
+            others.for_each(|&other| held.join(&self.vv(other, namespace)));
             self.lose_beyond(namespace, &before, &held);
             while self.nodes.len() <= node {
                 self.nodes.push(BTreeMap::new());

@@ -257,26 +257,32 @@ impl Stage {
         if !with_lease || !self.world.nodes[node].is_lease_level() {
             self.world.nodes[node].lease = None;
         }
-        self.world.restore(node, image);
         if node == INVITER {
-            self.cast_out_strangers();
+            let strangers = self.strangers_after(image);
+            if let Some(oracle) = &mut self.world.oracle {
+                strangers.iter().for_each(|&node| oracle.disregard(node));
+            }
+            self.world.outcasts.extend(strangers);
         }
+        self.world.restore(node, image);
     }
 
     /// With the inviter's folder an invite may be gone, or the only word of a member but that member's own:
-    /// then it needs a new invite.
-    fn cast_out_strangers(&mut self) {
+    /// then it needs a new invite. Nobody asks it what it holds.
+    fn strangers_after(&self, image: &Image) -> Vec<NodeId> {
         let nodes = 0..self.world.nodes.len();
         let knows = |by: NodeId, of: NodeId| {
-            let view = self.world.view(by, Namespace::SYSTEM);
+            let view = match by {
+                INVITER => image.view(Namespace::SYSTEM),
+                _ => self.world.view(by, Namespace::SYSTEM),
+            };
             let members = Members::read(&view).expect("nothing is rotten in the system namespace");
             members.get(self.world.nodes[of].key).is_some()
         };
         let is_stranger = |&of: &NodeId| {
             !self.world.has_joined(of) || !nodes.clone().any(|by| by != of && knows(by, of))
         };
-        let strangers: Vec<NodeId> = nodes.clone().filter(is_stranger).collect();
-        self.world.outcasts.extend(strangers);
+        nodes.clone().filter(is_stranger).collect()
     }
 
     fn rot(&mut self, node: NodeId, key: u64) {
