@@ -118,8 +118,8 @@ impl Stage {
             self.judge_node(node)?;
         }
         self.judge_seals(&ordinary)?;
-        self.asked.iter().try_for_each(|asked| self.judge_answer(asked))?;
         self.judge_silence()?;
+        self.asked.iter().try_for_each(|asked| self.judge_answer(asked))?;
         self.try_out(&ordinary)
     }
 

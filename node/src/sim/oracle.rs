@@ -143,7 +143,12 @@ impl Oracle {
         self.forget_reissued(node, push);
         let issued = self.written.entry(key).or_default();
         let next = issued.len() as u64 + 1;
-        ensure!(first.get() >= next, "R5: {node} issues {} of {origin} again", first.get());
+        ensure!(
+            first.get() >= next,
+            "R5: {node} issues {} of {origin} again, which {:?} hold",
+            first.get(),
+            self.holders(*namespace, Dot::new(*origin, *first))
+        );
         ensure!(first.get() == next, "R5: {node} leaves a gap before {} of {origin}", first.get());
         let stamp_before = issued.last().map(|last| last.hlc);
         let count = writes.len();
@@ -233,6 +238,14 @@ impl Oracle {
         }
         self.named.remove(&(namespace, origin));
         self.lost.retain(|(of, dot)| *of != namespace || !dots.contains(dot));
+    }
+
+    /// The nodes that have had a dot since their folders were last replaced.
+    fn holders(&self, namespace: Namespace, dot: Dot) -> Vec<NodeId> {
+        let holds = |belief: &BTreeMap<Namespace, Belief>| {
+            belief.get(&namespace).is_some_and(|belief| belief.vv.covers(dot))
+        };
+        (0..self.nodes.len()).filter(|&node| holds(&self.nodes[node])).collect()
     }
 
     fn find(&self, namespace: Namespace, dot: Dot) -> Option<&Written> {

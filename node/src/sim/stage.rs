@@ -22,6 +22,8 @@ use crate::state::{WriteError, WriteTx};
 pub(crate) struct Stage {
     pub(crate) world: World,
     backups: BTreeMap<NodeId, Image>,
+    /// Nodes whose folders were replaced, until they can prove what they hold, or hold anew.
+    replaced: BTreeSet<NodeId>,
     /// Nodes that never start again.
     gone: BTreeSet<NodeId>,
     /// Nodes and the live copies of them.
@@ -50,6 +52,7 @@ impl Stage {
         Self {
             world,
             backups: BTreeMap::new(),
+            replaced: BTreeSet::new(),
             gone: BTreeSet::new(),
             copies: Vec::new(),
             asked: Vec::new(),
@@ -247,6 +250,10 @@ impl Stage {
         self.backups.insert(node, self.world.nodes[node].image());
     }
 
+    /// One folder at a time: a member whose own folder was replaced does not know what it had passed on, so
+    /// that its answer proves less than it says (R5). The next one is lost when the one before has its proof,
+    /// or writes under a new incarnation.
+    ///
     /// With its lease an image is caught unless the lease is older than what was written last: a rollback of
     /// less than a second is what stays open, as documented.
     fn restore(&mut self, node: NodeId, with_lease: bool) {
@@ -254,6 +261,15 @@ impl Stage {
         if self.gone.contains(&node) || self.world.outcasts.contains(&node) {
             return;
         }
+        let is_unproven = |other: &NodeId| {
+            let running = self.world.nodes[*other].running.as_ref();
+            running.is_none_or(|running| running.engine.inspect().is_unproven)
+        };
+        self.replaced.retain(is_unproven);
+        if self.replaced.iter().any(|other| *other != node) {
+            return;
+        }
+        self.replaced.insert(node);
         if !with_lease || !self.world.nodes[node].is_lease_level() {
             self.world.nodes[node].lease = None;
         }
