@@ -1,4 +1,30 @@
 //! The simulator: whole clusters in one thread and in virtual time, driving the code that ships.
+//!
+//! A [`Scenario`] says what is done to a cluster, step by step: what clients ask, and what networks, disks,
+//! clocks and operators do to the nodes. It is drawn from a seed, by a [`Profile`], or read from a file.
+//! [`run`] carries it out on production engines over stores that keep the production contract; frames are
+//! really encoded and decoded. Then everything is mended, and a judge looks at what is left.
+//!
+//! One seed decides everything, so that a run can be repeated to the last frame, on any machine and in any
+//! build. `TESTING.md` tells how to add a fault, a checker and a planted bug; the runner is `millpond-sim`.
+//!
+//! | module | is |
+//! |---|---|
+//! | `scenario`, `profile`, `mix`, `draw`, `episode` | what is done, and how a seed draws it |
+//! | `world`, `node`, `net`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
+//! | `stage` | carries steps out |
+//! | `oracle`, `judge`, `speech`, `audit`, `trials` | what must hold: at each moment, of each word, in the end |
+//! | `trace`, `describe` | what happened |
+//! | `run`, `shrink`, `panics`, `rare`, `mutants` | from a scenario to a verdict |
+//!
+//! ```
+//! use millpond::sim::{Profile, RunOptions, Scenario, run};
+//!
+//! let scenario = Scenario::draw(Profile::Quiet, 7);
+//! let first = run(&scenario, RunOptions::default());
+//! assert_eq!(first.failure, None);
+//! assert_eq!(first.trace, run(&scenario, RunOptions::default()).trace);
+//! ```
 
 mod asking;
 pub(crate) mod audit;
