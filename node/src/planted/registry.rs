@@ -172,7 +172,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a catch-up that goes on with a newer snapshot omits what changed behind its cursor";
     ["a resumption starts from the oldest rows"] "5", ["catch-up"],
         "a second resumption omits what changed before the first";
-    ["a cut is of one boot", "a cut never falls back"] "S11", ["restore"],
+    ["a cut is of one boot", "a cut never falls back"] "S11", ["catch-up", "restore"],
         "rows of a supplier that fell back complete those that it sent before";
     ["rows are joined before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";

@@ -170,13 +170,24 @@ impl Draw {
         for _ in 0..3 {
             script.add(0, self.write_keys(0, 24));
         }
+        let bytes_per_ms = self.of(&[0, 5, 20]);
+        for from in 0..self.nodes {
+            let (delay_ms, jitter_ms, loss_percent) = (1, 0, 0);
+            let to = newcomer;
+            script
+                .add(0, Action::Road { from, to, delay_ms, jitter_ms, loss_percent, bytes_per_ms });
+        }
         script.add(5, Action::Join);
         // Who is a member it learns first, by a catch-up of its own.
-        for pause_ms in [8, 2, 2, 3, 10, 100] {
+        let breaks = self.one_in(2);
+        for pause_ms in [8, 2, 2, 3, 10, 50, 50, 100, 100, 200] {
             let frames = self.below(30);
             let from = self.node();
-            script.add(pause_ms, Action::BreakAfter { from, to: newcomer, frames });
-            script.add(0, Action::BreakAfter { from: 0, to: newcomer, frames });
+            if breaks {
+                script.add(0, Action::BreakAfter { from, to: newcomer, frames });
+                script.add(0, Action::BreakAfter { from: 0, to: newcomer, frames });
+            }
+            script.add(pause_ms, self.write_keys(0, 1));
             if self.one_in(2) {
                 script.add(0, self.write_keys(newcomer, 2));
             }
