@@ -158,30 +158,13 @@ impl Action {
             Self::MendAll | Self::Join => (0, None),
         }
     }
-}
 
-impl Action {
-    /// The last node that must be there. Roads may lead to nodes that are not.
-    pub(crate) fn needs(&self) -> Option<usize> {
-        match *self {
-            Self::Ask { node, .. }
-            | Self::Read { node }
-            | Self::Kill { node, .. }
-            | Self::Stop { node }
-            | Self::Start { node }
-            | Self::Disk { node, .. }
-            | Self::Full { node, .. }
-            | Self::FailSync { node, .. }
-            | Self::Rot { node, .. }
-            | Self::Backup { node }
-            | Self::Restore { node, .. }
-            | Self::Clone { node }
-            | Self::Move { node }
-            | Self::Lease { node, .. }
-            | Self::Clock { node, .. }
-            | Self::Upgrade { node, .. } => Some(node),
-            Self::Pause { node, peer, .. } => Some(node.max(peer)),
-            _ => None,
+    /// The last node that must be there for it. Roads may lead to nodes that are not.
+    pub(crate) fn needs(&self) -> usize {
+        match (self, self.place()) {
+            (Self::Pause { .. }, (node, Some(peer))) => node.max(peer),
+            (_, (node, None)) => node,
+            (_, (_, Some(_))) => 0,
         }
     }
 }

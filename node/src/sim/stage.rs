@@ -64,7 +64,7 @@ impl Stage {
     /// Carries out one action. What makes no sense now is passed over.
     pub(crate) fn perform(&mut self, action: &Action) {
         let now_ms = self.world.now_ms;
-        if action.needs().is_some_and(|node| node >= self.world.nodes.len()) {
+        if action.needs() >= self.world.nodes.len() {
             return;
         }
         if !matches!(action, Action::Ask { .. } | Action::Read { .. }) {
