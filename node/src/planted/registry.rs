@@ -240,6 +240,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     // Peers that lie.
     ["a push overwrites only what it depends on"] "3", [],
         "a push removes dots that its receiver has yet to take";
+    ["nobody else writes in this node's name"] "own", [],
+        "a member makes up a write of this node's";
     ["the first introduction counts"] "own", [],
         "a member gives another one's incarnation to a third";
     ["a stranger's hello is one frame"] "own", [],

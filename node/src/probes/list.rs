@@ -134,8 +134,6 @@ probes! {
     PushAppliedBefore,
     /// A push follows one that found no room.
     PushAfterFailedOne,
-    /// A peer pushes what this node's open incarnation never issued.
-    PushInOwnName,
     // Live feeds.
     /// A peer asks to be fed from below the ring's base.
     FeedRefused,

@@ -8,7 +8,7 @@ use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Push, PushWrite, Seq, 
 use super::depends_on;
 use crate::replication::{Engine, Input, LinkId};
 use crate::sim::audit::credit_is_level;
-use crate::sim::world::{World, ensure, path, text};
+use crate::sim::world::{Check, World, ensure, path, text};
 
 /// The link over which node 0 hears node 1.
 fn link(world: &World) -> LinkId {
@@ -91,6 +91,26 @@ fn a_catch_up_to_the_greatest_seqs_leaves_the_node_at_work() {
     world.run(1_000);
     world.status(0);
     assert!(matches!(world.written(request), Some(Ok(_))));
+}
+
+/// A member makes up the next write of the node that it is linked to.
+fn a_write_is_made_up() -> Check {
+    let mut world = World::mesh(2, 86);
+    world.put(0, "c/k/f", "mine");
+    world.settle()?;
+    let origin = world.nodes[0].running.as_ref().unwrap().heads.open.unwrap();
+    let (before, link) = (world.vv(0), link(&world));
+    let next = Seq::FIRST.plus(before.seq(origin));
+    say(&mut world, &push(origin, next, VersionVector::new()));
+    ensure!(!engine(&world).links.contains_key(&link), "the link goes on");
+    world.run(1_000);
+    ensure!(world.vv(0) == before, "{:?} from {before:?}", world.vv(0));
+    Ok(())
+}
+
+#[test]
+fn nobody_else_writes_in_this_nodes_name() {
+    depends_on(&["nobody else writes in this node's name"], a_write_is_made_up);
 }
 
 #[test]
