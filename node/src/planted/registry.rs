@@ -78,11 +78,11 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that restarts before its old link ends is taken for a copy";
     ["a late hello is no copy"] "S4", ["swarm"],
         "what a dead boot had sent makes the next one a copy";
-    ["a fenced node takes no dots"] "own", [],
+    ["a fenced node takes no dots"] "own", ["fence"],
         "a fenced node records its own name, under dots that a copy may have taken";
     ["a fenced node takes no writes", "a fenced node takes no dots"] "15", ["clone"],
         "a fenced node goes on writing";
-    ["a fence outlives its boot"] "15", [],
+    ["a fence outlives its boot"] "15", ["fence"],
         "a fenced node that restarts writes again until it meets who knows more";
     ["only a member's word fences"] "own", [],
         "anybody can stop this node's writes";
@@ -227,15 +227,15 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "of two links both stay";
     ["a later boot ends the older's links"] "own", [],
         "a node that restarts waits until the link to its dead process times out";
-    ["an open link ends the back-off"] "catalogue 26", [],
+    ["an open link ends the back-off"] "catalogue 26", ["quiet", "swarm"],
         "a link that was hard to open takes as long the next time";
     ["a link is open once hello is said"] "own", ["swarm"],
         "what ends with an older link turns to a new one before its hello";
     ["a hello that was said is not taken back"] "own", ["swarm"],
         "a dialler waits with an answer that it has given, and does not listen";
-    ["an invite is redeemed once"] "27", [],
+    ["an invite is redeemed once"] "27", ["guests"],
         "two nodes join with one invite";
-    ["an invite expires"] "own", [],
+    ["an invite expires"] "own", ["guests"],
         "a node joins with an invite of long ago";
     // Peers that lie.
     ["a push overwrites only what it depends on"] "3", [],

@@ -17,7 +17,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 23] = [
+        let kinds: [(u64, Make); 27] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -41,6 +41,10 @@ impl Draw {
             (mix.pause, Self::pause),
             (mix.join, Self::join),
             (mix.upgrade, Self::upgrade),
+            (mix.invite, Self::invite),
+            (mix.guest, Self::guest),
+            (mix.pause_all, Self::pause_all),
+            (mix.status, |draw, _| vec![Action::Status { node: draw.node() }]),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -230,6 +234,26 @@ impl Draw {
 
     fn join(&mut self, _: &Mix) -> Vec<Action> {
         vec![Action::Join]
+    }
+
+    fn invite(&mut self, _: &Mix) -> Vec<Action> {
+        let by = if self.one_in(6) { self.node() } else { 0 };
+        vec![Action::Invite {
+            by,
+            is_reader: self.one_in(2),
+            lasts_ms: self.of(&[1_000, 30_000, 3_600_000]),
+            guests: self.of(&[1, 1, 2, 3]),
+            comes_ms: self.of(&[0, 0, 300, 2_000]),
+        }]
+    }
+
+    fn guest(&mut self, mix: &Mix) -> Vec<Action> {
+        let node = self.nodes + self.below(4) as usize;
+        vec![Action::Ask { node, operation: self.operation(mix) }]
+    }
+
+    fn pause_all(&mut self, _: &Mix) -> Vec<Action> {
+        vec![Action::PauseAll { node: self.node(), is_paused: self.one_in(2) }]
     }
 
     fn upgrade(&mut self, _: &Mix) -> Vec<Action> {

@@ -26,6 +26,13 @@ pub(super) enum Episode {
     LateWord,
     /// Two nodes lose each other and dial at once, again and again.
     Reconnect,
+    /// The inviter's disk is full when it is asked for an invite, or when a guest comes with one.
+    NoRoomForGuest,
+    /// A folder falls back by less than a second, and another node than the one that it says hello to first
+    /// knows more.
+    ShortFall,
+    /// A copy of a node lives, and a write waits when that is found.
+    Twins,
 }
 
 impl Episode {
@@ -43,6 +50,10 @@ impl Episode {
         Self::LateWord,
         Self::Reconnect,
     ];
+
+    pub(super) const INVITES: &[Self] = &[Self::NoRoomForGuest];
+
+    pub(super) const FALLS: &[Self] = &[Self::ShortFall];
 }
 
 impl Draw {
@@ -59,6 +70,9 @@ impl Draw {
             Episode::Newcomer => self.newcomer(&mut script),
             Episode::LateWord => self.late_word(&mut script),
             Episode::Reconnect => self.reconnect(&mut script),
+            Episode::NoRoomForGuest => self.no_room_for_guest(&mut script),
+            Episode::ShortFall => self.short_fall(&mut script),
+            Episode::Twins => self.twins(&mut script),
         }
         script.steps
     }
@@ -265,15 +279,39 @@ impl Draw {
         }
     }
 
+    fn no_room_for_guest(&mut self, script: &mut Script) {
+        let is_asked_in_time = !self.one_in(3);
+        let full = |is_full| Action::Full { node: 0, is_full };
+        let invite = Action::Invite {
+            by: 0,
+            is_reader: self.one_in(2),
+            lasts_ms: self.of(&[1_000, 3_600_000]),
+            guests: self.of(&[1, 2]),
+            comes_ms: 0,
+        };
+        script.add(0, Action::Start { node: 0 });
+        if !is_asked_in_time {
+            script.add(0, full(true));
+        }
+        script.add(20, invite);
+        script.add(20, full(is_asked_in_time));
+        if self.one_in(3) {
+            script.add(self.of(&[5, 300]), full(false));
+            script.add(0, Action::Kill { node: 0, is_written: self.one_in(2) });
+        }
+        script.add(self.of(&[20, 300, 2_000]), full(false));
+        script.add(0, Action::Start { node: 0 });
+    }
+
     /// Two nodes.
-    fn two(&mut self) -> (usize, usize) {
+    pub(super) fn two(&mut self) -> (usize, usize) {
         let a = self.node();
         let b = (a + 1 + self.below(self.nodes as u64 - 1) as usize) % self.nodes;
         (a, b)
     }
 
     /// A transaction on some of the first keys.
-    fn write_keys(&mut self, node: usize, keys: u64) -> Action {
+    pub(super) fn write_keys(&mut self, node: usize, keys: u64) -> Action {
         self.operations += 1;
         let first = self.below(8);
         let (puts, deletes) = match self.one_in(6) {
@@ -286,12 +324,12 @@ impl Draw {
 }
 
 /// The steps of an episode so far.
-struct Script {
+pub(super) struct Script {
     steps: Vec<Step>,
 }
 
 impl Script {
-    fn add(&mut self, after_ms: u64, action: Action) {
+    pub(super) fn add(&mut self, after_ms: u64, action: Action) {
         self.steps.push(Step { after_ms, action });
     }
 }

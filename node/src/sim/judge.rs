@@ -107,6 +107,8 @@ pub(crate) fn answered(world: &World, node: NodeId, answer: &Answer) -> Check {
 impl Stage {
     /// Judges the end: all is mended, and nodes have had their time.
     pub(crate) fn judge(&mut self) -> Check {
+        self.judge_guests()?;
+        self.judge_fallen()?;
         self.world.settle_within(CONVERGE_MS).map_err(|why| name("convergence", why))?;
         self.world.observed.clone()?;
         self.judge_copies()?;
@@ -164,6 +166,11 @@ impl Stage {
                     !asked.is_refusing,
                     "answers: {number} refused itself, and was acknowledged"
                 );
+                ensure!(
+                    !asked.is_reader,
+                    "answers: {number} was acknowledged by {}, which only reads",
+                    asked.node
+                );
                 ensure!(wrote == *dot, "answers: {number} is {wrote:?}, and was answered {dot:?}");
             }
             Some(Answer::Written(Err(WriteError::Store(
@@ -172,9 +179,9 @@ impl Stage {
             Some(Answer::Written(Err(error))) => {
                 let is_due = match error {
                     WriteError::Rejected(_) => asked.is_refusing,
-                    WriteError::Fenced { .. } => !self.copies.is_empty(),
+                    WriteError::Fenced { .. } => !self.copies.is_empty() || asked.is_fallen,
                     WriteError::Store(_) => true,
-                    WriteError::ReadOnly { .. } => asked.is_joining,
+                    WriteError::ReadOnly { .. } => asked.is_joining || asked.is_reader,
                     _ => false,
                 };
                 ensure!(is_due, "answers: {number} was refused, and should not be: {error}");

@@ -33,6 +33,11 @@ pub(super) struct Mix {
     pub(super) pause: u64,
     pub(super) join: u64,
     pub(super) upgrade: u64,
+    pub(super) invite: u64,
+    /// Work at nodes that may have joined.
+    pub(super) guest: u64,
+    pub(super) pause_all: u64,
+    pub(super) status: u64,
     /// Of the steps so many in a hundred are episodes: interleavings that chance alone hardly makes.
     pub(super) episode_percent: u64,
     pub(super) episodes: &'static [Episode],
@@ -202,6 +207,27 @@ impl Draw {
                 mix.cut = self.some(3);
             }
             Profile::Quiet => mix.pause_ms = self.of(&[0, 60, 400]),
+            Profile::Guests => {
+                mix.cut = self.some(4);
+                mix.kill = self.some(5);
+                mix.full = self.some(4);
+                mix.disk = self.some(3);
+                mix.clock = self.some(6);
+                (mix.invite, mix.guest) = (6, 12);
+                (mix.pause_all, mix.status) = (self.some(4), 6);
+                (mix.episode_percent, mix.episodes) = (4, Episode::INVITES);
+                mix.pause_ms = self.of(&[60, 400, 2_000]);
+                mix.nodes = 2 + self.below(2) as usize;
+            }
+            Profile::Fence => {
+                self.network(&mut mix);
+                mix.kill = self.some(4);
+                mix.disk = self.some(2);
+                mix.status = 2;
+                mix.nodes = 4 + self.below(2) as usize;
+                mix.episode_percent = 6;
+                mix.episodes = self.of(&[Episode::FALLS, Episode::FALLS, &[Episode::Twins]]);
+            }
         }
         self.nodes = mix.nodes;
         mix

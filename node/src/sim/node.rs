@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) is_newer: bool,
     /// How often it was started.
     pub(crate) boots: u64,
+    /// How many transactions its disk has had of its own.
+    pub(crate) issued: u64,
 }
 
 /// A running engine and its disk.
@@ -99,6 +101,7 @@ impl Node {
             clock: SimClock::RIGHT,
             is_newer: false,
             boots: 0,
+            issued: 0,
         }
     }
 

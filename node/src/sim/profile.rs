@@ -53,6 +53,10 @@ profiles! {
     Disk = "disk",
     /// Nothing fails: each update crosses each node once.
     Quiet = "quiet",
+    /// Nodes join in every way that can go wrong, read only, and are paused and looked at.
+    Guests = "guests",
+    /// Folders fall back by less than a second, and copies of nodes live: who may not write does not.
+    Fence = "fence",
 }
 
 impl fmt::Display for Profile {

@@ -117,7 +117,7 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
         stage.world.observed.clone()?;
     }
     stage.world.run(AFTERMATH_MS);
-    stage.admit();
+    stage.admit_all();
     stage.mend();
     stage.judge()?;
     if scenario.profile == Profile::Quiet {

@@ -87,6 +87,9 @@ pub(crate) enum Action {
     Backup { node: usize },
     /// The folder is replaced by that copy, and the node started; with the lease, if it is told.
     Restore { node: usize, with_lease: bool },
+    /// The folder falls back to that copy before the lease was written again, and the node started: the store
+    /// cannot tell. The window is less than a second.
+    Rollback { node: usize },
     /// A copy of the folder is started elsewhere, beside the node.
     Clone { node: usize },
     /// The folder moves to another host; the node never comes back.
@@ -97,8 +100,14 @@ pub(crate) enum Action {
     Clock { node: usize, fault: ClockFault },
     /// The operator pauses the links to a peer, or resumes them.
     Pause { node: usize, peer: usize, is_paused: bool },
+    /// The operator pauses all links of a node, or resumes them.
+    PauseAll { node: usize, is_paused: bool },
+    /// The operator looks at a node's status.
+    Status { node: usize },
     /// A further node joins by an invite of the first.
     Join,
+    /// A node is asked for an invite, good for so long; so many further nodes dial with it, so much later.
+    Invite { by: usize, is_reader: bool, lasts_ms: u64, guests: usize, comes_ms: u64 },
     /// A node runs a later version from now on, or this one again.
     Upgrade { node: usize, is_newer: bool },
 }
@@ -141,6 +150,10 @@ impl Action {
             | Self::Rot { node, .. }
             | Self::Backup { node }
             | Self::Restore { node, .. }
+            | Self::Rollback { node }
+            | Self::PauseAll { node, .. }
+            | Self::Status { node }
+            | Self::Invite { by: node, .. }
             | Self::Clone { node }
             | Self::Move { node }
             | Self::Lease { node, .. }

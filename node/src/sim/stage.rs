@@ -7,29 +7,34 @@ use millpond_core::{Namespace, Path, Payload};
 
 use super::describe;
 use super::disk::FailedSync;
+use super::folders::Backup;
+use super::guests::{Guests, Terms};
 use super::later::LATER_KIND;
 use super::net::NodeId;
-use super::node::Image;
 use super::oracle::{Effect, Ran};
+use super::rollback::FellBack;
 use super::scenario::{Action, Operation, OperationKind};
 use super::trace::EventKind;
 use super::world::{World, path, text};
-use crate::membership::{InviteOptions, Members, Role};
-use crate::replication::{Answer, Request, RequestId};
+use crate::replication::{Request, RequestId};
 use crate::state::{WriteError, WriteTx};
 
 /// A world and what the scenario has done to it.
 pub(crate) struct Stage {
     pub(crate) world: World,
-    backups: BTreeMap<NodeId, Image>,
+    pub(super) backups: BTreeMap<NodeId, Backup>,
     /// Nodes whose folders were replaced, until they can prove what they hold, or hold anew.
-    replaced: BTreeSet<NodeId>,
+    pub(super) replaced: BTreeSet<NodeId>,
     /// Nodes that never start again.
-    gone: BTreeSet<NodeId>,
+    pub(super) gone: BTreeSet<NodeId>,
     /// Nodes and the live copies of them.
     pub(crate) copies: Vec<(NodeId, NodeId)>,
     pub(crate) asked: Vec<Asked>,
-    invites: Vec<RequestId>,
+    pub(super) guests: Guests,
+    /// Whether the inviter may have forgotten invites with its folder.
+    pub(super) has_replaced_inviter: bool,
+    /// Nodes whose folder fell back unseen.
+    pub(super) fell_back: BTreeMap<NodeId, FellBack>,
     /// Whether frames were played again, which no transport does: credit is off then.
     pub(crate) has_replayed: bool,
 }
@@ -45,6 +50,10 @@ pub(crate) struct Asked {
     pub(crate) is_refusing: bool,
     /// Whether the node was no member yet.
     pub(crate) is_joining: bool,
+    /// Whether it only reads.
+    pub(crate) is_reader: bool,
+    /// Whether its folder had fallen back, so that it may be fenced.
+    pub(crate) is_fallen: bool,
 }
 
 impl Stage {
@@ -56,7 +65,9 @@ impl Stage {
             gone: BTreeSet::new(),
             copies: Vec::new(),
             asked: Vec::new(),
-            invites: Vec::new(),
+            guests: Guests::default(),
+            has_replaced_inviter: false,
+            fell_back: BTreeMap::new(),
             has_replayed: false,
         }
     }
@@ -104,9 +115,15 @@ impl Stage {
             Action::Backup { node } => self.backup(node),
             Action::Restore { node, with_lease } => self.restore(node, with_lease),
             Action::Rot { node, key } => self.rot(node, key),
-            Action::Join => self.join(),
+            Action::Rollback { node } => self.roll_back(node),
+            Action::Join => self.invite(INVITER, Terms::WRITER),
+            Action::Invite { by, is_reader, lasts_ms, guests, comes_ms } => {
+                self.invite(by, Terms { is_reader, lasts_ms, guests, comes_ms });
+            }
             Action::Upgrade { node, is_newer } => self.upgrade(node, is_newer),
             Action::Pause { node, peer, is_paused } => self.pause(node, peer, is_paused),
+            Action::PauseAll { node, is_paused } => self.pause_all(node, is_paused),
+            Action::Status { node } => self.look_at_status(node),
             Action::Disk { node, commit_ms } => self.world.nodes[node].commit_ms = commit_ms,
             Action::Full { node, is_full } => self.world.nodes[node].is_full = is_full,
             Action::FailSync { node, is_kept } => {
@@ -114,7 +131,11 @@ impl Stage {
                 self.world.nodes[node].store.fail_next_sync(Some(failure));
             }
             Action::Lease { node, is_kept } => self.world.nodes[node].keeps_lease = is_kept,
-            Action::Clock { node, fault } => self.world.nodes[node].clock.suffer(now_ms, fault),
+            Action::Clock { node, fault } => {
+                self.look_at_clock();
+                self.world.nodes[node].clock.suffer(now_ms, fault);
+                self.look_at_clock();
+            }
         }
     }
 
@@ -141,7 +162,7 @@ impl Stage {
     }
 
     fn ask(&mut self, node: NodeId, operation: &Operation) {
-        if self.world.nodes[node].running.is_none() {
+        if self.world.nodes[node].running.is_none() || self.is_unsure(node) {
             return;
         }
         let Some(oracle) = &self.world.oracle else { return };
@@ -170,6 +191,8 @@ impl Stage {
             at_ms: self.world.now_ms,
             is_refusing: matches!(operation.kind, OperationKind::Refuse { .. }),
             is_joining: !self.world.has_joined(node),
+            is_reader: self.is_reader(node),
+            is_fallen: self.fell_back.contains_key(&node),
         });
     }
 
@@ -227,7 +250,7 @@ impl Stage {
     /// A copy beside a node that goes on: neither may write in the end.
     fn clone_node(&mut self, node: NodeId) {
         // The one admin is needed.
-        if node == INVITER || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
+        if node == INVITER || !self.is_ordinary(node) || !self.fell_back.is_empty() {
             return;
         }
         self.start(node);
@@ -238,67 +261,13 @@ impl Stage {
 
     /// The folder moves to another host: its node goes on there.
     fn move_node(&mut self, node: NodeId) {
-        if node == INVITER || self.gone.contains(&node) || self.world.outcasts.contains(&node) {
+        if node == INVITER || !self.is_ordinary(node) || self.is_unsure(node) {
             return;
         }
         self.stop(node);
         self.gone.insert(node);
-        self.world.start_copy(node);
-    }
-
-    fn backup(&mut self, node: NodeId) {
-        self.backups.insert(node, self.world.nodes[node].image());
-    }
-
-    /// One folder at a time: a member whose own folder was replaced does not know what it had passed on, so
-    /// that its answer proves less than it says (R5). The next one is lost when the one before has its proof,
-    /// or writes under a new incarnation.
-    ///
-    /// With its lease an image is caught unless the lease is older than what was written last: a rollback of
-    /// less than a second is what stays open, as documented.
-    fn restore(&mut self, node: NodeId, with_lease: bool) {
-        let Some(image) = self.backups.get(&node) else { return };
-        if self.gone.contains(&node) || self.world.outcasts.contains(&node) {
-            return;
-        }
-        let is_unproven = |other: &NodeId| {
-            let running = self.world.nodes[*other].running.as_ref();
-            running.is_none_or(|running| running.engine.inspect().is_unproven)
-        };
-        self.replaced.retain(is_unproven);
-        if self.replaced.iter().any(|other| *other != node) {
-            return;
-        }
-        self.replaced.insert(node);
-        if !with_lease || !self.world.nodes[node].is_lease_level() {
-            self.world.nodes[node].lease = None;
-        }
-        if node == INVITER {
-            let strangers = self.strangers_after(image);
-            if let Some(oracle) = &mut self.world.oracle {
-                strangers.iter().for_each(|&node| oracle.disregard(node));
-            }
-            self.world.outcasts.extend(strangers);
-        }
-        self.world.restore(node, image);
-    }
-
-    /// With the inviter's folder an invite may be gone, or the only word of a member but that member's own:
-    /// then it needs a new invite. Nobody asks it what it holds.
-    fn strangers_after(&self, image: &Image) -> Vec<NodeId> {
-        let nodes = 0..self.world.nodes.len();
-        let knows = |by: NodeId, of: NodeId| {
-            let view = match by {
-                INVITER => image.view(Namespace::SYSTEM),
-                _ => self.world.view(by, Namespace::SYSTEM),
-            };
-            let members = Members::read(&view).expect("nothing is rotten in the system namespace");
-            members.get(self.world.nodes[of].key).is_some()
-        };
-        let is_stranger = |&of: &NodeId| {
-            !self.world.has_joined(of) || !nodes.clone().any(|by| by != of && knows(by, of))
-        };
-        nodes.clone().filter(is_stranger).collect()
+        let moved = self.world.start_copy(node);
+        self.moves(node, moved);
     }
 
     fn rot(&mut self, node: NodeId, key: u64) {
@@ -311,30 +280,6 @@ impl Stage {
             self.world.nodes[node].store.rot(Namespace::MAIN, at);
             self.world.outcasts.insert(node);
         }
-    }
-
-    fn join(&mut self) {
-        if self.world.nodes[0].running.is_none() || self.world.nodes.len() >= NODES_MAX {
-            return;
-        }
-        let options = InviteOptions { role: Role::Writer, ..InviteOptions::default() };
-        let secret = self.world.random();
-        let request = self.world.ask(0, Request::Invite { options, secret });
-        self.invites.push(request);
-    }
-
-    /// Whoever was invited by now joins.
-    pub(crate) fn admit(&mut self) {
-        let mut waiting = std::mem::take(&mut self.invites);
-        waiting.retain(|request| match self.world.answers.remove(request) {
-            Some(Answer::Invite(Ok(invite))) => {
-                self.world.add_invited(&invite);
-                false
-            }
-            Some(_) => false,
-            None => true,
-        });
-        self.invites = waiting;
     }
 
     fn upgrade(&mut self, node: NodeId, is_newer: bool) {
@@ -351,6 +296,24 @@ impl Stage {
             let peer = Some(self.world.nodes[peer].key);
             let request = if is_paused { Request::Pause(peer) } else { Request::Resume(peer) };
             self.world.ask(node, request);
+        }
+    }
+
+    fn pause_all(&mut self, node: NodeId, is_paused: bool) {
+        if self.world.nodes[node].running.is_some() {
+            let request = if is_paused { Request::Pause(None) } else { Request::Resume(None) };
+            self.world.ask(node, request);
+            let status = self.world.status(node);
+            self.world.violated(super::speech::all_are_paused(&status, is_paused));
+        }
+    }
+
+    fn look_at_status(&mut self, node: NodeId) {
+        if self.world.nodes[node].running.is_some() {
+            let status = self.world.status(node);
+            let falls = !self.backups.is_empty() || !self.copies.is_empty();
+            let is_true = super::speech::status_is_true(&self.world, node, &status, falls);
+            self.world.violated(is_true);
         }
     }
 }
@@ -396,6 +359,4 @@ pub(crate) fn counter_path() -> Path {
 }
 
 /// The one admin.
-const INVITER: NodeId = 0;
-/// Nodes beyond which nobody joins.
-const NODES_MAX: usize = 7;
+pub(super) const INVITER: NodeId = 0;

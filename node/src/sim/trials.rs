@@ -14,6 +14,7 @@ impl Stage {
         self.try_writes(ordinary)?;
         if self.world.outcasts.is_empty() && ordinary.len() > 2 {
             self.try_relay(ordinary)?;
+            self.try_relink(ordinary)?;
             self.try_return(ordinary)?;
         }
         self.world.observed.clone()?;
@@ -22,13 +23,14 @@ impl Stage {
 
     fn try_writes(&mut self, ordinary: &[NodeId]) -> Check {
         // The first write of a boot may wait for the members' answers, and open an incarnation.
-        ordinary.iter().try_for_each(|&node| self.write(node, "first"))?;
+        let writers = self.writers(ordinary);
+        writers.iter().try_for_each(|&node| self.write(node, "first"))?;
         self.world
             .run_until(ANSWERED_MS, |world| world.is_level())
             .map_err(|why| format!("liveness: the last writes have not arrived {why}"))?;
         self.world.run(CALM_MS);
         let before = self.traffic(ordinary);
-        ordinary.iter().try_for_each(|&node| self.write(node, "second"))?;
+        writers.iter().try_for_each(|&node| self.write(node, "second"))?;
         self.world
             .run_until(PROMPT_MS, |world| world.is_level())
             .map_err(|why| format!("promptness: the last writes have not arrived {why}"))?;
@@ -77,9 +79,30 @@ impl Stage {
         Ok(())
     }
 
+    /// An outage is over once a link is open: when that one breaks, the next is not long in coming.
+    fn try_relink(&mut self, ordinary: &[NodeId]) -> Check {
+        let (a, b) = (ordinary[0], ordinary[1]);
+        let meshed = |stage: &mut Self, ms: u64, what: &str| {
+            let linked = stage.world.run_until(ms, World::is_meshed);
+            linked.map_err(|why| format!("promptness: {a} and {b} are not linked {what} {why}"))
+        };
+        for (from, to) in [(a, b), (b, a)] {
+            self.world.net.set_cut(self.world.now_ms, from, to, true);
+        }
+        self.world.run(OUTAGE_MS);
+        self.world.heal(a, b);
+        meshed(self, REDIALLED_MS, "after an outage")?;
+        self.world.run(CALM_MS);
+        self.world.net.break_links(self.world.now_ms, a, b);
+        self.world.run(BROKEN_MS);
+        meshed(self, RELINKED_MS, "soon after the next")?;
+        Ok(())
+    }
+
     /// A node that was away gets what it missed, each path once.
     fn try_return(&mut self, ordinary: &[NodeId]) -> Check {
         let (back, others) = (ordinary[ordinary.len() - 1], &ordinary[..ordinary.len() - 1]);
+        let others = self.writers(others);
         self.world.run(CALM_MS);
         self.world.nodes[back].renew_lease();
         self.world.crash(back, true);
@@ -114,6 +137,11 @@ impl Stage {
         Ok(())
     }
 
+    /// Those who may write.
+    fn writers(&self, nodes: &[NodeId]) -> Vec<NodeId> {
+        nodes.iter().copied().filter(|&node| !self.is_reader(node)).collect()
+    }
+
     fn traffic(&mut self, nodes: &[NodeId]) -> Traffic {
         let received = nodes.iter().map(|&id| self.world.counted(id, |it| it.rows_received)).sum();
         let written = self.world.oracle.as_ref().map_or(0, |oracle| oracle.written() as u64);
@@ -135,3 +163,9 @@ const SLACK_MS: u64 = 1_500;
 const UNHEARD_MS: u64 = 5_000;
 /// How long until a lost peer is dialled again, at worst, and level.
 const REDIALLED_MS: u64 = 40_000;
+/// So many dials in vain that the next one is put off for seconds.
+const OUTAGE_MS: u64 = 20_000;
+/// How long until both ends know that a link is broken.
+const BROKEN_MS: u64 = 10;
+/// How long until a link that broke is made again: the first wait, and that of the greater key.
+const RELINKED_MS: u64 = 1_000;

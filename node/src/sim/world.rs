@@ -49,7 +49,8 @@ pub(crate) struct World {
     /// How many messages of each kind arrived, if anybody counts.
     pub(crate) heard: Option<BTreeMap<String, u64>>,
     pub(crate) answers: BTreeMap<RequestId, Answer>,
-    joined: Vec<bool>,
+    /// What became of each node's invite, as far as it knows.
+    joined: Vec<Option<JoinProgress>>,
     pub(crate) last_request: u64,
     /// Steps since time last moved.
     steps: u64,
@@ -124,13 +125,18 @@ impl World {
             panic!("no invite: node 0 is no admin, or its disk failed")
         };
         let node = self.add_invited(&invite);
-        self.run_until(20_000, |world| world.joined[node]).unwrap();
+        self.run_until(20_000, |world| world.has_joined(node)).unwrap();
         node
     }
 
     /// Whether a node is a member, as far as it knows.
     pub(crate) fn has_joined(&self, node: NodeId) -> bool {
-        node == 0 || self.joined[node]
+        node == 0 || self.joined[node] == Some(JoinProgress::Joined)
+    }
+
+    /// What became of a node's invite, as far as it knows.
+    pub(crate) fn progress(&self, node: NodeId) -> Option<&JoinProgress> {
+        self.joined[node].as_ref()
     }
 
     /// One more node, which will join once it reaches its inviter.
@@ -155,7 +161,7 @@ impl World {
         let id = self.nodes.len();
         self.nodes.push(Node::new(id, store));
         self.nodes[id].limits = self.limits;
-        self.joined.push(false);
+        self.joined.push(None);
         self.start(id);
         id
     }
@@ -165,7 +171,7 @@ impl World {
         let image = self.nodes[of].image();
         let id = self.nodes.len();
         self.nodes.push(Node::new(id, SimDisk::new(false)));
-        self.joined.push(true);
+        self.joined.push(Some(JoinProgress::Joined));
         self.nodes[id].key = self.nodes[of].key;
         self.nodes[id].restore(&image);
         self.note_replaced(id, &[]);
@@ -337,6 +343,10 @@ impl World {
 
     /// A disk has jobs: the oracle hears of it before anybody else can.
     fn note_done(&mut self, id: NodeId, done: Vec<Done>) {
+        let issued: usize = done.iter().map(|done| done.pushes.len()).sum();
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.issued += issued as u64;
+        }
         if let Some(oracle) = &mut self.oracle {
             let noted = oracle.committed(id, done);
             self.violated(noted);
@@ -449,7 +459,7 @@ impl World {
                     self.answered_ms.insert(request, self.now_ms);
                     self.answers.insert(request, answer);
                 }
-                Output::Join(progress) => self.joined[id] = progress == JoinProgress::Joined,
+                Output::Join(progress) => self.joined[id] = Some(progress),
                 Output::Applied { .. } => {}
             }
         }

@@ -1,0 +1,82 @@
+//! Folders that are put aside, and put back.
+
+use millpond_core::Namespace;
+
+use super::net::NodeId;
+use super::node::Image;
+use super::stage::{INVITER, Stage};
+use crate::membership::Members;
+use crate::runtime::Lease;
+
+/// A copy of a folder that was put aside.
+pub(super) struct Backup {
+    image: Image,
+    /// The lease of that moment, if it told all that the store held.
+    pub(super) lease: Option<Lease>,
+}
+
+impl Stage {
+    pub(super) fn backup(&mut self, node: NodeId) {
+        let held = &self.world.nodes[node];
+        let lease = held.lease.clone().filter(|_| held.is_lease_level());
+        self.backups.insert(node, Backup { image: held.image(), lease });
+    }
+
+    /// One folder at a time: a member whose own folder was replaced does not know what it had passed on, so
+    /// that its answer proves less than it says (R5). The next one is lost when the one before has its proof,
+    /// or writes under a new incarnation.
+    ///
+    /// With its lease an image is caught unless the lease is older than what was written last: a rollback of
+    /// less than a second is what stays open, as documented.
+    pub(super) fn restore(&mut self, node: NodeId, with_lease: bool) {
+        let is_there = self.backups.contains_key(&node) && self.is_ordinary(node);
+        if !is_there || self.fell_back.contains_key(&node) {
+            return;
+        }
+        let is_unproven = |other: &NodeId| {
+            let running = self.world.nodes[*other].running.as_ref();
+            running.is_none_or(|running| running.engine.inspect().is_unproven)
+        };
+        self.replaced.retain(is_unproven);
+        if self.replaced.iter().any(|other| *other != node) {
+            return;
+        }
+        self.replaced.insert(node);
+        if !with_lease || !self.world.nodes[node].is_lease_level() {
+            self.world.nodes[node].lease = None;
+        }
+        self.put_back(node);
+    }
+
+    /// Puts the copy in the folder's place, and starts the node.
+    pub(super) fn put_back(&mut self, node: NodeId) {
+        let Some(Backup { image, .. }) = self.backups.get(&node) else { return };
+        if node == INVITER {
+            self.has_replaced_inviter = true;
+            let strangers = self.strangers_after(image);
+            if let Some(oracle) = &mut self.world.oracle {
+                strangers.iter().for_each(|&node| oracle.disregard(node));
+            }
+            self.world.outcasts.extend(strangers);
+        }
+        self.world.restore(node, image);
+    }
+
+    /// With the inviter's folder an invite may be gone, or the only word of a member but that member's own:
+    /// then it needs a new invite. Nobody asks it what it holds.
+    fn strangers_after(&self, image: &Image) -> Vec<NodeId> {
+        let nodes = 0..self.world.nodes.len();
+        let knows = |by: NodeId, of: NodeId| {
+            let view = match by {
+                INVITER => image.view(Namespace::SYSTEM),
+                _ => self.world.view(by, Namespace::SYSTEM),
+            };
+            let members = Members::read(&view).expect("nothing is rotten in the system namespace");
+            members.get(self.world.nodes[of].key).is_some()
+        };
+        let is_stranger = |&of: &NodeId| {
+            !self.world.has_joined(of) || !nodes.clone().any(|by| by != of && knows(by, of))
+        };
+        nodes.clone().filter(is_stranger).collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! Guests: nodes that dial with an invite. Who was invited in time, and alone, becomes a member of the role
+//! that was meant; one of several guests of one invite does; who comes late does not. A guest that was
+//! refused ends, as `join` does in life.
+
+use millpond_core::Namespace;
+
+use super::net::NodeId;
+use super::stage::{INVITER, Stage};
+use super::world::{Check, ensure};
+use crate::membership::{Invite, InviteOptions, Members, Role};
+use crate::replica::InviteError;
+use crate::replication::{Answer, JoinProgress, Request, RequestId};
+
+/// Invites and those who came with them.
+#[derive(Default)]
+pub(super) struct Guests {
+    /// Asked for, and not answered yet.
+    asked: Vec<(RequestId, NodeId, Terms)>,
+    /// Handed out, and not used yet: and when they are.
+    handed_out: Vec<(u64, Invite, Terms)>,
+    came: Vec<Guest>,
+}
+
+/// What an invite is for, and what is done with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) is_reader: bool,
+    pub(super) lasts_ms: u64,
+    /// How many nodes dial with it.
+    pub(super) guests: usize,
+    /// How long after it was issued.
+    pub(super) comes_ms: u64,
+}
+
+struct Guest {
+    node: NodeId,
+    invite: Invite,
+    /// Whether the inviter's clock has shown, since the guest came, that the invite was still good.
+    met_in_time: bool,
+    /// Whether it has shown that the invite had expired.
+    met_late: bool,
+    is_settled: bool,
+}
+
+impl Terms {
+    /// One writer, at once.
+    pub(super) const WRITER: Self =
+        Self { is_reader: false, lasts_ms: 3_600_000, guests: 1, comes_ms: 0 };
+}
+
+impl Stage {
+    /// Asks a node for an invite; only the inviter may give one.
+    pub(super) fn invite(&mut self, by: NodeId, terms: Terms) {
+        if self.world.nodes[by].running.is_none() || self.world.nodes.len() >= NODES_MAX {
+            return;
+        }
+        let role = if terms.is_reader { Role::Reader } else { Role::Writer };
+        let expires = std::time::Duration::from_millis(terms.lasts_ms);
+        let options = InviteOptions { role, expires };
+        let secret = self.world.random();
+        let request = self.world.ask(by, Request::Invite { options, secret });
+        self.guests.asked.push((request, by, terms));
+    }
+
+    /// Whose time has come dials, and who was refused ends.
+    pub(crate) fn admit(&mut self) {
+        let now_ms = self.world.now_ms;
+        let mut asked = std::mem::take(&mut self.guests.asked);
+        asked.retain(|(request, by, terms)| match self.world.answers.remove(request) {
+            Some(Answer::Invite(Ok(invite))) => {
+                let is_due = only_the_inviter(*by == INVITER, *by);
+                self.world.violated(is_due);
+                self.guests.handed_out.push((now_ms + terms.comes_ms, invite, *terms));
+                false
+            }
+            Some(Answer::Invite(Err(InviteError::NotAdmin))) => {
+                let is_due = only_the_inviter(*by != INVITER, *by);
+                self.world.violated(is_due);
+                false
+            }
+            Some(_) => false,
+            None => true,
+        });
+        self.guests.asked = asked;
+        self.let_in(now_ms);
+        self.settle_guests();
+    }
+
+    /// Whoever has an invite dials now.
+    pub(crate) fn admit_all(&mut self) {
+        self.admit();
+        self.let_in(u64::MAX);
+    }
+
+    fn let_in(&mut self, until_ms: u64) {
+        let handed_out = std::mem::take(&mut self.guests.handed_out);
+        let (due, later): (Vec<_>, Vec<_>) =
+            handed_out.into_iter().partition(|(due_ms, ..)| *due_ms <= until_ms);
+        self.guests.handed_out = later;
+        for (_, invite, terms) in due {
+            for _ in 0..terms.guests {
+                let invite = invite.clone();
+                let node = self.world.add_invited(&invite);
+                let (met_in_time, met_late, is_settled) = (false, false, false);
+                self.guests.came.push(Guest { node, invite, met_in_time, met_late, is_settled });
+            }
+        }
+        self.look_at_clock();
+    }
+
+    /// Notes what the inviter's clock shows to guests. Between two faults it only goes on, so looking before
+    /// and after each fault, at the beginning and at the end tells all.
+    pub(super) fn look_at_clock(&mut self) {
+        let shown_ms = self.world.nodes[INVITER].now(self.world.now_ms).wall_ms;
+        for guest in self.guests.came.iter_mut().filter(|guest| !guest.is_settled) {
+            let is_late = guest.invite.expires_ms() <= shown_ms;
+            guest.met_late |= is_late;
+            guest.met_in_time |= !is_late;
+        }
+    }
+
+    /// Whether a node came as a reader.
+    pub(super) fn is_reader(&self, node: NodeId) -> bool {
+        let came = self.guests.came.iter().find(|guest| guest.node == node);
+        came.is_some_and(|guest| guest.invite.role() == Role::Reader)
+    }
+
+    /// Who knows by now what has become of its invite is settled.
+    fn settle_guests(&mut self) {
+        self.look_at_clock();
+        for index in 0..self.guests.came.len() {
+            let guest = &self.guests.came[index];
+            let (node, progress) = (guest.node, self.world.progress(guest.node).cloned());
+            match progress.filter(|_| !guest.is_settled) {
+                Some(JoinProgress::Joined) => self.guests.came[index].is_settled = true,
+                Some(JoinProgress::Refused(why)) => {
+                    let due = self.refusal_is_due(index, &why);
+                    self.world.violated(due);
+                    self.guests.came[index].is_settled = true;
+                    self.world.crash(node, false);
+                    self.gone.insert(node);
+                }
+                Some(JoinProgress::Waiting(_)) | None => {}
+            }
+        }
+    }
+
+    /// A guest is refused because it is late, or because another one came with its invite.
+    fn refusal_is_due(&self, index: usize, why: &str) -> Check {
+        let guest = &self.guests.came[index];
+        let mut others = self.guests.came.iter().filter(|other| other.node != guest.node);
+        let is_due = guest.met_late
+            || self.has_replaced_inviter
+            || others.any(|other| other.invite == guest.invite);
+        ensure!(is_due, "invites: {} came in time and alone, and is refused: {why}", guest.node);
+        Ok(())
+    }
+
+    /// Of each invite at most one guest is a member, of the role that was meant, and it came in time; and
+    /// every guest knows.
+    pub(super) fn judge_guests(&mut self) -> Check {
+        self.admit_all();
+        for _ in 0..DECIDED_S {
+            if self.guests.came.iter().all(|guest| guest.is_settled) {
+                break;
+            }
+            self.world.run(1_000);
+            self.settle_guests();
+        }
+        self.world.observed.clone()?;
+        let view = self.world.view(INVITER, Namespace::SYSTEM);
+        let members = Members::read(&view).map_err(|error| error.to_string())?;
+        let role =
+            |guest: &Guest| members.get(self.world.nodes[guest.node].key).map(|member| member.role);
+        for guest in &self.guests.came {
+            let Guest { node, invite, .. } = guest;
+            if self.world.outcasts.contains(node) {
+                continue;
+            }
+            ensure!(guest.is_settled, "liveness: {node} does not know what became of its invite");
+            let Some(role_there) = role(guest) else { continue };
+            ensure!(
+                role_there == invite.role(),
+                "invites: {node} is {role_there}, and was invited as {}",
+                invite.role()
+            );
+            ensure!(guest.met_in_time, "invites: {node} came late, and is a member");
+            let same = self.guests.came.iter().filter(|other| other.invite == *invite);
+            let members: Vec<NodeId> =
+                same.filter(|other| role(other).is_some()).map(|other| other.node).collect();
+            ensure!(members.len() == 1, "invites: {members:?} are members by one invite");
+        }
+        Ok(())
+    }
+}
+
+fn only_the_inviter(is_so: bool, by: NodeId) -> Check {
+    ensure!(is_so, "invites: {INVITER} is the one admin, and {by} was asked for an invite");
+    Ok(())
+}
+
+/// Nodes beyond which nobody is invited.
+const NODES_MAX: usize = 7;
+/// Seconds within which an inviter that can be reached has answered its guests.
+const DECIDED_S: u64 = 20;
