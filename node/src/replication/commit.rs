@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millpond_core::message::{CloseCode, Hello};
 use millpond_core::wire::PushFrame;
-use millpond_core::{Incarnation, Namespace};
+use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::continuity::{ANSWERS_MS_MAX, Continuity};
 use super::engine::{Engine, NAMESPACES};
@@ -27,6 +27,8 @@ pub(super) enum Pending {
     Write(RequestId),
     /// A write of the node itself, in the system namespace.
     Own,
+    /// An invite is recorded as used: grant the role.
+    Redeem { link: LinkId, peer: NodeKey, role: Role, hello: Hello },
     /// A peer's role is recorded: go on with its hello.
     Grant { link: LinkId, hello: Hello },
     /// Transactions of others.
@@ -185,6 +187,9 @@ impl Engine {
                 };
                 self.answer(id, Answer::Written(Err(error)));
             }
+            (Pending::Redeem { link, peer, role, hello }, Ok(_)) => {
+                self.redeemed(link, peer, role, hello);
+            }
             (Pending::Grant { link, hello }, Ok(_)) => self.granted(link, hello),
             (Pending::Invite { id, invite }, Ok(_)) => {
                 self.answer(id, Answer::Invite(Ok(invite)));
@@ -212,7 +217,7 @@ impl Engine {
                 self.rows_failed(&job, &error);
             }
             (Pending::Own | Pending::Note, Ok(_)) => {}
-            (Pending::Grant { link, .. }, Err(error)) => {
+            (Pending::Redeem { link, .. } | Pending::Grant { link, .. }, Err(error)) => {
                 sometimes!(GrantFailed);
                 let reason = format!("the invite cannot be redeemed now: {error}");
                 self.close(link, CloseCode::ShuttingDown, &reason);

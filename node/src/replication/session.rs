@@ -9,7 +9,7 @@ use super::engine::{Engine, NAMESPACES};
 use super::link::{Link, Phase, Told};
 use super::peer::BootMet;
 use super::{JoinProgress, LinkId, Output};
-use crate::membership::{Redeemed, grant_role};
+use crate::membership::{Redeemed, Role, grant_role};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 use crate::state::{Job, meta_key};
@@ -216,10 +216,19 @@ impl Engine {
         if let Some(link) = self.links.get_mut(&link_id) {
             link.phase = Phase::Joining;
         }
-        self.save_invites();
+        // On disk before the role is: else a disk that is full for a moment lets another node use the invite
+        // after the next start.
+        let mut changes = crate::store::Changes::default();
+        crate::state::write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
+        let job = Job::Meta(changes.meta.into_iter().collect());
+        self.submit(Pending::Redeem { link: link_id, peer, role, hello }, job);
+    }
+
+    /// It is on disk that an invite is used, and by whom.
+    pub(super) fn redeemed(&mut self, link: LinkId, peer: NodeKey, role: Role, hello: Hello) {
         let author = self.config.key;
         self.write_system(
-            Pending::Grant { link: link_id, hello },
+            Pending::Grant { link, hello },
             Box::new(move |tx| grant_role(tx, peer, role, author)),
         );
     }
@@ -341,12 +350,6 @@ impl Engine {
     /// Whose invite this node came with, while it is not a member.
     pub(super) fn joining_from(&self) -> Option<NodeKey> {
         self.joining.as_ref().map(|invite| invite.issuer)
-    }
-
-    pub(super) fn save_invites(&mut self) {
-        let mut changes = crate::store::Changes::default();
-        crate::state::write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
-        self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
     }
 
     /// Links whose peer does not say hello in time are closed.
