@@ -57,6 +57,10 @@ impl Stage {
 
     /// Who fell back is fenced if a member knows more, and stays so.
     pub(super) fn judge_fallen(&mut self) -> Check {
+        if !self.fell_back.is_empty() {
+            // What it had sent before may still be on its way to the others' disks.
+            self.world.run(ARRIVED_MS);
+        }
         for (node, FellBack { open, issued }) in self.fell_back.clone() {
             let knows_more = self.knows_more(node, open);
             if knows_more.is_some() {
@@ -121,6 +125,8 @@ fn goes_on(world: &World, node: NodeId, open: Incarnation) -> bool {
 
 /// How many nodes of a cluster fall back: the others are to go on without them.
 const FELL_BACK_MAX: usize = 2;
+/// How long what was sent may take to a slow disk.
+const ARRIVED_MS: u64 = 10_000;
 /// How long it takes at most until a node hears what others know of it: a link, and a catch-up.
 const NOTICED_MS: u64 = 30_000;
 /// Longer than a first write waits for the members' answers.
