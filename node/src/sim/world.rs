@@ -60,8 +60,6 @@ pub(crate) struct World {
     pub(crate) oracle: Option<Oracle>,
     /// Nodes that need not be like the others any more: rotten, or one of two copies.
     pub(crate) outcasts: BTreeSet<NodeId>,
-    /// When each request was answered.
-    pub(crate) answered_ms: BTreeMap<RequestId, u64>,
     /// Called after each commit of a node.
     pub(crate) observer: Option<Observer>,
     pub(crate) observed: Check,
@@ -91,7 +89,6 @@ impl World {
             trace,
             oracle,
             outcasts: BTreeSet::new(),
-            answered_ms: BTreeMap::new(),
             observer: None,
             observed: Ok(()),
         };
@@ -456,7 +453,6 @@ impl World {
                     self.trace.note(self.now_ms, id, EventKind::Client, &content, text);
                     let answered = super::judge::answered(self, id, &answer);
                     self.violated(answered);
-                    self.answered_ms.insert(request, self.now_ms);
                     self.answers.insert(request, answer);
                 }
                 Output::Join(progress) => self.joined[id] = Some(progress),
