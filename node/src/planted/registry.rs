@@ -235,6 +235,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a dialler waits with an answer that it has given, and does not listen";
     ["an invite is redeemed once"] "27", ["guests"],
         "two nodes join with one invite";
+    ["an invite is used before its role is granted"] "own", [],
+        "a disk that is full for a moment forgets that an invite was used";
     ["an invite expires"] "own", ["guests"],
         "a node joins with an invite of long ago";
     // Peers that lie.

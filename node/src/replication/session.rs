@@ -221,6 +221,10 @@ impl Engine {
         let mut changes = crate::store::Changes::default();
         crate::state::write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
         let job = Job::Meta(changes.meta.into_iter().collect());
+        if planted!("an invite is used before its role is granted") {
+            self.submit(Pending::Note, job);
+            return self.redeemed(link_id, peer, role, hello);
+        }
         self.submit(Pending::Redeem { link: link_id, peer, role, hello }, job);
     }
 
