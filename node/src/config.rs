@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::topology::settings::Topology;
+
 /// How to open a replica. Start from [`Config::new`] and change what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +28,13 @@ pub struct Config {
     pub hold_down: Duration,
     /// How often nodes tell each other all that they have (H).
     pub digest_interval: Duration,
+    /// Whom the node links with, and what becomes of data that came by replication.
+    pub topology: Topology,
+    /// Where the node is: links within a region cost less than links between regions.
+    pub region: Option<String>,
+    /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
+    /// or a slow uplink.
+    pub cost: u32,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
 }
@@ -44,6 +53,9 @@ impl Config {
             advertise: Vec::new(),
             hold_down: Duration::from_secs(1),
             digest_interval: Duration::from_secs(5),
+            topology: Topology::default(),
+            region: None,
+            cost: 0,
             cache_bytes: 64 << 20,
         }
     }

@@ -91,6 +91,7 @@ mod sources;
 mod state;
 pub mod status;
 pub mod store;
+mod topology;
 
 pub use commits::{Commits, CommitsEnded};
 pub use config::Config;
@@ -100,3 +101,4 @@ pub use network::ListenError;
 pub use replica::{InviteError, JoinError, Receipt, Replica};
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
+pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology};

@@ -151,6 +151,9 @@ impl Replica {
             is_continuous,
             hold_down_ms: config.hold_down.as_millis() as u64,
             digest_ms: config.digest_interval.as_millis() as u64,
+            topology: config.topology.clone(),
+            region: config.region.clone(),
+            cost: config.cost,
             limits: Limits::default(),
             seed: folder::random(),
         };

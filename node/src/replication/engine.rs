@@ -27,6 +27,7 @@ use crate::probes::never;
 use crate::state::{Heads, View, meta_key, read_meta};
 use crate::status::Totals;
 use crate::store::{Store, StoreError};
+use crate::topology::settings::Topology;
 
 /// What an engine is told once.
 #[derive(Debug, Clone)]
@@ -49,6 +50,12 @@ pub(crate) struct EngineConfig {
     pub(crate) hold_down_ms: u64,
     /// How often digests go out (H).
     pub(crate) digest_ms: u64,
+    /// Whom it links with, and what becomes of data that came by replication.
+    pub(crate) topology: Topology,
+    /// Where it is.
+    pub(crate) region: Option<String>,
+    /// What it costs others to receive from it.
+    pub(crate) cost: u32,
     /// Sizes that it keeps to.
     pub(crate) limits: Limits,
     /// Seed of all randomness.

@@ -15,6 +15,7 @@ use crate::state::{
     take_group, write_meta,
 };
 use crate::store::{Changes, Durability, Store, StoreError};
+use crate::topology::settings::{Ripple, Topology};
 
 /// A node, running or not.
 pub(crate) struct Node {
@@ -29,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) keeps_lease: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Limits,
+    /// How it takes part in the mesh, from its next start on.
+    pub(crate) topology: Topology,
     pub(crate) clock: SimClock,
     /// Whether it runs a later version.
     pub(crate) is_newer: bool,
@@ -98,6 +101,7 @@ impl Node {
             keeps_lease: true,
             lease: None,
             limits: Limits::default(),
+            topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             clock: SimClock::RIGHT,
             is_newer: false,
             boots: 0,
@@ -135,6 +139,9 @@ impl Node {
             is_continuous,
             hold_down_ms: HOLD_DOWN_MS,
             digest_ms: DIGEST_MS,
+            topology: self.topology.clone(),
+            region: None,
+            cost: 0,
             limits: self.limits,
             seed,
         };

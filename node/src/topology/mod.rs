@@ -1,0 +1,3 @@
+//! Topology: who is linked with whom, and by which way an update reaches each node once.
+
+pub(crate) mod settings;
