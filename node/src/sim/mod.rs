@@ -11,7 +11,7 @@
 //! | module | is |
 //! |---|---|
 //! | `scenario`, `profile`, `mix`, `draw`, `episode` | what is done, and how a seed draws it |
-//! | `world`, `node`, `net`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
+//! | `world`, `node`, `net`, `connection`, `road`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
 //! | `stage` | carries steps out |
 //! | `oracle`, `judge`, `speech`, `audit`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
@@ -30,6 +30,7 @@
 mod asking;
 pub(crate) mod audit;
 mod clock;
+mod connection;
 mod describe;
 pub(crate) mod disk;
 mod doubles;
@@ -52,6 +53,7 @@ mod profile;
 mod rare;
 #[cfg(test)]
 mod rig;
+mod road;
 mod rollback;
 mod run;
 mod scenario;

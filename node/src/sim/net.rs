@@ -13,6 +13,8 @@ use millpond_core::transport::Lane;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::connection::{Connection, Down, End, IDLE_MS, Place, Travelling, silence};
+use super::road::Road;
 use crate::replication::LinkId;
 
 /// A node's number.
@@ -32,80 +34,6 @@ pub(crate) struct Net {
     pub(crate) is_taping: bool,
     /// Frames that arrived.
     pub(crate) deliveries: u64,
-}
-
-/// One direction between two nodes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Road {
-    /// How long a frame travels, on each lane.
-    pub(crate) delay_ms: [u64; 2],
-    /// How long a lane is busy with one frame.
-    pub(crate) frame_ms: [u64; 2],
-    /// How much longer a frame may take, by chance.
-    pub(crate) jitter_ms: u64,
-    /// Of a hundred frames so many are lost, and sent again.
-    pub(crate) loss_percent: u64,
-    /// Bytes that pass in a millisecond; zero for any number.
-    pub(crate) bytes_per_ms: u64,
-    /// After so many more frames of the bulk lane the link breaks.
-    pub(crate) breaks_after: Option<u64>,
-    /// Whether a lane's frames wait.
-    pub(crate) is_held: [bool; 2],
-    /// Since when nothing passes.
-    pub(crate) cut_since_ms: Option<u64>,
-}
-
-impl Default for Road {
-    fn default() -> Self {
-        Self {
-            delay_ms: [1, 1],
-            frame_ms: [0, 0],
-            jitter_ms: 0,
-            loss_percent: 0,
-            bytes_per_ms: 0,
-            breaks_after: None,
-            is_held: [false, false],
-            cut_since_ms: None,
-        }
-    }
-}
-
-struct Connection {
-    ends: [End; 2],
-    /// Frames on their way, from each end, on each lane.
-    frames: [[VecDeque<Travelling>; 2]; 2],
-    /// Until when each lane is busy, from each end.
-    busy_ms: [[u64; 2]; 2],
-    /// Whether it broke: nothing more passes.
-    is_broken: bool,
-    /// What happens next on it, if that is known.
-    next: Cell<Option<Option<(u64, Place)>>>,
-}
-
-/// A frame on its way.
-struct Travelling {
-    at_ms: u64,
-    sent_ms: u64,
-    frame: Bytes,
-    /// Whether the sender's engine gave it, and waits for word that it is off the queue.
-    is_engines: bool,
-}
-
-struct End {
-    node: NodeId,
-    /// `None` until it is up, and once it is down.
-    link: Option<LinkId>,
-    up_ms: Option<u64>,
-    down: Option<Down>,
-    is_gone: bool,
-}
-
-/// How an end will learn of the link's end.
-#[derive(Debug, Clone)]
-pub(crate) struct Down {
-    pub(crate) at_ms: u64,
-    pub(crate) code: Option<CloseCode>,
-    pub(crate) reason: String,
 }
 
 struct Dial {
@@ -145,15 +73,6 @@ pub(crate) enum NetEvent {
         peer: NodeId,
         down: Down,
     },
-}
-
-/// Where an event is, so that it can be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Up(u64, usize),
-    Frame(u64, usize, usize),
-    Down(u64, usize),
-    Dial(usize),
 }
 
 impl Net {
@@ -501,33 +420,6 @@ impl Net {
     }
 }
 
-impl Connection {
-    /// Breaks it: what is under way is gone, and both ends learn it soon.
-    fn fail(&mut self, now_ms: u64) {
-        self.next.set(None);
-        self.is_broken = true;
-        self.frames.iter_mut().flatten().for_each(VecDeque::clear);
-        for end in &mut self.ends {
-            let reason = "the connection broke".into();
-            end.set_down(Down { at_ms: now_ms + 1, code: None, reason });
-        }
-    }
-}
-
-impl End {
-    fn set_down(&mut self, down: Down) {
-        if self.down.as_ref().is_none_or(|held| held.at_ms > down.at_ms) {
-            self.down = Some(down);
-        }
-    }
-}
-
-fn silence(at_ms: u64) -> Down {
-    Down { at_ms, code: None, reason: "timed out".into() }
-}
-
-/// How long an end waits for a sign of life.
-pub(crate) const IDLE_MS: u64 = 3_000;
 /// How long a lost frame waits to be sent again.
 const RESEND_MS: u64 = 200;
 /// Frames of each direction that are kept to be played again.
