@@ -1,12 +1,12 @@
 //! A link between two nodes: its ends, and the frames on their way.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 
 use super::net::NodeId;
+use super::road::Roads;
 use crate::replication::LinkId;
 
 /// A link's two ends, and what is on its way between them.
@@ -18,8 +18,6 @@ pub(crate) struct Connection {
     pub(crate) busy_ms: [[u64; 2]; 2],
     /// Whether it broke: nothing more passes.
     pub(crate) is_broken: bool,
-    /// What happens next on it, if that is known.
-    pub(crate) next: Cell<Option<Option<(u64, Place)>>>,
 }
 
 /// A frame on its way.
@@ -55,13 +53,40 @@ pub(crate) enum Place {
     Up(u64, usize),
     Frame(u64, usize, usize),
     Down(u64, usize),
-    Dial(usize),
+    Dial(u64),
 }
 
 impl Connection {
+    /// What happens next on it.
+    pub(crate) fn next(&self, id: u64, roads: &Roads) -> Option<(u64, Place)> {
+        (0..2).flat_map(|end| self.events_at(id, end, roads)).flatten().min()
+    }
+
+    fn events_at(&self, id: u64, end: usize, roads: &Roads) -> [Option<(u64, Place)>; 4] {
+        let (this, other) = (&self.ends[end], &self.ends[1 - end]);
+        if this.is_gone {
+            return [None; 4];
+        }
+        let road = roads.look(other.node, this.node);
+        let unheard_ms = road.cut_since_ms.map(|since_ms| since_ms + IDLE_MS);
+        let told_ms = this.down.as_ref().map(|down| down.at_ms);
+        let down_ms = unheard_ms.into_iter().chain(told_ms).min();
+        let passes =
+            |lane: usize| this.link.is_some() && road.cut_since_ms.is_none() && !road.is_held[lane];
+        let frame = |lane: usize| {
+            let first = self.frames[1 - end][lane].front().filter(|_| passes(lane));
+            first.map(|first| (first.at_ms, Place::Frame(id, 1 - end, lane)))
+        };
+        [
+            this.up_ms.map(|at_ms| (at_ms, Place::Up(id, end))),
+            down_ms.map(|at_ms| (at_ms, Place::Down(id, end))),
+            frame(0),
+            frame(1),
+        ]
+    }
+
     /// Breaks it: what is under way is gone, and both ends learn it soon.
     pub(crate) fn fail(&mut self, now_ms: u64) {
-        self.next.set(None);
         self.is_broken = true;
         self.frames.iter_mut().flatten().for_each(VecDeque::clear);
         for end in &mut self.ends {

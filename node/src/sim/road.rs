@@ -1,5 +1,16 @@
 //! Roads: what lies between two nodes in one direction, which can be slow, lossy, narrow, held or cut.
 
+use std::collections::BTreeMap;
+
+use super::net::NodeId;
+
+/// All roads.
+#[derive(Default)]
+pub(crate) struct Roads {
+    /// Those that are not as they were in the beginning.
+    changed: BTreeMap<(NodeId, NodeId), Road>,
+}
+
 /// One direction between two nodes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Road {
@@ -33,5 +44,22 @@ impl Default for Road {
             is_held: [false, false],
             cut_since_ms: None,
         }
+    }
+}
+
+impl Roads {
+    /// How one direction is.
+    pub(crate) fn look(&self, from: NodeId, to: NodeId) -> Road {
+        self.changed.get(&(from, to)).copied().unwrap_or_default()
+    }
+
+    /// One direction, to be changed.
+    pub(crate) fn change(&mut self, from: NodeId, to: NodeId) -> &mut Road {
+        self.changed.entry((from, to)).or_default()
+    }
+
+    /// All are as they were in the beginning.
+    pub(crate) fn mend(&mut self) {
+        self.changed.clear();
     }
 }
