@@ -15,6 +15,7 @@
 //! | `stage` | carries steps out |
 //! | `oracle`, `judge`, `speech`, `audit`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
+//! | `mesh` | big meshes, and how far their nodes are from each other |
 //! | `run`, `shrink`, `panics`, `rare`, `mutants` | from a scenario to a verdict |
 //!
 //! ```
@@ -39,6 +40,7 @@ mod guests;
 mod held;
 mod judge;
 mod later;
+pub mod mesh;
 mod mix;
 #[cfg(any(test, feature = "planted-bugs"))]
 mod mutants;
