@@ -1,0 +1,165 @@
+//! `mesh`: measures big meshes with known round trips.
+
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use millpond::sim::mesh::{self, Disturbance, MeshFigures, MeshOptions, RoundTrips};
+use millpond::{Mode, Ripple};
+use serde::Serialize;
+
+use crate::fan_out::{Done, fan_out, progress, threads};
+use crate::refuse;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// How many nodes.
+    #[arg(long, default_value_t = 64)]
+    nodes: usize,
+    /// How many of them write; up to 16 if not given.
+    #[arg(long)]
+    writers: Option<usize>,
+    /// Updates in a second, of all writers together.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rate: u32,
+    /// Updates before anything is measured.
+    #[arg(long, default_value_t = 200)]
+    warm_up: usize,
+    /// Updates that are measured.
+    #[arg(long, default_value_t = 1_000)]
+    updates: usize,
+    /// How many seeds, each with its own round trips.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Links with so many members only, instead of all.
+    #[arg(long)]
+    fanout: Option<usize>,
+    /// What becomes of data that came by replication.
+    #[arg(long, value_enum, default_value_t = RippleChoice::Adaptive)]
+    ripple: RippleChoice,
+    /// So many regions of equal size, with short round trips within.
+    #[arg(long)]
+    regions: Option<usize>,
+    /// Nodes tell their regions, so that links between them cost more.
+    #[arg(long)]
+    costs: bool,
+    /// Of a hundred frames so many take 100 ms longer.
+    #[arg(long)]
+    late: Option<u32>,
+    /// Of a hundred frames so many are held back one more round trip.
+    #[arg(long, conflicts_with = "late")]
+    held_back: Option<u32>,
+    /// How many threads; all cores if not given.
+    #[arg(long)]
+    threads: Option<NonZero<usize>>,
+    /// Print a JSON line for each seed instead of a text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RippleChoice {
+    Adaptive,
+    HoldDown,
+}
+
+#[derive(Serialize)]
+struct Measured {
+    seed: u64,
+    seconds: f64,
+    figures: MeshFigures,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    if arguments.regions.is_some_and(|regions| regions == 0 || arguments.nodes % regions != 0) {
+        return refuse("the nodes must divide evenly over the regions");
+    }
+    let bar = progress(arguments.seeds, "mesh".into());
+    let measured = fan_out(arguments.seeds, threads(arguments.threads), &bar, |number| {
+        let began = Instant::now();
+        let seed = arguments.first_seed + number;
+        let figures = mesh::run(&arguments.options(seed));
+        let seconds = began.elapsed().as_secs_f64();
+        let is_last = figures.is_err();
+        Done { result: figures.map(|figures| Measured { seed, seconds, figures }), is_last }
+    });
+    bar.finish_and_clear();
+    for measured in measured {
+        match measured {
+            Ok(measured) => measured.print(arguments.json),
+            Err(error) => {
+                eprintln!("error: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+impl Arguments {
+    fn options(&self, seed: u64) -> MeshOptions {
+        let round_trips = match self.regions {
+            Some(regions) => RoundTrips::regions(regions, self.nodes / regions, seed),
+            None => RoundTrips::random(self.nodes, seed),
+        };
+        let mut options = MeshOptions::over(round_trips, seed);
+        options.writers = self.writers.unwrap_or(options.writers).clamp(1, self.nodes);
+        (options.rate, options.warm_up, options.updates) = (self.rate, self.warm_up, self.updates);
+        options.region_nodes = self.regions.map(|regions| self.nodes / regions);
+        options.tells_regions = self.costs;
+        options.topology.mode = match self.fanout {
+            Some(fanout) => Mode::SpanningTree { fanout },
+            None => Mode::FullMesh,
+        };
+        options.topology.ripple = match self.ripple {
+            RippleChoice::Adaptive => Ripple::Adaptive,
+            RippleChoice::HoldDown => Ripple::HoldDown,
+        };
+        let late = self.late.map(|percent| Disturbance::Late { percent, ms: LATE_MS });
+        let held_back = self.held_back.map(|percent| Disturbance::HeldBack { percent });
+        options.disturbance = late.or(held_back).unwrap_or_default();
+        options
+    }
+}
+
+impl Measured {
+    fn print(&self, as_json: bool) {
+        if as_json {
+            let line = serde_json::to_string(self).expect("figures always encode");
+            return println!("{line}");
+        }
+        let Self { seed, seconds, figures } = self;
+        println!(
+            "seed {seed}: {} links, {} virtual s in {seconds:.1} s",
+            figures.links, figures.virtual_s
+        );
+        println!("  copies per update     {:.4}", figures.copies_per_update);
+        for (name, spread) in [
+            ("to the last node", figures.latency),
+            ("shortest paths", figures.shortest),
+            ("a direct star", figures.star),
+            ("behind shortest", figures.behind_shortest),
+        ] {
+            println!(
+                "  {name:<20}  p50 {} p99 {} max {} ms",
+                spread.p50_ms, spread.p99_ms, spread.max_ms
+            );
+        }
+        println!("  control bytes/update  {:.0}", figures.control_bytes_per_update);
+        println!("  status bytes/s/node   {:.0}", figures.status_bytes_per_s_per_node);
+        println!("  idle bytes/s/node     {:.0}", figures.idle_bytes_per_s_per_node);
+        if let Some(copies) = figures.inter_region_copies_per_update {
+            println!("  inter-region copies   {copies:.2}");
+        }
+        for kind in &figures.kinds {
+            println!("  {:<12} {:>9} messages {:>11} bytes", kind.kind, kind.messages, kind.bytes);
+        }
+    }
+}
+
+/// How late a late frame is.
+const LATE_MS: u32 = 100;
