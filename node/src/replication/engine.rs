@@ -262,6 +262,10 @@ impl Engine {
                 self.resume(peer);
                 self.answer(id, Answer::Done);
             }
+            Request::SetTopology(topology) => {
+                self.config.topology = topology;
+                self.answer(id, Answer::Done);
+            }
         }
     }
 
