@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::topology::settings::{Direction, Ripple, Topology};
+
 /// Everything about a node at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -52,6 +54,9 @@ impl Status {
             uptime_s: 0,
             store_bytes: 0,
             version: env!("CARGO_PKG_VERSION").into(),
+            region: None,
+            cost: 0,
+            topology: Topology::default(),
         };
         Self::assess(node, Vec::new(), Vec::new(), Totals::default(), Vec::new())
     }
@@ -137,6 +142,15 @@ pub struct NodeStatus {
     pub store_bytes: u64,
     /// Version of the program.
     pub version: String,
+    /// Where it is, if it has said.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// What it costs others to receive from it, beside the way to it.
+    #[serde(default)]
+    pub cost: u32,
+    /// How it takes part in the mesh now.
+    #[serde(default)]
+    pub topology: Topology,
 }
 
 /// A member as seen from here.
@@ -151,6 +165,9 @@ pub struct PeerStatus {
     pub role: String,
     /// Where it can be dialled.
     pub addresses: Vec<String>,
+    /// Where it is, if it has said.
+    #[serde(default)]
+    pub region: Option<String>,
     /// What it is doing.
     pub state: PeerState,
     /// What this node has applied and it has not, of all namespaces; absent while unknown.
@@ -216,6 +233,15 @@ pub struct LinkStatus {
     pub feeding: bool,
     /// A catch-up from this peer, if one is running.
     pub catching_up: Option<CatchUp>,
+    /// What it costs to receive over it: of ways that are equally fast the cheaper one is taken.
+    #[serde(default)]
+    pub cost: u32,
+    /// What becomes of replicated data that the peer lacks.
+    #[serde(default)]
+    pub ripple: Ripple,
+    /// Which way data goes.
+    #[serde(default)]
+    pub direction: Direction,
 }
 
 /// A catch-up under way.
@@ -346,6 +372,9 @@ mod tests {
             uptime_s: 1,
             store_bytes: 0,
             version: "0.1.0".into(),
+            region: None,
+            cost: 0,
+            topology: Topology::default(),
         }
     }
 
@@ -355,6 +384,7 @@ mod tests {
             name: name.into(),
             role: "writer".into(),
             addresses: Vec::new(),
+            region: None,
             state,
             they_lack: None,
             we_lack: None,

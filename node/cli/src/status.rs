@@ -1,4 +1,4 @@
-//! `status`, `peers`, `digest` and `topology`: how the node is.
+//! `status`, `peers` and `digest`: how the node is.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -241,38 +241,6 @@ pub(crate) async fn digest(args: DigestArgs, dir: &Path) -> Outcome {
         let digest = seal["digest"].as_str().unwrap_or_default();
         let count = |name: &str| format!("{name} {}", seal[name]);
         println!("{digest}  {}, {}, {}", count("records"), count("rows"), count("conflicts"));
-    }
-    Ok(Exit::Ok)
-}
-
-/// Who is linked to whom.
-#[derive(Debug, Args)]
-pub(crate) struct TopologyArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-pub(crate) async fn topology(args: TopologyArgs, dir: &Path) -> Outcome {
-    let what = "cannot show the topology";
-    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
-    let topology: Value = client.get("/api/v1/topology").await.map_err(|error| error.at(what))?;
-    if args.json {
-        println!("{topology}");
-        return Ok(Exit::Ok);
-    }
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let own = topology["nodes"].as_array().into_iter().flatten();
-    let own = own.clone().find(|node| node["is_this_node"] == true).map(|node| text(&node["name"]));
-    println!("{} (this node), {}", own.unwrap_or_default(), text(&topology["mode"]));
-    let links: Vec<_> = topology["links"].as_array().into_iter().flatten().collect();
-    for (index, link) in links.iter().enumerate() {
-        let up = !link["transport"].is_null();
-        let branch = if index + 1 == links.len() { '`' } else { '|' };
-        let line = if up { '-' } else { '~' };
-        let round_trip = link["round_trip_us"].as_f64().map(|us| format!("  {:.1}ms", us / 1000.0));
-        let (to, state) = (text(&link["to"]), text(&link["state"]));
-        println!("{branch}{line} {to}{}  {state}", round_trip.unwrap_or_default());
     }
     Ok(Exit::Ok)
 }

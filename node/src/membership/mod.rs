@@ -3,6 +3,8 @@
 //! ```text
 //! member / <key> / name                         register, written by the member itself
 //! member / <key> / addresses                    register, written by the member itself
+//! member / <key> / region                       register, written by the member itself, if it has one
+//! member / <key> / cost                         register, written by the member itself, if it has one
 //! member / <key> / incarnation / <incarnation>  register, written by the member itself
 //! role   / <dot>                                log entry: subject, role, author, the author's vector
 //! ```
@@ -16,5 +18,5 @@ mod role;
 
 pub use invite::{Invite, InviteOptions, ParseInviteError};
 pub(crate) use invite::{InviteBook, Redeemed};
-pub(crate) use members::{Member, Members, grant_role, record_incarnation, record_self};
+pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub use role::Role;

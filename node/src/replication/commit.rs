@@ -12,7 +12,7 @@ use super::inbox::Received;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
-use crate::membership::{Invite, InviteOptions, Members, Role, record_self};
+use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::replica::InviteError;
@@ -297,7 +297,7 @@ impl Engine {
         self.members_changed();
     }
 
-    /// Dials new members; tells its own name and addresses once it is a member.
+    /// Dials new members; tells of itself once it is a member.
     pub(super) fn members_changed(&mut self) {
         self.schedule_new_members();
         self.check_answers();
@@ -311,14 +311,15 @@ impl Engine {
             self.emit(Output::Join(JoinProgress::Joined));
             return self.members_changed();
         }
-        let (name, addresses) = (self.config.name.clone(), self.config.addresses.clone());
-        let is_told = own.name == name && own.addresses == addresses;
-        if !is_told && self.told_self != Some((name.clone(), addresses.clone())) {
-            self.told_self = Some((name.clone(), addresses.clone()));
-            self.write_system(
-                Pending::Own,
-                Box::new(move |tx| record_self(tx, key, &name, &addresses)),
-            );
+        let told = OwnRecord {
+            name: self.config.name.clone(),
+            addresses: self.config.addresses.clone(),
+            region: self.config.region.clone(),
+            cost: self.config.cost,
+        };
+        if !told.is_told(own) && self.told_self.as_ref() != Some(&told) {
+            self.told_self = Some(told.clone());
+            self.write_system(Pending::Own, Box::new(move |tx| record_self(tx, key, &told)));
         }
     }
 

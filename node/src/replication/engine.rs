@@ -21,7 +21,7 @@ use super::pulling::Pulling;
 use super::ring::Ring;
 use super::supply::Supply;
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
-use crate::membership::{Invite, InviteBook, Members};
+use crate::membership::{Invite, InviteBook, Members, OwnRecord};
 use crate::planted::planted;
 use crate::probes::never;
 use crate::state::{Heads, View, meta_key, read_meta};
@@ -81,8 +81,8 @@ pub(crate) struct Engine {
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
-    /// The name and addresses that this run has recorded of itself.
-    pub(super) told_self: Option<(String, Vec<String>)>,
+    /// What this run has recorded of its own node.
+    pub(super) told_self: Option<OwnRecord>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) peers: BTreeMap<NodeKey, Peer>,
     pub(super) ring: Ring,
@@ -260,6 +260,10 @@ impl Engine {
             }
             Request::Resume(peer) => {
                 self.resume(peer);
+                self.answer(id, Answer::Done);
+            }
+            Request::SetTopology(topology) => {
+                self.config.topology = topology;
                 self.answer(id, Answer::Done);
             }
         }

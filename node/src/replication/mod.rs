@@ -28,6 +28,7 @@ use crate::membership::{Invite, InviteOptions};
 use crate::replica::InviteError;
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
+use crate::topology::settings::Topology;
 
 mod commit;
 mod continuity;
@@ -124,6 +125,8 @@ pub(crate) enum Request {
     Pause(Option<NodeKey>),
     /// Takes back [`Request::Pause`].
     Resume(Option<NodeKey>),
+    /// Takes part in the mesh in another way from now on. The settings have been checked.
+    SetTopology(Topology),
 }
 
 /// What the engine wants done.

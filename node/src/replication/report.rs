@@ -15,6 +15,8 @@ use crate::status::{
     CatchUp, Lag, LinkCounters, LinkStatus, NamespaceStatus, NodeStatus, PeerState, PeerStatus,
     Status,
 };
+use crate::topology::cost::{LINK_COST, link_cost};
+use crate::topology::settings::LinkSettings;
 
 impl Engine {
     /// Everything about this node. `stats` are the links' counters as the transport has them.
@@ -57,6 +59,9 @@ impl Engine {
             uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
             store_bytes,
             version: env!("CARGO_PKG_VERSION").into(),
+            region: self.config.region.clone(),
+            cost: self.config.cost,
+            topology: self.config.topology.clone(),
         }
     }
 
@@ -113,19 +118,30 @@ impl Engine {
             },
             role: member.role.to_string(),
             addresses: member.addresses.clone(),
+            region: member.region.clone(),
             state,
             they_lack,
             we_lack,
-            link: link.map(|(&id, link)| self.link_status(id, link, stats)),
+            link: link.map(|(&id, link)| self.link_status(id, link, member, stats)),
             last_seen_s: peer.seen_ms.map(|seen_ms| (now_ms - seen_ms) / 1000),
             last_error: peer.last_error.clone(),
             counters,
         }
     }
 
-    fn link_status(&self, id: LinkId, link: &Link, stats: &[(LinkId, LinkStats)]) -> LinkStatus {
+    fn link_status(
+        &self,
+        id: LinkId,
+        link: &Link,
+        member: &Member,
+        stats: &[(LinkId, LinkStats)],
+    ) -> LinkStatus {
         let stats = stats.iter().find(|(it, _)| *it == id).map(|(_, stats)| *stats);
         let pull = self.pulls.iter().find(|(_, pull)| pull.link == id);
+        let topology = &self.config.topology;
+        let settings = topology.link(link.peer, &member.name);
+        let own = self.members.get(self.config.key);
+        let set_cost = settings.and_then(|it| it.cost);
         LinkStatus {
             transport: "quic".into(),
             dialed: link.dialed,
@@ -139,6 +155,9 @@ impl Engine {
                 rows: pull.rows,
                 rows_expected: pull.rows_expected,
             }),
+            cost: own.map_or(LINK_COST, |own| link_cost(member, own, set_cost)),
+            ripple: settings.and_then(|it| it.ripple).unwrap_or(topology.ripple),
+            direction: settings.map(|it| it.direction).unwrap_or_default(),
         }
     }
 
@@ -218,6 +237,13 @@ impl Engine {
             let why = why.unwrap_or_else(|| "not reached yet".into());
             warnings
                 .push(format!("not a member yet; its inviter {}: {why}", invite.issuer.short()));
+        }
+        let is_nobody = |link: &&LinkSettings| {
+            let mut members = self.members.iter().filter(|(key, _)| *key != self.config.key);
+            !link.is_for_others() && !members.any(|(key, member)| link.names(key, &member.name))
+        };
+        for link in self.config.topology.links.iter().filter(is_nobody) {
+            warnings.push(format!("the topology names {:?}, which is no other member", link.peer));
         }
         warnings
     }
