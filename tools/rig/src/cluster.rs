@@ -56,14 +56,15 @@ impl Cluster {
         &mut self.nodes
     }
 
-    /// Waits until each node is linked with each other one.
+    /// Waits until each node is linked with each other one, and knows its name.
     ///
     /// # Errors
     /// It takes too long.
     pub fn until_linked(&self) -> io::Result<()> {
         let is_linked = |peer: &Value| {
-            let link = &peer["link"];
-            link["fed"] == true && link["feeding"] == true
+            let (name, link) = (&peer["name"], &peer["link"]);
+            let is_named = self.nodes.iter().any(|node| name == node.name());
+            is_named && link["fed"] == true && link["feeding"] == true
         };
         until("all nodes are linked", || {
             self.nodes.iter().all(|node| {
