@@ -11,7 +11,7 @@
 //! | module | is |
 //! |---|---|
 //! | `scenario`, `profile`, `mix`, `draw`, `episode` | what is done, and how a seed draws it |
-//! | `world`, `node`, `net`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
+//! | `world`, `nodes`, `node`, `net`, `connection`, `road`, `due`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
 //! | `stage` | carries steps out |
 //! | `oracle`, `judge`, `speech`, `audit`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
@@ -30,10 +30,12 @@
 mod asking;
 pub(crate) mod audit;
 mod clock;
+mod connection;
 mod describe;
 pub(crate) mod disk;
 mod doubles;
 mod draw;
+mod due;
 mod episode;
 mod folders;
 mod guests;
@@ -46,12 +48,14 @@ mod mix;
 mod mutants;
 pub(crate) mod net;
 pub(crate) mod node;
+mod nodes;
 mod oracle;
 mod panics;
 mod profile;
 mod rare;
 #[cfg(test)]
 mod rig;
+mod road;
 mod rollback;
 mod run;
 mod scenario;

@@ -4,8 +4,7 @@
 //! A link is what a transport promises: ordered and reliable lanes, which overtake each other. So loss shows
 //! as delay, and an end learns of the other's death by silence.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
@@ -13,6 +12,9 @@ use millpond_core::transport::Lane;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::connection::{Connection, Down, End, IDLE_MS, Place, Travelling, silence};
+use super::due::Due;
+use super::road::{Road, Roads};
 use crate::replication::LinkId;
 
 /// A node's number.
@@ -21,10 +23,16 @@ pub(crate) type NodeId = usize;
 /// All links, and the roads between nodes.
 pub(crate) struct Net {
     links: BTreeMap<u64, Connection>,
-    roads: BTreeMap<(NodeId, NodeId), Road>,
-    dials: VecDeque<Dial>,
+    /// The links of each node, by the node at the other end.
+    links_of: BTreeSet<(NodeId, NodeId, u64)>,
+    /// The connection and the end of it that each link is, in the order in which they came up; some are gone.
+    ends: Vec<(u64, usize)>,
+    /// What happens next on each link.
+    due: Due<u64, (u64, Place)>,
+    roads: Roads,
+    dials: BTreeMap<(u64, u64), Dial>,
+    last_dial: u64,
     last_connection: u64,
-    last_link: u64,
     rng: ChaCha8Rng,
     /// Frames that a road's eavesdropper has kept, to be played again.
     taped: BTreeMap<(NodeId, NodeId), VecDeque<(Lane, Bytes)>>,
@@ -34,82 +42,7 @@ pub(crate) struct Net {
     pub(crate) deliveries: u64,
 }
 
-/// One direction between two nodes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Road {
-    /// How long a frame travels, on each lane.
-    pub(crate) delay_ms: [u64; 2],
-    /// How long a lane is busy with one frame.
-    pub(crate) frame_ms: [u64; 2],
-    /// How much longer a frame may take, by chance.
-    pub(crate) jitter_ms: u64,
-    /// Of a hundred frames so many are lost, and sent again.
-    pub(crate) loss_percent: u64,
-    /// Bytes that pass in a millisecond; zero for any number.
-    pub(crate) bytes_per_ms: u64,
-    /// After so many more frames of the bulk lane the link breaks.
-    pub(crate) breaks_after: Option<u64>,
-    /// Whether a lane's frames wait.
-    pub(crate) is_held: [bool; 2],
-    /// Since when nothing passes.
-    pub(crate) cut_since_ms: Option<u64>,
-}
-
-impl Default for Road {
-    fn default() -> Self {
-        Self {
-            delay_ms: [1, 1],
-            frame_ms: [0, 0],
-            jitter_ms: 0,
-            loss_percent: 0,
-            bytes_per_ms: 0,
-            breaks_after: None,
-            is_held: [false, false],
-            cut_since_ms: None,
-        }
-    }
-}
-
-struct Connection {
-    ends: [End; 2],
-    /// Frames on their way, from each end, on each lane.
-    frames: [[VecDeque<Travelling>; 2]; 2],
-    /// Until when each lane is busy, from each end.
-    busy_ms: [[u64; 2]; 2],
-    /// Whether it broke: nothing more passes.
-    is_broken: bool,
-    /// What happens next on it, if that is known.
-    next: Cell<Option<Option<(u64, Place)>>>,
-}
-
-/// A frame on its way.
-struct Travelling {
-    at_ms: u64,
-    sent_ms: u64,
-    frame: Bytes,
-    /// Whether the sender's engine gave it, and waits for word that it is off the queue.
-    is_engines: bool,
-}
-
-struct End {
-    node: NodeId,
-    /// `None` until it is up, and once it is down.
-    link: Option<LinkId>,
-    up_ms: Option<u64>,
-    down: Option<Down>,
-    is_gone: bool,
-}
-
-/// How an end will learn of the link's end.
-#[derive(Debug, Clone)]
-pub(crate) struct Down {
-    pub(crate) at_ms: u64,
-    pub(crate) code: Option<CloseCode>,
-    pub(crate) reason: String,
-}
-
 struct Dial {
-    at_ms: u64,
     from: NodeId,
     to: NodeId,
     is_answered: bool,
@@ -147,24 +80,18 @@ pub(crate) enum NetEvent {
     },
 }
 
-/// Where an event is, so that it can be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Up(u64, usize),
-    Frame(u64, usize, usize),
-    Down(u64, usize),
-    Dial(usize),
-}
-
 impl Net {
     /// A network without nodes.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             links: BTreeMap::new(),
-            roads: BTreeMap::new(),
-            dials: VecDeque::new(),
+            links_of: BTreeSet::new(),
+            ends: Vec::new(),
+            due: Due::new(),
+            roads: Roads::default(),
+            dials: BTreeMap::new(),
+            last_dial: 0,
             last_connection: 0,
-            last_link: 0,
             rng: ChaCha8Rng::seed_from_u64(seed ^ 0x006e_6574),
             taped: BTreeMap::new(),
             is_taping: false,
@@ -174,27 +101,25 @@ impl Net {
 
     /// One direction between two nodes, to be changed.
     pub(crate) fn road(&mut self, from: NodeId, to: NodeId) -> &mut Road {
-        self.links.values().for_each(|connection| connection.next.set(None));
-        self.roads.entry((from, to)).or_default()
-    }
-
-    fn look(&self, from: NodeId, to: NodeId) -> Road {
-        self.roads.get(&(from, to)).copied().unwrap_or_default()
+        between(&self.links_of, from, to).for_each(|id| self.due.touch(id));
+        self.roads.change(from, to)
     }
 
     pub(crate) fn dial(&mut self, now_ms: u64, from: NodeId, to: NodeId, is_there: bool) {
-        let (there, back) = (self.look(from, to), self.look(to, from));
+        let (there, back) = (self.roads.look(from, to), self.roads.look(to, from));
         let is_cut = there.cut_since_ms.is_some() || back.cut_since_ms.is_some();
         let is_answered = is_there && !is_cut;
         let round_trip_ms = there.delay_ms[0] + back.delay_ms[0];
         let wait_ms = if is_answered || !is_cut { round_trip_ms } else { DIAL_MS_MAX };
-        self.dials.push_back(Dial { at_ms: now_ms + wait_ms, from, to, is_answered });
+        self.last_dial += 1;
+        let dial = Dial { from, to, is_answered };
+        self.dials.insert((now_ms + wait_ms, self.last_dial), dial);
     }
 
     /// Links two nodes: the dialler's end is up at once, the other when word has come.
     pub(crate) fn connect(&mut self, now_ms: u64, from: NodeId, to: NodeId) {
         self.last_connection += 1;
-        let arrives_ms = now_ms + self.look(from, to).delay_ms[0];
+        let arrives_ms = now_ms + self.roads.look(from, to).delay_ms[0];
         let end =
             |node, up_ms| End { node, link: None, up_ms: Some(up_ms), down: None, is_gone: false };
         let ends = [end(from, now_ms), end(to, arrives_ms)];
@@ -203,9 +128,11 @@ impl Net {
             frames: Default::default(),
             busy_ms: Default::default(),
             is_broken: false,
-            next: Cell::new(None),
         };
-        self.links.insert(self.last_connection, connection);
+        let id = self.last_connection;
+        self.links.insert(id, connection);
+        self.links_of.extend([(from, to, id), (to, from, id)]);
+        self.due.touch(id);
     }
 
     /// Puts a frame on its way.
@@ -240,7 +167,7 @@ impl Net {
         is_engines: bool,
     ) {
         let ends = &self.links[&id].ends;
-        let road = self.look(ends[end].node, ends[1 - end].node);
+        let road = self.roads.look(ends[end].node, ends[1 - end].node);
         let mut travel_ms = road.delay_ms[lane as usize];
         if road.jitter_ms > 0 {
             travel_ms += self.rng.next_u64() % (road.jitter_ms + 1);
@@ -257,7 +184,7 @@ impl Net {
         let last_ms = queue.back().map_or(0, |last| last.at_ms + road.frame_ms[lane as usize]);
         let at_ms = last_ms.max(sent_ms + travel_ms);
         queue.push_back(Travelling { at_ms, sent_ms: now_ms, frame, is_engines });
-        connection.next.set(None);
+        self.due.touch(id);
     }
 
     /// Plays frames of earlier links again, on the link of now: pushes and rows that are long out of date.
@@ -272,9 +199,9 @@ impl Net {
         let tape = self.taped.get(&(from, to));
         let frames: Vec<(Lane, Bytes)> =
             tape.into_iter().flatten().filter(|(_, it)| is_data(it)).take(count).cloned().collect();
-        let found = self.links.iter().find_map(|(&id, connection)| {
-            let end = connection.ends.iter().position(|it| it.node == from && it.link.is_some())?;
-            (connection.ends[1 - end].node == to).then_some((id, end))
+        let found = between(&self.links_of, from, to).find_map(|id| {
+            let ends = &self.links[&id].ends;
+            Some((id, ends.iter().position(|it| it.node == from && it.link.is_some())?))
         });
         let Some((id, end)) = found else { return };
         for (lane, frame) in frames {
@@ -284,11 +211,9 @@ impl Net {
 
     /// Breaks the links between two nodes: both ends learn it soon.
     pub(crate) fn break_links(&mut self, now_ms: u64, a: NodeId, b: NodeId) {
-        for connection in self.links.values_mut() {
-            let [x, y] = &connection.ends;
-            if (x.node, y.node) == (a, b) || (x.node, y.node) == (b, a) {
-                connection.fail(now_ms);
-            }
+        for id in between(&self.links_of, a, b) {
+            self.links.get_mut(&id).expect("links are indexed").fail(now_ms);
+            self.due.touch(id);
         }
     }
 
@@ -298,9 +223,9 @@ impl Net {
         let connection = self.links.get_mut(&id).unwrap();
         let (here, there) = (connection.ends[end].node, connection.ends[1 - end].node);
         let closed = Down { at_ms: now_ms, code: None, reason: "closed here".into() };
-        connection.next.set(None);
         connection.ends[end].down = Some(closed);
-        let road = self.look(here, there);
+        self.due.touch(id);
+        let road = self.roads.look(here, there);
         let told = match road.cut_since_ms {
             None => Down { at_ms: now_ms + road.delay_ms[0], code: Some(code), reason },
             Some(_) => silence(now_ms + IDLE_MS),
@@ -310,18 +235,17 @@ impl Net {
 
     /// A node vanishes without a word; what it has sent still arrives.
     pub(crate) fn vanish(&mut self, now_ms: u64, node: NodeId) {
-        for connection in self.links.values_mut() {
-            connection.next.set(None);
-            for end in 0..2 {
-                if connection.ends[end].node == node {
-                    connection.ends[end].is_gone = true;
-                    connection.ends[end].link = None;
-                    connection.ends[1 - end].set_down(silence(now_ms + IDLE_MS));
-                }
-            }
+        let of_node = self.links_of.range((node, 0, 0)..(node + 1, 0, 0));
+        for id in of_node.map(|(_, _, id)| *id).collect::<Vec<_>>() {
+            let ends = &mut self.links.get_mut(&id).expect("links are indexed").ends;
+            let end = ends.iter().position(|end| end.node == node).expect("it is one of the two");
+            ends[end].is_gone = true;
+            ends[end].link = None;
+            ends[1 - end].set_down(silence(now_ms + IDLE_MS));
+            self.due.touch(id);
+            self.sweep(id);
         }
-        self.dials.retain(|dial| dial.from != node);
-        self.sweep();
+        self.dials.retain(|_, dial| dial.from != node);
     }
 
     /// Cuts one direction, or mends it.
@@ -332,9 +256,9 @@ impl Net {
 
     /// All roads are as they were in the beginning, and what waited for a narrow or slow one goes on.
     pub(crate) fn mend(&mut self, now_ms: u64) {
-        self.roads.clear();
-        for connection in self.links.values_mut() {
-            connection.next.set(None);
+        self.roads.mend();
+        for (id, connection) in &mut self.links {
+            self.due.touch(*id);
             connection.busy_ms = Default::default();
             for travelling in connection.frames.iter_mut().flatten().flatten() {
                 travelling.at_ms = travelling.at_ms.min(now_ms + MENDED_MS);
@@ -344,24 +268,19 @@ impl Net {
 
     /// Makes the frames on their way from one node to another late.
     pub(crate) fn postpone(&mut self, from: NodeId, to: NodeId, ms: u64) {
-        for connection in self.links.values_mut() {
-            connection.next.set(None);
-            for end in 0..2 {
-                if (connection.ends[end].node, connection.ends[1 - end].node) == (from, to) {
-                    let frames = connection.frames[end].iter_mut().flatten();
-                    frames.for_each(|frame| frame.at_ms += ms);
-                }
-            }
+        for id in between(&self.links_of, from, to) {
+            let connection = self.links.get_mut(&id).expect("links are indexed");
+            let [frames, back] = &mut connection.frames;
+            let frames = if connection.ends[0].node == from { frames } else { back };
+            frames.iter_mut().flatten().for_each(|frame| frame.at_ms += ms);
+            self.due.touch(id);
         }
     }
 
-    /// Links both of whose ends are up.
+    /// Whether nodes have a link both of whose ends are up.
     pub(crate) fn is_linked(&self, a: NodeId, b: NodeId) -> bool {
-        self.links.values().any(|connection| {
-            let [x, y] = &connection.ends;
-            (x.link.is_some() && y.link.is_some())
-                && ((x.node, y.node) == (a, b) || (x.node, y.node) == (b, a))
-        })
+        between(&self.links_of, a, b)
+            .any(|id| self.links[&id].ends.iter().all(|end| end.link.is_some()))
     }
 
     /// The node at the other end of a link, and what it calls the link.
@@ -378,7 +297,7 @@ impl Net {
     }
 
     /// When something happens next.
-    pub(crate) fn next_ms(&self) -> Option<u64> {
+    pub(crate) fn next_ms(&mut self) -> Option<u64> {
         self.next().map(|(at_ms, _)| at_ms)
     }
 
@@ -386,15 +305,15 @@ impl Net {
     pub(crate) fn take(&mut self) -> Option<NetEvent> {
         let (at_ms, place) = self.next()?;
         let event = match place {
-            Place::Dial(index) => {
-                let Dial { from, to, is_answered, .. } = self.dials.remove(index)?;
+            Place::Dial(number) => {
+                let Dial { from, to, is_answered } = self.dials.remove(&(at_ms, number))?;
                 NetEvent::Dialed { from, to, is_answered }
             }
             Place::Up(id, end) => {
-                self.last_link += 1;
-                let link = LinkId(self.last_link);
+                self.ends.push((id, end));
+                let link = LinkId(self.ends.len() as u64);
                 let connection = self.links.get_mut(&id)?;
-                connection.next.set(None);
+                self.due.touch(id);
                 connection.ends[end].link = Some(link);
                 connection.ends[end].up_ms = None;
                 let (node, peer) = (connection.ends[end].node, connection.ends[1 - end].node);
@@ -405,10 +324,11 @@ impl Net {
                 let (sender, node) = (ends[from].node, ends[1 - from].node);
                 if lane == Lane::Bulk as usize && self.breaks_now(sender, node) {
                     self.links.get_mut(&id)?.fail(at_ms);
+                    self.due.touch(id);
                     return self.take();
                 }
                 let connection = self.links.get_mut(&id)?;
-                connection.next.set(None);
+                self.due.touch(id);
                 let Travelling { sent_ms, frame, is_engines, .. } =
                     connection.frames[from][lane].pop_front()?;
                 let link = connection.ends[1 - from].link?;
@@ -420,13 +340,13 @@ impl Net {
             Place::Down(id, end) => {
                 let silent = silence(at_ms + IDLE_MS / 2);
                 let connection = self.links.get_mut(&id)?;
-                connection.next.set(None);
+                self.due.touch(id);
                 let (node, peer) = (connection.ends[end].node, connection.ends[1 - end].node);
                 let link = connection.ends[end].link.take();
                 let down = connection.ends[end].down.take().unwrap_or_else(|| silence(at_ms));
                 connection.ends[end].is_gone = true;
                 connection.ends[1 - end].set_down(silent);
-                self.sweep();
+                self.sweep(id);
                 // An end that was never up has nothing to lose.
                 let Some(link) = link else { return self.take() };
                 NetEvent::Down { node, link, peer, down }
@@ -436,7 +356,10 @@ impl Net {
     }
 
     fn breaks_now(&mut self, from: NodeId, to: NodeId) -> bool {
-        let Some(road) = self.roads.get_mut(&(from, to)) else { return false };
+        if self.roads.look(from, to).breaks_after.is_none() {
+            return false;
+        }
+        let road = self.roads.change(from, to);
         match road.breaks_after {
             Some(0) => {
                 road.breaks_after = None;
@@ -450,84 +373,38 @@ impl Net {
         }
     }
 
-    fn next(&self) -> Option<(u64, Place)> {
-        let links = self.links.iter().filter_map(|(&id, connection)| {
-            if let Some(known) = connection.next.get() {
-                return known;
-            }
-            let next = self.events_of(id, connection).into_iter().min();
-            connection.next.set(Some(next));
-            next
-        });
-        let dials = self.dials.iter().enumerate().map(|(index, it)| (it.at_ms, Place::Dial(index)));
-        links.chain(dials).min()
-    }
-
-    fn events_of(&self, id: u64, connection: &Connection) -> Vec<(u64, Place)> {
-        let mut events = Vec::new();
-        for end in 0..2 {
-            let (this, other) = (&connection.ends[end], &connection.ends[1 - end]);
-            if this.is_gone {
-                continue;
-            }
-            events.extend(this.up_ms.map(|at_ms| (at_ms, Place::Up(id, end))));
-            let road = self.look(other.node, this.node);
-            let unheard_ms = road.cut_since_ms.map(|since_ms| since_ms + IDLE_MS);
-            let told_ms = this.down.as_ref().map(|down| down.at_ms);
-            let down_ms = unheard_ms.into_iter().chain(told_ms).min();
-            events.extend(down_ms.map(|at_ms| (at_ms, Place::Down(id, end))));
-            if this.link.is_none() || road.cut_since_ms.is_some() {
-                continue;
-            }
-            for lane in 0..2 {
-                let first = connection.frames[1 - end][lane].front();
-                if let Some(first) = first.filter(|_| !road.is_held[lane]) {
-                    events.push((first.at_ms, Place::Frame(id, 1 - end, lane)));
-                }
-            }
-        }
-        events
+    fn next(&mut self) -> Option<(u64, Place)> {
+        self.due.ask(|id| self.links.get(&id)?.next(id, &self.roads));
+        let dial = self.dials.keys().next().map(|&(at_ms, number)| (at_ms, Place::Dial(number)));
+        self.due.first().into_iter().chain(dial).min()
     }
 
     fn find(&self, link: LinkId) -> Option<(u64, usize)> {
-        self.links.iter().find_map(|(&id, connection)| {
-            let end = connection.ends.iter().position(|end| end.link == Some(link))?;
-            Some((id, end))
-        })
+        let &(id, end) = self.ends.get(link.0.checked_sub(1)? as usize)?;
+        (self.links.get(&id)?.ends[end].link == Some(link)).then_some((id, end))
     }
 
-    fn sweep(&mut self) {
-        self.links.retain(|_, connection| connection.ends.iter().any(|end| !end.is_gone));
-    }
-}
-
-impl Connection {
-    /// Breaks it: what is under way is gone, and both ends learn it soon.
-    fn fail(&mut self, now_ms: u64) {
-        self.next.set(None);
-        self.is_broken = true;
-        self.frames.iter_mut().flatten().for_each(VecDeque::clear);
-        for end in &mut self.ends {
-            let reason = "the connection broke".into();
-            end.set_down(Down { at_ms: now_ms + 1, code: None, reason });
+    /// Forgets a link that both ends have given up.
+    fn sweep(&mut self, id: u64) {
+        let ends = &self.links[&id].ends;
+        if ends.iter().all(|end| end.is_gone) {
+            let (a, b) = (ends[0].node, ends[1].node);
+            self.links_of.remove(&(a, b, id));
+            self.links_of.remove(&(b, a, id));
+            self.links.remove(&id);
         }
     }
 }
 
-impl End {
-    fn set_down(&mut self, down: Down) {
-        if self.down.as_ref().is_none_or(|held| held.at_ms > down.at_ms) {
-            self.down = Some(down);
-        }
-    }
+/// The links between two nodes, in the order in which they were made.
+fn between(
+    links_of: &BTreeSet<(NodeId, NodeId, u64)>,
+    a: NodeId,
+    b: NodeId,
+) -> impl Iterator<Item = u64> {
+    links_of.range((a, b, 0)..=(a, b, u64::MAX)).map(|(_, _, id)| *id)
 }
 
-fn silence(at_ms: u64) -> Down {
-    Down { at_ms, code: None, reason: "timed out".into() }
-}
-
-/// How long an end waits for a sign of life.
-pub(crate) const IDLE_MS: u64 = 3_000;
 /// How long a lost frame waits to be sent again.
 const RESEND_MS: u64 = 200;
 /// Frames of each direction that are kept to be played again.

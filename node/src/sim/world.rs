@@ -13,6 +13,7 @@ use super::disk::SimDisk;
 use super::later::{Dressed, dress};
 use super::net::{Net, NetEvent, NodeId};
 use super::node::{DOMAIN, Done, Image, Node, Running, Worked, key};
+use super::nodes::{Nodes, Task};
 use super::oracle::Oracle;
 use super::trace::{EventKind, Trace};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
@@ -39,7 +40,7 @@ pub(crate) use ensure;
 /// Nodes, the network between them, and the time.
 pub(crate) struct World {
     pub(crate) now_ms: u64,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Nodes,
     pub(crate) net: Net,
     pub(crate) rng: ChaCha8Rng,
     /// Whether new nodes keep their data in files, on disks of sectors.
@@ -76,7 +77,7 @@ impl World {
     ) -> Self {
         let mut world = Self {
             now_ms: 1,
-            nodes: Vec::new(),
+            nodes: Nodes::new(),
             net: Net::new(seed),
             rng: ChaCha8Rng::seed_from_u64(seed),
             is_on_files,
@@ -296,28 +297,27 @@ impl World {
 
     /// Does what is due next, up to a time; false when nothing is.
     pub(crate) fn step(&mut self, until_ms: u64) -> bool {
-        let mut next = self.net.next_ms().map(|at_ms| (at_ms, 0, 0));
-        for id in 0..self.nodes.len() {
-            let disk = self.nodes[id].next_ms().map(|at_ms| (at_ms, 1, id));
-            let timer = self.nodes[id].wakes_ms(self.now_ms).map(|at_ms| (at_ms, 2, id));
-            next = next.into_iter().chain(disk).chain(timer).min();
-        }
-        let Some((at_ms, kind, id)) = next.filter(|(at_ms, ..)| *at_ms <= until_ms) else {
-            return false;
-        };
+        let net_ms = self.net.next_ms();
+        let node = self.nodes.next(self.now_ms);
+        // Of what is due at one moment, frames come first.
+        let at_ms = net_ms.into_iter().chain(node.map(|(at_ms, ..)| at_ms)).min();
+        let Some(at_ms) = at_ms.filter(|at_ms| *at_ms <= until_ms) else { return false };
+        let at_node = node.filter(|_| net_ms != Some(at_ms)).map(|(_, task, id)| (task, id));
         self.steps = if at_ms > self.now_ms { 0 } else { self.steps + 1 };
-        assert!(self.steps < SPINS_MAX, "liveness: node {id} spins at {at_ms} ms (kind {kind})");
+        assert!(self.steps < SPINS_MAX, "liveness: spins at {at_ms} ms ({at_node:?})");
         self.now_ms = self.now_ms.max(at_ms);
-        match kind {
-            0 => self.net_event(),
-            1 => self.work(id),
-            _ => {
-                let has_work =
-                    self.nodes[id].running.as_ref().is_some_and(|it| it.engine.has_work());
-                self.input(id, if has_work { Input::Continue } else { Input::Timer });
-            }
+        match at_node {
+            None => self.net_event(),
+            Some((Task::Disk, id)) => self.work(id),
+            Some((Task::Timer, id)) => self.wake(id),
         }
         true
+    }
+
+    fn wake(&mut self, id: NodeId) {
+        let running = self.nodes[id].running.as_ref();
+        let has_work = running.is_some_and(|running| running.engine.has_work());
+        self.input(id, if has_work { Input::Continue } else { Input::Timer });
     }
 
     fn work(&mut self, id: NodeId) {
@@ -341,8 +341,8 @@ impl World {
     /// A disk has jobs: the oracle hears of it before anybody else can.
     fn note_done(&mut self, id: NodeId, done: Vec<Done>) {
         let issued: usize = done.iter().map(|done| done.pushes.len()).sum();
-        if let Some(node) = self.nodes.get_mut(id) {
-            node.issued += issued as u64;
+        if id < self.nodes.len() {
+            self.nodes[id].issued += issued as u64;
         }
         if let Some(oracle) = &mut self.oracle {
             let noted = oracle.committed(id, done);
