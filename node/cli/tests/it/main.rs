@@ -4,6 +4,7 @@ mod demo;
 mod failed_disk;
 mod full_disk;
 mod kill;
+mod netns;
 mod node;
 mod service;
 
