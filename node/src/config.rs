@@ -30,7 +30,8 @@ pub struct Config {
     pub digest_interval: Duration,
     /// Whom the node links with, and what becomes of data that came by replication.
     pub topology: Topology,
-    /// Where the node is: links within a region cost less than links between regions.
+    /// Where the node is: links within a region cost less than links between regions. At most
+    /// [`Config::REGION_BYTES_MAX`] bytes, and not empty.
     pub region: Option<String>,
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
@@ -40,6 +41,9 @@ pub struct Config {
 }
 
 impl Config {
+    /// The longest name of a region: longer ones are no names of places, and make tables unreadable.
+    pub const REGION_BYTES_MAX: usize = 64;
+
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
     /// every 5 s, a cache of 64 MiB, no lease.
     pub fn new(dir: impl Into<PathBuf>) -> Self {

@@ -18,6 +18,7 @@ use crate::state::{
 };
 use crate::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
 use crate::store::{Changes, Durability, Store, StoreError};
+use crate::topology::settings::TopologyError;
 
 /// Why a replica cannot be made or opened. Nothing of an existing one was changed.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,12 @@ pub enum OpenError {
         /// The folder.
         dir: PathBuf,
     },
+    /// The settings of the topology make no sense.
+    #[error("the topology: {0}")]
+    Topology(#[from] TopologyError),
+    /// The region is empty or too long.
+    #[error("a region is a text of 1 to {} bytes", Config::REGION_BYTES_MAX)]
+    Region,
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -143,6 +150,11 @@ pub(crate) struct Folder {
 /// # Errors
 /// Any [`OpenError`].
 pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
+    config.topology.check()?;
+    let region_bytes = config.region.as_ref().map_or(1, String::len);
+    if !(1..=Config::REGION_BYTES_MAX).contains(&region_bytes) {
+        return Err(OpenError::Region);
+    }
     let dir = &config.dir;
     match (key_path(dir).exists(), embedded::file_in(dir)) {
         (true, file) if !file.exists() => return Err(OpenError::StoreMissing { path: file }),

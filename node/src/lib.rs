@@ -101,4 +101,4 @@ pub use network::ListenError;
 pub use replica::{InviteError, JoinError, Receipt, Replica};
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
-pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology};
+pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};

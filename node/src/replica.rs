@@ -24,6 +24,7 @@ use crate::seal::Seal;
 use crate::state::{Heads, View, WriteError, WriteTx};
 use crate::status::Status;
 use crate::store::{Store, StoreError};
+use crate::topology::settings::{Topology, TopologyError};
 
 /// A running replica: reads, writes, and replicates in the background. Cheap to clone; all clones are one
 /// replica.
@@ -306,6 +307,16 @@ impl Replica {
     /// Takes back [`Replica::pause`].
     pub async fn resume(&self, peer: Option<NodeKey>) {
         self.inner.engine.ask(Request::Resume(peer)).await;
+    }
+
+    /// Takes part in the mesh in another way, until the replica is opened again with its own [`Config`].
+    ///
+    /// # Errors
+    /// [`TopologyError`]; then nothing has changed.
+    pub async fn set_topology(&self, topology: Topology) -> Result<(), TopologyError> {
+        topology.check()?;
+        self.inner.engine.ask(Request::SetTopology(topology)).await;
+        Ok(())
     }
 
     /// Waits until this node is a member of its domain: at once, unless it came with an invite that is not

@@ -15,13 +15,15 @@ pub struct Machine {
     cpu: String,
     memory_bytes: u64,
     kernel: String,
-    filesystem: String,
-    folder: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filesystem: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<String>,
 }
 
 impl Machine {
-    /// This machine, with the disk that holds `folder`.
-    pub fn here(folder: &ScratchFolder) -> Self {
+    /// This machine, with the disk that holds `folder` if the scenario has one.
+    pub fn here(folder: Option<&ScratchFolder>) -> Self {
         let cpu = field_of("/proc/cpuinfo", "model name");
         let memory_kib = field_of("/proc/meminfo", "MemTotal")
             .and_then(|total| total.split_whitespace().next()?.parse::<u64>().ok());
@@ -31,8 +33,8 @@ impl Machine {
             cpu: cpu.unwrap_or_else(unknown),
             memory_bytes: memory_kib.unwrap_or(0) * 1024,
             kernel: kernel.map_or_else(unknown, |kernel| kernel.trim().to_owned()),
-            filesystem: folder.filesystem().to_owned(),
-            folder: folder.path().display().to_string(),
+            filesystem: folder.map(|folder| folder.filesystem().to_owned()),
+            folder: folder.map(|folder| folder.path().display().to_string()),
         }
     }
 }

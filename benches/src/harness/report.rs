@@ -8,7 +8,16 @@ use serde_json::{Map, Value};
 use crate::folder::ScratchFolder;
 use crate::machine::{self, Machine};
 
-/// The outcome of a scenario.
+/// What a scenario comes to.
+pub trait Outcome: fmt::Display {
+    /// One line of JSON.
+    fn to_json(&self) -> String;
+
+    /// The bars that are missed, in words.
+    fn missed(&self) -> Vec<String>;
+}
+
+/// The outcome of a scenario that has one figure, and one limit.
 #[derive(Debug, Serialize)]
 pub struct Report {
     scenario: &'static str,
@@ -69,7 +78,7 @@ impl Report {
             limit,
             ratio: median / limit,
             bar: Bar { text: String::new(), met: None },
-            machine: Machine::here(folder),
+            machine: Machine::here(Some(folder)),
             commit: machine::commit(),
             details: Map::new(),
         }
@@ -96,10 +105,16 @@ impl Report {
     pub fn median(&self) -> f64 {
         self.median
     }
+}
 
-    /// One line of JSON.
-    pub fn to_json(&self) -> String {
+impl Outcome for Report {
+    fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a report has text keys and finite numbers")
+    }
+
+    fn missed(&self) -> Vec<String> {
+        let is_missed = self.bar.met == Some(false);
+        is_missed.then(|| self.bar.text.clone()).into_iter().collect()
     }
 }
 

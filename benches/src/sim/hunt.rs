@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 use millpond::sim::{Failure, Mutant, Profile, RunOptions, Scenario, run as play};
 use serde::Serialize;
 
-use crate::fan_out::{Done, fan_out, progress, threads};
 use crate::kills::{Kills, Seed};
 use crate::mutants::Arguments;
 use crate::refuse;
+use millpond_benches::fan_out::{Done, fan_out, progress, threads};
 
 /// What all hunts came to.
 #[derive(Serialize)]

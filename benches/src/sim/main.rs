@@ -6,7 +6,6 @@
 
 mod commit;
 mod crash_store;
-mod fan_out;
 mod finding;
 #[cfg(feature = "planted-bugs")]
 mod hunt;

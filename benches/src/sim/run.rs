@@ -12,9 +12,9 @@ use clap::Args;
 use millpond::sim::{Failure, Profile, RareCase, RunOptions, Scenario, rare_cases};
 use serde::Serialize;
 
-use crate::fan_out::{Done, fan_out, progress, threads};
 use crate::finding::Finding;
 use crate::refuse;
+use millpond_benches::fan_out::{Done, fan_out, progress, threads};
 
 #[derive(Args)]
 pub struct Arguments {

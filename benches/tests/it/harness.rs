@@ -35,12 +35,56 @@ fn reattach_sends_each_changed_row_once() {
     assert_eq!(report["bar"]["met"], true, "{report}");
 }
 
+/// It needs no folder, and its virtual time is the same on every machine: so are its figures.
+#[test]
+fn mesh_sim_reports_the_baselines_it_compares_with() {
+    let small = ["--nodes", "3,5", "--rate", "2", "--seeds", "2", "--baselines", "--cuts", "10"];
+    let folder = tempfile::tempdir().unwrap();
+    let charts = ["--charts", folder.path().to_str().unwrap()];
+    let output = harness(&[&["run", "mesh-sim", "--json"], &small[..], &charts].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["scenario"], "mesh-sim");
+    let row = |mode: &str, nodes: u64| {
+        let rows = report["rows"].as_array().unwrap().iter();
+        rows.clone().find(|row| row["mode"] == mode && row["nodes"] == nodes).unwrap()
+    };
+    let figures = [
+        "copies_per_update",
+        "p50_ms",
+        "p99_ms",
+        "max_ms",
+        "shortest_p50_ms",
+        "shortest_p99_ms",
+        "control_bytes_per_update",
+        "idle_bytes_per_s_per_node",
+    ];
+    for figure in figures {
+        assert!(row("ravendb-rule", 5)[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
+    }
+    assert_eq!((&row("flood", 3)["rate"], &row("flood", 3)["seeds"]), (&2.into(), &2.into()));
+    assert_eq!(row("flood", 5)["copies_per_update"], 4.0);
+    assert_eq!(row("flood", 5)["p99_ms"], row("flood", 5)["shortest_p99_ms"]);
+    assert_eq!(row("static-tree", 5)["copies_per_update"], 1.0);
+    let bars = report["bars"].as_array().unwrap();
+    assert_eq!(bars.iter().filter(|bar| bar["bar"] == "B9").count(), 2, "{report}");
+    let starved = |heal: &&Value| heal["starved"] == heal["trials"];
+    let heals = report["heals"].as_array().unwrap();
+    let dead: Vec<&Value> = heals.iter().filter(starved).map(|heal| &heal["mode"]).collect();
+    assert_eq!(dead, ["static-tree"; 2]);
+    let chart = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    for name in ["copies-2.svg", "latency-2.svg", "heal-3.svg", "heal-5.svg"] {
+        assert!(chart(name).contains("plumtree-shared"), "{name}");
+    }
+    assert!(chart("heal-5.svg").contains("(10 of 10 never)"), "who starves has no line");
+}
+
 #[test]
 fn every_scenario_is_listed() {
     let output = harness(&["list"]);
     let listed = String::from_utf8(output.stdout).unwrap();
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(names, ["catch-up", "local-write", "reattach"]);
+    assert_eq!(names, ["catch-up", "local-write", "reattach", "mesh-sim"]);
 }
 
 #[test]

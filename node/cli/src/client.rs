@@ -94,6 +94,16 @@ impl Client {
         self.send(Method::POST, path, &[], body).await?.json().await
     }
 
+    /// The value that `PUT path` answers to a JSON body.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<T, ClientError> {
+        let body = Outgoing::text(body.to_string());
+        self.send(Method::PUT, path, &[], body).await?.json().await
+    }
+
     /// The answer to a request, if it is a success.
     pub async fn send(
         &self,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use millpond::Config;
+use millpond::{Config, Mode, Topology};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
@@ -46,7 +46,11 @@ pub(crate) fn run(args: &ConfigArgs, dir: &Path) -> Outcome {
     let replica = file.replica(dir)?;
     if *json {
         let (listen, http) = (replica.listen, file.http.to_string());
-        let told = json!({"valid": true, "name": replica.name, "listen": listen, "http": http, "state_dir": replica.state_dir});
+        let (region, cost, topology) = (&replica.region, replica.cost, &replica.topology);
+        let told = json!({
+            "valid": true, "name": replica.name, "listen": listen, "http": http,
+            "state_dir": replica.state_dir, "region": region, "cost": cost, "topology": topology,
+        });
         println!("{told}");
         return Ok(Exit::Ok);
     }
@@ -55,6 +59,9 @@ pub(crate) fn run(args: &ConfigArgs, dir: &Path) -> Outcome {
     println!("listens on    {}", replica.listen);
     println!("API           {}", file.http);
     println!("state folder  {}", state_dir::text(replica.state_dir.as_deref()));
+    println!("topology      {}", topology_text(&replica.topology));
+    let region = replica.region.as_deref().unwrap_or("none");
+    println!("region        {region}; costs others {}", replica.cost);
     Ok(Exit::Ok)
 }
 
@@ -67,6 +74,10 @@ pub(crate) struct File {
     version: Option<FormatVersion>,
     pub name: Option<String>,
     pub state_dir: Option<PathBuf>,
+    pub region: Option<Region>,
+    pub cost: Option<u32>,
+    #[serde(default)]
+    pub topology: Topology,
     #[serde(default)]
     pub replication: Replication,
     #[serde(default)]
@@ -148,6 +159,9 @@ impl File {
         config.name = self.name.clone().unwrap_or_else(host_name);
         config.advertise.clone_from(&self.replication.origin.0);
         config.listen = self.replication.bindaddress.unwrap_or(LISTEN);
+        config.region = self.region.clone().map(|Region(region)| region);
+        config.cost = self.cost.unwrap_or(config.cost);
+        config.topology = self.topology.clone();
         if let Some(Span(hold_down)) = self.replication.hold_down {
             config.hold_down = hold_down;
         }
@@ -189,14 +203,33 @@ pub(crate) fn write_first(dir: &Path, file: &File) -> Result<(), Failure> {
         }
         None => String::new(),
     };
+    let region = match &file.region {
+        Some(Region(region)) => format!("region = {}\n", toml::Value::from(region.as_str())),
+        None => String::new(),
+    };
     let text = format!(
-        "version = 1\nname = {name}\n{state_dir}\n\
+        "version = 1\nname = {name}\n{state_dir}{region}\n\
          [replication]\nbindaddress = \"{listen}\"\n\
          # origin = [\"host.example.com:8444\"]   # what other members dial, if it is not found by itself\n\n\
          [http]\nbindaddress = \"{http}\"\n"
     );
     std::fs::write(&path, text)
         .map_err(|error| Failure::new(format!("cannot write {}", path.display())).why(error))
+}
+
+/// `spanning-tree of fanout 8, ripple adaptive, 2 links`.
+pub(crate) fn topology_text(topology: &Topology) -> String {
+    let mode = topology.mode.word();
+    let mode = match topology.mode {
+        Mode::SpanningTree { fanout } => format!("{mode} of fanout {fanout}"),
+        _ => mode.into(),
+    };
+    let links = match topology.links.len() {
+        0 => String::new(),
+        1 => ", 1 link of its own settings".into(),
+        count => format!(", {count} links of their own settings"),
+    };
+    format!("{mode}, ripple {}{links}", topology.ripple.word())
 }
 
 /// What this machine calls itself.
@@ -230,9 +263,12 @@ struct Complaint {
 fn parse(text: &str) -> Result<File, Complaint> {
     toml::from_str(text).map_err(|error| {
         let message = error.message();
-        let (what, fix) = match unknown_key(message) {
-            Some((key, fix)) => (format!("there is no key `{key}` here"), Some(fix)),
-            None => (message.to_owned(), None),
+        let (what, fix) = match (unknown(message, "field"), unknown(message, "variant")) {
+            (Some((key, fix)), _) => (format!("there is no key `{key}` here"), Some(fix("keys"))),
+            (_, Some((value, fix))) => {
+                (format!("`{value}` is no value of it"), Some(fix("values")))
+            }
+            (None, None) => (message.to_owned(), None),
         };
         let why = match error.span() {
             Some(span) => point_at(text, span, &what),
@@ -242,17 +278,23 @@ fn parse(text: &str) -> Result<File, Complaint> {
     })
 }
 
-/// The key that serde's message complains about, and what was meant instead.
-fn unknown_key(message: &str) -> Option<(&str, String)> {
-    let (key, rest) = message.strip_prefix("unknown field `")?.split_once('`')?;
+/// The word that serde's message complains about, and what to do: what was meant instead, or what there is.
+fn unknown<'a>(
+    message: &'a str,
+    kind: &str,
+) -> Option<(&'a str, impl Fn(&str) -> String + use<'a>)> {
+    let rest = message.strip_prefix("unknown ")?.strip_prefix(kind)?.strip_prefix(" `")?;
+    let (word, rest) = rest.split_once('`')?;
     let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    let near = |known: &&str| strsim::normalized_damerau_levenshtein(key, known);
-    let nearest = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)));
-    let fix = match nearest {
-        Some(nearest) if near(&nearest) >= SIMILAR => format!("did you mean `{nearest}`?"),
-        _ => format!("the keys here are: {}", known.join(", ")),
+    let fix = move |plural: &str| {
+        let near = |known: &&str| strsim::normalized_damerau_levenshtein(word, known);
+        let nearest = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)));
+        match nearest {
+            Some(nearest) if near(&nearest) >= SIMILAR => format!("did you mean `{nearest}`?"),
+            _ => format!("the {plural} here are: {}", known.join(", ")),
+        }
     };
-    Some((key, fix))
+    Some((word, fix))
 }
 
 /// `line 4, column 1: what`, the line, and marks below the place.
@@ -304,6 +346,24 @@ impl<'de> Deserialize<'de> for Origins {
         let plain =
             |origin: String| origin.strip_prefix("repl://").map_or(origin.clone(), Into::into);
         Ok(Self(origins.into_iter().map(plain).collect()))
+    }
+}
+
+/// Where the node is: a word that members of the same place share.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Region(pub String);
+
+impl FromStr for Region {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().len() {
+            1..=Config::REGION_BYTES_MAX => Ok(Self(text.trim().to_owned())),
+            _ => {
+                let most = Config::REGION_BYTES_MAX;
+                Err(format!("a region is a text of 1 to {most} bytes: \"eu-west\""))
+            }
+        }
     }
 }
 
@@ -370,7 +430,7 @@ macro_rules! deserialize_from_text {
     )*};
 }
 
-deserialize_from_text!(Span, Size, Level);
+deserialize_from_text!(Region, Span, Size, Level);
 
 const FILE_NAME: &str = "millpond.toml";
 
@@ -386,6 +446,7 @@ const SIMILAR: f64 = 0.6;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use millpond::Direction;
 
     #[test]
     fn a_whole_file_parses() {
@@ -405,6 +466,40 @@ mod tests {
         assert_eq!(config.digest_interval, Duration::from_secs(5));
         assert_eq!(config.cache_bytes, 64 << 20);
         assert_eq!(file.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn a_topology_is_read_as_it_is_written() {
+        let file = parse(
+            "region = \"eu\"\ncost = 3\n[topology]\nmode = \"static\"\nripple = \"hold-down\"\n\
+             [[topology.link]]\npeer = \"hub\"\ndirection = \"pull\"\ncost = 5\nripple = \"adaptive\"\n\
+             [[topology.link]]\npeer = \"leaf\"\ndial = false\n",
+        )
+        .unwrap();
+        let config = file.replica(Path::new("x")).unwrap();
+        assert_eq!((config.region.as_deref(), config.cost), (Some("eu"), 3));
+        let [hub, leaf] = &config.topology.links[..] else { panic!("{:?}", config.topology) };
+        assert_eq!((hub.direction, hub.cost, hub.dial), (Direction::Pull, Some(5), true));
+        assert_eq!((leaf.direction, leaf.cost, leaf.dial), (Direction::Both, None, false));
+        assert_eq!(
+            topology_text(&config.topology),
+            "static, ripple hold-down, 2 links of their own settings"
+        );
+        let config = parse("").unwrap().replica(Path::new("x")).unwrap();
+        assert_eq!(topology_text(&config.topology), "full-mesh, ripple adaptive");
+    }
+
+    #[test]
+    fn an_unknown_value_is_shown_with_what_was_meant() {
+        let complaint = parse("[topology]\nmode = \"full-mash\"\n").unwrap_err();
+        assert_eq!(
+            complaint.why,
+            "line 2, column 8: `full-mash` is no value of it\n\
+             2 | mode = \"full-mash\"\n  |        ^^^^^^^^^^^"
+        );
+        assert_eq!(complaint.fix.unwrap(), "did you mean `full-mesh`?");
+        let complaint = parse("[topology]\nripple = \"none\"\n").unwrap_err();
+        assert_eq!(complaint.fix.unwrap(), "the values here are: adaptive, hold-down");
     }
 
     #[test]
@@ -431,6 +526,17 @@ mod tests {
             ("[replication]\nhold_down = \"1 fortnight\"\n", "ms, s, m, h or d"),
             ("[store]\ncache = \"64\"\n", "KiB, MiB or GiB"),
             ("[http]\nbindaddress = \"here\"\n", "socket address"),
+            ("region = \"\"\n", "1 to 64 bytes"),
+            ("cost = -1\n", "u32"),
+            (
+                "[topology]\nmode = \"spanning-tree\"\nfanout = 0\n",
+                "line 3, column 10: `fanout` is 1 or more",
+            ),
+            ("[topology]\nfanout = 4\n", "\"spanning-tree\" only"),
+            ("[topology]\nmode = \"static\"\n", "none is named"),
+            ("[[topology.link]]\ncost = 4\n", "missing field `peer`"),
+            ("[[topology.link]]\npeer = \"\"\n", "`peer` is"),
+            ("[[topology.link]]\npeer = \"a\"\n[[topology.link]]\npeer = \"a\"\n", "two links"),
         ] {
             let complaint = parse(text).unwrap_err();
             assert!(complaint.why.contains(wanted), "{}", complaint.why);

@@ -14,7 +14,9 @@ pub(crate) enum Exit {
     Ok = 0,
     /// It failed.
     Failed = 1,
-    /// The configuration is invalid. (2, wrong usage, is clap's.)
+    /// Wrong usage; mostly clap says so.
+    Usage = 2,
+    /// The configuration is invalid.
     Config = 3,
     /// The node cannot be reached.
     Unreachable = 4,
@@ -80,6 +82,9 @@ impl Failure {
             OpenError::MixedFolder { .. } => {
                 failure.fix("put back the node.key and the millpond.redb that belong together")
             }
+            OpenError::Topology(_) => failure
+                .fix("mend [topology] in millpond.toml: millpond config check")
+                .exit(Exit::Config),
             OpenError::Listen { .. } => failure
                 .fix("--listen ADDRESS, or `bindaddress` under [replication] in millpond.toml"),
             OpenError::Store(StoreError::InUse { .. }) => {

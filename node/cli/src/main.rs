@@ -5,11 +5,13 @@ mod config;
 mod data;
 mod dataset;
 mod demo;
+mod details;
 mod failure;
 mod run;
 mod setup;
 mod state_dir;
 mod status;
+mod topology;
 mod transfer;
 mod watch;
 
@@ -64,8 +66,8 @@ enum Command {
     Export(transfer::ExportArgs),
     /// A hash over everything that the node holds, equal on nodes that hold the same
     Digest(status::DigestArgs),
-    /// Who is linked to whom, as this node sees it
-    Topology(status::TopologyArgs),
+    /// Who is linked to whom; change how this node takes part
+    Topology(topology::TopologyArgs),
     /// Look after the configuration
     Config(config::ConfigArgs),
     /// Start nodes on this machine, cut them apart, write on all of them, and watch them converge
@@ -127,7 +129,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Import(args) => transfer::import(args, &dir).await,
         Command::Export(args) => transfer::export(args, &dir).await,
         Command::Digest(args) => status::digest(args, &dir).await,
-        Command::Topology(args) => status::topology(args, &dir).await,
+        Command::Topology(args) => topology::topology(args, &dir).await,
         Command::Config(args) => config::run(&args, &dir),
     }
 }

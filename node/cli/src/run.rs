@@ -13,8 +13,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{self, File, Level, LogFormat};
+use crate::config::{self, File, Level, LogFormat, Region};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::topology::TopologyFlags;
 
 /// Run the node. A flag overrides the configuration file.
 #[derive(Debug, Args)]
@@ -34,6 +35,14 @@ pub(crate) struct RunArgs {
     /// Where the lease is kept: not in the node's folder, and not copied or restored with it
     #[arg(long)]
     state_dir: Option<PathBuf>,
+    /// Where the node is: links within a region cost less than links between regions
+    #[arg(long)]
+    region: Option<Region>,
+    /// What it costs others to receive from this node, beside the way to it
+    #[arg(long)]
+    cost: Option<u32>,
+    #[command(flatten)]
+    topology: TopologyFlags,
     /// What to log: info, or info,millpond=debug
     #[arg(long, env = "MILLPOND_LOG")]
     log: Option<Level>,
@@ -44,7 +53,7 @@ pub(crate) struct RunArgs {
 
 pub(crate) async fn run(args: RunArgs, dir: &Path) -> Outcome {
     let mut file = config::load_or_default(dir, args.config.as_deref())?;
-    args.override_file(&mut file);
+    args.override_file(&mut file)?;
     start_log(&file);
     // Before anything runs: a signal that comes early must not be lost.
     let mut stop = Stop::listen()?;
@@ -82,7 +91,7 @@ pub(crate) async fn run(args: RunArgs, dir: &Path) -> Outcome {
 }
 
 impl RunArgs {
-    fn override_file(self, file: &mut File) {
+    fn override_file(self, file: &mut File) -> Result<(), Failure> {
         file.name = self.name.or(file.name.take());
         file.state_dir = self.state_dir.or(file.state_dir.take());
         file.replication.bindaddress = self.listen.or(file.replication.bindaddress);
@@ -91,6 +100,9 @@ impl RunArgs {
         if let Some(level) = self.log {
             file.log.level = level;
         }
+        file.region = self.region.or(file.region.take());
+        file.cost = self.cost.or(file.cost);
+        self.topology.change(&mut file.topology)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::client::Client;
-use crate::config::{self, File, Span};
+use crate::config::{self, File, Region, Span};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::status::age_text;
 
@@ -42,6 +42,9 @@ struct NodeArgs {
     /// Where its lease is kept [default: $XDG_STATE_HOME/millpond]
     #[arg(long)]
     state_dir: Option<PathBuf>,
+    /// Where the node is: links within a region cost less than links between regions
+    #[arg(long)]
+    region: Option<Region>,
 }
 
 impl NodeArgs {
@@ -52,6 +55,7 @@ impl NodeArgs {
         file.state_dir = self.state_dir.or(file.state_dir.take());
         file.replication.bindaddress = self.listen.or(file.replication.bindaddress);
         file.http.bindaddress = self.http.unwrap_or(file.http.bindaddress);
+        file.region = self.region.or(file.region.take());
         Ok(file)
     }
 }

@@ -1,5 +1,6 @@
 //! Routes about the node and its peers.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::Json;
@@ -14,6 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::records::{bytes, json};
 use crate::http::server::{Api, SharedApi};
 use crate::status::{Health, PeerState, PeerStatus};
+use crate::topology::settings::{Topology, is_named};
 use crate::{InviteOptions, Role};
 
 /// `GET /status`
@@ -78,10 +80,7 @@ async fn chosen(api: &Api, body: Body) -> Result<(Option<NodeKey>, Chosen), Prob
 }
 
 fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
-    let long_enough = wanted.len() >= KEY_DIGITS_MIN;
-    let is_meant = |peer: &PeerStatus| {
-        peer.name == wanted || (long_enough && peer.key.starts_with(&wanted.to_lowercase()))
-    };
+    let is_meant = |peer: &PeerStatus| is_named(wanted, &peer.key, &peer.name);
     let mut meant: Vec<_> = peers.into_iter().filter(is_meant).collect();
     match (meant.pop(), meant.is_empty()) {
         (Some(peer), true) => Ok(peer),
@@ -101,8 +100,9 @@ fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem
 /// `GET /topology`
 pub(super) async fn topology(State(api): State<SharedApi>) -> Response {
     #[derive(Serialize)]
-    struct Topology {
+    struct Told {
         mode: &'static str,
+        settings: Topology,
         nodes: Vec<Node>,
         links: Vec<Link>,
     }
@@ -136,7 +136,25 @@ pub(super) async fn topology(State(api): State<SharedApi>) -> Response {
         round_trip_us: peer.link.as_ref().map(|link| link.round_trip_us).filter(|&us| us > 0),
     });
     let links = links.collect();
-    Json(Topology { mode: "full-mesh", nodes, links }).into_response()
+    let settings = status.node.topology;
+    Json(Told { mode: settings.mode.word(), settings, nodes, links }).into_response()
+}
+
+/// `PUT /topology`
+pub(super) async fn set_topology(
+    State(api): State<SharedApi>,
+    body: Body,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Set {
+        settings: Topology,
+    }
+    let bad = |why: &dyn Display| Problem::bad_request("bad_topology", why.to_string());
+    let settings: serde_json::Value = json(body).await?;
+    let settings: Topology = serde_json::from_value(settings).map_err(|error| bad(&error))?;
+    let set = api.replica.set_topology(settings.clone()).await;
+    set.map_err(|error| bad(&error))?;
+    Ok(Json(Set { settings }).into_response())
 }
 
 /// `POST /invites`
@@ -209,9 +227,6 @@ pub(super) async fn readyz(State(api): State<SharedApi>) -> Response {
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(Ready { ready, reasons })).into_response()
 }
-
-/// Fewer digits of a key may be somebody's name.
-const KEY_DIGITS_MIN: usize = 8;
 
 /// Ten minutes: an invite is used at once, or made again.
 const INVITE_DEFAULT_S: u64 = 600;

@@ -17,7 +17,7 @@
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
 //! | `dialer` | whom to dial, and when |
-//! | `report` | what to tell the operator |
+//! | `report`, `sources`, `counting` | what to tell the operator |
 
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
@@ -28,9 +28,11 @@ use crate::membership::{Invite, InviteOptions};
 use crate::replica::InviteError;
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
+use crate::topology::settings::Topology;
 
 mod commit;
 mod continuity;
+mod counting;
 mod dialer;
 mod engine;
 mod feed;
@@ -49,6 +51,7 @@ mod receive;
 mod report;
 mod ring;
 mod session;
+mod sources;
 mod supply;
 
 #[cfg(test)]
@@ -124,6 +127,8 @@ pub(crate) enum Request {
     Pause(Option<NodeKey>),
     /// Takes back [`Request::Pause`].
     Resume(Option<NodeKey>),
+    /// Takes part in the mesh in another way from now on. The settings have been checked.
+    SetTopology(Topology),
 }
 
 /// What the engine wants done.

@@ -2,7 +2,7 @@
 
 use millpond::http::{HttpError, HttpOptions, serve};
 use millpond::store::StoreError;
-use millpond::{OpenError, Replica};
+use millpond::{Config, LinkSettings, Mode, OpenError, Replica};
 use serde_json::{Value, json};
 
 use crate::client::{Events, Node, config};
@@ -304,4 +304,46 @@ async fn the_node_tells_how_it_is() {
     assert!(invited.json()["invite"].as_str().unwrap().starts_with("mp1"));
     let odd = node.ask("POST", "/api/v1/invites", r#"{"role":"king"}"#).await;
     assert_eq!(odd.problem(), "bad_role");
+}
+
+#[tokio::test]
+async fn the_topology_of_a_running_node_is_changed_whole_or_not_at_all() {
+    let node = Node::start().await;
+    let path = "/api/v1/topology";
+    let settings = async || node.get(path).await.json()["settings"].clone();
+    assert_eq!(settings().await, json!({"mode": "full-mesh", "ripple": "adaptive", "link": []}));
+    let tree = json!({"mode": "spanning-tree", "fanout": 3, "ripple": "hold-down",
+        "link": [{"peer": "nobody", "direction": "pull", "dial": false}]});
+    assert_eq!(node.ask("PUT", path, &tree.to_string()).await.json(), json!({"settings": tree}));
+    assert_eq!(settings().await, tree);
+    assert_eq!(node.get(path).await.json()["mode"], "spanning-tree");
+    let status = node.replica.status().await;
+    assert_eq!(
+        status.warnings.last().unwrap(),
+        "the topology names \"nobody\", which is no other member"
+    );
+
+    for bad in [r#"{"mode":"static"}"#, r#"{"fanout":3}"#, r#"{"mode":"mesh"}"#, r#"{"link":1}"#] {
+        assert_eq!(node.ask("PUT", path, bad).await.problem(), "bad_topology", "{bad}");
+    }
+    assert_eq!(node.ask("PUT", path, "{").await.problem(), "bad_json");
+    assert_eq!(settings().await, tree);
+    assert_eq!(node.ask("PUT", path, "{}").await.status, 200);
+    assert!(node.replica.status().await.warnings.iter().all(|it| !it.contains("nobody")));
+}
+
+#[tokio::test]
+async fn a_replica_with_settings_that_make_no_sense_is_not_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    Replica::init(&config).unwrap();
+    config.region = Some(String::new());
+    assert!(matches!(Replica::open(config.clone()).await, Err(OpenError::Region)));
+    config.region = Some("x".repeat(Config::REGION_BYTES_MAX + 1));
+    assert!(matches!(Replica::open(config.clone()).await, Err(OpenError::Region)));
+    config.region = Some("x".repeat(Config::REGION_BYTES_MAX));
+    config.topology.mode = Mode::Static;
+    assert!(matches!(Replica::open(config.clone()).await, Err(OpenError::Topology(_))));
+    config.topology.links.push(LinkSettings::new("*"));
+    Replica::open(config).await.unwrap().close().await;
 }

@@ -4,6 +4,7 @@ mod demo;
 mod failed_disk;
 mod full_disk;
 mod kill;
+mod netns;
 mod node;
 mod service;
 
@@ -109,6 +110,27 @@ fn a_node_tells_how_it_is_in_words_and_json() {
     assert!(node.run(&["peers", "ls"]).ok().contains("no other member yet"));
     let nobody = node.run(&["peers", "pause", "nobody"]).failed(1);
     assert!(nobody.contains("there is no member `nobody`"), "{nobody}");
+}
+
+#[test]
+fn the_topology_is_set_until_the_next_start() {
+    let node = Node::start();
+    let told = node.run(&["topology", "set", "--mode", "spanning-tree", "--fanout", "3"]).ok();
+    assert_eq!(
+        told,
+        "now: spanning-tree of fanout 3, ripple adaptive\n\
+         until the node starts again; to keep it, in millpond.toml:\n  \
+         [topology]\n  mode = \"spanning-tree\"\n  fanout = 3\n  ripple = \"adaptive\"\n"
+    );
+    node.run(&["topology", "set", "--ripple", "hold-down"]).ok();
+    let status: Value = serde_json::from_str(&node.run(&["status", "--json"]).ok()).unwrap();
+    let settings = json!({"mode": "spanning-tree", "fanout": 3, "ripple": "hold-down", "link": []});
+    assert_eq!(status["node"]["topology"], settings);
+    let odd = node.run(&["topology", "set", "--mode", "full-mesh", "--fanout", "3"]).failed(2);
+    assert!(odd.contains("only mode spanning-tree has a fanout"), "{odd}");
+    let none = node.run(&["topology", "set", "--mode", "static"]).failed(2);
+    assert!(none.contains("none is named"), "{none}");
+    assert!(node.run(&["topology", "set"]).failed(2).contains("give --mode"));
 }
 
 #[test]

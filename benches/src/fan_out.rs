@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// What a task came to.
 pub struct Done<T> {
+    /// What it found.
     pub result: T,
     /// Whether tasks of higher numbers are not wanted any more.
     pub is_last: bool,

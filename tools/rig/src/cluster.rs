@@ -1,0 +1,92 @@
+//! Nodes of one domain.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::host::Host;
+use crate::node::Node;
+use crate::wait::until;
+
+/// Nodes of one domain, in one temporary folder, all linked with each other when it starts.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts a node on each host; the first founds the domain, the others join there. Folders go into
+    /// `parent`, or where temporary files go.
+    ///
+    /// # Errors
+    /// A node does not start, or is never linked.
+    pub fn start(
+        program: &Path,
+        hosts: &[Host],
+        settings: &str,
+        parent: Option<&Path>,
+    ) -> io::Result<Self> {
+        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
+        let folder = TempDir::with_prefix_in("millpond-rig-", parent)?;
+        let mut nodes: Vec<Node> = Vec::new();
+        for (number, host) in hosts.iter().enumerate() {
+            let invite = match nodes.first() {
+                Some(first) => Some(first.run(&["invite"])?),
+                None => None,
+            };
+            let place = folder.path().join(format!("node-{}", number + 1));
+            let invite = invite.as_deref().map(str::trim);
+            nodes.push(Node::start(program, host, &place, invite, settings)?);
+        }
+        let cluster = Self { nodes, _folder: folder };
+        cluster.until_linked()?;
+        Ok(cluster)
+    }
+
+    /// Its nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Its nodes, to be stopped and started.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
+    /// Waits until each node is linked with each other one, and knows its name.
+    ///
+    /// # Errors
+    /// It takes too long.
+    pub fn until_linked(&self) -> io::Result<()> {
+        let is_linked = |peer: &Value| {
+            let (name, link) = (&peer["name"], &peer["link"]);
+            let is_named = self.nodes.iter().any(|node| name == node.name());
+            is_named && link["fed"] == true && link["feeding"] == true
+        };
+        until("all nodes are linked", || {
+            self.nodes.iter().all(|node| {
+                let status = node.status().unwrap_or_default();
+                let peers = status["peers"].as_array().map_or(&[][..], Vec::as_slice);
+                peers.len() == self.nodes.len() - 1 && peers.iter().all(is_linked)
+            })
+        })
+    }
+
+    /// Waits until all nodes hold the same.
+    ///
+    /// # Errors
+    /// It takes too long; the error shows how each node is.
+    pub fn until_equal(&self) -> io::Result<()> {
+        let digests = || self.nodes.iter().map(Node::digest).collect::<io::Result<Vec<_>>>();
+        let are_equal =
+            || digests().is_ok_and(|digests| digests.windows(2).all(|pair| pair[0] == pair[1]));
+        until("all nodes hold the same", are_equal).map_err(|error| {
+            let states: Vec<String> =
+                self.nodes.iter().map(|node| node.run(&["status"]).unwrap_or_default()).collect();
+            io::Error::other(format!("{error}: {:?}\n{}", digests(), states.join("\n")))
+        })
+    }
+}
