@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use millpond_core::{Incarnation, NodeKey, Path};
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
 
-use super::MeshOptions;
 use super::founding::{Founding, Member};
 use super::meter::Meter;
+use super::{MeshOptions, Writes};
 use crate::replication::Limits;
 use crate::sim::net::NodeId;
 use crate::sim::trace::Trace;
@@ -22,7 +20,7 @@ pub struct MeshError(pub(crate) String);
 /// A world in which updates are written and followed.
 pub(crate) struct Field {
     pub(crate) world: World,
-    pub(crate) rng: ChaCha8Rng,
+    writes: Writes,
     pub(crate) options: MeshOptions,
     /// The nodes that write, and how often each has.
     pub(crate) writers: Vec<(NodeId, Incarnation, u64)>,
@@ -71,8 +69,8 @@ impl Field {
         });
         let writers = writers.collect();
         let ids = (0..options.nodes).map(|id| (world.nodes[id].key, id)).collect();
-        let rng = ChaCha8Rng::seed_from_u64(options.seed ^ 0x006d_6573_6800);
-        Ok(Self { world, rng, options: options.clone(), writers, ids })
+        let writes = Writes::new(options);
+        Ok(Self { world, writes, options: options.clone(), writers, ids })
     }
 
     /// What follows the updates.
@@ -96,19 +94,12 @@ impl Field {
         self.world.answers.clear();
     }
 
-    /// So many updates, of writers by chance, at the rate that is asked for: in each millisecond with equal
-    /// chance, so that the times between them are as good as exponential.
+    /// So many updates, of the writers and at the rate that are asked for.
     pub(crate) fn write_many(&mut self, updates: usize) {
-        let mut written = 0;
-        while written < updates {
-            let mut wait_ms = 1;
-            while self.rng.next_u32() % 1_000 >= self.options.rate {
-                wait_ms += 1;
-            }
-            self.world.run(wait_ms);
-            let writer = self.rng.next_u32() as usize % self.writers.len();
-            self.write(writer);
-            written += 1;
+        for _ in 0..updates {
+            let write = self.writes.next().expect("there are always more");
+            self.world.run(write.after_ms);
+            self.write(write.writer);
         }
     }
 
