@@ -7,9 +7,9 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use millpond::sim::mesh::{self, Disturbance, MeshFigures, MeshOptions, RoundTrips};
 use millpond::{Mode, Ripple};
+use millpond_benches::fan_out::{Done, fan_out, progress, threads};
 use serde::Serialize;
 
-use crate::fan_out::{Done, fan_out, progress, threads};
 use crate::refuse;
 
 #[derive(Args)]
@@ -75,7 +75,7 @@ struct Measured {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    if arguments.regions.is_some_and(|regions| regions == 0 || arguments.nodes % regions != 0) {
+    if arguments.regions.is_some_and(|regions| !arguments.nodes.is_multiple_of(regions)) {
         return refuse("the nodes must divide evenly over the regions");
     }
     let bar = progress(arguments.seeds, "mesh".into());
