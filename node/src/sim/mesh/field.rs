@@ -96,19 +96,33 @@ impl Field {
         self.world.answers.clear();
     }
 
-    /// So many updates, of writers by chance, at the rate that is asked for: in each millisecond with equal
-    /// chance, so that the times between them are as good as exponential.
+    /// So many updates, of writers by chance, at the rate that is asked for.
     pub(crate) fn write_many(&mut self, updates: usize) {
         let mut written = 0;
         while written < updates {
-            let mut wait_ms = 1;
-            while self.rng.next_u32() % 1_000 >= self.options.rate {
-                wait_ms += 1;
+            written += self.write_for(1);
+        }
+    }
+
+    /// Updates for so long. Each millisecond has one or none, with equal chance: so the times between them
+    /// are as good as exponential.
+    pub(crate) fn write_for(&mut self, ms: u64) -> usize {
+        let mut written = 0;
+        for _ in 0..ms {
+            self.world.run(1);
+            if self.rng.next_u32() % 1_000 < self.options.rate {
+                let writer = self.rng.next_u32() as usize % self.writers.len();
+                self.write(writer);
+                written += 1;
             }
-            self.world.run(wait_ms);
-            let writer = self.rng.next_u32() as usize % self.writers.len();
-            self.write(writer);
-            written += 1;
+        }
+        written
+    }
+
+    /// Notes from now on from whom updates come to each node.
+    pub(crate) fn follow_feeders(&mut self) {
+        if let Some(meter) = &mut self.world.meter {
+            meter.follow_feeders();
         }
     }
 

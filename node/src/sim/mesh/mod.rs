@@ -19,6 +19,7 @@
 //! | `founding` | makes the members, and lets them know each other |
 //! | `options` | what is asked for |
 //! | `round_trips` | how far the nodes are from each other |
+//! | `run`, `trials` | the measurements |
 
 mod disturbance;
 mod field;
@@ -29,6 +30,7 @@ pub(crate) mod meter;
 mod options;
 mod round_trips;
 mod run;
+mod trials;
 
 pub use disturbance::Disturbance;
 pub use field::MeshError;
@@ -37,3 +39,4 @@ pub use kinds::{KindFigures, Purpose};
 pub use options::MeshOptions;
 pub use round_trips::{NoRoundTrips, RoundTrips};
 pub use run::run;
+pub use trials::{Heal, Reunion, cut_trials, split_trial};
