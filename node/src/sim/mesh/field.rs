@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use millpond_core::{Incarnation, NodeKey, Path};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
 
 use super::founding::{Founding, Member};
 use super::meter::Meter;
@@ -21,6 +23,8 @@ pub struct MeshError(pub(crate) String);
 pub(crate) struct Field {
     pub(crate) world: World,
     writes: Writes,
+    /// Draws what else a trial needs.
+    pub(crate) rng: ChaCha8Rng,
     pub(crate) options: MeshOptions,
     /// The nodes that write, and how often each has.
     pub(crate) writers: Vec<(NodeId, Incarnation, u64)>,
@@ -70,7 +74,8 @@ impl Field {
         let writers = writers.collect();
         let ids = (0..options.nodes).map(|id| (world.nodes[id].key, id)).collect();
         let writes = Writes::new(options);
-        Ok(Self { world, writes, options: options.clone(), writers, ids })
+        let rng = ChaCha8Rng::seed_from_u64(options.seed ^ 0x0074_7269_616c);
+        Ok(Self { world, writes, rng, options: options.clone(), writers, ids })
     }
 
     /// What follows the updates.
@@ -94,12 +99,32 @@ impl Field {
         self.world.answers.clear();
     }
 
-    /// So many updates, of the writers and at the rate that are asked for.
+    /// So many updates, of writers by chance, at the rate that is asked for.
     pub(crate) fn write_many(&mut self, updates: usize) {
-        for _ in 0..updates {
-            let write = self.writes.next().expect("there are always more");
-            self.world.run(write.after_ms);
-            self.write(write.writer);
+        let mut written = 0;
+        while written < updates {
+            written += self.write_for(1);
+        }
+    }
+
+    /// Updates for so long. Each millisecond has one or none, with equal chance: so the times between them
+    /// are as good as exponential.
+    pub(crate) fn write_for(&mut self, ms: u64) -> usize {
+        let mut written = 0;
+        for _ in 0..ms {
+            self.world.run(1);
+            if let Some(writer) = self.writes.next_ms() {
+                self.write(writer);
+                written += 1;
+            }
+        }
+        written
+    }
+
+    /// Notes from now on from whom updates come to each node.
+    pub(crate) fn follow_feeders(&mut self) {
+        if let Some(meter) = &mut self.world.meter {
+            meter.follow_feeders();
         }
     }
 

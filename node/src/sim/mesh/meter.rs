@@ -21,8 +21,8 @@ pub(crate) struct Meter {
     applied: Vec<BTreeMap<Incarnation, u64>>,
     /// Updates that some node lacks.
     open: usize,
-    /// From whom the latest update of an origin came to a node first, if anybody wants to know.
-    pub(crate) feeders: Option<BTreeMap<(NodeId, Incarnation), (u64, NodeId)>>,
+    /// From whom the latest update of an origin came to a node, if anybody wants to know.
+    feeders: Option<BTreeMap<(NodeId, Incarnation), (u64, NodeId)>>,
 }
 
 /// An update on its way.
@@ -79,6 +79,11 @@ impl Meter {
         }
     }
 
+    /// Notes from now on from whom updates come.
+    pub(crate) fn follow_feeders(&mut self) {
+        self.feeders.get_or_insert_default();
+    }
+
     /// A frame came.
     pub(crate) fn arrived(&mut self, node: NodeId, from: NodeId, frame: &Bytes) {
         let Some(feeders) = &mut self.feeders else { return };
@@ -95,6 +100,17 @@ impl Meter {
     /// Whether every update is everywhere.
     pub(crate) fn is_level(&self) -> bool {
         self.open == 0
+    }
+
+    /// Whether a node has all updates of an origin.
+    pub(crate) fn has_all(&self, node: NodeId, origin: Incarnation) -> bool {
+        let applied = self.applied[node].get(&origin).copied().unwrap_or(0);
+        self.updates.get(&origin).is_none_or(|updates| updates.len() as u64 == applied)
+    }
+
+    /// From whom the latest update of an origin came to a node.
+    pub(crate) fn feeder(&self, node: NodeId, origin: Incarnation) -> Option<NodeId> {
+        self.feeders.as_ref()?.get(&(node, origin)).map(|(_, feeder)| *feeder)
     }
 
     /// The updates issued since some moment, by origin.

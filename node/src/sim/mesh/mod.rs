@@ -19,6 +19,7 @@
 //! | `founding` | makes the members, and lets them know each other |
 //! | `options` | what is asked for |
 //! | `round_trips` | how far the nodes are from each other |
+//! | `run`, `trials` | the measurements |
 //! | `writes` | who writes when |
 
 mod disturbance;
@@ -30,6 +31,7 @@ pub(crate) mod meter;
 mod options;
 mod round_trips;
 mod run;
+mod trials;
 mod writes;
 
 pub use disturbance::Disturbance;
@@ -39,4 +41,5 @@ pub use kinds::{KindFigures, Purpose};
 pub use options::MeshOptions;
 pub use round_trips::{NoRoundTrips, RoundTrips};
 pub use run::run;
+pub use trials::{Heal, Reunion, cut_trials, split_trial};
 pub use writes::{Write, Writes};

@@ -39,8 +39,10 @@ impl Writes {
         }
     }
 
-    fn random(&mut self, below: u32) -> u32 {
-        self.rng.next_u32() % below
+    /// Goes on by a millisecond: which of the writers writes in it, if one does.
+    pub(crate) fn next_ms(&mut self) -> Option<usize> {
+        let is_written = self.rng.next_u32() % 1_000 < self.rate;
+        is_written.then(|| self.rng.next_u32() as usize % self.writers.len())
     }
 }
 
@@ -49,10 +51,12 @@ impl Iterator for Writes {
 
     fn next(&mut self) -> Option<Write> {
         let mut after_ms = 1;
-        while self.random(1_000) >= self.rate {
-            after_ms += 1;
-        }
-        let writer = self.random(self.writers.len() as u32) as usize;
+        let writer = loop {
+            match self.next_ms() {
+                Some(writer) => break writer,
+                None => after_ms += 1,
+            }
+        };
         Some(Write { after_ms, writer, node: self.writers[writer] })
     }
 }
