@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod dataset;
 mod demo;
+mod details;
 mod failure;
 mod run;
 mod setup;

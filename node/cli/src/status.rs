@@ -9,6 +9,8 @@ use millpond::status::{Health, Lag, NodeStatus, PeerState, PeerStatus, Status};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::config::topology_text;
+use crate::details;
 use crate::failure::{Exit, Outcome};
 
 /// How the node is.
@@ -17,6 +19,9 @@ pub(crate) struct StatusArgs {
     /// Exit with 5 if the node is degraded, 6 if it has diverged or takes no writes
     #[arg(long)]
     check: bool,
+    /// Show the links' settings, the ways of what each member writes, and what moved
+    #[arg(long)]
+    details: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,6 +35,9 @@ pub(crate) async fn status(args: StatusArgs, dir: &Path) -> Outcome {
         println!("{}", serde_json::to_string(&status).expect("a status has a JSON form"));
     } else {
         print!("{}", render(&status));
+        if args.details {
+            print!("{}", details::render(&status));
+        }
     }
     Ok(match status.verdict.health {
         Health::Degraded if args.check => Exit::Degraded,
@@ -66,8 +74,16 @@ fn about(node: &NodeStatus) -> String {
     let (role, addresses) = (&node.role, node.addresses.join(", "));
     let state_dir = node.state_dir.as_deref().unwrap_or("none");
     let bytes = HumanBytes(node.store_bytes);
+    let topology = topology_text(&node.topology);
+    let region =
+        node.region.as_ref().map(|region| format!("; region {region}")).unwrap_or_default();
+    let cost = match node.cost {
+        0 => String::new(),
+        cost => format!("; costs others {cost}"),
+    };
     format!(
-        "this node: {role}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n"
+        "this node: {role}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
+         {topology}{region}{cost}\n"
     )
 }
 
@@ -145,7 +161,7 @@ fn note(peer: &PeerStatus) -> String {
 }
 
 /// Columns as wide as they need to be.
-fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
+pub(crate) fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
     let mut out = String::new();

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 
 use crate::http::problem::Problem;
 use crate::http::server::SharedApi;
-use crate::status::{LinkCounters, PeerState, Status};
+use crate::status::{Amount, LinkCounters, OriginCounters, PeerState, Status};
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(api): State<SharedApi>) -> Result<Response, Problem> {
@@ -38,6 +38,8 @@ fn registry(status: &Status) -> Registry {
     node(&mut registry, status);
     lag(&mut registry, status);
     links(&mut registry, status);
+    control(&mut registry, status);
+    origins(&mut registry, status);
     registry
 }
 
@@ -102,28 +104,180 @@ fn lag(registry: &mut Registry, status: &Status) {
 
 fn links(registry: &mut Registry, status: &Status) {
     type Read = fn(&LinkCounters) -> u64;
-    let counters: [(&str, &str, Read); 14] = [
+    let counters: &[(&str, &str, Read)] = &[
         ("link_rows_sent", "Rows sent", |c| c.rows_sent),
         ("link_rows_received", "Rows received", |c| c.rows_received),
         ("link_rows_new", "Rows received that were new here", |c| c.rows_new),
         ("link_rows_duplicate", "Rows received that were covered", |c| c.rows_duplicate),
         ("link_rows_held", "Replicated rows held back", |c| c.rows_held),
+        ("link_rows_announced", "Replicated rows announced, not sent", |c| c.rows_announced),
         ("link_rows_forwarded", "Held rows sent after the delay", |c| c.rows_forwarded),
+        ("link_rows_grafted", "Rows sent since the peer asked for them", |c| c.rows_grafted),
+        ("link_rows_pruned", "Rows received twice and not wanted again", |c| c.rows_pruned),
         ("link_rows_suppressed", "Held rows never sent", |c| c.rows_suppressed),
         ("link_payload_sent_bytes", "Keys and values sent", |c| c.payload_bytes_sent),
+        ("link_payload_received_bytes", "Of pushes received", |c| c.payload_bytes_received),
+        ("link_payload_new_bytes", "Of those, new here", |c| c.payload_bytes_new),
+        ("link_payload_duplicate_bytes", "Of those, covered", |c| c.payload_bytes_duplicate),
+        ("link_payload_held_bytes", "Of rows held back", |c| c.payload_bytes_held),
+        ("link_payload_announced_bytes", "Of rows announced", |c| c.payload_bytes_announced),
+        ("link_payload_forwarded_bytes", "Of rows forwarded", |c| c.payload_bytes_forwarded),
+        ("link_payload_grafted_bytes", "Of rows grafted", |c| c.payload_bytes_grafted),
+        ("link_payload_pruned_bytes", "Of rows pruned", |c| c.payload_bytes_pruned),
+        ("link_payload_suppressed_bytes", "Of rows suppressed", |c| c.payload_bytes_suppressed),
         ("link_frame_sent_bytes", "Frames sent", |c| c.frame_bytes_sent),
         ("link_frame_received_bytes", "Frames received", |c| c.frame_bytes_received),
         ("link_wire_sent_bytes", "Bytes on the wire, sent", |c| c.wire_bytes_sent),
         ("link_wire_received_bytes", "Bytes on the wire, received", |c| c.wire_bytes_received),
         ("link_pulls", "Catch-ups pulled from the peer", |c| c.pulls),
+        ("link_grafts", "Times the peer was asked to send", |c| c.grafts),
+        ("link_prunes", "Times the peer was asked to send no more", |c| c.prunes),
         ("link_openings", "Links that came up", |c| c.links),
     ];
-    for (name, help, read) in counters {
+    for &(name, help, read) in counters {
         let family = Counters::default();
         for peer in &status.peers {
             let labels = vec![("peer", peer.name.clone())];
             family.get_or_create(&labels).inc_by(read(&peer.counters));
         }
         registry.register(name, help, family);
+    }
+}
+
+fn control(registry: &mut Registry, status: &Status) {
+    let family = Counters::default();
+    for peer in &status.peers {
+        let control = &peer.counters.control;
+        for (kind, bytes) in [
+            ("announce", control.announce),
+            ("graft", control.graft),
+            ("prune", control.prune),
+            ("ack", control.ack),
+            ("heartbeat", control.heartbeat),
+            ("credit", control.credit),
+            ("other", control.other),
+        ] {
+            let labels = vec![("peer", peer.name.clone()), ("kind", kind.to_owned())];
+            family.get_or_create(&labels).inc_by(bytes);
+        }
+    }
+    registry.register("link_control_sent_bytes", "Frames sent that carry no data, by kind", family);
+}
+
+/// Of each member that writes, whatever incarnations it had: what came of its writes over all links, and by
+/// which way they come now.
+fn origins(registry: &mut Registry, status: &Status) {
+    type Read = fn(&OriginCounters) -> Amount;
+    let counters: [(&str, Read); 9] = [
+        ("received", |c| c.received),
+        ("new", |c| c.new),
+        ("duplicate", |c| c.duplicate),
+        ("held", |c| c.held),
+        ("announced", |c| c.announced),
+        ("forwarded", |c| c.forwarded),
+        ("grafted", |c| c.grafted),
+        ("pruned", |c| c.pruned),
+        ("suppressed", |c| c.suppressed),
+    ];
+    let (rows, bytes) = (Counters::default(), Counters::default());
+    for origin in status.peers.iter().flat_map(|peer| &peer.origins) {
+        for (what, read) in counters {
+            let labels = vec![("origin", origin.origin.clone()), ("what", what.to_owned())];
+            rows.get_or_create(&labels).inc_by(read(origin).rows);
+            bytes.get_or_create(&labels).inc_by(read(origin).bytes);
+        }
+    }
+    registry.register(
+        "origin_rows",
+        "Rows pushed, by who wrote them and what became of them",
+        rows,
+    );
+    registry.register("origin_payload_bytes", "Their keys and values", bytes);
+
+    let (source, fed, deadline) = (Gauges::default(), Gauges::default(), Fractions::default());
+    for origin in &status.sources {
+        let labels = vec![("origin", origin.origin.clone())];
+        let count = origin.fed.len().try_into().unwrap_or(i64::MAX);
+        fed.get_or_create(&labels).inc_by(count);
+        if let Some(ms) = origin.deadline_ms {
+            deadline.get_or_create(&labels).set(ms as f64 / 1000.0);
+        }
+        if let Some(peer) = &origin.source {
+            let labels = vec![("origin", origin.origin.clone()), ("peer", peer.clone())];
+            source.get_or_create(&labels).set(1);
+        }
+    }
+    registry.register("origin_source", "1 for the peer that sends an origin's writes here", source);
+    registry.register("origin_fed_peers", "Peers that an origin's writes are sent to", fed);
+    registry.register("origin_deadline_seconds", "How late a source may be", deadline);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A status in which the counter of each name has a value of its own.
+    fn status() -> (Status, Vec<(String, u64)>) {
+        let mut counters = serde_json::to_value(LinkCounters::default()).unwrap();
+        let mut numbered = Vec::new();
+        number(&mut counters, &mut numbered);
+        let node = json!({"key": "aa", "name": "a", "domain": "d", "role": "admin", "incarnation": null,
+            "boot": 1, "listen": "", "addresses": [], "state_dir": null, "fenced": null,
+            "uptime_s": 1, "store_bytes": 1, "version": "0"});
+        let peer = json!({"key": "bb", "name": "b", "role": "writer", "addresses": [],
+            "state": "current", "they_lack": null, "we_lack": null, "link": null,
+            "last_seen_s": null, "last_error": null, "counters": counters,
+            "origins": [{"origin": "c", "incarnation": "1", "grafted": {"rows": 71, "bytes": 72}},
+                {"origin": "c", "incarnation": "2", "grafted": {"rows": 100, "bytes": 200}}]});
+        let source = json!({"origin": "c", "key": "cc", "incarnation": "2", "is_own": false,
+            "source": "b", "standby": null, "fed": ["d", "e"], "deadline_ms": 250, "last_gap_ms": null});
+        let status = json!({"verdict": {"health": "ok", "text": ""}, "node": node, "peers": [peer],
+            "sources": [source], "namespaces": [], "warnings": [], "next": [],
+            "totals": {"transactions": 0, "dots_issued": 0, "commits": 0, "links": {}}});
+        (serde_json::from_value(status).unwrap(), numbered)
+    }
+
+    fn number(value: &mut Value, numbered: &mut Vec<(String, u64)>) {
+        for (name, field) in value.as_object_mut().unwrap() {
+            match field {
+                Value::Object(_) => number(field, numbered),
+                other => {
+                    let value = 1_000_003 + 7 * numbered.len() as u64;
+                    *other = json!(value);
+                    numbered.push((name.clone(), value));
+                }
+            }
+        }
+    }
+
+    fn text() -> (String, Vec<(String, u64)>) {
+        let (status, numbered) = status();
+        let mut text = String::new();
+        encode(&mut text, &registry(&status)).unwrap();
+        (text, numbered)
+    }
+
+    #[test]
+    fn every_counter_of_a_link_is_shown_once() {
+        let (text, numbered) = text();
+        for (name, value) in numbered {
+            let shown = text.lines().filter(|line| line.ends_with(&format!(" {value}"))).count();
+            assert_eq!(shown, 1, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_came_of_an_origin_is_added_over_its_incarnations() {
+        let (text, _) = text();
+        for line in [
+            "millpond_origin_rows_total{origin=\"c\",what=\"grafted\"} 171",
+            "millpond_origin_payload_bytes_total{origin=\"c\",what=\"grafted\"} 272",
+            "millpond_origin_source{origin=\"c\",peer=\"b\"} 1",
+            "millpond_origin_fed_peers{origin=\"c\"} 2",
+            "millpond_origin_deadline_seconds{origin=\"c\"} 0.25",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}: {text}");
+        }
     }
 }

@@ -246,6 +246,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member makes up a write of this node's";
     ["the first introduction counts"] "own", [],
         "a member gives another one's incarnation to a third";
+    ["counters by origin are few"] "own", [],
+        "a peer that pushes in ever other names fills this node's memory with counters";
     ["a stranger's hello is one frame"] "own", [],
         "a stranger has a message of 65 MiB put together";
     // Two rules that stand behind another one.

@@ -19,6 +19,7 @@ use crate::replica::InviteError;
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
+use crate::status::Moved;
 use crate::store::Changes;
 
 /// What follows when a job is done.
@@ -159,8 +160,8 @@ impl Engine {
 
     fn duplicate(&mut self, received: &Received) {
         if let Some(link) = self.links.get(&received.link) {
-            let rows = received.push.len() as u64;
-            self.peers.entry(link.peer).or_default().counters.rows_duplicate += rows;
+            let peer = self.peers.entry(link.peer).or_default();
+            peer.count(Moved::Duplicate, &received.push);
         }
         self.consumed(received.link, &received.push);
     }
@@ -252,8 +253,7 @@ impl Engine {
         }
         for Received { push, link, .. } in received {
             if let Some(link) = self.links.get(&link) {
-                let rows = push.len() as u64;
-                self.peers.entry(link.peer).or_default().counters.rows_new += rows;
+                self.peers.entry(link.peer).or_default().count(Moved::New, &push);
             }
             self.consumed(link, &push);
             let stored_ms = self.now.mono_ms;

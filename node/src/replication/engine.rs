@@ -13,6 +13,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::commit::Pending;
 use super::continuity::Continuity;
+use super::counting::count_control;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
@@ -336,7 +337,9 @@ impl Engine {
             self.outputs.push_back(Output::Send { link: link_id, lane, frame });
         }
         *link.unsent(lane) += sent;
-        self.peers.entry(link.peer).or_default().counters.frame_bytes_sent += sent as u64;
+        let counters = &mut self.peers.entry(link.peer).or_default().counters;
+        counters.frame_bytes_sent += sent as u64;
+        count_control(&mut counters.control, message, sent as u64);
         sent
     }
 

@@ -9,10 +9,12 @@ use millpond_core::transport::Lane;
 use millpond_core::{Dot, Incarnation, Namespace, VersionVector};
 
 use super::LinkId;
+use super::counting::amount;
 use super::engine::{Engine, NAMESPACES};
 use super::link::{Feed, Held};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
+use crate::status::Moved;
 
 /// What to do with the transaction at a feed's cursor.
 enum Next {
@@ -87,7 +89,8 @@ impl Engine {
         if let Next::Hold(origin, held) = next {
             sometimes!(HeldBack);
             feed.held.entry(origin).or_default().push_back(held);
-            self.peers.entry(link.peer).or_default().counters.rows_held += held.rows;
+            let peer = self.peers.entry(link.peer).or_default();
+            peer.count_amount(Moved::Held, origin, held.amount);
         }
         true
     }
@@ -111,7 +114,7 @@ impl Engine {
         let held = Held {
             position,
             last: push.last_dot().seq.get(),
-            rows: push.len() as u64,
+            amount: amount(push),
             // A feed that begins late knows nothing of what is under way to the peer from elsewhere.
             since_ms: self.now.mono_ms,
             forwarded: false,
@@ -159,7 +162,7 @@ impl Engine {
         if planted!("what is acknowledged is not forwarded") {
             return;
         }
-        let counters = &mut self.peers.entry(link.peer).or_default().counters;
+        let peer = self.peers.entry(link.peer).or_default();
         for Dot { incarnation, seq } in progressed.iter() {
             feed.progress_ms.insert(incarnation, now_ms);
             let Some(held) = feed.held.get_mut(&incarnation) else { continue };
@@ -168,7 +171,7 @@ impl Engine {
                 sometimes!(settled.forwarded, ForwardedIsAcked);
                 if !settled.forwarded {
                     sometimes!(HeldIsSuppressed);
-                    counters.rows_suppressed += settled.rows;
+                    peer.count_amount(Moved::Suppressed, incarnation, settled.amount);
                 }
             }
             if held.is_empty() {
@@ -250,13 +253,14 @@ impl Engine {
             let next = held.iter_mut().find(|held| !held.forwarded);
             let Some(next) = next.filter(|held| held.since_ms <= oldest) else { return };
             next.forwarded = true;
-            let (position, rows) = (next.position, next.rows);
+            let (position, amount) = (next.position, next.amount);
             if self.ring.get(position).is_none() {
                 sometimes!(HeldLeftTheRing);
                 return self.end_feed(link_id, namespace);
             }
             sometimes!(HeldForwarded);
-            self.peers.entry(link.peer).or_default().counters.rows_forwarded += rows;
+            let peer = self.peers.entry(link.peer).or_default();
+            peer.count_amount(Moved::Forwarded, origin, amount);
             self.send_push(link_id, position);
         }
     }

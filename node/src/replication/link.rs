@@ -7,6 +7,8 @@ use millpond_core::transport::Lane;
 use millpond_core::wire::Decoder;
 use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
 
+use crate::status::Amount;
+
 /// One connection to a peer, as the engine sees it.
 pub(super) struct Link {
     /// The peer's key, proven by the transport.
@@ -98,8 +100,8 @@ pub(super) struct Held {
     pub(super) position: u64,
     /// The number of its last dot.
     pub(super) last: u64,
-    /// How many rows it has.
-    pub(super) rows: u64,
+    /// What it amounts to.
+    pub(super) amount: Amount,
     /// Since when it is held: when it was stored here, or when the feed began.
     pub(super) since_ms: u64,
     /// Whether it was forwarded, and waits for the ack only.

@@ -17,7 +17,7 @@
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
 //! | `dialer` | whom to dial, and when |
-//! | `report` | what to tell the operator |
+//! | `report`, `sources`, `counting` | what to tell the operator |
 
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
@@ -32,6 +32,7 @@ use crate::topology::settings::Topology;
 
 mod commit;
 mod continuity;
+mod counting;
 mod dialer;
 mod engine;
 mod feed;
@@ -50,6 +51,7 @@ mod receive;
 mod report;
 mod ring;
 mod session;
+mod sources;
 mod supply;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use millpond_core::{Boot, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
+use super::counting::Origins;
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::status::LinkCounters;
@@ -41,6 +42,8 @@ pub(super) struct Peer {
     pub(super) seen_ms: Option<u64>,
     /// What moved.
     pub(super) counters: LinkCounters,
+    /// What was pushed, by origin.
+    pub(super) origins: Origins,
 }
 
 /// A peer's vectors of one namespace.

@@ -12,13 +12,14 @@ use super::inbox::{Fate, Received};
 use crate::planted::planted;
 use crate::probes::{never, sometimes};
 use crate::state::Job;
+use crate::status::Moved;
 
 impl Engine {
     /// A transaction arrives.
     pub(super) fn push(&mut self, link_id: LinkId, push: PushFrame) {
         let Some(link) = self.links.get(&link_id) else { return };
-        let (peer, rows) = (link.peer, push.len() as u64);
-        self.peer_mut(peer).counters.rows_received += rows;
+        let peer = link.peer;
+        self.peer_mut(peer).count(Moved::Received, &push);
         if let Err((code, reason)) = self.admit(link_id, &push) {
             return self.close(link_id, code, &reason);
         }
@@ -40,7 +41,7 @@ impl Engine {
             }
             Fate::Duplicate => {
                 sometimes!(PushDuplicate);
-                self.peer_mut(peer).counters.rows_duplicate += rows;
+                self.peer_mut(peer).count(Moved::Duplicate, &push);
                 if !planted!("a duplicate is credited") {
                     self.consumed(link_id, &push);
                 }

@@ -12,7 +12,7 @@ use super::peer::Peer;
 use crate::membership::Member;
 use crate::state::View;
 use crate::status::{
-    CatchUp, Lag, LinkCounters, LinkStatus, NamespaceStatus, NodeStatus, PeerState, PeerStatus,
+    CatchUp, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, PeerState, PeerStatus,
     Status,
 };
 use crate::topology::cost::{LINK_COST, link_cost};
@@ -40,7 +40,8 @@ impl Engine {
         warnings.extend(self.warnings());
         let node = self.node_status(store_bytes);
         let namespaces = NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec();
-        Status::assess(node, peers, namespaces, totals, warnings)
+        let sources = self.origin_statuses();
+        Status::assess(node, peers, sources, namespaces, totals, warnings)
     }
 
     fn node_status(&self, store_bytes: u64) -> NodeStatus {
@@ -112,10 +113,7 @@ impl Engine {
         }
         PeerStatus {
             key: key.to_string(),
-            name: match &member.name[..] {
-                "" => key.short().to_string(),
-                name => name.into(),
-            },
+            name: self.name_of(key),
             role: member.role.to_string(),
             addresses: member.addresses.clone(),
             region: member.region.clone(),
@@ -126,7 +124,21 @@ impl Engine {
             last_seen_s: peer.seen_ms.map(|seen_ms| (now_ms - seen_ms) / 1000),
             last_error: peer.last_error.clone(),
             counters,
+            origins: self.origin_counters(peer),
         }
+    }
+
+    fn origin_counters(&self, peer: &Peer) -> Vec<OriginCounters> {
+        let named = peer.origins.iter().filter_map(|(incarnation, counters)| {
+            Some(OriginCounters {
+                origin: self.name_of(self.owner(incarnation)?),
+                incarnation: incarnation.to_string(),
+                ..counters.clone()
+            })
+        });
+        let mut origins: Vec<OriginCounters> = named.collect();
+        origins.sort_by(|a, b| (&a.origin, &a.incarnation).cmp(&(&b.origin, &b.incarnation)));
+        origins
     }
 
     fn link_status(
@@ -158,6 +170,8 @@ impl Engine {
             cost: own.map_or(LINK_COST, |own| link_cost(member, own, set_cost)),
             ripple: settings.and_then(|it| it.ripple).unwrap_or(topology.ripple),
             direction: settings.map(|it| it.direction).unwrap_or_default(),
+            announcing: false,
+            announced: false,
         }
     }
 
@@ -246,26 +260,6 @@ impl Engine {
             warnings.push(format!("the topology names {:?}, which is no other member", link.peer));
         }
         warnings
-    }
-}
-
-impl LinkCounters {
-    /// Adds another peer's counters.
-    fn add(&mut self, other: &Self) {
-        self.rows_sent += other.rows_sent;
-        self.rows_received += other.rows_received;
-        self.rows_new += other.rows_new;
-        self.rows_duplicate += other.rows_duplicate;
-        self.rows_held += other.rows_held;
-        self.rows_forwarded += other.rows_forwarded;
-        self.rows_suppressed += other.rows_suppressed;
-        self.payload_bytes_sent += other.payload_bytes_sent;
-        self.frame_bytes_sent += other.frame_bytes_sent;
-        self.frame_bytes_received += other.frame_bytes_received;
-        self.wire_bytes_sent += other.wire_bytes_sent;
-        self.wire_bytes_received += other.wire_bytes_received;
-        self.pulls += other.pulls;
-        self.links += other.links;
     }
 }
 

@@ -32,6 +32,7 @@ mod catch_up;
 mod continuity;
 mod feeds;
 mod hostile;
+mod reports;
 mod restarts;
 mod sessions;
 

@@ -1,6 +1,13 @@
 //! What a node can tell about itself: one model for the CLI, the HTTP API and the metrics.
 
+mod counters;
+mod origins;
+
 use serde::{Deserialize, Serialize};
+
+pub(crate) use counters::Moved;
+pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
+pub use origins::OriginStatus;
 
 use crate::topology::settings::{Direction, Ripple, Topology};
 
@@ -14,6 +21,9 @@ pub struct Status {
     pub node: NodeStatus,
     /// Every member of the domain but this one, those that are gone too, by name.
     pub peers: Vec<PeerStatus>,
+    /// From whom this node takes what each origin writes, and whom it feeds with it, by origin.
+    #[serde(default)]
+    pub sources: Vec<OriginStatus>,
     /// What each namespace holds.
     pub namespaces: Vec<NamespaceStatus>,
     /// Totals of this node since it started.
@@ -29,13 +39,14 @@ impl Status {
     pub fn assess(
         node: NodeStatus,
         peers: Vec<PeerStatus>,
+        sources: Vec<OriginStatus>,
         namespaces: Vec<NamespaceStatus>,
         totals: Totals,
         warnings: Vec<String>,
     ) -> Self {
         let verdict = Verdict::of(&node, &peers);
         let next = next_steps(&node, &peers);
-        Self { verdict, node, peers, namespaces, totals, warnings, next }
+        Self { verdict, node, peers, sources, namespaces, totals, warnings, next }
     }
 
     /// The status of a replica that was closed.
@@ -58,7 +69,8 @@ impl Status {
             cost: 0,
             topology: Topology::default(),
         };
-        Self::assess(node, Vec::new(), Vec::new(), Totals::default(), Vec::new())
+        let (peers, sources, namespaces) = (Vec::new(), Vec::new(), Vec::new());
+        Self::assess(node, peers, sources, namespaces, Totals::default(), Vec::new())
     }
 }
 
@@ -182,6 +194,9 @@ pub struct PeerStatus {
     pub last_error: Option<String>,
     /// What has moved between the two since this node started.
     pub counters: LinkCounters,
+    /// The same of what was pushed, by who wrote it; what catch-ups bring is in `counters` only.
+    #[serde(default)]
+    pub origins: Vec<OriginCounters>,
 }
 
 /// What a member is doing, as seen from here.
@@ -242,6 +257,12 @@ pub struct LinkStatus {
     /// Which way data goes.
     #[serde(default)]
     pub direction: Direction,
+    /// Whether this node announces to the peer what it does not send it.
+    #[serde(default)]
+    pub announcing: bool,
+    /// Whether the peer announces to this node what it does not send it.
+    #[serde(default)]
+    pub announced: bool,
 }
 
 /// A catch-up under way.
@@ -268,54 +289,6 @@ pub struct NamespaceStatus {
     pub vv: std::collections::BTreeMap<String, u64>,
     /// Its durable vector: incarnation to seq.
     pub durable: std::collections::BTreeMap<String, u64>,
-}
-
-/// Rows and bytes that moved over the links to one peer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct LinkCounters {
-    /// Rows sent: writes of pushes, and rows of catch-ups.
-    pub rows_sent: u64,
-    /// Rows received.
-    pub rows_received: u64,
-    /// Of those, rows with a dot that was new here.
-    pub rows_new: u64,
-    /// Rows received that were covered already.
-    pub rows_duplicate: u64,
-    /// Replicated rows held back for this peer.
-    pub rows_held: u64,
-    /// Of those, rows forwarded, since the peer still lacked them after the delay.
-    pub rows_forwarded: u64,
-    /// Of those, rows never sent, since the peer had them by then.
-    pub rows_suppressed: u64,
-    /// Bytes of keys, field names and values in the rows sent.
-    pub payload_bytes_sent: u64,
-    /// Bytes of frames handed to the lanes.
-    pub frame_bytes_sent: u64,
-    /// Bytes of frames that came from the lanes.
-    pub frame_bytes_received: u64,
-    /// Bytes on the wire, transport overhead included.
-    pub wire_bytes_sent: u64,
-    /// Bytes from the wire, transport overhead included.
-    pub wire_bytes_received: u64,
-    /// Catch-ups that this node pulled from the peer.
-    pub pulls: u64,
-    /// Links that came up.
-    pub links: u64,
-}
-
-/// Totals of a node since it started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Totals {
-    /// Local transactions committed.
-    pub transactions: u64,
-    /// Dots issued here.
-    pub dots_issued: u64,
-    /// Commits of the store.
-    pub commits: u64,
-    /// Sums over all peers.
-    pub links: LinkCounters,
 }
 
 /// What an operator can do about it, most urgent first.
@@ -392,11 +365,12 @@ mod tests {
             last_seen_s: None,
             last_error: None,
             counters: LinkCounters::default(),
+            origins: Vec::new(),
         }
     }
 
     fn assess(node: NodeStatus, peers: Vec<PeerStatus>) -> Status {
-        Status::assess(node, peers, Vec::new(), Totals::default(), Vec::new())
+        Status::assess(node, peers, Vec::new(), Vec::new(), Totals::default(), Vec::new())
     }
 
     #[test]

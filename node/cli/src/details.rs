@@ -1,0 +1,119 @@
+//! `status --details`: the settings of each link, the way of each origin, and what moved.
+
+use indicatif::HumanBytes;
+use millpond::Direction;
+use millpond::status::{LinkCounters, OriginStatus, PeerStatus, Status};
+
+use crate::status::{age_text, table};
+
+/// Tables of what the short status leaves out.
+pub(crate) fn render(status: &Status) -> String {
+    let mut out = String::new();
+    out += &section("links", links(&status.peers));
+    out += &section("ways of what each member writes", ways(&status.sources));
+    out += &section("rows by peer", rows(&status.peers));
+    out += &section("control bytes sent", control(&status.peers));
+    out
+}
+
+/// Nothing, if the table has only a head.
+fn section<const N: usize>(title: &str, rows: Vec<[String; N]>) -> String {
+    if rows.len() < 2 {
+        return String::new();
+    }
+    format!("\n{title}\n{}", table(rows))
+}
+
+fn links(peers: &[PeerStatus]) -> Vec<[String; 7]> {
+    let mut rows = vec![
+        ["PEER", "REGION", "COST", "RIPPLE", "DATA", "DIALLED BY", "ANNOUNCES"].map(Into::into),
+    ];
+    for peer in peers {
+        let Some(link) = &peer.link else { continue };
+        let direction = match link.direction {
+            Direction::Both => "both ways",
+            Direction::Pull => "from it only",
+            Direction::Serve => "to it only",
+            _ => "unknown",
+        };
+        let announces = match (link.announcing, link.announced) {
+            (true, true) => "both ways",
+            (true, false) => "to it",
+            (false, true) => "to this node",
+            (false, false) => "-",
+        };
+        rows.push([
+            peer.name.clone(),
+            peer.region.clone().unwrap_or("-".into()),
+            link.cost.to_string(),
+            link.ripple.word().into(),
+            direction.into(),
+            if link.dialed { "this node".into() } else { "it".into() },
+            announces.into(),
+        ]);
+    }
+    rows
+}
+
+fn ways(origins: &[OriginStatus]) -> Vec<[String; 6]> {
+    let mut rows =
+        vec![["WRITER", "FROM", "STANDBY", "DEADLINE", "LAST GAP", "SENT ON TO"].map(Into::into)];
+    let ms = |ms: Option<u64>| ms.map_or("-".into(), |ms| format!("{ms}ms"));
+    for origin in origins {
+        let source = match (&origin.source, origin.is_own) {
+            (_, true) => "this node".into(),
+            (Some(source), _) => source.clone(),
+            (None, _) => "nobody".into(),
+        };
+        let fed = match &origin.fed[..] {
+            [] => "nobody".into(),
+            fed => fed.join(", "),
+        };
+        rows.push([
+            origin.origin.clone(),
+            source,
+            origin.standby.clone().unwrap_or("-".into()),
+            ms(origin.deadline_ms),
+            origin.last_gap_ms.map_or("-".into(), |ms| age_text(ms as f64 / 1000.0)),
+            fed,
+        ]);
+    }
+    rows
+}
+
+fn rows(peers: &[PeerStatus]) -> Vec<[String; 11]> {
+    type Read = fn(&LinkCounters) -> u64;
+    let columns: [(&str, Read); 10] = [
+        ("SENT", |c| c.rows_sent),
+        ("RECEIVED", |c| c.rows_received),
+        ("NEW", |c| c.rows_new),
+        ("DUPLICATE", |c| c.rows_duplicate),
+        ("HELD", |c| c.rows_held),
+        ("ANNOUNCED", |c| c.rows_announced),
+        ("FORWARDED", |c| c.rows_forwarded),
+        ("GRAFTED", |c| c.rows_grafted),
+        ("PRUNED", |c| c.rows_pruned),
+        ("SUPPRESSED", |c| c.rows_suppressed),
+    ];
+    let row = |first: &str, cell: &dyn Fn(usize) -> String| {
+        std::array::from_fn(|index| if index == 0 { first.into() } else { cell(index - 1) })
+    };
+    let mut rows = vec![row("PEER", &|column| columns[column].0.into())];
+    for peer in peers {
+        rows.push(row(&peer.name, &|column| (columns[column].1)(&peer.counters).to_string()));
+    }
+    rows
+}
+
+fn control(peers: &[PeerStatus]) -> Vec<[String; 8]> {
+    let head = ["PEER", "ANNOUNCE", "GRAFT", "PRUNE", "ACK", "HEARTBEAT", "CREDIT", "OTHER"];
+    let mut rows = vec![head.map(Into::into)];
+    for peer in peers {
+        let it = peer.counters.control;
+        let bytes = [it.announce, it.graft, it.prune, it.ack, it.heartbeat, it.credit, it.other];
+        let mut cells = vec![peer.name.clone()];
+        cells.extend(bytes.map(|bytes| HumanBytes(bytes).to_string()));
+        rows.push(cells.try_into().expect("a name and seven kinds"));
+    }
+    rows
+}
