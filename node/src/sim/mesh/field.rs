@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use millpond_core::{Incarnation, NodeKey, Path};
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 
-use super::MeshOptions;
 use super::founding::{Founding, Member};
 use super::meter::Meter;
+use super::{MeshOptions, Writes};
 use crate::replication::Limits;
 use crate::sim::net::NodeId;
 use crate::sim::trace::Trace;
@@ -22,6 +22,8 @@ pub struct MeshError(pub(crate) String);
 /// A world in which updates are written and followed.
 pub(crate) struct Field {
     pub(crate) world: World,
+    writes: Writes,
+    /// Draws what else a trial needs.
     pub(crate) rng: ChaCha8Rng,
     pub(crate) options: MeshOptions,
     /// The nodes that write, and how often each has.
@@ -71,8 +73,9 @@ impl Field {
         });
         let writers = writers.collect();
         let ids = (0..options.nodes).map(|id| (world.nodes[id].key, id)).collect();
-        let rng = ChaCha8Rng::seed_from_u64(options.seed ^ 0x006d_6573_6800);
-        Ok(Self { world, rng, options: options.clone(), writers, ids })
+        let writes = Writes::new(options);
+        let rng = ChaCha8Rng::seed_from_u64(options.seed ^ 0x0074_7269_616c);
+        Ok(Self { world, writes, rng, options: options.clone(), writers, ids })
     }
 
     /// What follows the updates.
@@ -110,8 +113,7 @@ impl Field {
         let mut written = 0;
         for _ in 0..ms {
             self.world.run(1);
-            if self.rng.next_u32() % 1_000 < self.options.rate {
-                let writer = self.rng.next_u32() as usize % self.writers.len();
+            if let Some(writer) = self.writes.next_ms() {
                 self.write(writer);
                 written += 1;
             }

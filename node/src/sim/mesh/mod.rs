@@ -20,6 +20,7 @@
 //! | `options` | what is asked for |
 //! | `round_trips` | how far the nodes are from each other |
 //! | `run`, `trials` | the measurements |
+//! | `writes` | who writes when |
 
 mod disturbance;
 mod field;
@@ -31,6 +32,7 @@ mod options;
 mod round_trips;
 mod run;
 mod trials;
+mod writes;
 
 pub use disturbance::Disturbance;
 pub use field::MeshError;
@@ -40,3 +42,4 @@ pub use options::MeshOptions;
 pub use round_trips::{NoRoundTrips, RoundTrips};
 pub use run::run;
 pub use trials::{Heal, Reunion, cut_trials, split_trial};
+pub use writes::{Write, Writes};
