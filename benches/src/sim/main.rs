@@ -11,6 +11,7 @@ mod finding;
 mod hunt;
 #[cfg(feature = "planted-bugs")]
 mod kills;
+mod mesh;
 mod mutants;
 mod replay;
 mod run;
@@ -34,6 +35,8 @@ enum Command {
     Run(run::Arguments),
     /// Runs one seed, or a scenario from a file, and shows what happens in it.
     Replay(replay::Arguments),
+    /// Measures meshes of many nodes with known round trips: copies, latency, control bytes.
+    Mesh(mesh::Arguments),
     /// Takes the rules of the code out, one after the other, and counts what the simulator notices.
     Mutants(mutants::Arguments),
     /// Cuts the power beneath the embedded store, and opens what is left.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Mesh(arguments) => mesh::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::CrashStore(arguments) => crash_store::run(&arguments),
     }

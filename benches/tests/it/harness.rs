@@ -39,7 +39,9 @@ fn reattach_sends_each_changed_row_once() {
 #[test]
 fn mesh_sim_reports_the_baselines_it_compares_with() {
     let small = ["--nodes", "3,5", "--rate", "2", "--seeds", "2", "--baselines", "--cuts", "10"];
-    let output = harness(&[&["run", "mesh-sim", "--json"], &small[..]].concat());
+    let folder = tempfile::tempdir().unwrap();
+    let charts = ["--charts", folder.path().to_str().unwrap()];
+    let output = harness(&[&["run", "mesh-sim", "--json"], &small[..], &charts].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["scenario"], "mesh-sim");
@@ -70,6 +72,11 @@ fn mesh_sim_reports_the_baselines_it_compares_with() {
     let heals = report["heals"].as_array().unwrap();
     let dead: Vec<&Value> = heals.iter().filter(starved).map(|heal| &heal["mode"]).collect();
     assert_eq!(dead, ["static-tree"; 2]);
+    let chart = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    for name in ["copies-2.svg", "latency-2.svg", "heal-3.svg", "heal-5.svg"] {
+        assert!(chart(name).contains("plumtree-shared"), "{name}");
+    }
+    assert!(chart("heal-5.svg").contains("(10 of 10 never)"), "who starves has no line");
 }
 
 #[test]

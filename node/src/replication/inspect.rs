@@ -2,10 +2,11 @@
 //! once all is quiet.
 
 use millpond_core::message::Credit;
-use millpond_core::{Boot, Incarnation, Namespace, VersionVector};
+use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::engine::NAMESPACES;
 use super::{Engine, LinkId};
+use crate::status::LinkCounters;
 
 /// What an engine holds at one moment.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +69,11 @@ impl Engine {
     /// worked off.
     pub(crate) fn credit_of_links(&self) -> Vec<(LinkId, Credit, Credit)> {
         self.links.iter().map(|(&id, link)| (id, link.sent, link.consumed)).collect()
+    }
+
+    /// What moved between this node and each peer.
+    pub(crate) fn counters_of_peers(&self) -> impl Iterator<Item = (NodeKey, &LinkCounters)> {
+        self.peers.iter().map(|(&key, peer)| (key, &peer.counters))
     }
 
     /// Incarnations that the vectors name and whose owner is not known.

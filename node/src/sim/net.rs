@@ -14,6 +14,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::connection::{Connection, Down, End, IDLE_MS, Place, Travelling, silence};
 use super::due::Due;
+use super::mesh::{Disturbance, RoundTrips};
 use super::road::{Road, Roads};
 use crate::replication::LinkId;
 
@@ -36,6 +37,8 @@ pub(crate) struct Net {
     rng: ChaCha8Rng,
     /// Frames that a road's eavesdropper has kept, to be played again.
     taped: BTreeMap<(NodeId, NodeId), VecDeque<(Lane, Bytes)>>,
+    /// What happens to frames on all roads.
+    pub(crate) disturbance: Disturbance,
     /// Whether frames are kept for that.
     pub(crate) is_taping: bool,
     /// Frames that arrived.
@@ -94,9 +97,15 @@ impl Net {
             last_connection: 0,
             rng: ChaCha8Rng::seed_from_u64(seed ^ 0x006e_6574),
             taped: BTreeMap::new(),
+            disturbance: Disturbance::None,
             is_taping: false,
             deliveries: 0,
         }
+    }
+
+    /// Puts nodes so far from each other, before there is a link.
+    pub(crate) fn spread(&mut self, round_trips: RoundTrips) {
+        self.roads = Roads::with(round_trips);
     }
 
     /// One direction between two nodes, to be changed.
@@ -167,11 +176,15 @@ impl Net {
         is_engines: bool,
     ) {
         let ends = &self.links[&id].ends;
-        let road = self.roads.look(ends[end].node, ends[1 - end].node);
+        let way = (ends[end].node, ends[1 - end].node);
+        let road = self.roads.look(way.0, way.1);
         let mut travel_ms = road.delay_ms[lane as usize];
         if road.jitter_ms > 0 {
             travel_ms += self.rng.next_u64() % (road.jitter_ms + 1);
         }
+        travel_ms += self.disturbance.draw(&mut self.rng, || {
+            travel_ms + self.roads.look(way.1, way.0).delay_ms[lane as usize]
+        });
         if road.loss_percent > 0 && self.rng.next_u64() % 100 < road.loss_percent {
             travel_ms = 2 * travel_ms + RESEND_MS;
         }
@@ -281,6 +294,23 @@ impl Net {
     pub(crate) fn is_linked(&self, a: NodeId, b: NodeId) -> bool {
         between(&self.links_of, a, b)
             .any(|id| self.links[&id].ends.iter().all(|end| end.link.is_some()))
+    }
+
+    /// How many links are up at both ends.
+    pub(crate) fn links_up(&self) -> usize {
+        let is_up = |it: &&Connection| it.ends.iter().all(|end| end.link.is_some());
+        self.links.values().filter(is_up).count()
+    }
+
+    /// In how many parts so many nodes are that reach each other over links.
+    pub(crate) fn parts(&self, nodes: usize) -> usize {
+        let mut part: Vec<NodeId> = (0..nodes).collect();
+        let ups = self.links.values().filter(|it| it.ends.iter().all(|end| end.link.is_some()));
+        for ends in ups.map(|link| &link.ends) {
+            let (a, b) = (root(&mut part, ends[0].node), root(&mut part, ends[1].node));
+            part[a] = b;
+        }
+        (0..nodes).filter(|node| part[*node] == *node).count()
     }
 
     /// The node at the other end of a link, and what it calls the link.
@@ -394,6 +424,15 @@ impl Net {
             self.links.remove(&id);
         }
     }
+}
+
+/// Who stands for the part that a node is in.
+fn root(part: &mut [NodeId], mut node: NodeId) -> NodeId {
+    while part[node] != node {
+        part[node] = part[part[node]];
+        node = part[node];
+    }
+    node
 }
 
 /// The links between two nodes, in the order in which they were made.

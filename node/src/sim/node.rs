@@ -8,6 +8,7 @@ use millpond_core::{Boot, Domain, Namespace, NodeKey, Push};
 use super::clock::SimClock;
 use super::disk::SimDisk;
 use super::net::NodeId;
+use crate::membership::OwnRecord;
 use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token};
 use crate::runtime::Lease;
 use crate::state::{
@@ -32,6 +33,10 @@ pub(crate) struct Node {
     pub(crate) limits: Limits,
     /// How it takes part in the mesh, from its next start on.
     pub(crate) topology: Topology,
+    /// Where it says that it is.
+    pub(crate) region: Option<String>,
+    /// What it says that it costs to receive from it.
+    pub(crate) cost: u32,
     pub(crate) clock: SimClock,
     /// Whether it runs a later version.
     pub(crate) is_newer: bool,
@@ -102,6 +107,8 @@ impl Node {
             lease: None,
             limits: Limits::default(),
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
+            region: None,
+            cost: 0,
             clock: SimClock::RIGHT,
             is_newer: false,
             boots: 0,
@@ -129,19 +136,20 @@ impl Node {
         let mut changes = Changes::default();
         write_meta(&mut changes, meta_key::boot(), Some(&boot));
         self.store.commit(&changes, Durability::Synced)?;
+        let record = self.record(id);
         let config = EngineConfig {
             key: self.key,
             domain: DOMAIN,
-            name: format!("n{id}"),
-            addresses: vec![format!("{id}")],
+            name: record.name,
+            addresses: record.addresses,
             listen: format!("{id}"),
             boot,
             is_continuous,
             hold_down_ms: HOLD_DOWN_MS,
             digest_ms: DIGEST_MS,
             topology: self.topology.clone(),
-            region: None,
-            cost: 0,
+            region: record.region,
+            cost: record.cost,
             limits: self.limits,
             seed,
         };
@@ -158,6 +166,16 @@ impl Node {
             wakes_ms: None,
         });
         Ok(())
+    }
+
+    /// What it tells of itself.
+    pub(crate) fn record(&self, id: NodeId) -> OwnRecord {
+        OwnRecord {
+            name: format!("n{id}"),
+            addresses: vec![format!("{id}")],
+            region: self.region.clone(),
+            cost: self.cost,
+        }
     }
 
     /// The process ends at once, and the power with it. What the disk was writing is there or not: as it is
@@ -319,7 +337,11 @@ fn done(are_user: Vec<bool>, results: Vec<Result<Outcome, JobError>>) -> Vec<Don
 
 /// The key of a node; keys are in the order of the nodes.
 pub(crate) fn key(id: NodeId) -> NodeKey {
-    NodeKey::from_bytes([id as u8 + 1; 32])
+    let mut bytes = [u8::try_from(id + 1).unwrap_or(u8::MAX); 32];
+    if bytes[0] == u8::MAX {
+        bytes[1..5].copy_from_slice(&(id as u32).to_be_bytes());
+    }
+    NodeKey::from_bytes(bytes)
 }
 
 /// The rig's domain.
@@ -329,3 +351,14 @@ pub(crate) const HOLD_DOWN_MS: u64 = 1_000;
 pub(crate) const DIGEST_MS: u64 = 5_000;
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_the_nodes() {
+        assert_eq!(key(7), NodeKey::from_bytes([8; 32]));
+        assert!((0..2_000).map(key).is_sorted_by(|a, b| a < b));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::mesh::RoundTrips;
 use super::net::NodeId;
 
 /// All roads.
@@ -9,6 +10,8 @@ use super::net::NodeId;
 pub(crate) struct Roads {
     /// Those that are not as they were in the beginning.
     changed: BTreeMap<(NodeId, NodeId), Road>,
+    /// How far nodes are from each other in the beginning, if it is not one millisecond.
+    round_trips: Option<RoundTrips>,
 }
 
 /// One direction between two nodes.
@@ -48,18 +51,30 @@ impl Default for Road {
 }
 
 impl Roads {
+    /// Roads between nodes that are so far from each other.
+    pub(crate) fn with(round_trips: RoundTrips) -> Self {
+        Self { round_trips: Some(round_trips), ..Self::default() }
+    }
+
     /// How one direction is.
     pub(crate) fn look(&self, from: NodeId, to: NodeId) -> Road {
-        self.changed.get(&(from, to)).copied().unwrap_or_default()
+        self.changed.get(&(from, to)).copied().unwrap_or_else(|| self.first(from, to))
     }
 
     /// One direction, to be changed.
     pub(crate) fn change(&mut self, from: NodeId, to: NodeId) -> &mut Road {
-        self.changed.entry((from, to)).or_default()
+        let first = self.first(from, to);
+        self.changed.entry((from, to)).or_insert(first)
     }
 
     /// All are as they were in the beginning.
     pub(crate) fn mend(&mut self) {
         self.changed.clear();
+    }
+
+    fn first(&self, from: NodeId, to: NodeId) -> Road {
+        let far = self.round_trips.as_ref().filter(|it| from.max(to) < it.nodes());
+        let delay_ms = far.map_or(Road::default().delay_ms, |it| [it.one_way_ms(from, to); 2]);
+        Road { delay_ms, ..Road::default() }
     }
 }

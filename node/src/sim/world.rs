@@ -11,6 +11,7 @@ use rand_core::{Rng, SeedableRng};
 use super::describe;
 use super::disk::SimDisk;
 use super::later::{Dressed, dress};
+use super::mesh::meter::Meter;
 use super::net::{Net, NetEvent, NodeId};
 use super::node::{DOMAIN, Done, Image, Node, Running, Worked, key};
 use super::nodes::{Nodes, Task};
@@ -61,6 +62,8 @@ pub(crate) struct World {
     pub(crate) oracle: Option<Oracle>,
     /// Nodes that need not be like the others any more: rotten, or one of two copies.
     pub(crate) outcasts: BTreeSet<NodeId>,
+    /// Follows updates and counts frames, in a mesh that is measured.
+    pub(crate) meter: Option<Meter>,
     /// Called after each commit of a node.
     pub(crate) observer: Option<Observer>,
     pub(crate) observed: Check,
@@ -75,24 +78,7 @@ impl World {
         oracle: Option<Oracle>,
         trace: Trace,
     ) -> Self {
-        let mut world = Self {
-            now_ms: 1,
-            nodes: Nodes::new(),
-            net: Net::new(seed),
-            rng: ChaCha8Rng::seed_from_u64(seed),
-            is_on_files,
-            limits,
-            heard: None,
-            answers: BTreeMap::new(),
-            joined: Vec::new(),
-            last_request: 0,
-            steps: 0,
-            trace,
-            oracle,
-            outcasts: BTreeSet::new(),
-            observer: None,
-            observed: Ok(()),
-        };
+        let mut world = Self::empty(seed, limits, is_on_files, oracle, trace);
         let store = world.blank_store(0, None);
         let mut heads = Heads::default();
         let own = key(0);
@@ -111,6 +97,35 @@ impl World {
         }
         world.add(store);
         world
+    }
+
+    /// A world without nodes.
+    pub(crate) fn empty(
+        seed: u64,
+        limits: Limits,
+        is_on_files: bool,
+        oracle: Option<Oracle>,
+        trace: Trace,
+    ) -> Self {
+        Self {
+            now_ms: 1,
+            nodes: Nodes::new(),
+            net: Net::new(seed),
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            is_on_files,
+            limits,
+            heard: None,
+            answers: BTreeMap::new(),
+            joined: Vec::new(),
+            last_request: 0,
+            steps: 0,
+            trace,
+            oracle,
+            outcasts: BTreeSet::new(),
+            meter: None,
+            observer: None,
+            observed: Ok(()),
+        }
     }
 
     /// One more node, invited by the first.
@@ -143,7 +158,7 @@ impl World {
         self.add(store)
     }
 
-    fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> SimDisk {
+    pub(crate) fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> SimDisk {
         let store = SimDisk::new(self.is_on_files);
         let mut changes = Changes::default();
         let about = Identity { store: self.random(), domain: DOMAIN, key: key(id) };
@@ -156,10 +171,16 @@ impl World {
     }
 
     fn add(&mut self, store: SimDisk) -> NodeId {
+        let mut node = Node::new(self.nodes.len(), store);
+        node.limits = self.limits;
+        self.settle_in(node, None)
+    }
+
+    /// A node comes into the world, and starts.
+    pub(crate) fn settle_in(&mut self, node: Node, joined: Option<JoinProgress>) -> NodeId {
         let id = self.nodes.len();
-        self.nodes.push(Node::new(id, store));
-        self.nodes[id].limits = self.limits;
-        self.joined.push(None);
+        self.nodes.push(node);
+        self.joined.push(joined);
         self.start(id);
         id
     }
@@ -339,7 +360,7 @@ impl World {
     }
 
     /// A disk has jobs: the oracle hears of it before anybody else can.
-    fn note_done(&mut self, id: NodeId, done: Vec<Done>) {
+    pub(crate) fn note_done(&mut self, id: NodeId, done: Vec<Done>) {
         let issued: usize = done.iter().map(|done| done.pushes.len()).sum();
         if id < self.nodes.len() {
             self.nodes[id].issued += issued as u64;
@@ -408,6 +429,9 @@ impl World {
                 if let Some(heard) = &mut self.heard {
                     *heard.entry(describe::kind(&frame)).or_default() += 1;
                 }
+                if let Some(meter) = &mut self.meter {
+                    meter.arrived(node, from, &frame);
+                }
                 if let Some(link) = sender {
                     self.input(from, Input::Sent { link, lane, bytes: frame.len() });
                 }
@@ -456,7 +480,11 @@ impl World {
                     self.answers.insert(request, answer);
                 }
                 Output::Join(progress) => self.joined[id] = Some(progress),
-                Output::Applied { .. } => {}
+                Output::Applied { namespace, vv } => {
+                    if let Some(meter) = &mut self.meter {
+                        meter.applied(self.now_ms, id, namespace, &vv);
+                    }
+                }
             }
         }
     }
@@ -465,6 +493,9 @@ impl World {
         if self.oracle.is_some() {
             let said = super::speech::is_true(self, id, &frame);
             self.violated(said);
+        }
+        if let Some(meter) = &mut self.meter {
+            meter.sent.count(&frame);
         }
         if !self.nodes[id].is_newer {
             return self.net.send(self.now_ms, link, lane, frame);

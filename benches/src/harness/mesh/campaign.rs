@@ -6,6 +6,7 @@ use millpond::sim::mesh::RoundTrips;
 use millpond_benches::fan_out::{Done, fan_out, progress, threads};
 
 use super::baseline::Baseline;
+use super::charts;
 use super::cut::{self, Heal};
 use super::heals::HealRow;
 use super::options::Parameters;
@@ -30,6 +31,11 @@ pub fn run(parameters: &Parameters) -> Result<MeshReport> {
             for &subject in &subjects {
                 figures.heals.push(heal_row(parameters, nodes, subject));
             }
+        }
+    }
+    if let Some(folder) = &parameters.charts {
+        for file in charts::write(&figures, folder)? {
+            eprintln!("wrote {}", file.display());
         }
     }
     Ok(MeshReport::new(parameters, figures, start.elapsed()))

@@ -11,10 +11,13 @@
 //! | `cut`, `heals` | one cut of a feeding link; many cuts as one row |
 //! | `bars`, `reference` | what is demanded; the figures that the models must come near |
 //! | `report` | what a run comes to |
+//! | `chart`, `charts` | the same as pictures |
 
 mod bars;
 mod baseline;
 mod campaign;
+mod chart;
+mod charts;
 mod cut;
 mod disturbance;
 mod heals;

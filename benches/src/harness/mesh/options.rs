@@ -1,6 +1,7 @@
 //! What can be varied.
 
 use std::num::NonZero;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -41,6 +42,10 @@ pub struct Parameters {
     /// How often to cut the link that feeds a node, at each size.
     #[arg(long, default_value_t = 0)]
     pub cuts: u64,
+    /// Write charts into this folder, as SVG.
+    #[arg(long)]
+    #[serde(skip)]
+    pub charts: Option<PathBuf>,
     /// How many threads; all cores if not given. The figures do not depend on it.
     #[arg(long)]
     #[serde(skip)]

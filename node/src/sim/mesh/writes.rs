@@ -1,0 +1,80 @@
+//! Who writes when.
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::MeshOptions;
+use crate::sim::net::NodeId;
+
+/// The updates of a mesh, one after the other, without end: writers by chance, at the rate that is asked for.
+/// In each millisecond one is written with equal chance, so that the times between them are as good as
+/// exponential. Equal options give equal updates, so that other protocols can be measured under the same.
+#[derive(Debug, Clone)]
+pub struct Writes {
+    rng: ChaCha8Rng,
+    rate: u32,
+    /// The nodes that write.
+    writers: Vec<NodeId>,
+}
+
+/// An update to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Write {
+    /// How long after the one before.
+    pub after_ms: u64,
+    /// Which of the writers writes it.
+    pub writer: usize,
+    /// The node that this is.
+    pub node: usize,
+}
+
+impl Writes {
+    /// The updates under these options.
+    pub fn new(options: &MeshOptions) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(options.seed ^ 0x006d_6573_6800),
+            rate: options.rate,
+            writers: (0..options.writers).map(|number| options.writer(number)).collect(),
+        }
+    }
+
+    /// Goes on by a millisecond: which of the writers writes in it, if one does.
+    pub(crate) fn next_ms(&mut self) -> Option<usize> {
+        let is_written = self.rng.next_u32() % 1_000 < self.rate;
+        is_written.then(|| self.rng.next_u32() as usize % self.writers.len())
+    }
+}
+
+impl Iterator for Writes {
+    type Item = Write;
+
+    fn next(&mut self) -> Option<Write> {
+        let mut after_ms = 1;
+        let writer = loop {
+            match self.next_ms() {
+                Some(writer) => break writer,
+                None => after_ms += 1,
+            }
+        };
+        Some(Write { after_ms, writer, node: self.writers[writer] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_writers_write_at_the_rate() {
+        let mut options = MeshOptions::new(20, 1);
+        options.rate = 50;
+        let writes: Vec<Write> = Writes::new(&options).take(4_000).collect();
+        assert_eq!(writes, Writes::new(&options).take(4_000).collect::<Vec<_>>());
+        let took_ms: u64 = writes.iter().map(|write| write.after_ms).sum();
+        assert!((76_000..84_000).contains(&took_ms), "{took_ms} ms for 4,000 at 50/s");
+        let of = |writer| writes.iter().filter(|write| write.writer == writer).count();
+        assert!((0..16).all(|writer| (180..320).contains(&of(writer))));
+        assert!(writes.iter().all(|write| write.node == options.writer(write.writer)));
+    }
+}
