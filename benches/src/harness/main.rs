@@ -10,6 +10,7 @@
 
 mod bare_store;
 mod catch_up;
+mod fanout;
 mod folder;
 mod local_write;
 mod machine;
@@ -59,6 +60,8 @@ enum Scenario {
     Reattach(reattach::Parameters),
     /// Simulated meshes: copies, latencies and control bytes of each update, beside other protocols.
     MeshSim(mesh::Parameters),
+    /// Real nodes on loopback that write at full speed: how often each update crosses each of them.
+    Fanout(fanout::Parameters),
 }
 
 /// What every scenario takes.
@@ -131,6 +134,7 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
             Box::new(reattach::run(parameters, &folder(&parameters.common)?).await?)
         }
         Scenario::MeshSim(parameters) => Box::new(mesh::run(parameters)?),
+        Scenario::Fanout(parameters) => Box::new(fanout::run(parameters).await?),
     })
 }
 
@@ -147,6 +151,7 @@ impl Scenario {
             Self::LocalWrite(parameters) => &parameters.common.printing,
             Self::Reattach(parameters) => &parameters.common.printing,
             Self::MeshSim(parameters) => &parameters.printing,
+            Self::Fanout(parameters) => &parameters.printing,
         }
     }
 }
@@ -157,6 +162,7 @@ fn list() {
         (local_write::NAME, local_write::ABOUT),
         (reattach::NAME, reattach::ABOUT),
         (mesh::NAME, mesh::ABOUT),
+        (fanout::NAME, fanout::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

@@ -21,5 +21,5 @@ pub use cluster::Cluster;
 pub use host::Host;
 pub use network::Network;
 pub use node::Node;
-pub use wait::{DEADLINE, until};
+pub use wait::{DEADLINE, until, until_within};
 pub use watch::{Seen, Watch};

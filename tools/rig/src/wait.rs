@@ -7,11 +7,23 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// It does not hold within [`DEADLINE`]; the error names it.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> io::Result<()> {
-    let deadline = Instant::now() + DEADLINE;
+pub fn until(what: &str, holds: impl FnMut() -> bool) -> io::Result<()> {
+    until_within(DEADLINE, what, holds)
+}
+
+/// Looks at a condition until it holds.
+///
+/// # Errors
+/// It does not hold within this time; the error names it.
+pub fn until_within(
+    patience: Duration,
+    what: &str,
+    mut holds: impl FnMut() -> bool,
+) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
     while !holds() {
         if Instant::now() > deadline {
-            let text = format!("not within {DEADLINE:?}: {what}");
+            let text = format!("not within {patience:?}: {what}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         look_again();
