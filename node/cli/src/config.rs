@@ -490,6 +490,18 @@ mod tests {
     }
 
     #[test]
+    fn every_recipe_of_the_page_on_topologies_is_valid() {
+        let page = include_str!("../../../docs/TOPOLOGY.md");
+        let recipes: Vec<&str> =
+            page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(recipes.len() >= 8, "they are found");
+        for recipe in recipes {
+            let file = parse(recipe).unwrap_or_else(|complaint| panic!("{}", complaint.why));
+            file.replica(Path::new("x")).unwrap();
+        }
+    }
+
+    #[test]
     fn an_unknown_value_is_shown_with_what_was_meant() {
         let complaint = parse("[topology]\nmode = \"full-mash\"\n").unwrap_err();
         assert_eq!(
