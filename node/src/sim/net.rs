@@ -296,6 +296,13 @@ impl Net {
             .any(|id| self.links[&id].ends.iter().all(|end| end.link.is_some()))
     }
 
+    /// Whether a direction is neither cut, held, lossy nor narrow.
+    pub(crate) fn is_clear(&self, from: NodeId, to: NodeId) -> bool {
+        let road = self.roads.look(from, to);
+        let is_open = road.cut_since_ms.is_none() && road.is_held == [false; 2];
+        is_open && (road.loss_percent, road.bytes_per_ms) == (0, 0) && road.breaks_after.is_none()
+    }
+
     /// How many links are up at both ends.
     pub(crate) fn links_up(&self) -> usize {
         let is_up = |it: &&Connection| it.ends.iter().all(|end| end.link.is_some());

@@ -11,6 +11,9 @@ use super::world::{Check, World, ensure};
 impl Stage {
     /// All is well, and everything must work as on the first day.
     pub(super) fn try_out(&mut self, ordinary: &[NodeId]) -> Check {
+        if self.starved.is_some() {
+            return self.try_mesh(ordinary);
+        }
         self.try_writes(ordinary)?;
         if self.world.outcasts.is_empty() && ordinary.len() > 2 {
             self.try_relay(ordinary)?;
@@ -46,6 +49,36 @@ impl Stage {
             );
         }
         Ok(())
+    }
+
+    /// In a mesh whose nodes are far from each other: updates come to all, and in the end each of them crosses
+    /// each node once.
+    fn try_mesh(&mut self, ordinary: &[NodeId]) -> Check {
+        for round in 0..MESH_ROUNDS {
+            for &node in ordinary {
+                self.world.put(node, &format!("at/round-{node}/f"), &format!("{round}"));
+            }
+            self.pass(MESH_ROUND_MS)?;
+        }
+        self.pass(CALM_MS)?;
+        self.world.settle()?;
+        let before = self.traffic(ordinary);
+        for &node in ordinary {
+            self.write(node, "last")?;
+            self.pass(MESH_ROUND_MS)?;
+        }
+        self.pass(CALM_MS)?;
+        self.world.settle()?;
+        let after = self.traffic(ordinary);
+        let written = after.written - before.written;
+        let (copies, received) =
+            (written * (ordinary.len() as u64 - 1), after.received - before.received);
+        ensure!(
+            received == copies,
+            "ripple: {written} rows took {received} copies, where {copies} are enough"
+        );
+        self.world.observed.clone()?;
+        ordinary.iter().try_for_each(|&node| read(&self.world, node))
     }
 
     /// A node that only one other reaches: what the one catches up with it passes on, and what it is fed too,
@@ -155,6 +188,10 @@ struct Traffic {
     written: u64,
 }
 
+/// Rounds of updates in which a mesh finds its ways.
+const MESH_ROUNDS: usize = 6;
+/// Between two of them.
+const MESH_ROUND_MS: u64 = 1_000;
 /// How long a write may travel when all is well: nothing is held back or waited for.
 const PROMPT_MS: u64 = 100;
 /// How much longer than the hold-down a relay may take: it serves four at a time, and is asked again.
