@@ -180,7 +180,11 @@ impl Engine {
         let links: Vec<LinkReport> = links.collect();
         let place = |key: Option<NodeKey>| links.iter().position(|link| Some(link.peer) == key);
         let namespace = Namespace::MAIN;
-        let origins = self.moving_origins().into_iter();
+        // Those that write now come first, should there ever be too many.
+        let moving = self.moving_origins();
+        let quiet = self.applied(namespace).iter().map(|dot| dot.incarnation);
+        let quiet = quiet.filter(|it| !moving.contains(it) && self.owner(*it).is_some());
+        let origins = moving.iter().copied().chain(quiet);
         let origins = origins.filter(|it| self.owner(*it) != Some(config.key));
         let origins = origins.take(SURVEYED_ORIGINS_MAX).map(|origin| OriginReport {
             origin,

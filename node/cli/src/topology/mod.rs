@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
 use millpond::status::{Status, Survey};
-use millpond::{Mode, Ripple, Topology};
+use millpond::{Mode, Ripple, Topology, TopologyError};
 use serde_json::{Value, json};
 
 use crate::client::{Client, segment};
@@ -74,8 +74,14 @@ impl TopologyFlags {
             Some(RippleWord::HoldDown) => Ripple::HoldDown,
             None => topology.ripple,
         };
-        let why = |error| Failure::new("these settings make no sense").why(error).exit(Exit::Usage);
-        topology.check().map_err(why)
+        let what = "these settings make no sense";
+        topology.check().map_err(|error| match error {
+            TopologyError::NoLinks => Failure::new(what)
+                .why(error)
+                .fix("name them in millpond.toml, and start the node with that: docs/TOPOLOGY.md")
+                .exit(Exit::Usage),
+            error => Failure::new(what).why(error).exit(Exit::Usage),
+        })
     }
 
     fn is_empty(&self) -> bool {

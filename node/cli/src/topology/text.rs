@@ -212,6 +212,12 @@ some member hangs on one link: lab-pi - tokyo
     }
 
     #[test]
+    fn the_page_on_topologies_shows_what_is_drawn() {
+        let page = include_str!("../../../../docs/TOPOLOGY.md");
+        assert!(page.contains(&format!("```\n{}```", draw(&sample()))));
+    }
+
+    #[test]
     fn a_circle_is_drawn_once_and_named() {
         let mut survey = sample();
         let tree = &mut survey.trees[0];

@@ -80,6 +80,20 @@ fn one_question_is_answered_by_all() {
 }
 
 #[test]
+fn who_has_not_written_since_a_start_has_its_tree_too() {
+    let mut world = World::mesh(3, 170);
+    world.put(0, "c/k/f", "v");
+    world.settle().unwrap();
+    world.restart_all();
+    world.settle().unwrap();
+    let request = world.ask(1, Request::Survey);
+    world.run_until(500, |world| world.answers.contains_key(&request)).unwrap();
+    let survey = survey(&world, request).unwrap();
+    let tree = survey.trees.iter().find(|tree| tree.origin == "n0").unwrap();
+    assert_eq!((tree.edges.len(), tree.unfed.len()), (2, 0), "{tree:?}");
+}
+
+#[test]
 fn a_survey_reaches_those_that_are_not_linked_to_who_asks() {
     let mut world = World::mesh(4, 161);
     // 0 - 1 - 2 - 3.
