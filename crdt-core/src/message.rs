@@ -12,10 +12,13 @@
 //! | [`Digest`](Message::Digest) | control | what I have applied |
 //! | [`Ack`](Message::Ack) | control | what I received, applied, made durable, since my last word |
 //! | [`Credit`](Message::Credit) | control | how much of yours I have worked off |
+//! | [`Survey`](Message::Survey) | control | tell me, and let all others tell me, how the mesh is |
+//! | [`Surveyed`](Message::Surveyed) | bulk | how one node sees it |
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub use crate::survey::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use crate::wire::{PushFrame, RowsFrame};
 use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, VersionVector};
 
@@ -94,6 +97,19 @@ pub enum Message {
     Ack(Vec<Ack>),
     /// Bytes of pushes and of rows, since the link began, that the sender has worked off.
     Credit(Credit),
+    /// Asks every node of the mesh for a [`NodeReport`]. A node passes a survey on once, and answers the way
+    /// that it came.
+    Survey {
+        /// Chosen at random by who asks.
+        id: u64,
+    },
+    /// A node's answer to a survey, on its way to who asked.
+    Surveyed {
+        /// Of which survey.
+        id: u64,
+        /// What the node tells.
+        report: NodeReport,
+    },
 }
 
 /// Who a node is and what it holds.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use millpond_core::frame::{FRAME_HEADER_BYTES, frame};
 use millpond_core::limits::*;
 use millpond_core::message::{Ack, Hello, HelloNamespace, Message, Protocol};
+use millpond_core::message::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use millpond_core::wire::entry::decode_entry;
 use millpond_core::wire::{Decoder, PushFrame, RowsWriter, encode, kind};
 use millpond_core::*;
@@ -77,14 +78,33 @@ fn full_frames() -> Vec<(&'static str, Bytes)> {
         ("delete dots", single(deletes())),
         ("overwritten dots", single(Message::Push(push()))),
         ("small rows", small_rows()),
+        ("a report", single(Message::Surveyed { id: 1, report: report() })),
     ]
+}
+
+/// With as many links and origins as there may be.
+fn report() -> NodeReport {
+    let key = NodeKey::from_bytes([7; 32]);
+    let link = LinkReport { peer: key, round_trip_us: 0, cost: 0 };
+    let origin = |n| OriginReport { origin: incarnation(n), source: None, standby: None };
+    NodeReport {
+        key,
+        name: String::new(),
+        region: String::new(),
+        cost: 0,
+        mode: ReportedMode::Static,
+        is_adaptive: false,
+        open: None,
+        links: vec![link; SURVEYED_LINKS_MAX],
+        origins: (0..SURVEYED_ORIGINS_MAX).map(origin).collect(),
+    }
 }
 
 /// Small frames that claim to hold much, for every kind.
 fn claims() -> Vec<(&'static str, Bytes)> {
     let largest = [0xff, 0xff, 0xff, 0xff, 0x0f];
     let mut frames = Vec::new();
-    for kind in kind::HELLO..=kind::FRAGMENT {
+    for kind in (kind::HELLO..=kind::FRAGMENT).chain([kind::SURVEY, kind::SURVEYED]) {
         for at in 0..60 {
             for claim in [&largest[..], &[0x80, 0x80, 0x01], &[0xff, 0xff, 0x03]] {
                 let body = [&[1; 60][..at], claim, &[1; 40]].concat();

@@ -9,6 +9,7 @@ use super::control_v1::{
     PullStartV1, PullV1,
 };
 use super::encode::{finish_frame, start_frame};
+use super::survey_v1::{SurveyV1, SurveyedV1};
 use super::{DecodeError, kind};
 use crate::Namespace;
 use crate::message::{Credit, Message, PullRefusal};
@@ -37,6 +38,8 @@ pub(super) fn encode(message: &Message) -> Bytes {
         Message::Credit(credit) => {
             body(kind::CREDIT, &CreditV1(credit.push_bytes, credit.rows_bytes))
         }
+        Message::Survey { id } => body(kind::SURVEY, &SurveyV1(*id)),
+        Message::Surveyed { id, report } => body(kind::SURVEYED, &SurveyedV1::new(*id, report)),
         Message::Rows(_) | Message::Push(_) => unreachable!("they are frames already"),
     }
 }
@@ -72,6 +75,14 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
         kind::CREDIT => {
             let CreditV1(push_bytes, rows_bytes) = parse(body)?;
             Message::Credit(Credit { push_bytes, rows_bytes })
+        }
+        kind::SURVEY => {
+            let SurveyV1(id) = parse(body)?;
+            Message::Survey { id }
+        }
+        kind::SURVEYED => {
+            let (id, report) = parse::<SurveyedV1>(body)?.try_into()?;
+            Message::Surveyed { id, report }
         }
         _ => return Err(DecodeError::Malformed),
     })

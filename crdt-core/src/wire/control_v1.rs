@@ -113,11 +113,11 @@ pub(super) struct VectorV1<'a>(#[serde(borrow, with = "serde_bytes")] Cow<'a, [u
 
 /// A text of at most [`TEXT_BYTES_MAX`] bytes.
 #[derive(Serialize)]
-struct Text<'a>(&'a str);
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 /// A list of at most `MAX` elements.
 #[derive(Serialize)]
-struct List<T, const MAX: usize>(Vec<T>);
+pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
 
 impl<'a> From<&'a Hello> for HelloV1<'a> {
     fn from(hello: &'a Hello) -> Self {

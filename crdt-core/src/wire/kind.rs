@@ -33,7 +33,12 @@ pub const CREDIT: u16 = 13;
 /// would be the whole frame.
 pub const FRAGMENT: u16 = 14;
 
+/// [`Message::Survey`](crate::message::Message::Survey).
+pub const SURVEY: u16 = 20;
+/// [`Message::Surveyed`](crate::message::Message::Surveyed).
+pub const SURVEYED: u16 = 21;
+
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
-    matches!(kind, HELLO..=FRAGMENT) && version == VERSION
+    matches!(kind, HELLO..=FRAGMENT | SURVEY | SURVEYED) && version == VERSION
 }

@@ -19,6 +19,7 @@ mod primitives;
 mod push_frame;
 mod rows_frame;
 mod running;
+mod survey_v1;
 mod vector;
 
 pub use decode::Decoder;

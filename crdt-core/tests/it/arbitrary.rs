@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use millpond_core::message::{Ack, Credit, Hello, HelloNamespace, Message, Protocol, Pull};
+use millpond_core::message::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use millpond_core::message::{PullRefusal, Resume};
 use millpond_core::wire::{PushFrame, RowsFrame, RowsWriter};
 use millpond_core::*;
@@ -138,6 +139,33 @@ fn ack() -> impl Strategy<Value = Ack> {
     )
 }
 
+fn report() -> impl Strategy<Value = NodeReport> {
+    let key = || any::<[u8; 32]>().prop_map(NodeKey::from_bytes);
+    let link = (key(), any::<u64>(), any::<u32>())
+        .prop_map(|(peer, round_trip_us, cost)| LinkReport { peer, round_trip_us, cost });
+    let place = || proptest::option::of(any::<prop::sample::Index>());
+    let about = (key(), ".{0,20}", ".{0,9}", any::<u32>(), any::<bool>());
+    let mode = (any::<u8>(), any::<u32>());
+    let lists = (vec(link, 0..4), vec((incarnation(), place(), place()), 0..4));
+    (about, mode, proptest::option::of(incarnation()), lists).prop_map(
+        |((key, name, region, cost, is_adaptive), (number, fanout), open, (links, origins))| {
+            let mode = ReportedMode::from_numbers(number, fanout);
+            let mode = mode.or(ReportedMode::from_numbers(number, 0)).unwrap();
+            let count = links.len();
+            let place = |index: Option<prop::sample::Index>| {
+                index.filter(|_| count > 0).map(|index| index.index(count))
+            };
+            let origins = origins.into_iter().map(|(origin, source, standby)| OriginReport {
+                origin,
+                source: place(source),
+                standby: place(standby),
+            });
+            let origins = origins.collect();
+            NodeReport { key, name, region, cost, mode, is_adaptive, open, links, origins }
+        },
+    )
+}
+
 pub fn message() -> impl Strategy<Value = Message> {
     let key = any::<[u8; 32]>().prop_map(NodeKey::from_bytes);
     prop_oneof![
@@ -161,5 +189,7 @@ pub fn message() -> impl Strategy<Value = Message> {
         any::<(u64, u64)>().prop_map(|(push_bytes, rows_bytes)| {
             Message::Credit(Credit { push_bytes, rows_bytes })
         }),
+        any::<u64>().prop_map(|id| Message::Survey { id }),
+        (any::<u64>(), report()).prop_map(|(id, report)| Message::Surveyed { id, report }),
     ]
 }

@@ -31,6 +31,8 @@ pub fn messages() -> Vec<(&'static str, Message)> {
         ),
         ("ack", Message::Ack(vec![ack()])),
         ("credit", Message::Credit(Credit { push_bytes: 65_536, rows_bytes: 1 << 40 })),
+        ("survey", Message::Survey { id: 0x0102_0304_0506_0708 }),
+        ("surveyed", Message::Surveyed { id: 0x0102_0304_0506_0708, report: report() }),
     ]
 }
 
@@ -150,6 +152,27 @@ fn ack() -> Ack {
         received: vector(),
         applied: VersionVector::from_iter([dot(0x0b, 300)]),
         durable: VersionVector::new(),
+    }
+}
+
+fn report() -> NodeReport {
+    let key = |byte| NodeKey::from_bytes([byte; 32]);
+    NodeReport {
+        key: key(0x77),
+        name: "paris".to_owned(),
+        region: "eu".to_owned(),
+        cost: 3,
+        mode: ReportedMode::SpanningTree { fanout: 8 },
+        is_adaptive: true,
+        open: Some(incarnation(0x0a)),
+        links: vec![
+            LinkReport { peer: key(0x78), round_trip_us: 12_345, cost: 1 },
+            LinkReport { peer: key(0x79), round_trip_us: 0, cost: 11 },
+        ],
+        origins: vec![
+            OriginReport { origin: incarnation(0x0b), source: Some(0), standby: Some(1) },
+            OriginReport { origin: incarnation(0x0c), source: None, standby: None },
+        ],
     }
 }
 

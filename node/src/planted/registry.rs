@@ -246,6 +246,16 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member makes up a write of this node's";
     ["the first introduction counts"] "own", [],
         "a member gives another one's incarnation to a third";
+    ["a survey is passed on once"] "own", [],
+        "a survey goes round in the mesh for ever";
+    ["surveys are few"] "own", [],
+        "a peer that asks without end fills this node's memory, and has the whole mesh answer";
+    ["reports are of members"] "own", [],
+        "a peer makes up reports of nodes that there are not, without end";
+    ["a node reports once"] "own", [],
+        "a peer repeats a report without end, and each node on the way repeats it too";
+    ["reports do not pile up"] "own", [],
+        "reports for a peer that reads nothing fill this node's memory";
     ["counters by origin are few"] "own", [],
         "a peer that pushes in ever other names fills this node's memory with counters";
     ["a stranger's hello is one frame"] "own", [],

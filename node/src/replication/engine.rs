@@ -21,6 +21,7 @@ use super::peer::Peer;
 use super::pulling::Pulling;
 use super::ring::Ring;
 use super::supply::Supply;
+use super::survey::Surveys;
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members, OwnRecord};
 use crate::planted::planted;
@@ -99,6 +100,7 @@ pub(crate) struct Engine {
     pub(super) next_transfer: u64,
     pub(super) save_peers_at_ms: u64,
     pub(super) totals: Totals,
+    pub(super) surveys: Surveys,
     outputs: VecDeque<Output>,
 }
 
@@ -146,6 +148,7 @@ impl Engine {
             next_transfer: 0,
             save_peers_at_ms: 0,
             totals: Totals::default(),
+            surveys: Surveys::default(),
             outputs: VecDeque::new(),
             heads,
             config,
@@ -209,6 +212,7 @@ impl Engine {
             self.next_session_ms(),
             self.next_pull_ms(),
             self.continuity.deadline_ms(),
+            self.next_survey_ms(),
         ]
         .into_iter()
         .min()
@@ -245,6 +249,7 @@ impl Engine {
         self.run_progress();
         self.run_holds();
         self.run_dials();
+        self.run_surveys();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -263,6 +268,7 @@ impl Engine {
                 self.resume(peer);
                 self.answer(id, Answer::Done);
             }
+            Request::Survey => self.ask_survey(id),
             Request::SetTopology(topology) => {
                 self.config.topology = topology;
                 self.answer(id, Answer::Done);
@@ -321,6 +327,8 @@ impl Engine {
             Message::Digest(vectors) => self.digest(link_id, vectors),
             Message::Ack(acks) => self.acks(link_id, acks),
             Message::Credit(credit) => self.credit(link_id, credit),
+            Message::Survey { id } => self.survey(link_id, id),
+            Message::Surveyed { id, report } => self.surveyed(id, report),
             unexpected => {
                 never!("sends what only a node to come understands");
                 tracing::debug!(link = link_id.0, ?lane, ?unexpected, "message ignored");

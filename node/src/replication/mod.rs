@@ -17,6 +17,7 @@
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
 //! | `dialer` | whom to dial, and when |
+//! | `survey` | how the whole mesh is |
 //! | `report`, `sources`, `counting` | what to tell the operator |
 
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use crate::replica::InviteError;
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 use crate::topology::settings::Topology;
+use crate::topology::surveyed::Surveyed;
 
 mod commit;
 mod continuity;
@@ -53,6 +55,7 @@ mod ring;
 mod session;
 mod sources;
 mod supply;
+mod survey;
 
 #[cfg(test)]
 mod model;
@@ -127,6 +130,8 @@ pub(crate) enum Request {
     Pause(Option<NodeKey>),
     /// Takes back [`Request::Pause`].
     Resume(Option<NodeKey>),
+    /// How the whole mesh is.
+    Survey,
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
 }
@@ -159,6 +164,8 @@ pub(crate) enum Answer {
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
     Invite(Result<Invite, InviteError>),
+    /// What the nodes of the mesh have told.
+    Survey(Box<Surveyed>),
     /// Done.
     Done,
 }

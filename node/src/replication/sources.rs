@@ -19,7 +19,7 @@ impl Engine {
     }
 
     /// Origins that wrote in this run, as far as this node has seen; itself among them if it may write.
-    fn moving_origins(&self) -> BTreeSet<Incarnation> {
+    pub(super) fn moving_origins(&self) -> BTreeSet<Incarnation> {
         let pushed = self.peers.values().flat_map(|peer| peer.origins.iter());
         let pushed = pushed.map(|(origin, _)| origin);
         pushed.chain(self.heads.open).filter(|origin| self.owner(*origin).is_some()).collect()

@@ -34,6 +34,7 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Status(_) => "the status".into(),
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
+        Answer::Survey(_) => "a survey".into(),
         Answer::Done => "done".into(),
     }
 }
