@@ -52,7 +52,7 @@ impl Stage {
     }
 
     /// In a mesh whose nodes are far from each other: updates come to all, and in the end each of them crosses
-    /// each node once.
+    /// each node as good as once.
     fn try_mesh(&mut self, ordinary: &[NodeId]) -> Check {
         for round in 0..MESH_ROUNDS {
             for &node in ordinary {
@@ -63,9 +63,11 @@ impl Stage {
         self.pass(CALM_MS)?;
         self.world.settle()?;
         let before = self.traffic(ordinary);
-        for &node in ordinary {
-            self.write(node, "last")?;
-            self.pass(MESH_ROUND_MS)?;
+        for what in ["last-1", "last-2", "last-3"] {
+            for &node in ordinary {
+                self.write(node, what)?;
+                self.pass(MESH_ROUND_MS)?;
+            }
         }
         self.pass(CALM_MS)?;
         self.world.settle()?;
@@ -73,8 +75,14 @@ impl Stage {
         let written = after.written - before.written;
         let (copies, received) =
             (written * (ordinary.len() as u64 - 1), after.received - before.received);
+        // A way that is found to be faster brings an update once more. Where it is held back for a fixed time,
+        // it comes over all links that come too late to know.
+        let most = match self.world.is_adaptive() {
+            true => copies + copies / 10 + COPIES_SPARE,
+            false => written * self.world.gifts().len() as u64,
+        };
         ensure!(
-            received == copies,
+            received <= most,
             "ripple: {written} rows took {received} copies, where {copies} are enough"
         );
         self.world.observed.clone()?;
@@ -192,6 +200,8 @@ struct Traffic {
 const MESH_ROUNDS: usize = 6;
 /// Between two of them.
 const MESH_ROUND_MS: u64 = 1_000;
+/// Copies by which few updates may be above one in ten.
+const COPIES_SPARE: u64 = 2;
 /// How long a write may travel when all is well: nothing is held back or waited for.
 const PROMPT_MS: u64 = 100;
 /// How much longer than the hold-down a relay may take: it serves four at a time, and is asked again.

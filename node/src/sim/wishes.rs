@@ -11,13 +11,28 @@ use super::net::NodeId;
 use super::node::Node;
 use super::shape::name;
 use super::world::{Check, NAMESPACES, World, ensure};
-use crate::topology::settings::{Direction, LinkSettings, Mode, Topology};
+use crate::topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology};
 
 impl World {
     /// Whether all nodes are to be linked with all others, and have nothing between them but that.
     pub(crate) fn is_plain(&self) -> bool {
         let is_plain = |it: &Topology| it.mode == Mode::FullMesh && it.links.is_empty();
         self.nodes.iter().all(|node| is_plain(&node.topology))
+    }
+
+    /// Whether nobody holds updates back for a fixed time.
+    pub(crate) fn is_adaptive(&self) -> bool {
+        let is_adaptive = |it: &Topology| {
+            let links = it.links.iter().filter_map(|link| link.ripple);
+            links.chain([it.ripple]).all(|ripple| ripple == Ripple::Adaptive)
+        };
+        self.nodes.iter().all(|node| is_adaptive(&node.topology))
+    }
+
+    /// Whether some node may dial one that wants no link with it, and will go on to.
+    pub(crate) fn has_refused(&self) -> bool {
+        let all: Vec<NodeId> = self.running().collect();
+        all.iter().any(|&a| all.iter().any(|&b| a != b && self.admits(a, b) != self.admits(b, a)))
     }
 
     /// Whether the running nodes are linked as their settings ask for.
@@ -98,17 +113,18 @@ impl World {
 
     /// Whether two nodes are to be linked, and do not choose for themselves whether they are.
     fn demands(&self, a: NodeId, b: NodeId) -> bool {
-        let admits = |of: NodeId, peer: NodeId| {
-            self.nodes[of].topology.mode != Mode::Static
-                || settings(&self.nodes[of], peer).is_some()
-        };
         let dials = |of: NodeId, peer: NodeId| {
             let mode = self.nodes[of].topology.mode;
             let by_default = mode == Mode::FullMesh;
             let chooses = matches!(mode, Mode::SpanningTree { .. });
             !chooses && settings(&self.nodes[of], peer).map_or(by_default, |link| link.dial)
         };
-        admits(a, b) && admits(b, a) && (dials(a, b) || dials(b, a))
+        self.admits(a, b) && self.admits(b, a) && (dials(a, b) || dials(b, a))
+    }
+
+    fn admits(&self, of: NodeId, peer: NodeId) -> bool {
+        let node = &self.nodes[of];
+        node.topology.mode != Mode::Static || settings(node, peer).is_some()
     }
 
     fn reached(&self, first: NodeId, leads: impl Fn(NodeId, NodeId) -> bool) -> BTreeSet<NodeId> {
