@@ -25,8 +25,8 @@ impl Mesh {
     }
 
     /// The nodes that would be parted from all that `lost` now connects but the largest part, if it were gone;
-    /// of equal parts the first one remains. Empty if it holds nothing together.
-    pub(crate) fn parted_without(&self, lost: usize) -> BTreeSet<usize> {
+    /// of equal parts that of `here` remains. Empty if it holds nothing together.
+    pub(crate) fn parted_without(&self, lost: usize, here: usize) -> BTreeSet<usize> {
         let around: Vec<usize> = self.around(lost).collect();
         let mut parts: Vec<BTreeSet<usize>> = Vec::new();
         for start in around {
@@ -34,7 +34,8 @@ impl Mesh {
                 parts.push(self.reach(start, |a, b| a != lost && b != lost));
             }
         }
-        let largest = (0..parts.len()).rev().max_by_key(|&index| parts[index].len());
+        let rank = |part: &BTreeSet<usize>| (part.len(), part.contains(&here));
+        let largest = (0..parts.len()).rev().max_by_key(|&index| rank(&parts[index]));
         let parted = parts.into_iter().enumerate().filter(|(index, _)| Some(*index) != largest);
         parted.flat_map(|(_, part)| part).collect()
     }
@@ -100,7 +101,7 @@ mod tests {
     }
 
     fn parted(mesh: &Mesh, lost: usize) -> Vec<usize> {
-        mesh.parted_without(lost).into_iter().collect()
+        mesh.parted_without(lost, 0).into_iter().collect()
     }
 
     #[test]
@@ -116,7 +117,12 @@ mod tests {
         assert_eq!(chain.bridges(), [(0, 1), (1, 2), (2, 3), (3, 4)]);
         assert!(parted(&chain, 0).is_empty());
         assert_eq!(parted(&chain, 1), [0]);
-        assert_eq!(parted(&chain, 2), [3, 4], "of equal parts the first one remains");
+        assert_eq!(parted(&chain, 2), [3, 4]);
+        assert_eq!(
+            chain.parted_without(2, 4),
+            [0, 1].into(),
+            "of equal parts that of here remains"
+        );
         assert_eq!(parted(&chain, 3), [4]);
     }
 

@@ -166,6 +166,7 @@ impl Surveyed {
     ) -> Vec<SurveyLoss> {
         let order: Vec<&String> = names.values().collect();
         let mesh = mesh(&order, links);
+        let here = names.keys().position(|key| *key == self.asker).unwrap_or_default();
         let loss = |(index, node): (usize, &&String)| {
             // What a dead node would have written is lost with it; what it passes on is not.
             let passed_on = trees.iter().filter(|tree| tree.origin != **node);
@@ -179,7 +180,7 @@ impl Surveyed {
             });
             let mut turns: Vec<SurveyTurn> = turns.collect();
             turns.sort_by(|a, b| (&a.node, &a.origin).cmp(&(&b.node, &b.origin)));
-            let parted = mesh.parted_without(index);
+            let parted = mesh.parted_without(index, here);
             let mut cut_off: Vec<String> = parted.into_iter().map(|it| order[it].clone()).collect();
             cut_off.sort();
             SurveyLoss { node: (*node).clone(), turns, cut_off }
