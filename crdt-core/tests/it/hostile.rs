@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use crate::arbitrary;
 
 fn decode(kind: u16, body: &[u8]) -> Result<Option<Message>, DecodeError> {
-    Decoder::new().decode(frame(kind, kind::VERSION, body))
+    Decoder::new().decode(frame(kind, kind::version(kind), body))
 }
 
 /// Decodes, and reads all that comes out.
@@ -30,7 +30,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(kind in 0_u16..24, bytes in vec(any::<u8>(), 0..200)) {
         decode_and_read(&mut Decoder::new(), Bytes::from(bytes.clone()));
-        decode_and_read(&mut Decoder::new(), frame(kind, 1, &bytes));
+        decode_and_read(&mut Decoder::new(), frame(kind, kind::version(kind), &bytes));
         let _ = decode_entry(&Bytes::from(bytes.clone()));
         let _ = Path::from_encoded(Bytes::from(bytes));
     }
@@ -187,11 +187,19 @@ fn counts_and_texts_beyond_their_limits_are_refused() {
     assert!(matches!(hello(1, TEXT_BYTES_MAX + 1), Err(DecodeError::Limit(_))));
 
     let digest = |count: u32| {
-        let vectors = (0..count).map(|n| (Namespace::from_number(n), VersionVector::new()));
-        Decoder::new().decode(encode(&Message::Digest(vectors.collect()))[0].clone())
+        let hashes = (0..count).map(|n| (Namespace::from_number(n), 0));
+        Decoder::new().decode(encode(&Message::Digest(hashes.collect()))[0].clone())
     };
     assert!(digest(NAMESPACES_MAX as u32).is_ok());
     assert!(matches!(digest(NAMESPACES_MAX as u32 + 1), Err(DecodeError::Limit(_))));
+
+    let announce = |entries: u32, seq: u64| {
+        let entries = (0..entries).map(|number| (number, Seq::FIRST.plus(seq))).collect();
+        let announce = Message::Announce(vec![(Namespace::MAIN, entries)]);
+        Decoder::new().decode(encode(&announce)[0].clone())
+    };
+    assert!(announce(4_096, u64::MAX).is_ok());
+    assert_eq!(announce(8_192, u64::MAX), Err(DecodeError::Limit("bytes of numbered entries")));
 
     let feed = |entries: usize| {
         let dot = |n: usize| {

@@ -11,6 +11,10 @@
 //! | `introductions` | whose an incarnation is, before its record has come |
 //! | `fence` | who holds this node's key, too |
 //! | `feed` | what is pushed live, and what is held back |
+//! | `rules` | what the settings say of a link, and whom to link with |
+//! | `announcing` | what is told to whom that is not sent |
+//! | `grafting` | who sends whose writes to whom |
+//! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
 //! | `progress` | acks, digests, credit |
@@ -32,6 +36,7 @@ use crate::status::Status;
 use crate::topology::settings::Topology;
 use crate::topology::surveyed::Surveyed;
 
+mod announcing;
 mod commit;
 mod continuity;
 mod counting;
@@ -39,12 +44,14 @@ mod dialer;
 mod engine;
 mod feed;
 mod fence;
+mod grafting;
 mod inbox;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod introductions;
 mod limits;
 mod link;
+mod names;
 mod peer;
 mod progress;
 mod pull;
@@ -52,6 +59,7 @@ mod pulling;
 mod receive;
 mod report;
 mod ring;
+mod rules;
 mod session;
 mod sources;
 mod supply;
@@ -105,6 +113,8 @@ pub(crate) enum Input {
         reason: String,
         stats: LinkStats,
     },
+    /// The round trip of a link, as the transport measures it.
+    RoundTrip { link: LinkId, us: u64 },
     /// A dial came to nothing.
     DialFailed { peer: NodeKey, reason: String },
     /// The writer has committed a group, or failed to.

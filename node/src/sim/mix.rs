@@ -75,6 +75,7 @@ impl Scenario {
             seed,
             nodes: mix.nodes,
             is_small,
+            is_adaptive: seed % 2 == 1,
             is_on_files,
             shape,
             steps,

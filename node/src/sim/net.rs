@@ -290,6 +290,11 @@ impl Net {
         }
     }
 
+    /// How long a frame and its answer take between two nodes, while nothing delays them.
+    pub(crate) fn round_trip_ms(&self, a: NodeId, b: NodeId) -> u64 {
+        self.roads.look(a, b).delay_ms[0] + self.roads.look(b, a).delay_ms[0]
+    }
+
     /// Whether nodes have a link both of whose ends are up.
     pub(crate) fn is_linked(&self, a: NodeId, b: NodeId) -> bool {
         between(&self.links_of, a, b)

@@ -16,6 +16,7 @@ use super::trace::{Event, EventKind, Trace};
 use super::world::{Check, SMALL, World, ensure};
 use crate::probes;
 use crate::replication::Limits;
+use crate::topology::settings::Topology;
 
 /// How a scenario is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,6 +102,9 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
     world.observer = Some(Box::new(move |world, node| {
         watch(world, node, rng.next_u32().is_multiple_of(THOROUGH_IN))
     }));
+    if scenario.is_adaptive {
+        world.set_topology(&Topology::default());
+    }
     let stage = stage.insert(Stage::new(world));
     stage.starved = scenario.shape.as_ref().map(|_| Starved::default());
     while stage.world.nodes.len() < scenario.nodes {

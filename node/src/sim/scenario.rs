@@ -24,6 +24,9 @@ pub struct Scenario {
     /// Whether nodes keep their data in real files, on disks of sectors that a power cut tears.
     #[serde(default)]
     pub(crate) is_on_files: bool,
+    /// Whether what came by replication is announced, not held for a fixed time.
+    #[serde(default)]
+    pub(crate) is_adaptive: bool,
     /// How far the nodes are from each other and how they take part, if they know each other from the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shape: Option<Shape>,

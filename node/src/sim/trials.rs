@@ -7,6 +7,7 @@ use super::net::NodeId;
 use super::node::HOLD_DOWN_MS;
 use super::stage::Stage;
 use super::world::{Check, World, ensure};
+use crate::topology::settings::Ripple;
 
 impl Stage {
     /// All is well, and everything must work as on the first day.
@@ -32,6 +33,11 @@ impl Stage {
             .run_until(ANSWERED_MS, |world| world.is_level())
             .map_err(|why| format!("liveness: the last writes have not arrived {why}"))?;
         self.world.run(CALM_MS);
+        if self.world.topology.ripple == Ripple::Adaptive {
+            // A graft of before that another peer has overtaken shows at the next write, and is taken back.
+            writers.iter().try_for_each(|&node| self.write(node, "learnt"))?;
+            self.world.run(CALM_MS);
+        }
         let before = self.traffic(ordinary);
         writers.iter().try_for_each(|&node| self.write(node, "second"))?;
         self.world

@@ -21,6 +21,7 @@ use crate::membership::{Invite, InviteOptions, Role, grant_role};
 use crate::replication::{Answer, Input, JoinProgress, Limits, LinkId, Output, Request, RequestId};
 use crate::state::{Heads, Identity, Job, Local, commit_group, meta_key, write_meta};
 use crate::store::{Changes, Durability, Store};
+use crate::topology::settings::{Ripple, Topology};
 
 /// What a scenario came to.
 pub(crate) type Check = Result<(), String>;
@@ -48,6 +49,7 @@ pub(crate) struct World {
     is_on_files: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
+    pub(crate) topology: Topology,
     /// How many messages of each kind arrived, if anybody counts.
     pub(crate) heard: Option<BTreeMap<String, u64>>,
     pub(crate) answers: BTreeMap<RequestId, Answer>,
@@ -114,6 +116,7 @@ impl World {
             rng: ChaCha8Rng::seed_from_u64(seed),
             is_on_files,
             limits,
+            topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             heard: None,
             answers: BTreeMap::new(),
             joined: Vec::new(),
@@ -173,6 +176,7 @@ impl World {
     fn add(&mut self, store: SimDisk) -> NodeId {
         let mut node = Node::new(self.nodes.len(), store);
         node.limits = self.limits;
+        node.topology = self.topology.clone();
         self.settle_in(node, None)
     }
 
@@ -185,6 +189,22 @@ impl World {
         id
     }
 
+    /// How all nodes take part in the mesh from now on, and those to come.
+    pub(crate) fn set_topology(&mut self, topology: &Topology) {
+        self.topology = topology.clone();
+        for id in 0..self.nodes.len() {
+            self.set_topology_of(id, topology);
+        }
+    }
+
+    /// How a node takes part in the mesh from now on.
+    pub(crate) fn set_topology_of(&mut self, id: NodeId, topology: &Topology) {
+        self.nodes[id].topology = topology.clone();
+        if self.nodes[id].running.is_some() {
+            self.ask(id, Request::SetTopology(topology.clone()));
+        }
+    }
+
     /// Starts a copy of a node's folder elsewhere.
     pub(crate) fn start_copy(&mut self, of: NodeId) -> NodeId {
         let image = self.nodes[of].image();
@@ -192,6 +212,7 @@ impl World {
         self.nodes.push(Node::new(id, SimDisk::new(false)));
         self.joined.push(Some(JoinProgress::Joined));
         self.nodes[id].key = self.nodes[of].key;
+        self.nodes[id].topology = self.nodes[of].topology.clone();
         self.nodes[id].restore(&image);
         self.note_replaced(id, &[]);
         self.start(id);
@@ -437,8 +458,10 @@ impl World {
             NetEvent::Up { node, link, peer, dialed } => {
                 let kind = EventKind::Link { peer };
                 self.trace.note(now_ms, node, kind, &[1], || format!("up: link {}", link.0));
+                let us = 1_000 * self.net.round_trip_ms(node, peer);
                 let (peer, remote_address) = (self.nodes[peer].key, peer.to_string());
                 self.input(node, Input::LinkUp { link, peer, dialed, remote_address });
+                self.input(node, Input::RoundTrip { link, us });
             }
             NetEvent::Frame { node, link, lane, frame, from, sent_ms, sender } => {
                 let kind = EventKind::Frame { from, sent_ms, is_bulk: lane == Lane::Bulk };
@@ -508,7 +531,7 @@ impl World {
 
     fn send(&mut self, id: NodeId, link: LinkId, lane: Lane, frame: Bytes) {
         if self.oracle.is_some() {
-            let said = super::speech::is_true(self, id, &frame);
+            let said = super::speech::is_true(self, id, link, &frame);
             self.violated(said);
         }
         if let Some(meter) = &mut self.meter {
