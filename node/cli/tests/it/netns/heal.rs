@@ -47,7 +47,7 @@ fn trials(how: &str, cut: fn(&mut Network, usize, usize) -> std::io::Result<()>)
         cut(&mut rig.network, feeder, READER).unwrap();
         figures.push(way.write(&rig));
         rig.network.heal(feeder, READER).unwrap();
-        rig.cluster.until_linked().unwrap();
+        rig.cluster.until_linked(2).unwrap();
     }
     rig.cluster.until_equal().unwrap();
     figures.sort();

@@ -35,6 +35,7 @@ impl Rig {
         let network = Network::mesh(nodes).expect("a network");
         let program = Path::new(env!("CARGO_BIN_EXE_millpond"));
         let cluster = Cluster::start(program, network.hosts(), "", None).expect("a cluster");
+        cluster.until_linked(nodes - 1).expect("links");
         Some(Self { cluster, network })
     }
     fn nodes(&self) -> &[Node] {

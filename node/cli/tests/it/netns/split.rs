@@ -35,7 +35,7 @@ fn a_node_that_was_lost_for_good_comes_back() {
         .unwrap();
         load.until_each_wrote(20);
         rig.network.heal_all().unwrap();
-        rig.cluster.until_linked().unwrap();
+        rig.cluster.until_linked(2).unwrap();
     });
     load.check(&rig);
 }
