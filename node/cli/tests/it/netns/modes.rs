@@ -45,6 +45,26 @@ fn spokes_that_dial_out_only_hear_each_other_through_the_hub() {
 }
 
 #[test]
+fn whoever_is_killed_is_gone_around() {
+    let Some(mut rig) = Rig::start(5) else { return };
+    let tree = json!({"mode": "spanning-tree", "fanout": 2});
+    rig.set_topology(&[0, 1, 2, 3, 4], &tree);
+    for victim in 1..5 {
+        let rest: Vec<usize> = (1..5).filter(|node| *node != victim).collect();
+        let mut way = Way::new(&rig, 0, &rest);
+        // The tree grows, and learns what is late.
+        (0..5).for_each(|_| drop(way.write(&rig)));
+        rig.cluster.nodes_mut()[victim].kill().unwrap();
+        let took = way.write(&rig);
+        println!("without node {victim}: {took:?}");
+        assert!(took <= LIMIT, "{took:?}");
+        rig.cluster.nodes_mut()[victim].restart().unwrap();
+        rig.set_topology(&[victim], &tree);
+        rig.cluster.until_equal().unwrap();
+    }
+}
+
+#[test]
 fn nodes_that_change_their_modes_under_load_converge() {
     let Some(rig) = Rig::start(4) else { return };
     let modes = [
