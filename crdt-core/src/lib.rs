@@ -30,6 +30,7 @@ pub mod message;
 mod node_key;
 mod path;
 mod push;
+mod survey;
 pub mod transport;
 pub mod types;
 mod version_vector;

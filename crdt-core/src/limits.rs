@@ -44,3 +44,12 @@ pub const NAMESPACES_MAX: usize = 1024;
 /// path has at most one live dot of each, and of its delete dots those that a later dot of the same
 /// incarnation follows need not travel ([`crate::wire::RowsWriter::push`]): no honest history exceeds it.
 pub const ROW_DOTS_MAX: usize = VECTOR_ENTRIES_MAX;
+
+/// Largest body of a message of numbered entries, which are eight times as large in memory: 4,096 of any size
+/// fit. Whoever has more to say says it in several.
+pub const NUMBERED_BYTES_MAX: usize = 64 << 10;
+/// Most links in a node's answer to a survey: all of the largest mesh that is foreseen.
+pub const SURVEYED_LINKS_MAX: usize = 1024;
+
+/// Most origins in a node's answer to a survey: every member of that mesh writes.
+pub const SURVEYED_ORIGINS_MAX: usize = 1024;

@@ -9,15 +9,23 @@
 //! | [`Feed`](Message::Feed) | control | from this vector on, send me what is written |
 //! | [`Behind`](Message::Behind) | control | your feed needs more than I keep at hand: pull |
 //! | [`Push`](Message::Push) | control | one transaction as written |
-//! | [`Digest`](Message::Digest) | control | what I have applied |
+//! | [`Names`](Message::Names) | control | numbers that stand for incarnations from here on |
+//! | [`Terms`] | control | what I want of you, and what you may expect of me |
+//! | [`Announce`](Message::Announce) | control | what I have applied and do not send: graft it if it does not come |
+//! | [`Graft`](Message::Graft) | control | send me what these origins write |
+//! | [`Prune`](Message::Prune) | control | I have it from elsewhere: send me no more of these origins |
+//! | [`Digest`](Message::Digest) | control | a hash of what I have told you that I have applied |
 //! | [`Ack`](Message::Ack) | control | what I received, applied, made durable, since my last word |
 //! | [`Credit`](Message::Credit) | control | how much of yours I have worked off |
+//! | [`Survey`](Message::Survey) | control | tell me, and let all others tell me, how the mesh is |
+//! | [`Surveyed`](Message::Surveyed) | bulk | how one node sees it |
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub use crate::survey::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use crate::wire::{PushFrame, RowsFrame};
-use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, VersionVector};
+use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, Seq, VersionVector};
 
 /// The version of the protocol that this crate speaks, and the oldest that it still understands.
 pub const PROTOCOL: Protocol = Protocol { oldest: 1, newest: 1 };
@@ -88,12 +96,54 @@ pub enum Message {
     },
     /// One transaction.
     Push(PushFrame),
-    /// What the sender has applied, whole, for each namespace.
-    Digest(Vec<(Namespace, VersionVector)>),
+    /// Gives incarnations numbers, which stand for them in what the sender says later on this link. They take
+    /// 1 or 2 bytes where an incarnation takes 16.
+    Names {
+        /// The number of the first one; zero takes back all that were given before.
+        first: u32,
+        /// The incarnations; their numbers ascend by one.
+        names: Vec<Incarnation>,
+    },
+    /// What the sender wants on this link, and what it does there; the latest word holds.
+    Terms(Terms),
+    /// What the sender has applied beyond its last word, and does not send: the receiver may get it from
+    /// elsewhere, and grafts it if it does not.
+    Announce(Vec<(Namespace, NumberedVector)>),
+    /// Asks for all transactions of these origins beyond these seqs, and for what they write from now on.
+    Graft {
+        /// Which namespace.
+        namespace: Namespace,
+        /// Of each origin the last seq that need not be sent; `None` is before the first.
+        after: Vec<(u32, Option<Seq>)>,
+    },
+    /// Asks for nothing more of these origins: another peer is their source. They may still be announced.
+    Prune {
+        /// Which namespace.
+        namespace: Namespace,
+        /// Which origins, by number.
+        origins: Vec<u32>,
+    },
+    /// For each namespace the XXH3-64 of the vector that the receiver has been told is applied: of each entry, in
+    /// order, the incarnation and the seq as eight bytes, little-endian. One that differs from what the
+    /// receiver believes shows that a word was lost.
+    Digest(Vec<(Namespace, u64)>),
     /// What changed in the sender's vectors since it last told them.
     Ack(Vec<Ack>),
     /// Bytes of pushes and of rows, since the link began, that the sender has worked off.
     Credit(Credit),
+    /// Asks every node of the mesh for a [`NodeReport`]. A node passes a survey on once, and answers the way
+    /// that it came.
+    Survey {
+        /// Chosen at random by who asks.
+        id: u64,
+    },
+    /// A node's answer to a survey, on its way to who asked.
+    Surveyed {
+        /// Of which survey.
+        id: u64,
+        /// What the node tells.
+        report: NodeReport,
+    },
 }
 
 /// Who a node is and what it holds.
@@ -188,17 +238,42 @@ impl PullRefusal {
     }
 }
 
+/// Entries of a vector under the numbers that the sender has given to incarnations on this link
+/// ([`Message::Names`]), strictly ascending by number; so few that the message stays within
+/// [`NUMBERED_BYTES_MAX`](crate::limits::NUMBERED_BYTES_MAX).
+pub type NumberedVector = Vec<(u32, Seq)>;
+
 /// Changes of the sender's vectors for one namespace: entries that rose since its last word on this link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
     /// Which namespace.
     pub namespace: Namespace,
     /// Received, perhaps not yet applied.
-    pub received: VersionVector,
+    pub received: NumberedVector,
     /// Applied and visible.
-    pub applied: VersionVector,
+    pub applied: NumberedVector,
     /// Applied and on disk.
-    pub durable: VersionVector,
+    pub durable: NumberedVector,
+}
+
+/// What a node wants on a link, and what it does there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// It wants to be told what the peer applies and does not send it ([`Message::Announce`]).
+    pub wants_announcements: bool,
+    /// It sends its own writes at once, unasked.
+    pub feeds_own: bool,
+    /// It serves feeds and catch-ups; if not, asking is in vain.
+    pub serves: bool,
+    /// Within how many milliseconds it wants to hear of progress; `None` leaves it to the peer.
+    pub ack_within_ms: Option<u64>,
+}
+
+impl Default for Terms {
+    /// Before anything was said: it serves, and feeds its own writes.
+    fn default() -> Self {
+        Self { wants_announcements: false, feeds_own: true, serves: true, ack_within_ms: None }
+    }
 }
 
 /// Running totals of frame bytes worked off, of each kind that flow control bounds.

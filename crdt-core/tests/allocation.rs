@@ -5,7 +5,8 @@
 use bytes::Bytes;
 use millpond_core::frame::{FRAME_HEADER_BYTES, frame};
 use millpond_core::limits::*;
-use millpond_core::message::{Ack, Hello, HelloNamespace, Message, Protocol};
+use millpond_core::message::{Ack, Hello, HelloNamespace, Message, NumberedVector, Protocol};
+use millpond_core::message::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use millpond_core::wire::entry::decode_entry;
 use millpond_core::wire::{Decoder, PushFrame, RowsWriter, encode, kind};
 use millpond_core::*;
@@ -13,8 +14,6 @@ use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
-
-const BODY_BYTES_MAX: usize = FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
 
 /// What is allocated at most while `work` runs, beyond what was before.
 fn peak(work: impl FnOnce()) -> usize {
@@ -47,16 +46,15 @@ fn no_frame_makes_the_decoder_allocate_more_than_two() {
 
 /// Well-formed frames as full as they can be of what is small on the wire and large in memory.
 fn full_frames() -> Vec<(&'static str, Bytes)> {
-    let vectors = BODY_BYTES_MAX / (VECTOR_ENTRIES_MAX * 17 + 10);
-    let digest = (0..vectors).map(|_| (Namespace::MAIN, vector(VECTOR_ENTRIES_MAX)));
-    let mut digest: Vec<_> = digest.collect();
-    digest.push((Namespace::MAIN, vector(BODY_BYTES_MAX / 17 - vectors * VECTOR_ENTRIES_MAX - 3)));
-    let small = (0..NAMESPACES_MAX).map(|_| (Namespace::MAIN, vector(59)));
-    let ack = || Ack {
+    let digest = (0..NAMESPACES_MAX).map(|_| (Namespace::MAIN, u64::MAX));
+    let numbered = |count: u32, seq: u64| -> NumberedVector {
+        (0..count).map(|number| (number, Seq::FIRST.plus(seq))).collect()
+    };
+    let ack = |seq| Ack {
         namespace: Namespace::MAIN,
-        received: vector(19),
-        applied: vector(19),
-        durable: vector(19),
+        received: numbered(9, seq),
+        applied: numbered(9, seq + 1),
+        durable: numbered(9, seq + 2),
     };
     let ids = (0..VECTOR_ENTRIES_MAX).map(incarnation);
     let key = NodeKey::from_bytes([7; 32]);
@@ -66,9 +64,9 @@ fn full_frames() -> Vec<(&'static str, Bytes)> {
         frames.remove(0)
     };
     vec![
-        ("large vectors", single(Message::Digest(digest))),
-        ("small vectors", single(Message::Digest(small.collect()))),
-        ("acks", single(Message::Ack((0..NAMESPACES_MAX).map(|_| ack()).collect()))),
+        ("hashes", single(Message::Digest(digest.collect()))),
+        ("announcements", single(Message::Announce(vec![(Namespace::MAIN, numbered(16_384, 0))]))),
+        ("acks", single(Message::Ack((0..NAMESPACES_MAX as u64).map(ack).collect()))),
         ("introductions", single(Message::Introduce(ids.clone().map(|id| (id, key)).collect()))),
         ("hello", single(Message::Hello(hello(ids.collect())))),
         ("names of dots", single(rows(None))),
@@ -77,18 +75,37 @@ fn full_frames() -> Vec<(&'static str, Bytes)> {
         ("delete dots", single(deletes())),
         ("overwritten dots", single(Message::Push(push()))),
         ("small rows", small_rows()),
+        ("a report", single(Message::Surveyed { id: 1, report: report() })),
     ]
+}
+
+/// With as many links and origins as there may be.
+fn report() -> NodeReport {
+    let key = NodeKey::from_bytes([7; 32]);
+    let link = LinkReport { peer: key, round_trip_us: 0, cost: 0 };
+    let origin = |n| OriginReport { origin: incarnation(n), source: None, standby: None };
+    NodeReport {
+        key,
+        name: String::new(),
+        region: String::new(),
+        cost: 0,
+        mode: ReportedMode::Static,
+        is_adaptive: false,
+        open: None,
+        links: vec![link; SURVEYED_LINKS_MAX],
+        origins: (0..SURVEYED_ORIGINS_MAX).map(origin).collect(),
+    }
 }
 
 /// Small frames that claim to hold much, for every kind.
 fn claims() -> Vec<(&'static str, Bytes)> {
     let largest = [0xff, 0xff, 0xff, 0xff, 0x0f];
     let mut frames = Vec::new();
-    for kind in kind::HELLO..=kind::FRAGMENT {
+    for kind in kind::HELLO..=kind::SURVEYED {
         for at in 0..60 {
             for claim in [&largest[..], &[0x80, 0x80, 0x01], &[0xff, 0xff, 0x03]] {
                 let body = [&[1; 60][..at], claim, &[1; 40]].concat();
-                frames.push(("a claim", frame(kind, kind::VERSION, &body)));
+                frames.push(("a claim", frame(kind, kind::version(kind), &body)));
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Limits, Now
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
 use crate::state::{Heads, View, WriteError, WriteTx};
-use crate::status::Status;
+use crate::status::{Status, Survey};
 use crate::store::{Store, StoreError};
 use crate::topology::settings::{Topology, TopologyError};
 
@@ -307,6 +307,15 @@ impl Replica {
     /// Takes back [`Replica::pause`].
     pub async fn resume(&self, peer: Option<NodeKey>) {
         self.inner.engine.ask(Request::Resume(peer)).await;
+    }
+
+    /// Asks every node of the mesh how it is, and waits until all have told or two seconds have passed. A
+    /// closed replica knows of nobody.
+    pub async fn survey(&self) -> Survey {
+        match self.inner.engine.ask(Request::Survey).await {
+            Some(Answer::Survey(surveyed)) => surveyed.survey(),
+            _ => Survey::default(),
+        }
     }
 
     /// Takes part in the mesh in another way, until the replica is opened again with its own [`Config`].

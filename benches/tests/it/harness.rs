@@ -37,11 +37,12 @@ fn reattach_sends_each_changed_row_once() {
 
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
 #[test]
-fn mesh_sim_reports_the_baselines_it_compares_with() {
-    let small = ["--nodes", "3,5", "--rate", "2", "--seeds", "2", "--baselines", "--cuts", "10"];
+fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {
+    let small = ["--nodes", "3,5", "--rate", "2", "--seeds", "2", "--updates", "50", "--baselines"];
+    let trials = ["--cuts", "10", "--splits", "1", "--regions", "8"];
     let folder = tempfile::tempdir().unwrap();
     let charts = ["--charts", folder.path().to_str().unwrap()];
-    let output = harness(&[&["run", "mesh-sim", "--json"], &small[..], &charts].concat());
+    let output = harness(&[&["run", "mesh-sim", "--json"], &small[..], &trials, &charts].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["scenario"], "mesh-sim");
@@ -59,6 +60,10 @@ fn mesh_sim_reports_the_baselines_it_compares_with() {
         "control_bytes_per_update",
         "idle_bytes_per_s_per_node",
     ];
+    let (copies, p99) = (&row("full-mesh", 5)["copies_per_update"], &row("full-mesh", 5)["p99_ms"]);
+    assert!(copies.as_f64().is_some_and(|copies| (1.0..2.0).contains(&copies)), "{report}");
+    assert!(p99.as_f64() >= row("full-mesh", 5)["shortest_p99_ms"].as_f64(), "{report}");
+    assert!(row("full-mesh", 8)["inter_region_copies_per_update"].as_f64() > Some(0.0), "{report}");
     for figure in figures {
         assert!(row("ravendb-rule", 5)[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
     }
@@ -67,7 +72,10 @@ fn mesh_sim_reports_the_baselines_it_compares_with() {
     assert_eq!(row("flood", 5)["p99_ms"], row("flood", 5)["shortest_p99_ms"]);
     assert_eq!(row("static-tree", 5)["copies_per_update"], 1.0);
     let bars = report["bars"].as_array().unwrap();
-    assert_eq!(bars.iter().filter(|bar| bar["bar"] == "B9").count(), 2, "{report}");
+    let judged = |name: &str| bars.iter().filter(|bar| bar["bar"] == name).count();
+    // A bar for each size; of B3 the cut and two splits; B2 and B4 are about 64 nodes, B5 about 200/s.
+    let counts = ["B1", "B2", "B3", "B4", "B5", "B6", "B9", "B10"].map(judged);
+    assert_eq!(counts, [1, 0, 6, 0, 0, 1, 2, 0], "{report}");
     let starved = |heal: &&Value| heal["starved"] == heal["trials"];
     let heals = report["heals"].as_array().unwrap();
     let dead: Vec<&Value> = heals.iter().filter(starved).map(|heal| &heal["mode"]).collect();

@@ -5,12 +5,16 @@ use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
 use super::control_v1::{
-    AcksV1, BehindV1, CreditV1, DigestV1, FeedV1, HelloV1, IntroduceV1, PullEndV1, PullRefusedV1,
-    PullStartV1, PullV1,
+    BehindV1, CreditV1, FeedV1, HelloV1, IntroduceV1, PullEndV1, PullRefusedV1, PullStartV1, PullV1,
 };
 use super::encode::{finish_frame, start_frame};
+use super::survey_v1::{SurveyV1, SurveyedV1};
+use super::tree_v1::{
+    AcksV2, AnnounceV1, DigestV2, GraftV1, NamesV1, PruneV1, TermsV1, after_v1, prune_v1,
+};
 use super::{DecodeError, kind};
 use crate::Namespace;
+use crate::limits::NUMBERED_BYTES_MAX;
 use crate::message::{Credit, Message, PullRefusal};
 
 /// The whole frame of a control message.
@@ -32,11 +36,22 @@ pub(super) fn encode(message: &Message) -> Bytes {
             body(kind::FEED, &FeedV1(namespace.number(), from.into()))
         }
         Message::Behind { namespace } => body(kind::BEHIND, &BehindV1(namespace.number())),
-        Message::Digest(vectors) => body(kind::DIGEST, &DigestV1::from(&vectors[..])),
-        Message::Ack(acks) => body(kind::ACK, &AcksV1::from(&acks[..])),
+        Message::Digest(hashes) => body(kind::DIGEST, &DigestV2::from(&hashes[..])),
+        Message::Ack(acks) => body(kind::ACK, &AcksV2::from(&acks[..])),
+        Message::Names { first, names } => body(kind::NAMES, &NamesV1::new(*first, names)),
+        Message::Terms(terms) => body(kind::TERMS, &TermsV1::from(terms)),
+        Message::Announce(vectors) => body(kind::ANNOUNCE, &AnnounceV1::from(&vectors[..])),
+        Message::Graft { namespace, after } => {
+            body(kind::GRAFT, &after_v1(namespace.number(), after))
+        }
+        Message::Prune { namespace, origins } => {
+            body(kind::PRUNE, &prune_v1(namespace.number(), origins))
+        }
         Message::Credit(credit) => {
             body(kind::CREDIT, &CreditV1(credit.push_bytes, credit.rows_bytes))
         }
+        Message::Survey { id } => body(kind::SURVEY, &SurveyV1(*id)),
+        Message::Surveyed { id, report } => body(kind::SURVEYED, &SurveyedV1::new(*id, report)),
         Message::Rows(_) | Message::Push(_) => unreachable!("they are frames already"),
     }
 }
@@ -44,6 +59,11 @@ pub(super) fn encode(message: &Message) -> Bytes {
 /// The control message of a known kind.
 pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
     Ok(match kind {
+        kind::ACK | kind::ANNOUNCE | kind::GRAFT | kind::PRUNE
+            if body.len() > NUMBERED_BYTES_MAX =>
+        {
+            return Err(DecodeError::Limit("bytes of numbered entries"));
+        }
         kind::HELLO => Message::Hello(parse::<HelloV1>(body)?.try_into()?),
         kind::INTRODUCE => Message::Introduce(parse::<IntroduceV1>(body)?.into()),
         kind::PULL => Message::Pull(parse::<PullV1>(body)?.try_into()?),
@@ -67,11 +87,33 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
             let BehindV1(namespace) = parse(body)?;
             Message::Behind { namespace: Namespace::from_number(namespace) }
         }
-        kind::DIGEST => Message::Digest(parse::<DigestV1>(body)?.try_into()?),
-        kind::ACK => Message::Ack(parse::<AcksV1>(body)?.try_into()?),
+        kind::DIGEST => Message::Digest(parse::<DigestV2>(body)?.into()),
+        kind::ACK => Message::Ack(parse::<AcksV2>(body)?.try_into()?),
+        kind::NAMES => {
+            let (first, names) = parse::<NamesV1>(body)?.into();
+            Message::Names { first, names }
+        }
+        kind::TERMS => Message::Terms(parse::<TermsV1>(body)?.try_into()?),
+        kind::ANNOUNCE => Message::Announce(parse::<AnnounceV1>(body)?.try_into()?),
+        kind::GRAFT => {
+            let (namespace, after) = parse::<GraftV1>(body)?.checked()?;
+            Message::Graft { namespace, after }
+        }
+        kind::PRUNE => {
+            let (namespace, origins) = parse::<PruneV1>(body)?.checked()?;
+            Message::Prune { namespace, origins }
+        }
         kind::CREDIT => {
             let CreditV1(push_bytes, rows_bytes) = parse(body)?;
             Message::Credit(Credit { push_bytes, rows_bytes })
+        }
+        kind::SURVEY => {
+            let SurveyV1(id) = parse(body)?;
+            Message::Survey { id }
+        }
+        kind::SURVEYED => {
+            let (id, report) = parse::<SurveyedV1>(body)?.try_into()?;
+            Message::Surveyed { id, report }
         }
         _ => return Err(DecodeError::Malformed),
     })

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::DecodeError;
 use super::vector::{put_vector, read_vector};
 use crate::limits::{ADDRESSES_MAX, NAMESPACES_MAX, TEXT_BYTES_MAX, VECTOR_ENTRIES_MAX};
-use crate::message::{Ack, Hello, HelloNamespace, Protocol, Pull, Resume};
+use crate::message::{Hello, HelloNamespace, Protocol, Pull, Resume};
 use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, VersionVector};
 
 #[derive(Serialize, Deserialize)]
@@ -86,23 +86,6 @@ pub(super) struct FeedV1<'a>(pub u32, #[serde(borrow)] pub VectorV1<'a>);
 #[derive(Serialize, Deserialize)]
 pub(super) struct BehindV1(pub u32);
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct DigestV1<'a>(#[serde(borrow)] List<(u32, VectorV1<'a>), NAMESPACES_MAX>);
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct AcksV1<'a>(#[serde(borrow)] List<AckV1<'a>, NAMESPACES_MAX>);
-
-#[derive(Serialize, Deserialize)]
-struct AckV1<'a> {
-    namespace: u32,
-    #[serde(borrow)]
-    received: VectorV1<'a>,
-    #[serde(borrow)]
-    applied: VectorV1<'a>,
-    #[serde(borrow)]
-    durable: VectorV1<'a>,
-}
-
 /// Bytes of pushes, bytes of rows.
 #[derive(Serialize, Deserialize)]
 pub(super) struct CreditV1(pub u64, pub u64);
@@ -113,11 +96,11 @@ pub(super) struct VectorV1<'a>(#[serde(borrow, with = "serde_bytes")] Cow<'a, [u
 
 /// A text of at most [`TEXT_BYTES_MAX`] bytes.
 #[derive(Serialize)]
-struct Text<'a>(&'a str);
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 /// A list of at most `MAX` elements.
 #[derive(Serialize)]
-struct List<T, const MAX: usize>(Vec<T>);
+pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
 
 impl<'a> From<&'a Hello> for HelloV1<'a> {
     fn from(hello: &'a Hello) -> Self {
@@ -224,52 +207,6 @@ impl TryFrom<ResumeV1<'_>> for Resume {
         let cursor = Bytes::copy_from_slice(resume.cursor);
         let cursor = Path::from_encoded(cursor).map_err(DecodeError::Path)?;
         Ok(Self { upto: resume.upto.try_into()?, cursor })
-    }
-}
-
-impl From<&[(Namespace, VersionVector)]> for DigestV1<'_> {
-    fn from(vectors: &[(Namespace, VersionVector)]) -> Self {
-        let vectors = vectors.iter();
-        Self(vectors.map(|(namespace, vv)| (namespace.number(), VectorV1::from(vv))).collect())
-    }
-}
-
-impl TryFrom<DigestV1<'_>> for Vec<(Namespace, VersionVector)> {
-    type Error = DecodeError;
-
-    fn try_from(digest: DigestV1<'_>) -> Result<Self, DecodeError> {
-        let typed = |(namespace, vector): (u32, VectorV1<'_>)| {
-            Ok((Namespace::from_number(namespace), vector.try_into()?))
-        };
-        digest.0.0.into_iter().map(typed).collect()
-    }
-}
-
-impl From<&[Ack]> for AcksV1<'_> {
-    fn from(acks: &[Ack]) -> Self {
-        let frozen = |ack: &Ack| AckV1 {
-            namespace: ack.namespace.number(),
-            received: VectorV1::from(&ack.received),
-            applied: VectorV1::from(&ack.applied),
-            durable: VectorV1::from(&ack.durable),
-        };
-        Self(acks.iter().map(frozen).collect())
-    }
-}
-
-impl TryFrom<AcksV1<'_>> for Vec<Ack> {
-    type Error = DecodeError;
-
-    fn try_from(acks: AcksV1<'_>) -> Result<Self, DecodeError> {
-        let typed = |ack: AckV1<'_>| {
-            Ok(Ack {
-                namespace: Namespace::from_number(ack.namespace),
-                received: ack.received.try_into()?,
-                applied: ack.applied.try_into()?,
-                durable: ack.durable.try_into()?,
-            })
-        };
-        acks.0.0.into_iter().map(typed).collect()
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn start_frame() -> Vec<u8> {
 /// Writes the header that [`start_frame`] left room for.
 pub(super) fn finish_frame(whole: &mut [u8], kind: u16) {
     let body_bytes = whole.len() - FRAME_HEADER_BYTES;
-    let header = FrameHeader { kind, version: kind::VERSION, body_bytes };
+    let header = FrameHeader { kind, version: kind::version(kind), body_bytes };
     whole[..FRAME_HEADER_BYTES].copy_from_slice(&header.encode());
 }
 

@@ -1,6 +1,6 @@
-//! The kinds of frames. A number is never given twice; all are at [`VERSION`].
+//! The kinds of frames. A number is never given twice.
 
-/// The version of every kind so far.
+/// The version of most kinds.
 pub const VERSION: u8 = 1;
 
 /// [`Message::Hello`](crate::message::Message::Hello).
@@ -33,7 +33,31 @@ pub const CREDIT: u16 = 13;
 /// would be the whole frame.
 pub const FRAGMENT: u16 = 14;
 
+/// [`Message::Names`](crate::message::Message::Names).
+pub const NAMES: u16 = 15;
+/// [`Message::Announce`](crate::message::Message::Announce).
+pub const ANNOUNCE: u16 = 16;
+/// [`Message::Graft`](crate::message::Message::Graft).
+pub const GRAFT: u16 = 17;
+/// [`Message::Prune`](crate::message::Message::Prune).
+pub const PRUNE: u16 = 18;
+/// [`Message::Terms`](crate::message::Message::Terms).
+pub const TERMS: u16 = 19;
+/// [`Message::Survey`](crate::message::Message::Survey).
+pub const SURVEY: u16 = 20;
+/// [`Message::Surveyed`](crate::message::Message::Surveyed).
+pub const SURVEYED: u16 = 21;
+
+/// The version in which a kind is spoken: of [`DIGEST`] and [`ACK`] the second, which took the place of the
+/// first before any release.
+pub const fn version(kind: u16) -> u8 {
+    match kind {
+        DIGEST | ACK => 2,
+        _ => VERSION,
+    }
+}
+
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
-    matches!(kind, HELLO..=FRAGMENT) && version == VERSION
+    matches!(kind, HELLO..=SURVEYED) && version == self::version(kind)
 }

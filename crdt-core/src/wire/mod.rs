@@ -19,6 +19,8 @@ mod primitives;
 mod push_frame;
 mod rows_frame;
 mod running;
+mod survey_v1;
+mod tree_v1;
 mod vector;
 
 pub use decode::Decoder;

@@ -1,8 +1,9 @@
 //! Strategies: any value of each type, well-formed but otherwise unconstrained.
 
 use bytes::Bytes;
-use millpond_core::message::{Ack, Credit, Hello, HelloNamespace, Message, Protocol, Pull};
-use millpond_core::message::{PullRefusal, Resume};
+use millpond_core::message::{Ack, Credit, Hello, HelloNamespace, LinkReport, Message};
+use millpond_core::message::{NodeReport, NumberedVector, OriginReport, Protocol, Pull};
+use millpond_core::message::{PullRefusal, ReportedMode, Resume, Terms};
 use millpond_core::wire::{PushFrame, RowsFrame, RowsWriter};
 use millpond_core::*;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -133,8 +134,53 @@ fn pull() -> impl Strategy<Value = Message> {
 }
 
 fn ack() -> impl Strategy<Value = Ack> {
-    (namespace(), vector(), vector(), vector()).prop_map(
+    (namespace(), numbered(), numbered(), numbered()).prop_map(
         |(namespace, received, applied, durable)| Ack { namespace, received, applied, durable },
+    )
+}
+
+fn numbered() -> impl Strategy<Value = NumberedVector> {
+    let entries = btree_map(any::<u32>(), 1..=u64::MAX, 0..4);
+    entries.prop_map(|entries| {
+        entries.into_iter().map(|(number, seq)| (number, Seq::new(seq).unwrap())).collect()
+    })
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    any::<(bool, bool, bool, Option<u64>)>().prop_map(
+        |(wants_announcements, feeds_own, serves, ack_within_ms)| Terms {
+            wants_announcements,
+            feeds_own,
+            serves,
+            ack_within_ms,
+        },
+    )
+}
+
+fn report() -> impl Strategy<Value = NodeReport> {
+    let key = || any::<[u8; 32]>().prop_map(NodeKey::from_bytes);
+    let link = (key(), any::<u64>(), any::<u32>())
+        .prop_map(|(peer, round_trip_us, cost)| LinkReport { peer, round_trip_us, cost });
+    let place = || proptest::option::of(any::<prop::sample::Index>());
+    let about = (key(), ".{0,20}", ".{0,9}", any::<u32>(), any::<bool>());
+    let mode = (any::<u8>(), any::<u32>());
+    let lists = (vec(link, 0..4), vec((incarnation(), place(), place()), 0..4));
+    (about, mode, proptest::option::of(incarnation()), lists).prop_map(
+        |((key, name, region, cost, is_adaptive), (number, fanout), open, (links, origins))| {
+            let mode = ReportedMode::from_numbers(number, fanout);
+            let mode = mode.or(ReportedMode::from_numbers(number, 0)).unwrap();
+            let count = links.len();
+            let place = |index: Option<prop::sample::Index>| {
+                index.filter(|_| count > 0).map(|index| index.index(count))
+            };
+            let origins = origins.into_iter().map(|(origin, source, standby)| OriginReport {
+                origin,
+                source: place(source),
+                standby: place(standby),
+            });
+            let origins = origins.collect();
+            NodeReport { key, name, region, cost, mode, is_adaptive, open, links, origins }
+        },
     )
 }
 
@@ -156,10 +202,25 @@ pub fn message() -> impl Strategy<Value = Message> {
         (namespace(), vector()).prop_map(|(namespace, from)| Message::Feed { namespace, from }),
         namespace().prop_map(|namespace| Message::Behind { namespace }),
         push().prop_map(|push| Message::Push(PushFrame::encode(&push))),
-        vec((namespace(), vector()), 0..4).prop_map(Message::Digest),
+        vec((namespace(), any::<u64>()), 0..4).prop_map(Message::Digest),
+        (any::<u32>(), vec(incarnation(), 0..4))
+            .prop_map(|(first, names)| Message::Names { first, names }),
+        terms().prop_map(Message::Terms),
+        vec((namespace(), numbered()), 0..4).prop_map(Message::Announce),
+        (namespace(), btree_map(any::<u32>(), any::<u64>(), 0..4)).prop_map(
+            |(namespace, after)| Message::Graft {
+                namespace,
+                after: after.into_iter().map(|(number, seq)| (number, Seq::new(seq))).collect(),
+            }
+        ),
+        (namespace(), btree_set(any::<u32>(), 0..4)).prop_map(|(namespace, origins)| {
+            Message::Prune { namespace, origins: origins.into_iter().collect() }
+        }),
         vec(ack(), 0..4).prop_map(Message::Ack),
         any::<(u64, u64)>().prop_map(|(push_bytes, rows_bytes)| {
             Message::Credit(Credit { push_bytes, rows_bytes })
         }),
+        any::<u64>().prop_map(|id| Message::Survey { id }),
+        (any::<u64>(), report()).prop_map(|(id, report)| Message::Surveyed { id, report }),
     ]
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use millpond_core::frame::{FRAME_HEADER_BYTES, frame};
 use millpond_core::limits::*;
 use millpond_core::message::{Hello, Message, Protocol};
+use millpond_core::message::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use millpond_core::wire::entry::decode_entry;
 use millpond_core::wire::{DecodeError, Decoder, PushFrame, RowsWriter, encode, kind};
 use millpond_core::*;
@@ -13,7 +14,7 @@ use proptest::prelude::*;
 use crate::arbitrary;
 
 fn decode(kind: u16, body: &[u8]) -> Result<Option<Message>, DecodeError> {
-    Decoder::new().decode(frame(kind, kind::VERSION, body))
+    Decoder::new().decode(frame(kind, kind::version(kind), body))
 }
 
 /// Decodes, and reads all that comes out.
@@ -27,9 +28,9 @@ fn decode_and_read(decoder: &mut Decoder, frame: Bytes) {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic(kind in 0_u16..16, bytes in vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_never_panic(kind in 0_u16..24, bytes in vec(any::<u8>(), 0..200)) {
         decode_and_read(&mut Decoder::new(), Bytes::from(bytes.clone()));
-        decode_and_read(&mut Decoder::new(), frame(kind, 1, &bytes));
+        decode_and_read(&mut Decoder::new(), frame(kind, kind::version(kind), &bytes));
         let _ = decode_entry(&Bytes::from(bytes.clone()));
         let _ = Path::from_encoded(Bytes::from(bytes));
     }
@@ -186,11 +187,19 @@ fn counts_and_texts_beyond_their_limits_are_refused() {
     assert!(matches!(hello(1, TEXT_BYTES_MAX + 1), Err(DecodeError::Limit(_))));
 
     let digest = |count: u32| {
-        let vectors = (0..count).map(|n| (Namespace::from_number(n), VersionVector::new()));
-        Decoder::new().decode(encode(&Message::Digest(vectors.collect()))[0].clone())
+        let hashes = (0..count).map(|n| (Namespace::from_number(n), 0));
+        Decoder::new().decode(encode(&Message::Digest(hashes.collect()))[0].clone())
     };
     assert!(digest(NAMESPACES_MAX as u32).is_ok());
     assert!(matches!(digest(NAMESPACES_MAX as u32 + 1), Err(DecodeError::Limit(_))));
+
+    let announce = |entries: u32, seq: u64| {
+        let entries = (0..entries).map(|number| (number, Seq::FIRST.plus(seq))).collect();
+        let announce = Message::Announce(vec![(Namespace::MAIN, entries)]);
+        Decoder::new().decode(encode(&announce)[0].clone())
+    };
+    assert!(announce(4_096, u64::MAX).is_ok());
+    assert_eq!(announce(8_192, u64::MAX), Err(DecodeError::Limit("bytes of numbered entries")));
 
     let feed = |entries: usize| {
         let dot = |n: usize| {
@@ -302,4 +311,53 @@ fn a_stamp_beyond_the_bound_is_refused() {
     assert!(frame(Hlc::MAX).is_ok());
     assert_eq!(frame(Hlc::MAX.next()), Err(DecodeError::Stamp));
     assert_eq!(frame(Hlc::from_bits(u64::MAX)), Err(DecodeError::Stamp));
+}
+
+/// A report with so many links and origins, of which the last one's source is at a place.
+fn report(links: usize, origins: usize, source: usize) -> Message {
+    let key = NodeKey::from_bytes([7; 32]);
+    let origin = |n: usize| {
+        let source = (n + 1 == origins).then_some(source);
+        let origin = Incarnation::from_bytes((n as u128).to_be_bytes());
+        OriginReport { origin, source, standby: None }
+    };
+    let report = NodeReport {
+        key,
+        name: "n".into(),
+        region: String::new(),
+        cost: 0,
+        mode: ReportedMode::FullMesh,
+        is_adaptive: true,
+        open: None,
+        links: vec![LinkReport { peer: key, round_trip_us: 0, cost: 0 }; links],
+        origins: (0..origins).map(origin).collect(),
+    };
+    Message::Surveyed { id: 1, report }
+}
+
+#[test]
+fn a_report_beyond_its_limits_is_refused() {
+    let decoded = |message: &Message| Decoder::new().decode(encode(message)[0].clone());
+    for whole in [report(SURVEYED_LINKS_MAX, 1, 0), report(1, SURVEYED_ORIGINS_MAX, 0)] {
+        assert_eq!(decoded(&whole), Ok(Some(whole)));
+    }
+    for over in [report(SURVEYED_LINKS_MAX + 1, 1, 0), report(1, SURVEYED_ORIGINS_MAX + 1, 0)] {
+        assert_eq!(decoded(&over), Err(DecodeError::Limit("elements of a list")));
+    }
+}
+
+#[test]
+fn a_report_names_no_link_that_it_does_not_list() {
+    for (links, source) in [(0, 0), (1, 1), (3, 9)] {
+        let frame = encode(&report(links, 1, source)).remove(0);
+        assert_eq!(Decoder::new().decode(frame), Err(DecodeError::Malformed));
+    }
+}
+
+#[test]
+fn a_fanout_of_what_is_no_tree_is_refused() {
+    for mode in [ReportedMode::FullMesh, ReportedMode::Static, ReportedMode::Other(200)] {
+        assert_eq!(ReportedMode::from_numbers(mode.number(), 0), Some(mode));
+        assert_eq!(ReportedMode::from_numbers(mode.number(), 8), None);
+    }
 }

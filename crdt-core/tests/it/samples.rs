@@ -24,13 +24,23 @@ pub fn messages() -> Vec<(&'static str, Message)> {
         ("push", Message::Push(PushFrame::encode(&push()))),
         (
             "digest",
-            Message::Digest(vec![
-                (Namespace::SYSTEM, VersionVector::new()),
-                (Namespace::MAIN, vector()),
-            ]),
+            Message::Digest(vec![(Namespace::SYSTEM, 7), (Namespace::MAIN, 0x0102_0304_0506_0708)]),
         ),
         ("ack", Message::Ack(vec![ack()])),
+        ("names", Message::Names { first: 300, names: vec![incarnation(0x0a), incarnation(0x0b)] }),
+        ("terms", Message::Terms(terms())),
+        ("announce", Message::Announce(vec![(Namespace::MAIN, numbered())])),
+        (
+            "graft",
+            Message::Graft {
+                namespace: Namespace::MAIN,
+                after: vec![(0, None), (300, Seq::new(5))],
+            },
+        ),
+        ("prune", Message::Prune { namespace: Namespace::MAIN, origins: vec![0, 300] }),
         ("credit", Message::Credit(Credit { push_bytes: 65_536, rows_bytes: 1 << 40 })),
+        ("survey", Message::Survey { id: 0x0102_0304_0506_0708 }),
+        ("surveyed", Message::Surveyed { id: 0x0102_0304_0506_0708, report: report() }),
     ]
 }
 
@@ -147,9 +157,38 @@ fn push() -> Push {
 fn ack() -> Ack {
     Ack {
         namespace: Namespace::MAIN,
-        received: vector(),
-        applied: VersionVector::from_iter([dot(0x0b, 300)]),
-        durable: VersionVector::new(),
+        received: numbered(),
+        applied: vec![(300, Seq::new(5).unwrap())],
+        durable: Vec::new(),
+    }
+}
+
+fn numbered() -> NumberedVector {
+    vec![(0, Seq::FIRST), (300, Seq::new(70_000).unwrap())]
+}
+
+fn terms() -> Terms {
+    Terms { wants_announcements: true, feeds_own: false, serves: true, ack_within_ms: Some(250) }
+}
+
+fn report() -> NodeReport {
+    let key = |byte| NodeKey::from_bytes([byte; 32]);
+    NodeReport {
+        key: key(0x77),
+        name: "paris".to_owned(),
+        region: "eu".to_owned(),
+        cost: 3,
+        mode: ReportedMode::SpanningTree { fanout: 8 },
+        is_adaptive: true,
+        open: Some(incarnation(0x0a)),
+        links: vec![
+            LinkReport { peer: key(0x78), round_trip_us: 12_345, cost: 1 },
+            LinkReport { peer: key(0x79), round_trip_us: 0, cost: 11 },
+        ],
+        origins: vec![
+            OriginReport { origin: incarnation(0x0b), source: Some(0), standby: Some(1) },
+            OriginReport { origin: incarnation(0x0c), source: None, standby: None },
+        ],
     }
 }
 

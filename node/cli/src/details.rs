@@ -4,7 +4,7 @@ use indicatif::HumanBytes;
 use millpond::Direction;
 use millpond::status::{LinkCounters, OriginStatus, PeerStatus, Status};
 
-use crate::status::{age_text, table};
+use crate::status::{age_text, first_digits, table};
 
 /// Tables of what the short status leaves out.
 pub(crate) fn render(status: &Status) -> String {
@@ -60,6 +60,11 @@ fn ways(origins: &[OriginStatus]) -> Vec<[String; 6]> {
         vec![["WRITER", "FROM", "STANDBY", "DEADLINE", "LAST GAP", "SENT ON TO"].map(Into::into)];
     let ms = |ms: Option<u64>| ms.map_or("-".into(), |ms| format!("{ms}ms"));
     for origin in origins {
+        let namesakes = origins.iter().filter(|it| it.origin == origin.origin).count();
+        let writer = match namesakes {
+            1 => origin.origin.clone(),
+            _ => format!("{} ({})", origin.origin, first_digits(&origin.incarnation)),
+        };
         let source = match (&origin.source, origin.is_own) {
             (_, true) => "this node".into(),
             (Some(source), _) => source.clone(),
@@ -70,7 +75,7 @@ fn ways(origins: &[OriginStatus]) -> Vec<[String; 6]> {
             fed => fed.join(", "),
         };
         rows.push([
-            origin.origin.clone(),
+            writer,
             source,
             origin.standby.clone().unwrap_or("-".into()),
             ms(origin.deadline_ms),
@@ -116,4 +121,75 @@ fn control(peers: &[PeerStatus]) -> Vec<[String; 8]> {
         rows.push(cells.try_into().expect("a name and seven kinds"));
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn status() -> Status {
+        let node = json!({"key": "aa", "name": "paris", "domain": "d", "role": "admin", "incarnation": null,
+            "boot": 1, "listen": "", "addresses": [], "state_dir": null, "fenced": null,
+            "uptime_s": 1, "store_bytes": 1, "version": "0"});
+        let link = json!({"transport": "quic", "dialed": true, "remote_address": "", "round_trip_us": 1,
+            "up_s": 1, "fed": true, "feeding": true, "catching_up": null, "cost": 11,
+            "ripple": "hold-down", "direction": "pull", "announcing": false, "announced": true});
+        let counters = json!({"rows_sent": 1, "rows_received": 22, "rows_new": 21, "rows_duplicate": 1,
+            "control": {"announce": 2048, "ack": 10}});
+        let peer = |name: &str, link: serde_json::Value| {
+            json!({"key": "bb", "name": name, "role": "writer", "addresses": [], "region": "asia",
+                "state": "current", "they_lack": null, "we_lack": null, "link": link,
+                "last_seen_s": null, "last_error": null, "counters": counters})
+        };
+        let way = |origin: &str, is_own: bool, source: Option<&str>, fed: &[&str]| {
+            json!({"origin": origin, "key": "", "incarnation": "abcdef0123", "is_own": is_own, "source": source,
+                "standby": source.map(|_| "lyon"), "fed": fed, "deadline_ms": source.map(|_| 120),
+                "last_gap_ms": null})
+        };
+        let mut before = way("rome", false, None, &[]);
+        before["incarnation"] = json!("0123456789");
+        let status = json!({"verdict": {"health": "ok", "text": ""}, "node": node,
+            "peers": [peer("tokyo", link), peer("lyon", json!(null))],
+            "sources": [way("paris", true, None, &["lyon", "tokyo"]), way("rome", false, Some("tokyo"), &[]), before],
+            "namespaces": [], "warnings": [], "next": [],
+            "totals": {"transactions": 0, "dots_issued": 0, "commits": 0, "links": {}}});
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn the_details_of_a_node_with_two_peers() {
+        assert_eq!(
+            render(&status()),
+            "
+links
+PEER   REGION  COST  RIPPLE     DATA          DIALLED BY  ANNOUNCES
+tokyo  asia    11    hold-down  from it only  this node   to this node
+
+ways of what each member writes
+WRITER           FROM       STANDBY  DEADLINE  LAST GAP  SENT ON TO
+paris            this node  -        -         -         lyon, tokyo
+rome (abcdef01)  tokyo      lyon     120ms     -         nobody
+rome (01234567)  nobody     -        -         -         nobody
+
+rows by peer
+PEER   SENT  RECEIVED  NEW  DUPLICATE  HELD  ANNOUNCED  FORWARDED  GRAFTED  PRUNED  SUPPRESSED
+tokyo  1     22        21   1          0     0          0          0        0       0
+lyon   1     22        21   1          0     0          0          0        0       0
+
+control bytes sent
+PEER   ANNOUNCE  GRAFT  PRUNE  ACK   HEARTBEAT  CREDIT  OTHER
+tokyo  2.00 KiB  0 B    0 B    10 B  0 B        0 B     0 B
+lyon   2.00 KiB  0 B    0 B    10 B  0 B        0 B     0 B
+"
+        );
+    }
+
+    #[test]
+    fn a_node_alone_has_no_details() {
+        let mut status = status();
+        status.peers.clear();
+        status.sources.clear();
+        assert_eq!(render(&status), "");
+    }
 }

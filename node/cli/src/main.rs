@@ -66,7 +66,7 @@ enum Command {
     Export(transfer::ExportArgs),
     /// A hash over everything that the node holds, equal on nodes that hold the same
     Digest(status::DigestArgs),
-    /// Who is linked to whom; change how this node takes part
+    /// By which way each member's writes reach all others, and what if one dies
     Topology(topology::TopologyArgs),
     /// Look after the configuration
     Config(config::ConfigArgs),

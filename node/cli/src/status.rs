@@ -176,7 +176,7 @@ pub(crate) fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
     out
 }
 
-fn first_digits(id: &str) -> String {
+pub(crate) fn first_digits(id: &str) -> String {
     id.chars().take(8).collect()
 }
 

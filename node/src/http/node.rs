@@ -6,15 +6,15 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use millpond_core::NodeKey;
 use serde::{Deserialize, Serialize};
 
 use crate::http::problem::Problem;
-use crate::http::records::{bytes, json};
+use crate::http::records::{bytes, json, query};
 use crate::http::server::{Api, SharedApi};
-use crate::status::{Health, PeerState, PeerStatus};
+use crate::status::{Health, PeerState, PeerStatus, Survey, SurveyNode};
 use crate::topology::settings::{Topology, is_named};
 use crate::{InviteOptions, Role};
 
@@ -81,9 +81,18 @@ async fn chosen(api: &Api, body: Body) -> Result<(Option<NodeKey>, Chosen), Prob
 
 fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
     let is_meant = |peer: &PeerStatus| is_named(wanted, &peer.key, &peer.name);
-    let mut meant: Vec<_> = peers.into_iter().filter(is_meant).collect();
+    only(peers.into_iter().filter(is_meant), wanted)
+}
+
+fn find_node<'a>(nodes: &'a [SurveyNode], wanted: &str) -> Result<&'a SurveyNode, Problem> {
+    only(nodes.iter().filter(|node| is_named(wanted, &node.key, &node.name)), wanted)
+}
+
+/// The member that was meant.
+fn only<T>(meant: impl Iterator<Item = T>, wanted: &str) -> Result<T, Problem> {
+    let mut meant: Vec<T> = meant.collect();
     match (meant.pop(), meant.is_empty()) {
-        (Some(peer), true) => Ok(peer),
+        (Some(member), true) => Ok(member),
         (Some(_), false) => {
             let detail = format!("several members answer to `{wanted}`");
             Err(Problem::new(StatusCode::CONFLICT, "ambiguous_peer", detail)
@@ -97,14 +106,20 @@ fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem
     }
 }
 
-/// `GET /topology`
-pub(super) async fn topology(State(api): State<SharedApi>) -> Response {
+/// `GET /topology?origin`
+pub(super) async fn topology(State(api): State<SharedApi>, uri: Uri) -> Result<Response, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        origin: Option<String>,
+    }
     #[derive(Serialize)]
     struct Told {
         mode: &'static str,
         settings: Topology,
         nodes: Vec<Node>,
         links: Vec<Link>,
+        survey: Survey,
     }
     #[derive(Serialize)]
     struct Node {
@@ -120,7 +135,14 @@ pub(super) async fn topology(State(api): State<SharedApi>) -> Response {
         transport: Option<String>,
         round_trip_us: Option<u64>,
     }
-    let status = api.replica.status().await;
+    let Asked { origin } = query(&uri)?;
+    let (status, mut survey) = (api.replica.status().await, api.replica.survey().await);
+    if let Some(wanted) = origin {
+        let origin = find_node(&survey.nodes, &wanted)?.name.clone();
+        survey.trees.retain(|tree| tree.origin == origin);
+        survey.losses.iter_mut().for_each(|it| it.turns.retain(|it| it.origin == origin));
+        survey.losses.retain(|it| !it.turns.is_empty() || !it.cut_off.is_empty());
+    }
     let own = Node { key: status.node.key, name: status.node.name.clone(), is_this_node: true };
     let others = status.peers.iter().map(|peer| Node {
         key: peer.key.clone(),
@@ -137,7 +159,7 @@ pub(super) async fn topology(State(api): State<SharedApi>) -> Response {
     });
     let links = links.collect();
     let settings = status.node.topology;
-    Json(Told { mode: settings.mode.word(), settings, nodes, links }).into_response()
+    Ok(Json(Told { mode: settings.mode.word(), settings, nodes, links, survey }).into_response())
 }
 
 /// `PUT /topology`

@@ -239,6 +239,43 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a disk that is full for a moment forgets that an invite was used";
     ["an invite expires"] "own", ["guests"],
         "a node joins with an invite of long ago";
+    // The tree: who sends what to whom.
+    ["what is late is grafted"] "22", ["mesh"],
+        "what a source does not bring waits for the slow pull";
+    ["a second source is pruned"] "22", ["mesh"],
+        "two sources send all that an origin writes";
+    ["who sends twice is pruned"] "22", ["mesh"],
+        "a peer that sends what is here already goes on sending";
+    ["whom this node pruned is not adopted"] "22", ["mesh"],
+        "two grafts that cross two prunes leave a node with no source";
+    ["sources are per connection"] "22", ["mesh"],
+        "a source outlives its link, and is waited for";
+    ["who is fed is no source"] "22", ["mesh"],
+        "two nodes wait for each other";
+    ["who misses a deadline is suspect"] "23c", [],
+        "each origin waits out its own deadline when one link fails";
+    ["suspicion ends with the next frame"] "23c", ["mesh"],
+        "a source that was late once is awaited no more";
+    ["a push announces what it depends on"] "23a", ["mesh"],
+        "a transaction waits for a cause that nobody asks for";
+    ["a pruned origin goes on announcing"] "23d", ["mesh"],
+        "in a full mesh a node learns late that its source has failed";
+    ["only what is applied is announced"] "23e, S16", ["mesh"],
+        "a node announces what it cannot serve";
+    ["progress restarts a deadline"] "S13", ["mesh"],
+        "a feed that lags is grafted around again and again";
+    ["who overslept looks again first"] "S13", [],
+        "a node that was kept from running asks for what waits to be read";
+    ["who is ahead becomes the source"] "own", [],
+        "updates go on taking the slower way";
+    ["a cheaper way that is no slower is taken"] "own", [],
+        "updates cross the ocean once for each node beyond it";
+    ["a graft beyond the ring is answered"] "21", ["mesh"],
+        "a graft for what is no longer at hand is taken, and brings a part";
+    ["a one-way link carries nothing back"] "own", ["mesh"],
+        "what is only to be read is written to";
+    ["what was told must add up"] "own", [],
+        "two nodes go on with different views of what one of them has";
     // Peers that lie.
     ["a push overwrites only what it depends on"] "3", [],
         "a push removes dots that its receiver has yet to take";
@@ -246,6 +283,16 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member makes up a write of this node's";
     ["the first introduction counts"] "own", [],
         "a member gives another one's incarnation to a third";
+    ["a survey is passed on once"] "own", [],
+        "a survey goes round in the mesh for ever";
+    ["surveys are few"] "own", [],
+        "a peer that asks without end fills this node's memory, and has the whole mesh answer";
+    ["reports are of members"] "own", [],
+        "a peer makes up reports of nodes that there are not, without end";
+    ["a node reports once"] "own", [],
+        "a peer repeats a report without end, and each node on the way repeats it too";
+    ["reports do not pile up"] "own", [],
+        "reports for a peer that reads nothing fill this node's memory";
     ["counters by origin are few"] "own", [],
         "a peer that pushes in ever other names fills this node's memory with counters";
     ["a stranger's hello is one frame"] "own", [],

@@ -24,6 +24,51 @@ macro_rules! probes {
 }
 
 probes! {
+    // The tree.
+    /// Something is announced of an origin that has no source, or one that does not deliver.
+    AnnouncedWithoutSource,
+    /// A deadline is looked at so late that what is missed may have come.
+    Overslept,
+    /// A peer grafts to whom this node is grafted.
+    CycleBroken,
+    /// A source did not bring in time what others had.
+    SourceSuspected,
+    /// A peer that was told to send no more delivers something new.
+    PrunedDelivers,
+    /// Another peer delivers first and becomes the source.
+    SourceReplaced,
+    /// An announcer that was ahead of the source again and again is asked to feed.
+    AnnouncerPreferred,
+    /// A graft brought nothing in time, and the next announcer is asked.
+    NextAnnouncerAsked,
+    /// A peer was grafted, and another one delivered first.
+    GraftNeedless,
+    /// What was to be announced the peer has by then.
+    AnnouncementNeedless,
+    /// Something is late, and is grafted.
+    Grafted,
+    /// A peer grafts that is not fed: it must pull.
+    GraftedWithoutFeed,
+    /// A graft asks for what the ring has no more.
+    GraftBeyondRing,
+    /// What was held for a peer is grafted by it.
+    HeldIsGrafted,
+    /// A peer that was grafted has another source.
+    ChildPrunes,
+    /// What was grafted waits for room.
+    GraftWindowFull,
+    /// What was grafted leaves the ring while it waits.
+    GraftLeftTheRing,
+    /// A peer pulls that is given nothing.
+    PullNotAllowed,
+    /// A peer asks to be fed that is given nothing.
+    FeedNotAllowed,
+    /// A peer is linked that the settings do not name.
+    LinkNotWanted,
+    /// The direction of a link is changed while it is up.
+    DirectionChanges,
+    /// What becomes of replicated data on a link is changed while it is up.
+    RippleChanges,
     // Sessions.
     /// A peer that is paused here links anyway.
     PausedPeerRefused,

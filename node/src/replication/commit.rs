@@ -143,6 +143,7 @@ impl Engine {
                 }
             }
             self.progressed(namespace, was);
+            self.tree_progressed(namespace, was);
             if namespace == Namespace::SYSTEM && !planted!("members are read again") {
                 self.reload_members();
             }
@@ -300,6 +301,7 @@ impl Engine {
     /// Dials new members; tells of itself once it is a member.
     pub(super) fn members_changed(&mut self) {
         self.schedule_new_members();
+        self.apply_rules();
         self.check_answers();
         let key = self.config.key;
         let Some(own) = self.members.get(key) else { return };

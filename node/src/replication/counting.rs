@@ -50,6 +50,9 @@ pub(super) fn amount(push: &PushFrame) -> Amount {
 pub(super) fn count_control(control: &mut ControlBytes, message: &Message, bytes: u64) {
     let counter = match message {
         Message::Push(_) | Message::Rows(_) => return,
+        Message::Announce(_) => &mut control.announce,
+        Message::Graft { .. } => &mut control.graft,
+        Message::Prune { .. } => &mut control.prune,
         Message::Ack(_) => &mut control.ack,
         Message::Digest(_) => &mut control.heartbeat,
         Message::Credit(_) => &mut control.credit,

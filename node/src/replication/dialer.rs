@@ -1,5 +1,7 @@
 //! The dialer: a link to every member, with jittered back-off.
 
+use std::collections::BTreeSet;
+
 use millpond_core::NodeKey;
 use millpond_core::message::CloseCode;
 
@@ -27,6 +29,7 @@ impl Engine {
         sometimes!(DialFailed);
         self.peer_mut(peer).last_error = Some(reason);
         self.schedule_dial(peer);
+        self.refresh_wanted();
     }
 
     /// When to dial a peer again: longer after each attempt that opened no link, and never in step with
@@ -101,34 +104,43 @@ impl Engine {
     }
 
     pub(super) fn next_dial_ms(&self) -> u64 {
-        let targets = self.dial_targets();
-        let states = targets.iter().map(|(peer, _)| self.peers.get(peer));
+        let states = self.wanted.iter().map(|peer| self.peers.get(peer));
         let wanted = states.filter(|state| state.is_none_or(|it| !it.is_dialing && !it.is_paused));
         wanted.map(|state| state.map_or(0, |it| it.dial_at_ms)).min().unwrap_or(u64::MAX)
     }
 
     fn dialable(&mut self) -> Vec<(NodeKey, Vec<String>)> {
         let now_ms = self.now.mono_ms;
-        let mut targets = self.dial_targets();
-        targets.retain(|(peer, _)| {
-            let state = self.peers.entry(*peer).or_default();
-            !state.is_dialing && !state.is_paused && state.dial_at_ms <= now_ms
+        let due = self.wanted.iter().filter(|peer| {
+            self.peers.get(peer).is_none_or(|state| {
+                !state.is_dialing && !state.is_paused && state.dial_at_ms <= now_ms
+            })
         });
-        targets
+        due.map(|&peer| (peer, self.addresses_of(peer))).collect()
     }
 
-    /// Whom this node wants a link to and has none, and where they are.
-    fn dial_targets(&self) -> Vec<(NodeKey, Vec<String>)> {
-        let inviter = self.joining.iter().map(|it| (it.issuer, it.addresses.clone()));
-        let members = self.members.iter().map(|(key, member)| (key, member.addresses.clone()));
-        let is_member = self.members.get(self.config.key).is_some();
-        let mut targets: Vec<_> = if is_member { members.collect() } else { inviter.collect() };
-        targets.retain(|(key, addresses)| {
-            *key != self.config.key
-                && !addresses.is_empty()
-                && !self.links.values().any(|link| link.peer == *key)
-        });
-        targets
+    /// Finds anew whom this node wants a link to and has none: a link, a member or a setting has changed.
+    pub(super) fn refresh_wanted(&mut self) {
+        let wanted = match (&self.joining, self.members.get(self.config.key)) {
+            (Some(invite), None) => BTreeSet::from([invite.issuer]),
+            (None, None) => BTreeSet::new(),
+            _ => self.dialled_members(),
+        };
+        let linked: BTreeSet<NodeKey> = self.links.values().map(|link| link.peer).collect();
+        let is_wanted = |peer: &NodeKey| {
+            *peer != self.config.key
+                && !linked.contains(peer)
+                && !self.addresses_of(*peer).is_empty()
+        };
+        self.wanted = wanted.into_iter().filter(is_wanted).collect();
+    }
+
+    fn addresses_of(&self, peer: NodeKey) -> Vec<String> {
+        let inviter = self.joining.as_ref().filter(|_| self.members.get(self.config.key).is_none());
+        match inviter.filter(|invite| invite.issuer == peer) {
+            Some(invite) => invite.addresses.clone(),
+            None => self.members.get(peer).map_or_else(Vec::new, |it| it.addresses.clone()),
+        }
     }
 }
 

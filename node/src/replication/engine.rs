@@ -1,6 +1,6 @@
 //! The engine's state, its one entry and its one exit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use super::peer::Peer;
 use super::pulling::Pulling;
 use super::ring::Ring;
 use super::supply::Supply;
+use super::survey::Surveys;
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members, OwnRecord};
 use crate::planted::planted;
@@ -29,6 +30,7 @@ use crate::state::{Heads, View, meta_key, read_meta};
 use crate::status::Totals;
 use crate::store::{Store, StoreError};
 use crate::topology::settings::Topology;
+use crate::topology::tree::Tree;
 
 /// What an engine is told once.
 #[derive(Debug, Clone)]
@@ -86,8 +88,12 @@ pub(crate) struct Engine {
     pub(super) told_self: Option<OwnRecord>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) peers: BTreeMap<NodeKey, Peer>,
+    /// Peers that this node wants a link to, and has none.
+    pub(super) wanted: BTreeSet<NodeKey>,
     pub(super) ring: Ring,
     pub(super) inboxes: BTreeMap<Namespace, Inbox>,
+    /// From whom this node takes what.
+    pub(super) trees: BTreeMap<Namespace, Tree>,
     /// Since when a peer is known to have something of an origin that this node lacks, with no progress.
     pub(super) lacking: BTreeMap<(Namespace, Incarnation), u64>,
     pub(super) pulls: BTreeMap<Namespace, Pulling>,
@@ -99,6 +105,7 @@ pub(crate) struct Engine {
     pub(super) next_transfer: u64,
     pub(super) save_peers_at_ms: u64,
     pub(super) totals: Totals,
+    pub(super) surveys: Surveys,
     outputs: VecDeque<Output>,
 }
 
@@ -135,8 +142,10 @@ impl Engine {
             told_self: None,
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
+            wanted: BTreeSet::new(),
             ring: Ring::new(config.limits.ring_bytes),
             inboxes: BTreeMap::new(),
+            trees: BTreeMap::new(),
             lacking: BTreeMap::new(),
             pulls: BTreeMap::new(),
             pull_retry_ms: u64::MAX,
@@ -146,6 +155,7 @@ impl Engine {
             next_transfer: 0,
             save_peers_at_ms: 0,
             totals: Totals::default(),
+            surveys: Surveys::default(),
             outputs: VecDeque::new(),
             heads,
             config,
@@ -187,11 +197,13 @@ impl Engine {
             Input::DialFailed { peer, reason } => self.dial_failed(peer, reason),
             Input::Committed { results, heads } => self.committed(results, heads),
             Input::Request { id, request } => self.request(id, request),
+            Input::RoundTrip { link, us } => self.round_trip(link, us),
             Input::Timer => {}
             Input::Continue => self.step_supplies(),
         }
         self.run_deadlines();
         self.pump_feeds();
+        self.run_announcements();
         self.submit_received();
     }
 
@@ -208,7 +220,10 @@ impl Engine {
             self.next_hold_ms(),
             self.next_session_ms(),
             self.next_pull_ms(),
+            self.next_graft_ms(),
+            self.next_announcement_ms(),
             self.continuity.deadline_ms(),
+            self.next_survey_ms(),
         ]
         .into_iter()
         .min()
@@ -244,7 +259,9 @@ impl Engine {
         self.run_pulls();
         self.run_progress();
         self.run_holds();
+        self.run_grafts();
         self.run_dials();
+        self.run_surveys();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -263,8 +280,9 @@ impl Engine {
                 self.resume(peer);
                 self.answer(id, Answer::Done);
             }
+            Request::Survey => self.ask_survey(id),
             Request::SetTopology(topology) => {
-                self.config.topology = topology;
+                self.set_topology(topology);
                 self.answer(id, Answer::Done);
             }
         }
@@ -279,6 +297,7 @@ impl Engine {
             peer.boot_seen_ms = now_ms;
         }
         peer.counters.frame_bytes_received += frame.len() as u64;
+        self.trees.values_mut().for_each(|tree| tree.heard(link_id));
         match link.decoder(lane).decode(frame) {
             Ok(Some(message)) => self.message(link_id, lane, message),
             // A stranger gets one frame: it may not make this node put a larger message together.
@@ -318,9 +337,16 @@ impl Engine {
             Message::Feed { namespace, from } => self.start_feed(link_id, namespace, from),
             Message::Behind { namespace } => self.feed_refused(link_id, namespace),
             Message::Push(push) => self.push(link_id, push),
-            Message::Digest(vectors) => self.digest(link_id, vectors),
+            Message::Digest(hashes) => self.digest(link_id, hashes),
+            Message::Names { first, names } => self.names(link_id, first, names),
+            Message::Terms(terms) => self.terms(link_id, terms),
+            Message::Announce(vectors) => self.announced(link_id, vectors),
+            Message::Graft { namespace, after } => self.graft(link_id, namespace, &after),
+            Message::Prune { namespace, origins } => self.prune(link_id, namespace, &origins),
             Message::Ack(acks) => self.acks(link_id, acks),
             Message::Credit(credit) => self.credit(link_id, credit),
+            Message::Survey { id } => self.survey(link_id, id),
+            Message::Surveyed { id, report } => self.surveyed(id, report),
             unexpected => {
                 never!("sends what only a node to come understands");
                 tracing::debug!(link = link_id.0, ?lane, ?unexpected, "message ignored");

@@ -1,8 +1,10 @@
 //! Live feeds: what is pushed to whom, and what is held back.
 //!
-//! A feed is a cursor into the ring. What this node wrote goes out as soon as the peer's window allows. What
-//! came by replication is held down: it is forwarded only when the peer still lacks it `hold_down` after it
-//! was stored here, and has acknowledged nothing new of its origin for as long.
+//! A feed is a cursor into the ring. What this node wrote goes out as soon as the peer's window allows, and so
+//! does what the peer has grafted. Anything else that came by replication is held back. An adaptive link
+//! announces it, if it is one of those that are announced over. A hold-down link forwards it, but only when the
+//! peer still lacks it `hold_down` after it was stored here, and has acknowledged nothing new of its origin
+//! for as long.
 
 use millpond_core::message::Message;
 use millpond_core::transport::Lane;
@@ -11,16 +13,18 @@ use millpond_core::{Dot, Incarnation, Namespace, VersionVector};
 use super::LinkId;
 use super::counting::amount;
 use super::engine::{Engine, NAMESPACES};
-use super::link::{Feed, Held};
+use super::link::{Feed, Held, Link, Want};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
-use crate::status::Moved;
+use crate::status::{Amount, Moved};
+use crate::topology::settings::{Direction, Mode, Ripple};
 
 /// What to do with the transaction at a feed's cursor.
 enum Next {
     Skip,
     Send,
     Hold(Incarnation, Held),
+    Announce(Dot, Amount),
 }
 
 impl Engine {
@@ -35,6 +39,11 @@ impl Engine {
             never!("asks to be fed a namespace that there is not");
             return;
         }
+        if !self.gives_to(link_id) {
+            // It asked before it had heard the terms.
+            sometimes!(FeedNotAllowed);
+            return;
+        }
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.feeds.remove(&namespace);
         if !self.ring.serves(namespace, &from) {
@@ -47,6 +56,15 @@ impl Engine {
         let vectors =
             self.peers.entry(link.peer).or_default().vectors.entry(namespace).or_default();
         vectors.received.join(&from);
+        // It may have asked after another link, whose trees are void now.
+        link.unannounced.remove(&namespace);
+    }
+
+    /// Whether the operator lets a peer take from this node.
+    pub(super) fn gives_to(&self, link_id: LinkId) -> bool {
+        let rules = self.links.get(&link_id).map(|link| link.rules);
+        rules.is_some_and(|rules| rules.direction != Direction::Pull)
+            || planted!("a one-way link carries nothing back")
     }
 
     /// Moves every feed as far as its window allows.
@@ -68,6 +86,9 @@ impl Engine {
             return false;
         };
         always!(position <= self.ring.end(), "a feed is not ahead of the ring");
+        if let Some(pumped) = self.pump_backlog(link_id, namespace) {
+            return pumped;
+        }
         if position >= self.ring.end() {
             return false;
         }
@@ -86,13 +107,49 @@ impl Engine {
         let Some(link) = self.links.get_mut(&link_id) else { return false };
         let Some(feed) = link.feeds.get_mut(&namespace) else { return false };
         feed.position += 1;
-        if let Next::Hold(origin, held) = next {
-            sometimes!(HeldBack);
-            feed.held.entry(origin).or_default().push_back(held);
-            let peer = self.peers.entry(link.peer).or_default();
-            peer.count_amount(Moved::Held, origin, held.amount);
+        match next {
+            Next::Hold(origin, held) => {
+                sometimes!(HeldBack);
+                feed.held.entry(origin).or_default().push_back(held);
+                let peer = self.peers.entry(link.peer).or_default();
+                peer.count_amount(Moved::Held, origin, held.amount);
+            }
+            Next::Announce(dot, amount) => {
+                let peer = self.peers.entry(link.peer).or_default();
+                peer.count_amount(Moved::Announced, dot.incarnation, amount);
+                self.announce(link_id, namespace, dot);
+            }
+            Next::Skip | Next::Send => {}
         }
         true
+    }
+
+    /// Sends the oldest of what a graft found behind the cursor: `None` when there is none, else whether there
+    /// was room for it.
+    fn pump_backlog(&mut self, link_id: LinkId, namespace: Namespace) -> Option<bool> {
+        let link = self.links.get_mut(&link_id)?;
+        let has_room = link.has_room_for_push();
+        let feed = link.feeds.get_mut(&namespace)?;
+        let position = *feed.backlog.first()?;
+        if !has_room {
+            sometimes!(GraftWindowFull);
+            return Some(false);
+        }
+        feed.backlog.pop_first();
+        let Some(item) = self.ring.get(position) else {
+            sometimes!(GraftLeftTheRing);
+            self.end_feed(link_id, namespace);
+            return Some(false);
+        };
+        let (last, peer, amount) = (item.push.last_dot(), link.peer, amount(&item.push));
+        let is_here =
+            self.peers.get(&peer).is_some_and(|it| it.vectors(namespace).received.covers(last));
+        if !is_here {
+            let peer = self.peers.entry(peer).or_default();
+            peer.count_amount(Moved::Grafted, last.incarnation, amount);
+            self.send_push(link_id, position);
+        }
+        Some(true)
     }
 
     fn next_for(&self, link_id: LinkId, namespace: Namespace, position: u64) -> Option<Next> {
@@ -108,8 +165,21 @@ impl Engine {
         if is_here || self.owner(push.origin()) == Some(peer) {
             return Some(Next::Skip);
         }
-        if item.is_own || planted!("what came by replication is held back") {
+        let link = &self.links[&link_id];
+        let want = link.feeds.get(&namespace).and_then(|feed| feed.wants.get(&push.origin()));
+        let is_wanted = match want {
+            Some(want) => *want == Want::All,
+            None => item.is_own && self.feeds_own(link),
+        };
+        if is_wanted || planted!("what came by replication is held back") {
             return Some(Next::Send);
+        }
+        if link.rules.ripple == Ripple::Adaptive {
+            let is_told = self.announces_to(link_id) || (item.is_own && self.tells_pruned(link));
+            return Some(match is_told {
+                true => Next::Announce(push.last_dot(), amount(push)),
+                false => Next::Skip,
+            });
         }
         let held = Held {
             position,
@@ -122,6 +192,18 @@ impl Engine {
         Some(Next::Hold(push.origin(), held))
     }
 
+    /// Whether a peer gets this node's own writes unasked.
+    pub(super) fn feeds_own(&self, link: &Link) -> bool {
+        link.terms_said.is_none_or(|terms| terms.feeds_own)
+    }
+
+    /// Whether a peer that needs this node's own writes no more is told of them all the same: in a full mesh
+    /// the origin itself is near at hand when a source fails.
+    fn tells_pruned(&self, link: &Link) -> bool {
+        let is_near = !matches!(self.config.topology.mode, Mode::SpanningTree { .. });
+        is_near && self.feeds_own(link) && !planted!("a pruned origin goes on announcing")
+    }
+
     fn send_push(&mut self, link_id: LinkId, position: u64) {
         let Some(push) = self.ring.get(position).map(|item| item.push.clone()) else { return };
         let is_here = self.applied(push.namespace()).covers(push.last_dot());
@@ -131,17 +213,21 @@ impl Engine {
             self.introduce_all(link_id, Lane::Control, &introduced);
         }
         let (rows, payload) = (push.len() as u64, push.payload_bytes() as u64);
+        let namespace = push.namespace();
         let bytes = push.encoded_bytes();
         self.send(link_id, Lane::Control, &Message::Push(push));
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.sent.push_bytes += bytes as u64;
+        let told = link.told.entry(namespace).or_default();
+        told.received.join(&introduced);
+        told.applied.join(&introduced);
         let counters = &mut self.peers.entry(link.peer).or_default().counters;
         counters.rows_sent += rows;
         counters.payload_bytes_sent += payload;
     }
 
     /// What the feed needs is no longer in the ring: the peer must pull.
-    fn end_feed(&mut self, link_id: LinkId, namespace: Namespace) {
+    pub(super) fn end_feed(&mut self, link_id: LinkId, namespace: Namespace) {
         if let Some(link) = self.links.get_mut(&link_id) {
             link.feeds.remove(&namespace);
         }
@@ -198,13 +284,24 @@ impl Engine {
     }
 
     /// What a catch-up brought is not in the ring. Like anything that came by replication it may reach the
-    /// fed peers from elsewhere; those that still lack it after the delay are told to pull.
-    pub(super) fn note_cut(&mut self, namespace: Namespace) {
+    /// fed peers from elsewhere: it is announced to them, or those that still lack it after the delay are told
+    /// to pull.
+    pub(super) fn note_cut(&mut self, namespace: Namespace, upto: &VersionVector) {
+        let adaptive = self.links.iter().filter(|(_, it)| it.rules.ripple == Ripple::Adaptive);
+        let told: Vec<LinkId> =
+            adaptive.map(|(&id, _)| id).filter(|&id| self.announces_to(id)).collect();
+        for link_id in told {
+            let link = &self.links[&link_id];
+            let Some(peer) = self.peers.get(&link.peer) else { continue };
+            let lacking = upto.difference(&peer.vectors(namespace).applied);
+            lacking.iter().for_each(|dot| self.announce(link_id, namespace, dot));
+        }
         let due_ms = self.now.mono_ms + self.config.hold_down_ms;
         if planted!("a fed peer is told of a cut") {
             return;
         }
-        for feed in self.links.values_mut().filter_map(|link| link.feeds.get_mut(&namespace)) {
+        let held_down = self.links.values_mut().filter(|it| it.rules.ripple == Ripple::HoldDown);
+        for feed in held_down.filter_map(|link| link.feeds.get_mut(&namespace)) {
             feed.behind_ms.get_or_insert(due_ms);
         }
     }

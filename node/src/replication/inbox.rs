@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millpond_core::wire::PushFrame;
-use millpond_core::{Dot, NodeKey, Seq, VersionVector};
+use millpond_core::{Dot, Incarnation, NodeKey, Seq, VersionVector};
 
 use super::LinkId;
 use crate::planted::planted;
@@ -137,6 +137,18 @@ impl Inbox {
     /// Applied, or on its way through the writer.
     pub(super) fn received(&self) -> &VersionVector {
         &self.received
+    }
+
+    /// Up to where an origin's pushes are here without a gap, those too that wait for others.
+    pub(super) fn held(&self, origin: Incarnation) -> u64 {
+        let mut held = self.received.seq(origin);
+        for (dot, waiting) in self.waiting.range(Dot::new(origin, Seq::FIRST)..) {
+            if dot.incarnation != origin || dot.seq.get() > held.saturating_add(1) {
+                break;
+            }
+            held = held.max(waiting.push.last().get());
+        }
+        held
     }
 
     /// Whether nothing is ready.

@@ -65,6 +65,12 @@ impl Engine {
         }
     }
 
+    /// The incarnation of a number that this node has given on a link.
+    pub(crate) fn name_said(&self, link: LinkId, number: u32) -> Option<Incarnation> {
+        let said = &self.links.get(&link)?.names_said;
+        said.iter().find(|(_, given)| **given == number).map(|(&incarnation, _)| incarnation)
+    }
+
     /// Bytes sent and worked off, by link: once nothing is under way, what one end sent the other has
     /// worked off.
     pub(crate) fn credit_of_links(&self) -> Vec<(LinkId, Credit, Credit)> {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use millpond_core::message::{Credit, Hello};
+use millpond_core::message::{Credit, Hello, Terms};
 use millpond_core::transport::Lane;
 use millpond_core::wire::Decoder;
 use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
 
 use crate::status::Amount;
+use crate::topology::settings::{Direction, Ripple};
 
 /// One connection to a peer, as the engine sees it.
 pub(super) struct Link {
@@ -58,6 +59,35 @@ pub(super) struct Link {
     pub(super) ack_due_ms: Option<u64>,
     /// When the next digest is due.
     pub(super) digest_due_ms: u64,
+    /// What this node's settings say of the peer.
+    pub(super) rules: LinkRules,
+    /// The round trip, once it is known.
+    pub(super) round_trip_us: Option<u64>,
+    /// Random: which links are picked beside the nearest.
+    pub(super) lot: u64,
+    /// Whether this node has picked the link, to announce over it and to be announced to.
+    pub(super) is_picked: bool,
+    /// What the peer wants and does, once it has said.
+    pub(super) terms_heard: Option<Terms>,
+    /// What it was told of this node's.
+    pub(super) terms_said: Option<Terms>,
+    /// Numbers of incarnations: given by this node, and by the peer.
+    pub(super) names_said: BTreeMap<Incarnation, u32>,
+    pub(super) names_heard: Vec<Incarnation>,
+    /// What is to be announced, and before when it is not.
+    pub(super) unannounced: BTreeMap<Namespace, VersionVector>,
+    pub(super) announce_after_ms: u64,
+    /// Digests in turn that did not agree with what the peer had told.
+    pub(super) doubts: u32,
+}
+
+/// What a node's settings say of one peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LinkRules {
+    pub(super) ripple: Ripple,
+    pub(super) direction: Direction,
+    /// What receiving over it costs.
+    pub(super) cost: u32,
 }
 
 /// How far a link has got.
@@ -91,6 +121,19 @@ pub(super) struct Feed {
     pub(super) progress_ms: BTreeMap<Incarnation, u64>,
     /// When the peer is to be told to pull, unless it has by then what a catch-up brought here.
     pub(super) behind_ms: Option<u64>,
+    /// What the peer has last asked for, of each origin.
+    pub(super) wants: BTreeMap<Incarnation, Want>,
+    /// Grafted transactions before `position`, to be sent first.
+    pub(super) backlog: BTreeSet<u64>,
+}
+
+/// What a peer has asked for of an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// All that it writes, at once.
+    All,
+    /// Nothing: another peer is its source.
+    Nothing,
 }
 
 /// A replicated transaction, held back.
@@ -138,12 +181,39 @@ impl Link {
             told: BTreeMap::new(),
             ack_due_ms: None,
             digest_due_ms: u64::MAX,
+            rules: LinkRules::default(),
+            round_trip_us: None,
+            lot: 0,
+            is_picked: false,
+            terms_heard: None,
+            terms_said: None,
+            names_said: BTreeMap::new(),
+            names_heard: Vec::new(),
+            unannounced: BTreeMap::new(),
+            announce_after_ms: 0,
+            doubts: 0,
         }
     }
 
     /// Whether both sides are welcome.
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// What the peer wants and does.
+    pub(super) fn terms(&self) -> Terms {
+        self.terms_heard.unwrap_or_default()
+    }
+
+    /// Whether the peer announces what it does not send, or would if it were asked to; else it forwards what
+    /// this node lacks for long.
+    pub(super) fn is_adaptive(&self) -> bool {
+        self.terms_heard.is_some_and(|terms| terms.ack_within_ms.is_none())
+    }
+
+    /// Whether data may be asked for over it.
+    pub(super) fn may_take(&self) -> bool {
+        self.is_open() && self.terms().serves && self.rules.direction != Direction::Serve
     }
 
     /// Whether another push may be handed to the control lane.

@@ -11,12 +11,17 @@
 //! | `introductions` | whose an incarnation is, before its record has come |
 //! | `fence` | who holds this node's key, too |
 //! | `feed` | what is pushed live, and what is held back |
+//! | `rules` | what the settings say of a link, and whom to link with |
+//! | `announcing` | what is told to whom that is not sent |
+//! | `grafting` | who sends whose writes to whom |
+//! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
 //! | `dialer` | whom to dial, and when |
+//! | `survey` | how the whole mesh is |
 //! | `report`, `sources`, `counting` | what to tell the operator |
 
 use bytes::Bytes;
@@ -29,7 +34,9 @@ use crate::replica::InviteError;
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 use crate::topology::settings::Topology;
+use crate::topology::surveyed::Surveyed;
 
+mod announcing;
 mod commit;
 mod continuity;
 mod counting;
@@ -37,12 +44,14 @@ mod dialer;
 mod engine;
 mod feed;
 mod fence;
+mod grafting;
 mod inbox;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod introductions;
 mod limits;
 mod link;
+mod names;
 mod peer;
 mod progress;
 mod pull;
@@ -50,9 +59,11 @@ mod pulling;
 mod receive;
 mod report;
 mod ring;
+mod rules;
 mod session;
 mod sources;
 mod supply;
+mod survey;
 
 #[cfg(test)]
 mod model;
@@ -102,6 +113,8 @@ pub(crate) enum Input {
         reason: String,
         stats: LinkStats,
     },
+    /// The round trip of a link, as the transport measures it.
+    RoundTrip { link: LinkId, us: u64 },
     /// A dial came to nothing.
     DialFailed { peer: NodeKey, reason: String },
     /// The writer has committed a group, or failed to.
@@ -127,6 +140,8 @@ pub(crate) enum Request {
     Pause(Option<NodeKey>),
     /// Takes back [`Request::Pause`].
     Resume(Option<NodeKey>),
+    /// How the whole mesh is.
+    Survey,
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
 }
@@ -159,6 +174,8 @@ pub(crate) enum Answer {
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
     Invite(Result<Invite, InviteError>),
+    /// What the nodes of the mesh have told.
+    Survey(Box<Surveyed>),
     /// Done.
     Done,
 }

@@ -3,11 +3,12 @@
 use millpond_core::limits::VECTOR_ENTRIES_MAX;
 use millpond_core::message::{Ack, CloseCode, Credit, Message};
 use millpond_core::transport::Lane;
-use millpond_core::{Namespace, VersionVector};
+use millpond_core::{Dot, Namespace, Seq, VersionVector};
 
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
+use super::names::NAMED_AT_ONCE;
 use super::peer::Vectors;
 use crate::planted::planted;
 use crate::probes::{never, sometimes};
@@ -15,32 +16,37 @@ use crate::state::{Job, meta_key, read_meta, write_meta};
 use crate::store::{Changes, Snapshot, StoreError};
 
 impl Engine {
-    /// This node's vectors have changed: its peers are to be told, coalesced.
+    /// This node's vectors have changed: its peers are to be told, coalesced. Each as soon as it wants; else
+    /// the more peers there are, the later.
     pub(super) fn ack_soon(&mut self) {
         if planted!("acks are prompt") {
             return;
         }
-        let due_ms = self.now.mono_ms + self.config.hold_down_ms / 4;
+        let now_ms = self.now.mono_ms;
+        let patient_ms = self.ack_ms();
         for link in self.links.values_mut().filter(|link| link.is_open()) {
-            link.ack_due_ms.get_or_insert(due_ms);
+            let within_ms = link.terms().ack_within_ms.map_or(patient_ms, |ms| ms.min(patient_ms));
+            let due_ms = now_ms + within_ms;
+            let due_ms = link.ack_due_ms.map_or(due_ms, |before| before.min(due_ms));
+            link.ack_due_ms = Some(due_ms);
         }
+    }
+
+    /// How long a peer that does not say waits for an ack at most. All peers together get no more than a few
+    /// acks in a second, however many they are.
+    pub(super) fn ack_ms(&self) -> u64 {
+        let open = self.links.values().filter(|link| link.is_open()).count() as u64;
+        (open * ACK_MS_EACH).clamp(ACK_MS_MIN, ACK_MS_MIN.max(self.config.digest_ms))
     }
 
     /// A peer tells what changed in its vectors.
     pub(super) fn acks(&mut self, link_id: LinkId, acks: Vec<Ack>) {
-        for ack in acks {
-            let vectors =
-                Vectors { received: ack.received, applied: ack.applied, durable: ack.durable };
-            self.peer_progressed(link_id, ack.namespace, vectors);
-        }
-        self.consider_pulls();
-    }
-
-    /// A peer tells all that it has applied.
-    pub(super) fn digest(&mut self, link_id: LinkId, digest: Vec<(Namespace, VersionVector)>) {
-        for (namespace, applied) in digest {
-            let vectors = Vectors { received: applied.clone(), applied, ..Vectors::default() };
-            self.peer_progressed(link_id, namespace, vectors);
+        for Ack { namespace, received, applied, durable } in acks {
+            let Some(received) = self.unnumbered(link_id, &received) else { return };
+            let Some(applied) = self.unnumbered(link_id, &applied) else { return };
+            let Some(durable) = self.unnumbered(link_id, &durable) else { return };
+            let told = Vectors { received, applied, durable };
+            self.peer_progressed(link_id, namespace, told);
         }
         self.consider_pulls();
     }
@@ -53,6 +59,7 @@ impl Engine {
         let peer = self.peers.entry(link.peer).or_default();
         let vectors = peer.vectors.entry(namespace).or_default();
         let progressed = told.received.difference(&vectors.received);
+        let applied = told.applied.difference(&vectors.applied);
         let before = vectors.clone();
         vectors.received.join(&told.received);
         vectors.applied.join(&told.applied);
@@ -63,6 +70,7 @@ impl Engine {
             return self.close(link_id, CloseCode::Protocol, "too many incarnations");
         }
         self.settle_held(link_id, namespace, &progressed);
+        applied.iter().for_each(|dot| self.note_announced(link_id, namespace, dot, false));
         self.note_lacking(link_id, namespace);
     }
 
@@ -115,7 +123,7 @@ impl Engine {
             if digest_is_due {
                 link.digest_due_ms = now_ms + self.config.digest_ms;
             }
-            if digest_is_due || ack_is_due {
+            if ack_is_due || (digest_is_due && !planted!("a digest goes out in time")) {
                 link.ack_due_ms = None;
                 self.send_ack(link_id);
             }
@@ -130,7 +138,6 @@ impl Engine {
     }
 
     fn send_ack(&mut self, link_id: LinkId) {
-        let mut acks = Vec::new();
         for namespace in NAMESPACES {
             let (applied, inbox) = (self.applied(namespace), &self.inboxes[&namespace]);
             let received = inbox.received().clone();
@@ -143,26 +150,36 @@ impl Engine {
             let told = link.told.entry(namespace).or_default();
             let (received, applied) =
                 (received.difference(&told.received), applied.difference(&told.applied));
-            if !received.is_empty() || !applied.is_empty() {
-                told.received.join(&received);
-                told.applied.join(&applied);
+            told.received.join(&received);
+            told.applied.join(&applied);
+            let mut all = received.clone();
+            all.join(&applied);
+            let all: Vec<Dot> = all.iter().collect();
+            for some in all.chunks(NAMED_AT_ONCE) {
+                let of = |vv: &VersionVector| -> VersionVector {
+                    some.iter()
+                        .filter_map(|dot| {
+                            Some(Dot::new(dot.incarnation, Seq::new(vv.seq(dot.incarnation))?))
+                        })
+                        .collect()
+                };
+                let (received, applied) = (of(&received), of(&applied));
+                let received = self.numbered(link_id, &received);
+                let applied = self.numbered(link_id, &applied);
                 // Every commit of this store is on disk when it is applied.
-                acks.push(Ack { namespace, received, durable: applied.clone(), applied });
+                let ack = Ack { namespace, received, durable: applied.clone(), applied };
+                self.send(link_id, Lane::Control, &Message::Ack(vec![ack]));
             }
-        }
-        if !acks.is_empty() {
-            self.send(link_id, Lane::Control, &Message::Ack(acks));
         }
     }
 
     fn send_digest(&mut self, link_id: LinkId) {
-        let digest = NAMESPACES.map(|namespace| {
-            let vv = match planted!("a digest tells what is applied") {
-                true => self.inboxes[&namespace].received(),
-                false => self.applied(namespace),
-            };
-            (namespace, vv.clone())
-        });
+        let Some(link) = self.links.get(&link_id) else { return };
+        let hash = |namespace: Namespace| match planted!("a digest tells what is applied") {
+            true => Self::vector_hash(self.inboxes[&namespace].received()),
+            false => link.told.get(&namespace).map_or(0, |told| Self::vector_hash(&told.applied)),
+        };
+        let digest = NAMESPACES.map(|namespace| (namespace, hash(namespace)));
         self.send(link_id, Lane::Control, &Message::Digest(digest.to_vec()));
     }
 
@@ -200,3 +217,8 @@ impl Engine {
         }
     }
 }
+
+/// The shortest time in which acks gather on a link whose peer does not say how soon it wants them.
+const ACK_MS_MIN: u64 = 250;
+/// What each further link adds to it.
+const ACK_MS_EACH: u64 = 80;

@@ -36,7 +36,7 @@ impl Engine {
         let ready: Vec<LinkId> = self
             .links
             .iter()
-            .filter(|(_, link)| link.is_open() && !link.fed.contains(&namespace))
+            .filter(|(_, link)| link.may_take() && !link.fed.contains(&namespace))
             .map(|(&id, _)| id)
             .filter(|&id| !self.lacks(id, namespace) || planted!("a catch-up before the feed"))
             .collect();
@@ -66,24 +66,25 @@ impl Engine {
                 .get(&(namespace, range.incarnation))
                 .is_some_and(|&since_ms| since_ms <= stale_ms)
                 && !planted!("what stays lacking is pulled");
-            is_stale || (is_new && !self.is_fed_by_owner(range.incarnation, namespace, link_id))
+            is_stale || (is_new && !self.is_fed_elsewhere(range.incarnation, namespace, link_id))
         })
     }
 
-    /// Whether the owner of an incarnation feeds this node over another link, so that its writes are on
-    /// their way.
-    fn is_fed_by_owner(
+    /// Whether another link brings what is written under an incarnation, so that it is on its way: that of
+    /// its owner, or its source in the tree.
+    fn is_fed_elsewhere(
         &self,
         incarnation: millpond_core::Incarnation,
         namespace: Namespace,
         except: LinkId,
     ) -> bool {
         let owner = self.owner(incarnation);
+        let tree = self.trees.get(&namespace).filter(|tree| tree.is_fed(incarnation));
+        let source = tree.and_then(|tree| tree.source(incarnation));
         self.links.iter().any(|(&id, link)| {
-            id != except
-                && link.is_open()
-                && Some(link.peer) == owner
-                && link.fed.contains(&namespace)
+            let is_source =
+                source == Some(id) || (Some(link.peer) == owner && link.terms().feeds_own);
+            id != except && link.is_open() && is_source && link.fed.contains(&namespace)
         })
     }
 
@@ -93,7 +94,7 @@ impl Engine {
         let received = self.inboxes[&namespace].received();
         let resumable = self.heads.cuts.get(&namespace).map(|cut| cut.supplier);
         let candidates = self.links.iter().filter(|(id, link)| {
-            let may_ask = link.is_open() && link.pull_after_ms <= self.now.mono_ms;
+            let may_ask = link.may_take() && link.pull_after_ms <= self.now.mono_ms;
             may_ask && self.lacks(**id, namespace)
         });
         let best = candidates.max_by_key(|(id, link)| {
@@ -229,7 +230,7 @@ impl Engine {
             if !planted!("a catch-up raises the ring's base") {
                 self.ring.raise_base(namespace, upto);
             }
-            self.note_cut(namespace);
+            self.note_cut(namespace, upto);
         }
         if self.pull_of(link, job.transfer).is_none() {
             sometimes!(RowsCommittedLate);
@@ -349,6 +350,9 @@ impl Engine {
             link.fed.remove(&namespace);
         }
         link.must_pull.insert(namespace);
+        if let Some(tree) = self.trees.get_mut(&namespace) {
+            tree.refused(link_id);
+        }
         self.pull_retry_ms = self.pull_retry_ms.min(retry_ms);
     }
 

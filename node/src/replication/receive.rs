@@ -23,6 +23,10 @@ impl Engine {
         if let Err((code, reason)) = self.admit(link_id, &push) {
             return self.close(link_id, code, &reason);
         }
+        // Whoever sends a transaction has it, and all that it depends on.
+        let mut implied = push.deps().clone();
+        implied.advance(push.last_dot());
+        self.believe(link_id, push.namespace(), &implied);
         if self.owner(push.origin()).is_none() {
             // Its introduction has not come: not yet known is retried, by a pull when nothing else brings it.
             self.consumed(link_id, &push);
@@ -31,9 +35,11 @@ impl Engine {
         }
         let namespace = push.namespace();
         let origin = push.origin();
+        let last = push.last_dot();
         let received = Received { push: push.clone(), link: link_id, peer };
         let Some(inbox) = self.inboxes.get_mut(&namespace) else { return };
-        match inbox.accept(received) {
+        let fate = inbox.accept(received);
+        match fate {
             Fate::Kept => {
                 self.lacking.remove(&(namespace, origin));
                 // Also of what the disk takes long for: nobody need send it again.
@@ -54,6 +60,12 @@ impl Engine {
                 let now_ms = self.now.mono_ms;
                 self.lacking.entry((namespace, origin)).or_insert(now_ms);
             }
+        }
+        if self.push_came(link_id, namespace, last, fate) {
+            self.peer_mut(peer).count(Moved::Pruned, &push);
+        }
+        if !planted!("a push announces what it depends on") {
+            implied.iter().for_each(|dot| self.note_announced(link_id, namespace, dot, false));
         }
     }
 

@@ -170,8 +170,8 @@ impl Engine {
             cost: own.map_or(LINK_COST, |own| link_cost(member, own, set_cost)),
             ripple: settings.and_then(|it| it.ripple).unwrap_or(topology.ripple),
             direction: settings.map(|it| it.direction).unwrap_or_default(),
-            announcing: false,
-            announced: false,
+            announcing: self.announces_to(id),
+            announced: link.terms_said.is_some_and(|terms| terms.wants_announcements),
         }
     }
 

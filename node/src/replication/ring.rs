@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use millpond_core::wire::PushFrame;
-use millpond_core::{Namespace, VersionVector};
+use millpond_core::{Incarnation, Namespace, VersionVector};
 
 use crate::planted::planted;
 use crate::probes::sometimes;
@@ -19,6 +19,8 @@ pub(super) struct Ring {
     bytes: usize,
     bytes_max: usize,
     base: BTreeMap<Namespace, VersionVector>,
+    /// Where each origin's transactions are, in their order.
+    by_origin: BTreeMap<(Namespace, Incarnation), VecDeque<u64>>,
 }
 
 /// One transaction in the ring.
@@ -42,6 +44,9 @@ impl Ring {
     pub(super) fn push(&mut self, item: RingItem) {
         let now_ms = item.stored_ms;
         self.bytes += item.push.encoded_bytes();
+        let position = self.end();
+        let of = (item.push.namespace(), item.push.origin());
+        self.by_origin.entry(of).or_default().push_back(position);
         self.items.push_back(item);
         let is_old = |it: &RingItem| it.stored_ms + RING_AGE_MS_MAX < now_ms;
         while (self.bytes > self.bytes_max && !planted!("the ring is bounded"))
@@ -73,6 +78,24 @@ impl Ring {
         base.map(|base| base.difference(vv)).unwrap_or_default()
     }
 
+    /// The positions of an origin's transactions beyond a seq, in their order.
+    pub(super) fn positions(
+        &self,
+        namespace: Namespace,
+        origin: Incarnation,
+        after: u64,
+    ) -> impl Iterator<Item = u64> + '_ {
+        let all = self.by_origin.get(&(namespace, origin)).into_iter().flatten().copied();
+        all.skip_while(move |&position| {
+            self.get(position).is_none_or(|item| item.push.last().get() <= after)
+        })
+    }
+
+    /// Up to which seq an origin's transactions are not, or no longer, here.
+    pub(super) fn base_of(&self, namespace: Namespace, origin: Incarnation) -> u64 {
+        self.base.get(&namespace).map_or(0, |base| base.seq(origin))
+    }
+
     /// The transaction at a position; `None` when it was dropped or has not come.
     pub(super) fn get(&self, position: u64) -> Option<&RingItem> {
         self.items.get(position.checked_sub(self.first)? as usize)
@@ -93,6 +116,13 @@ impl Ring {
         sometimes!(self.bytes > self.bytes_max, RingOverflows);
         self.first += 1;
         self.bytes -= item.push.encoded_bytes();
+        let of = (item.push.namespace(), item.push.origin());
+        if let Some(positions) = self.by_origin.get_mut(&of) {
+            positions.pop_front();
+            if positions.is_empty() {
+                self.by_origin.remove(&of);
+            }
+        }
         self.base.entry(item.push.namespace()).or_default().advance(item.push.last_dot());
     }
 }

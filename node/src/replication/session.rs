@@ -4,6 +4,8 @@ use millpond_core::message::{CloseCode, Hello, HelloNamespace, Message, PROTOCOL
 use millpond_core::transport::Lane;
 use millpond_core::{NodeKey, VersionVector};
 
+use rand_core::Rng;
+
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::link::{Link, Phase, Told};
@@ -24,6 +26,7 @@ impl Engine {
     ) {
         let now_ms = self.now.mono_ms;
         self.links.insert(link, Link::new(peer, dialed, remote_address, now_ms));
+        self.refresh_wanted();
         let state = self.peer_mut(peer);
         if dialed {
             state.is_dialing = false;
@@ -86,9 +89,15 @@ impl Engine {
     /// Drops a link that is gone, and what hangs on it.
     pub(super) fn forget_link(&mut self, link_id: LinkId, reason: &str) {
         let Some(link) = self.links.remove(&link_id) else { return };
+        self.refresh_wanted();
         self.supplies.retain(|(owner, _), _| *owner != link_id);
         self.inboxes.values_mut().for_each(|inbox| inbox.forget(link_id));
         self.pull_link_lost(link_id);
+        let now_ms = self.now.mono_ms;
+        self.trees.values_mut().for_each(|tree| tree.link_down(now_ms, link_id));
+        if link.is_open() {
+            self.update_terms();
+        }
         if self.links.values().any(|other| other.peer == link.peer) {
             return;
         }
@@ -296,6 +305,14 @@ impl Engine {
         let own = hello.incarnations.into_iter().map(|incarnation| (incarnation, peer));
         self.introduce(own.collect());
         tracing::debug!(link = link_id.0, peer = %peer.short(), "link open");
+        let lot = self.rng.next_u64();
+        if let Some(link) = self.links.get_mut(&link_id) {
+            link.lot = lot;
+        }
+        self.apply_rules();
+        if !self.links.contains_key(&link_id) {
+            return;
+        }
         self.check_own_history(peer);
         for namespace in NAMESPACES {
             self.note_lacking(link_id, namespace);

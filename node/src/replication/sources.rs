@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::engine::Engine;
+use super::link::{Link, Want};
 use crate::status::OriginStatus;
 
 impl Engine {
@@ -19,7 +20,7 @@ impl Engine {
     }
 
     /// Origins that wrote in this run, as far as this node has seen; itself among them if it may write.
-    fn moving_origins(&self) -> BTreeSet<Incarnation> {
+    pub(super) fn moving_origins(&self) -> BTreeSet<Incarnation> {
         let pushed = self.peers.values().flat_map(|peer| peer.origins.iter());
         let pushed = pushed.map(|(origin, _)| origin);
         pushed.chain(self.heads.open).filter(|origin| self.owner(*origin).is_some()).collect()
@@ -50,36 +51,41 @@ impl Engine {
         name.filter(|name| !name.is_empty()).unwrap_or_else(|| key.short().to_string())
     }
 
-    /// The peer that sends an origin's writes here: so far its own node, while that feeds this one.
+    /// The peer that sends an origin's writes here: its source, or its own node while that feeds this one
+    /// and no source is known.
     pub(super) fn source_of(&self, namespace: Namespace, origin: Incarnation) -> Option<NodeKey> {
-        let owner = self.owner(origin)?;
-        let mut links = self.links.values();
-        let is_fed =
-            links.any(|it| it.peer == owner && it.is_open() && it.fed.contains(&namespace));
-        is_fed.then_some(owner)
+        let tree = self.trees.get(&namespace);
+        let source = tree.and_then(|tree| tree.source(origin));
+        let source = source.or_else(|| self.presumed_source(namespace, origin))?;
+        Some(self.links.get(&source)?.peer)
     }
 
     /// The peer that would be asked next.
-    pub(super) fn standby_of(&self, _: Namespace, _: Incarnation) -> Option<NodeKey> {
-        None
+    pub(super) fn standby_of(&self, namespace: Namespace, origin: Incarnation) -> Option<NodeKey> {
+        let standby = self.trees.get(&namespace)?.standby(origin, &self.ways(namespace))?;
+        Some(self.links.get(&standby)?.peer)
     }
 
-    /// The peers that this node sends an origin's writes to: so far its own, to all that it feeds.
+    /// The peers that this node sends an origin's writes to.
     pub(super) fn fed_of(&self, namespace: Namespace, origin: Incarnation) -> Vec<NodeKey> {
-        if self.owner(origin) != Some(self.config.key) {
-            return Vec::new();
-        }
-        let feeds = self.links.values().filter(|it| it.feeds.contains_key(&namespace));
-        feeds.map(|link| link.peer).collect()
+        let is_own = self.owner(origin) == Some(self.config.key);
+        let is_fed = |link: &&Link| {
+            let Some(feed) = link.feeds.get(&namespace) else { return false };
+            match feed.wants.get(&origin) {
+                Some(want) => *want == Want::All,
+                None => is_own && self.feeds_own(link),
+            }
+        };
+        self.links.values().filter(is_fed).map(|link| link.peer).collect()
     }
 
     /// How late the source may be.
-    fn deadline_ms_of(&self, _: Namespace, _: Incarnation) -> Option<u64> {
-        None
+    fn deadline_ms_of(&self, namespace: Namespace, origin: Incarnation) -> Option<u64> {
+        self.trees.get(&namespace)?.deadline_ms(origin)
     }
 
     /// How long the origin's writes were missing when the source last failed.
-    fn last_gap_ms_of(&self, _: Namespace, _: Incarnation) -> Option<u64> {
-        None
+    fn last_gap_ms_of(&self, namespace: Namespace, origin: Incarnation) -> Option<u64> {
+        self.trees.get(&namespace)?.last_gap_ms(origin)
     }
 }

@@ -63,6 +63,10 @@ impl Engine {
         let refuse = |engine: &mut Self, reason| {
             engine.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
         };
+        if !self.gives_to(link_id) {
+            sometimes!(PullNotAllowed);
+            return refuse(self, PullRefusal::NotAllowed);
+        }
         if !self.inboxes.contains_key(&pull.namespace) {
             never!("asks for a namespace that there is not");
             return refuse(self, PullRefusal::NotAllowed);

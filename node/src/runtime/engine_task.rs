@@ -59,6 +59,8 @@ pub(crate) struct EngineTask {
     questions: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     next_link: u64,
     next_request: u64,
+    /// When the engine is told the links' round trips next.
+    round_trips_due: Instant,
 }
 
 /// What the engine's task works with.
@@ -89,7 +91,9 @@ impl EngineTask {
     /// A task for an engine, fed by `inbox`.
     pub(crate) fn new(engine: Engine, inbox: mpsc::Receiver<Event>, shell: Shell) -> Self {
         let (links, questions) = (BTreeMap::new(), BTreeMap::new());
-        Self { engine, shell, inbox, links, questions, next_link: 0, next_request: 0 }
+        let round_trips_due = Instant::now();
+        let (next_link, next_request) = (0, 0);
+        Self { engine, shell, inbox, links, questions, next_link, next_request, round_trips_due }
     }
 
     /// Runs until `stop` is cancelled.
@@ -116,6 +120,7 @@ impl EngineTask {
                 let Ok(event) = self.inbox.try_recv() else { break };
                 self.event(event);
             }
+            self.tell_round_trips();
             self.drain();
             self.renew_lease();
         }
@@ -140,6 +145,7 @@ impl EngineTask {
                 let queues =
                     LinkQueues::start(id, link, self.shell.events.clone(), &self.shell.tasks);
                 self.links.insert(id, queues);
+                self.round_trips_due = Instant::now();
                 Input::LinkUp { link: id, peer, dialed, remote_address }
             }
             Event::LinkEnded(id, input) => {
@@ -153,6 +159,21 @@ impl EngineTask {
         }
         let now = self.now();
         self.engine.handle(now, input);
+    }
+
+    /// Round trips change slowly, and while nothing happens nobody needs them.
+    fn tell_round_trips(&mut self) {
+        if self.round_trips_due > Instant::now() {
+            return;
+        }
+        self.round_trips_due = Instant::now() + ROUND_TRIPS_PERIOD;
+        let now = self.now();
+        for (&link, queues) in &self.links {
+            let us = queues.link().stats().round_trip_us;
+            if us > 0 {
+                self.engine.handle(now, Input::RoundTrip { link, us });
+            }
+        }
     }
 
     fn with_stats(&self, request: Request) -> Request {
@@ -291,6 +312,8 @@ fn more_telling(first: DialError, second: DialError) -> DialError {
 
 /// Events handled before outputs are carried out.
 const EVENTS_AT_ONCE: usize = 256;
+/// How often the engine is told the links' round trips, while it has something to do.
+const ROUND_TRIPS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the lease is rewritten while writing.
 const LEASE_PERIOD: Duration = Duration::from_secs(1);
 /// A deadline that is none: a day.

@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Write};
 
 use bytes::Bytes;
-use millpond_core::message::{Ack, Hello, Message, Pull};
+use millpond_core::message::{Ack, Hello, Message, NumberedVector, Pull};
 use millpond_core::wire::{Decoder, PushFrame, RowsFrame};
 use millpond_core::{Payload, VersionVector};
 
@@ -34,6 +34,7 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Status(_) => "the status".into(),
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
+        Answer::Survey(_) => "a survey".into(),
         Answer::Done => "done".into(),
     }
 }
@@ -72,9 +73,25 @@ fn message(message: &Message) -> String {
         Message::Feed { namespace, from } => format!("Feed: {namespace} from {}", Vector(from)),
         Message::Behind { namespace } => format!("Behind: {namespace}"),
         Message::Push(frame) => push(frame),
-        Message::Digest(vectors) => {
-            let vector = |(namespace, vv): &(_, _)| format!("{namespace} {}", Vector(vv));
-            format!("Digest: {}", listed(vectors.iter().map(vector)))
+        Message::Digest(hashes) => {
+            let hash = |(namespace, hash): &(_, u64)| format!("{namespace} {hash:016x}");
+            format!("Digest: {}", listed(hashes.iter().map(hash)))
+        }
+        Message::Names { first, names } => {
+            let name = |name: &millpond_core::Incarnation| format!("{name:#}");
+            format!("Names: {} from {first} on", listed(names.iter().map(name)))
+        }
+        Message::Announce(said) => {
+            let said = said.iter().map(|(namespace, vv)| format!("{namespace} {}", numbered(vv)));
+            format!("Announce: {}", listed(said))
+        }
+        Message::Graft { namespace, after } => {
+            let after = after.iter().map(|(number, seq)| format!("#{number} after {seq:?}"));
+            format!("Graft: {namespace} {}", listed(after))
+        }
+        Message::Prune { namespace, origins } => {
+            let origins = origins.iter().map(|number| format!("#{number}"));
+            format!("Prune: {namespace} {}", listed(origins))
         }
         Message::Ack(acks) => format!("Ack: {}", listed(acks.iter().map(ack))),
         Message::Credit(credit) => format!(
@@ -137,8 +154,12 @@ fn push(frame: &PushFrame) -> String {
 
 fn ack(ack: &Ack) -> String {
     let Ack { namespace, received, applied, durable } = ack;
-    let (received, applied, durable) = (Vector(received), Vector(applied), Vector(durable));
+    let [received, applied, durable] = [received, applied, durable].map(numbered);
     format!("{namespace} received {received} applied {applied} durable {durable}")
+}
+
+fn numbered(vv: &NumberedVector) -> String {
+    listed(vv.iter().map(|(number, seq)| format!("#{number}:{seq}")))
 }
 
 /// A value, short.

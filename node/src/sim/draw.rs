@@ -17,7 +17,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 27] = [
+        let kinds: [(u64, Make); 28] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -45,6 +45,7 @@ impl Draw {
             (mix.guest, Self::guest),
             (mix.pause_all, Self::pause_all),
             (mix.status, |draw, _| vec![Action::Status { node: draw.node() }]),
+            (mix.topology, |draw, _| draw.topology()),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);

@@ -38,6 +38,7 @@ pub(super) struct Mix {
     pub(super) guest: u64,
     pub(super) pause_all: u64,
     pub(super) status: u64,
+    pub(super) topology: u64,
     /// Of the steps so many in a hundred are episodes: interleavings that chance alone hardly makes.
     pub(super) episode_percent: u64,
     pub(super) episodes: &'static [Episode],
@@ -64,6 +65,7 @@ impl Scenario {
         for _ in 0..mix.steps {
             steps.extend(draw.steps(&mix));
         }
+        let shape = (profile == Profile::Mesh).then(|| draw.shape(mix.nodes));
         // Files are slow to simulate, and what tears them is a profile's matter.
         let is_on_files = profile == Profile::Disk && seed.is_multiple_of(8);
         Self {
@@ -73,7 +75,9 @@ impl Scenario {
             seed,
             nodes: mix.nodes,
             is_small,
+            is_adaptive: seed % 2 == 1,
             is_on_files,
+            shape,
             steps,
         }
     }
@@ -228,6 +232,7 @@ impl Draw {
                 mix.episode_percent = 6;
                 mix.episodes = self.of(&[Episode::FALLS, Episode::FALLS, &[Episode::Twins]]);
             }
+            Profile::Mesh => self.mesh(&mut mix),
         }
         self.nodes = mix.nodes;
         mix
@@ -262,6 +267,21 @@ impl Draw {
         mix.reset_percent = self.of(&[0, 30]);
         mix.episode_percent = self.of(&[0, 0, 2]);
         mix.episodes = Episode::ALL;
+    }
+
+    fn mesh(&mut self, mix: &mut Mix) {
+        mix.cut = self.some(8);
+        mix.one_way = self.some(4);
+        mix.split = self.some(3);
+        mix.broken = self.some(4);
+        mix.postpone = self.some(2);
+        mix.kill = self.some(6);
+        mix.disk = self.some(2);
+        mix.pause = self.some(2);
+        mix.topology = self.some(5);
+        mix.pause_ms = self.of(&[60, 400, 3_000]);
+        mix.steps = 40 + self.below(60);
+        mix.nodes = if self.one_in(12) { 20 } else { 3 + self.below(10) as usize };
     }
 
     fn catch_up(&mut self, mix: &mut Mix) {

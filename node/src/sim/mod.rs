@@ -10,10 +10,10 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `scenario`, `profile`, `mix`, `draw`, `episode` | what is done, and how a seed draws it |
+//! | `scenario`, `profile`, `shape`, `mix`, `draw`, `episode` | what is done, and how a seed draws it |
 //! | `world`, `nodes`, `node`, `net`, `connection`, `road`, `due`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
 //! | `stage` | carries steps out |
-//! | `oracle`, `judge`, `speech`, `audit`, `trials` | what must hold: at each moment, of each word, in the end |
+//! | `oracle`, `judge`, `speech`, `audit`, `wishes`, `starved`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
 //! | `mesh` | big meshes, and how far their nodes are from each other |
 //! | `run`, `shrink`, `panics`, `rare`, `mutants` | from a scenario to a verdict |
@@ -59,13 +59,16 @@ mod road;
 mod rollback;
 mod run;
 mod scenario;
+mod shape;
 mod shrink;
 mod speech;
 mod stage;
+mod starved;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod trials;
+mod wishes;
 pub(crate) mod world;
 
 #[cfg(any(test, feature = "planted-bugs"))]

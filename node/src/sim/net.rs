@@ -290,10 +290,22 @@ impl Net {
         }
     }
 
+    /// How long a frame and its answer take between two nodes, while nothing delays them.
+    pub(crate) fn round_trip_ms(&self, a: NodeId, b: NodeId) -> u64 {
+        self.roads.look(a, b).delay_ms[0] + self.roads.look(b, a).delay_ms[0]
+    }
+
     /// Whether nodes have a link both of whose ends are up.
     pub(crate) fn is_linked(&self, a: NodeId, b: NodeId) -> bool {
         between(&self.links_of, a, b)
             .any(|id| self.links[&id].ends.iter().all(|end| end.link.is_some()))
+    }
+
+    /// Whether a direction is neither cut, held, lossy nor narrow.
+    pub(crate) fn is_clear(&self, from: NodeId, to: NodeId) -> bool {
+        let road = self.roads.look(from, to);
+        let is_open = road.cut_since_ms.is_none() && road.is_held == [false; 2];
+        is_open && (road.loss_percent, road.bytes_per_ms) == (0, 0) && road.breaks_after.is_none()
     }
 
     /// How many links are up at both ends.

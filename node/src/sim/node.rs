@@ -171,7 +171,7 @@ impl Node {
     /// What it tells of itself.
     pub(crate) fn record(&self, id: NodeId) -> OwnRecord {
         OwnRecord {
-            name: format!("n{id}"),
+            name: super::shape::name(id),
             addresses: vec![format!("{id}")],
             region: self.region.clone(),
             cost: self.cost,

@@ -57,6 +57,8 @@ profiles! {
     Guests = "guests",
     /// Folders fall back by less than a second, and copies of nodes live: who may not write does not.
     Fence = "fence",
+    /// Nodes far from each other, in all shapes of mesh that settings can ask for, which change.
+    Mesh = "mesh",
 }
 
 impl fmt::Display for Profile {

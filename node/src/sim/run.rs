@@ -4,15 +4,19 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::judge::watch;
+use super::mesh::founding::Founding;
 use super::oracle::Oracle;
 use super::panics::caught;
 use super::profile::Profile;
 use super::scenario::Scenario;
+use super::shape::Shape;
 use super::stage::Stage;
+use super::starved::Starved;
 use super::trace::{Event, EventKind, Trace};
 use super::world::{Check, SMALL, World, ensure};
 use crate::probes;
 use crate::replication::Limits;
+use crate::topology::settings::Topology;
 
 /// How a scenario is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,15 +96,18 @@ pub fn run(scenario: &Scenario, options: RunOptions) -> Run {
 fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> Check {
     let limits = if scenario.is_small { SMALL } else { Limits::default() };
     let trace = Trace::new(options.keeps_events);
-    let mut world =
-        World::found(scenario.seed, limits, scenario.is_on_files, Some(Oracle::default()), trace);
+    let mut world = found(scenario, limits, trace);
     world.net.is_taping = true;
     let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed ^ 0x6a75_6467);
     world.observer = Some(Box::new(move |world, node| {
         watch(world, node, rng.next_u32().is_multiple_of(THOROUGH_IN))
     }));
+    if scenario.is_adaptive {
+        world.set_topology(&Topology::default());
+    }
     let stage = stage.insert(Stage::new(world));
-    for _ in 1..scenario.nodes {
+    stage.starved = scenario.shape.as_ref().map(|_| Starved::default());
+    while stage.world.nodes.len() < scenario.nodes {
         stage.world.join();
     }
     let duplicates = match scenario.profile {
@@ -111,12 +118,12 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
         _ => 0,
     };
     for step in &scenario.steps {
-        stage.world.run(step.after_ms);
+        stage.pass(step.after_ms)?;
         stage.admit();
         stage.perform(&step.action);
         stage.world.observed.clone()?;
     }
-    stage.world.run(AFTERMATH_MS);
+    stage.pass(AFTERMATH_MS)?;
     stage.admit_all();
     stage.mend();
     stage.judge()?;
@@ -125,6 +132,17 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
         ensure!(twice == 0, "ripple: {twice} rows were received twice, and nothing had failed");
     }
     Ok(())
+}
+
+/// The nodes as the scenario has them in the beginning: the first one, which the others will join, or all.
+fn found(scenario: &Scenario, limits: Limits, trace: Trace) -> World {
+    let (seed, oracle) = (scenario.seed, Some(Oracle::default()));
+    let Some(shape) = &scenario.shape else {
+        return World::found(seed, limits, scenario.is_on_files, oracle, trace);
+    };
+    let Shape { round_trips, members } = shape.clone();
+    let founding = Founding { seed, limits, members, round_trips: Some(round_trips) };
+    World::found_mesh(founding, oracle, trace)
 }
 
 /// Rows that nodes received though they had them.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::ClockFault;
 use super::profile::Profile;
+use super::shape::Shape;
+use crate::topology::settings::Topology;
 
 /// What is done to a cluster and when. Everything that happens in a run follows from it: the same scenario
 /// gives the same trace, on every machine and in every build.
@@ -22,6 +24,12 @@ pub struct Scenario {
     /// Whether nodes keep their data in real files, on disks of sectors that a power cut tears.
     #[serde(default)]
     pub(crate) is_on_files: bool,
+    /// Whether what came by replication is announced, not held for a fixed time.
+    #[serde(default)]
+    pub(crate) is_adaptive: bool,
+    /// How far the nodes are from each other and how they take part, if they know each other from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shape: Option<Shape>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -108,6 +116,8 @@ pub(crate) enum Action {
     Join,
     /// A node is asked for an invite, good for so long; so many further nodes dial with it, so much later.
     Invite { by: usize, is_reader: bool, lasts_ms: u64, guests: usize, comes_ms: u64 },
+    /// The operator changes how a running node takes part in the mesh.
+    Topology { node: usize, topology: Topology },
     /// A node runs a later version from now on, or this one again.
     Upgrade { node: usize, is_newer: bool },
 }
@@ -158,6 +168,7 @@ impl Action {
             | Self::Move { node }
             | Self::Lease { node, .. }
             | Self::Clock { node, .. }
+            | Self::Topology { node, .. }
             | Self::Upgrade { node, .. } => (node, None),
             Self::Cut { from, to }
             | Self::BreakAfter { from, to, .. }

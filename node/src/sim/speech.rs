@@ -2,16 +2,17 @@
 //! claims to hold it holds.
 
 use bytes::Bytes;
-use millpond_core::message::Message;
+use millpond_core::message::{Message, NumberedVector};
 use millpond_core::wire::Decoder;
-use millpond_core::{Namespace, VersionVector};
+use millpond_core::{Dot, Namespace, VersionVector};
 
 use super::net::NodeId;
 use super::world::{Check, NAMESPACES, World, ensure};
+use crate::replication::LinkId;
 use crate::status::{PeerState, Status};
 
 /// Checks a frame as it leaves a node.
-pub(crate) fn is_true(world: &World, node: NodeId, frame: &Bytes) -> Check {
+pub(crate) fn is_true(world: &World, node: NodeId, link: LinkId, frame: &Bytes) -> Check {
     let Some(oracle) = world.oracle.as_ref().filter(|it| !it.is_stranger(node)) else {
         return Ok(());
     };
@@ -22,6 +23,13 @@ pub(crate) fn is_true(world: &World, node: NodeId, frame: &Bytes) -> Check {
             oracle.vv(node, namespace)
         );
         Ok(())
+    };
+    let names = |number: u32| {
+        let engine = &world.nodes[node].running.as_ref()?.engine;
+        engine.name_said(link, number)
+    };
+    let named = |vv: &NumberedVector| -> VersionVector {
+        vv.iter().filter_map(|(number, seq)| Some(Dot::new(names(*number)?, *seq))).collect()
     };
     // A piece of a larger message, or of a later version.
     let Ok(Some(message)) = Decoder::new().decode(frame.clone()) else { return Ok(()) };
@@ -39,12 +47,12 @@ pub(crate) fn is_true(world: &World, node: NodeId, frame: &Bytes) -> Check {
             Ok(())
         }
         Message::Ack(acks) => acks.iter().try_for_each(|ack| {
-            holds(ack.namespace, &ack.applied, "an ack")?;
-            holds(ack.namespace, &ack.durable, "an ack")
+            holds(ack.namespace, &named(&ack.applied), "an ack")?;
+            holds(ack.namespace, &named(&ack.durable), "an ack")
         }),
-        Message::Digest(vectors) => {
-            vectors.iter().try_for_each(|(namespace, vv)| holds(*namespace, vv, "a digest"))
-        }
+        Message::Announce(said) => said
+            .iter()
+            .try_for_each(|(namespace, vv)| holds(*namespace, &named(vv), "an announcement")),
         _ => Ok(()),
     }
 }

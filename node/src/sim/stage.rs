@@ -14,10 +14,12 @@ use super::net::NodeId;
 use super::oracle::{Effect, Ran};
 use super::rollback::FellBack;
 use super::scenario::{Action, Operation, OperationKind};
+use super::starved::{LOOK_MS, Starved};
 use super::trace::EventKind;
-use super::world::{World, path, text};
+use super::world::{Check, World, path, text};
 use crate::replication::{Request, RequestId};
 use crate::state::{WriteError, WriteTx};
+use crate::topology::settings::Topology;
 
 /// A world and what the scenario has done to it.
 pub(crate) struct Stage {
@@ -37,6 +39,8 @@ pub(crate) struct Stage {
     pub(super) fell_back: BTreeMap<NodeId, FellBack>,
     /// Whether frames were played again, which no transport does: credit is off then.
     pub(crate) has_replayed: bool,
+    /// Who lacks what others have, in a mesh whose nodes are looked at for that.
+    pub(crate) starved: Option<Starved>,
 }
 
 /// What a client asked, and of whom.
@@ -69,7 +73,24 @@ impl Stage {
             has_replaced_inviter: false,
             fell_back: BTreeMap::new(),
             has_replayed: false,
+            starved: None,
         }
+    }
+
+    /// Lets time pass, and looks for nodes that starve.
+    pub(crate) fn pass(&mut self, ms: u64) -> Check {
+        let Some(mut starved) = self.starved.take() else {
+            self.world.run(ms);
+            return Ok(());
+        };
+        let until_ms = self.world.now_ms + ms;
+        let mut looked = Ok(());
+        while self.world.now_ms < until_ms && looked.is_ok() {
+            self.world.run(LOOK_MS.min(until_ms - self.world.now_ms));
+            looked = starved.look(&self.world);
+        }
+        self.starved = Some(starved);
+        looked
     }
 
     /// Carries out one action. What makes no sense now is passed over.
@@ -83,6 +104,9 @@ impl Stage {
             let text = format!("{action:?}");
             let kind = EventKind::Fault { peer };
             self.world.trace.note(now_ms, node, kind, text.as_bytes(), || text.clone());
+        }
+        if let Some(starved) = &mut self.starved {
+            starved.excuse(action);
         }
         match *action {
             Action::Ask { node, ref operation } => self.ask(node, operation),
@@ -124,6 +148,7 @@ impl Stage {
             Action::Pause { node, peer, is_paused } => self.pause(node, peer, is_paused),
             Action::PauseAll { node, is_paused } => self.pause_all(node, is_paused),
             Action::Status { node } => self.look_at_status(node),
+            Action::Topology { node, ref topology } => self.take_part(node, topology.clone()),
             Action::Disk { node, commit_ms } => self.world.nodes[node].commit_ms = commit_ms,
             Action::Full { node, is_full } => self.world.nodes[node].is_full = is_full,
             Action::FailSync { node, is_kept } => {
@@ -289,6 +314,15 @@ impl Stage {
         self.stop(node);
         self.world.nodes[node].is_newer = is_newer;
         self.start(node);
+    }
+
+    /// A node takes part otherwise: at once if it runs.
+    fn take_part(&mut self, node: NodeId, topology: Topology) {
+        self.world.nodes[node].topology = topology;
+        if self.world.nodes[node].running.is_some() {
+            self.stop(node);
+            self.start(node);
+        }
     }
 
     fn pause(&mut self, node: NodeId, peer: NodeId, is_paused: bool) {

@@ -21,6 +21,7 @@ use crate::membership::{Invite, InviteOptions, Role, grant_role};
 use crate::replication::{Answer, Input, JoinProgress, Limits, LinkId, Output, Request, RequestId};
 use crate::state::{Heads, Identity, Job, Local, commit_group, meta_key, write_meta};
 use crate::store::{Changes, Durability, Store};
+use crate::topology::settings::{Ripple, Topology};
 
 /// What a scenario came to.
 pub(crate) type Check = Result<(), String>;
@@ -48,6 +49,7 @@ pub(crate) struct World {
     is_on_files: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
+    pub(crate) topology: Topology,
     /// How many messages of each kind arrived, if anybody counts.
     pub(crate) heard: Option<BTreeMap<String, u64>>,
     pub(crate) answers: BTreeMap<RequestId, Answer>,
@@ -114,6 +116,7 @@ impl World {
             rng: ChaCha8Rng::seed_from_u64(seed),
             is_on_files,
             limits,
+            topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             heard: None,
             answers: BTreeMap::new(),
             joined: Vec::new(),
@@ -173,6 +176,7 @@ impl World {
     fn add(&mut self, store: SimDisk) -> NodeId {
         let mut node = Node::new(self.nodes.len(), store);
         node.limits = self.limits;
+        node.topology = self.topology.clone();
         self.settle_in(node, None)
     }
 
@@ -185,6 +189,22 @@ impl World {
         id
     }
 
+    /// How all nodes take part in the mesh from now on, and those to come.
+    pub(crate) fn set_topology(&mut self, topology: &Topology) {
+        self.topology = topology.clone();
+        for id in 0..self.nodes.len() {
+            self.set_topology_of(id, topology);
+        }
+    }
+
+    /// How a node takes part in the mesh from now on.
+    pub(crate) fn set_topology_of(&mut self, id: NodeId, topology: &Topology) {
+        self.nodes[id].topology = topology.clone();
+        if self.nodes[id].running.is_some() {
+            self.ask(id, Request::SetTopology(topology.clone()));
+        }
+    }
+
     /// Starts a copy of a node's folder elsewhere.
     pub(crate) fn start_copy(&mut self, of: NodeId) -> NodeId {
         let image = self.nodes[of].image();
@@ -192,6 +212,7 @@ impl World {
         self.nodes.push(Node::new(id, SimDisk::new(false)));
         self.joined.push(Some(JoinProgress::Joined));
         self.nodes[id].key = self.nodes[of].key;
+        self.nodes[id].topology = self.nodes[of].topology.clone();
         self.nodes[id].restore(&image);
         self.note_replaced(id, &[]);
         self.start(id);
@@ -296,6 +317,9 @@ impl World {
     /// Lets time pass until all running nodes are linked, level, and have nothing more to say; they must
     /// agree then, and their stores be sound.
     pub(crate) fn settle_within(&mut self, ms: u64) -> Check {
+        if !self.is_plain() {
+            return self.settle_by_links(ms);
+        }
         self.run_until(ms, |world| world.is_level() && world.is_meshed() && world.is_written())
             .map_err(|why| format!("not level {why}: {}", self.standing()))?;
         self.run(2_000);
@@ -305,15 +329,29 @@ impl World {
         self.running().try_for_each(|id| super::audit::audit(self, id))
     }
 
+    /// The same for nodes that are linked as their settings ask for, and level as far as data goes between
+    /// them; looked at now and then, since there may be many.
+    fn settle_by_links(&mut self, ms: u64) -> Check {
+        let until_ms = self.now_ms + ms;
+        let is_settled =
+            |world: &Self| world.is_written() && world.is_meshed() && world.is_level_by_links();
+        while !is_settled(self) {
+            ensure!(self.now_ms < until_ms, "not level within {ms} ms: {}", self.standing());
+            self.run(SETTLE_MS);
+        }
+        self.run(2_000);
+        self.observed.clone()?;
+        while !self.is_level_by_links() {
+            ensure!(self.now_ms < until_ms, "not level again within {ms} ms: {}", self.standing());
+            self.run(SETTLE_MS);
+        }
+        self.agree_by_links()?;
+        self.running().try_for_each(|id| super::audit::audit(self, id))
+    }
+
     /// Whether no disk has anything to do.
     pub(crate) fn is_written(&self) -> bool {
         self.nodes.iter().all(|node| node.running.as_ref().is_none_or(Running::is_idle))
-    }
-
-    /// Whether all running nodes are linked.
-    pub(crate) fn is_meshed(&self) -> bool {
-        let all: Vec<NodeId> = self.running().collect();
-        all.iter().all(|&a| all.iter().all(|&b| a <= b || self.net.is_linked(a, b)))
     }
 
     /// Does what is due next, up to a time; false when nothing is.
@@ -420,8 +458,10 @@ impl World {
             NetEvent::Up { node, link, peer, dialed } => {
                 let kind = EventKind::Link { peer };
                 self.trace.note(now_ms, node, kind, &[1], || format!("up: link {}", link.0));
+                let us = 1_000 * self.net.round_trip_ms(node, peer);
                 let (peer, remote_address) = (self.nodes[peer].key, peer.to_string());
                 self.input(node, Input::LinkUp { link, peer, dialed, remote_address });
+                self.input(node, Input::RoundTrip { link, us });
             }
             NetEvent::Frame { node, link, lane, frame, from, sent_ms, sender } => {
                 let kind = EventKind::Frame { from, sent_ms, is_bulk: lane == Lane::Bulk };
@@ -491,7 +531,7 @@ impl World {
 
     fn send(&mut self, id: NodeId, link: LinkId, lane: Lane, frame: Bytes) {
         if self.oracle.is_some() {
-            let said = super::speech::is_true(self, id, &frame);
+            let said = super::speech::is_true(self, id, link, &frame);
             self.violated(said);
         }
         if let Some(meter) = &mut self.meter {
@@ -537,5 +577,7 @@ pub(crate) const SMALL: Limits = Limits {
 };
 /// The namespaces of this version.
 pub(crate) const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];
+/// How often a world is looked at that is to settle by its links.
+const SETTLE_MS: u64 = 50;
 /// Steps at one moment beyond which a node turns in circles.
 const SPINS_MAX: u64 = 100_000;

@@ -150,12 +150,9 @@ pub(crate) enum Moved {
     New,
     Duplicate,
     Held,
-    #[allow(dead_code, reason = "the tree comes to count it")]
     Announced,
     Forwarded,
-    #[allow(dead_code, reason = "the tree comes to count it")]
     Grafted,
-    #[allow(dead_code, reason = "the tree comes to count it")]
     Pruned,
     Suppressed,
 }

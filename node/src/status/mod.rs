@@ -2,12 +2,14 @@
 
 mod counters;
 mod origins;
+mod survey;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
+pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
 

@@ -60,9 +60,9 @@ impl From<Topology> for Written {
 
 /// Refused where it is read, so that a file's reader can point at it.
 fn fanout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    match usize::deserialize(deserializer)? {
-        0 => Err(serde::de::Error::custom(TopologyError::Fanout)),
-        fanout => Ok(Some(fanout)),
+    match usize::deserialize(deserializer) {
+        Ok(fanout) if fanout > 0 => Ok(Some(fanout)),
+        _ => Err(serde::de::Error::custom(TopologyError::Fanout)),
     }
 }
 
@@ -112,6 +112,7 @@ mod tests {
         for (written, why) in [
             (json!({"mode": "mesh"}), "unknown variant `mesh`"),
             (json!({"mode": "spanning-tree", "fanout": 0}), "1 or more"),
+            (json!({"mode": "spanning-tree", "fanout": "8"}), "1 or more"),
             (json!({"fanout": 8}), "\"spanning-tree\" only"),
             (json!({"mode": "static"}), "none is named"),
             (json!({"link": [{"peer": ""}]}), "`peer` is"),

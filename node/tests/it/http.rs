@@ -291,7 +291,14 @@ async fn the_node_tells_how_it_is() {
     let main = main.clone().find(|namespace| namespace["namespace"] == "main").unwrap();
     assert_eq!(main["dots"], 1);
     assert_eq!(node.get("/api/v1/digest").await.json()["rows"], 1);
-    assert_eq!(node.get("/api/v1/topology").await.json()["nodes"][0]["is_this_node"], true);
+    let topology = node.get("/api/v1/topology").await.json();
+    assert_eq!(topology["nodes"][0]["is_this_node"], true);
+    let (survey, name) = (&topology["survey"], &status["node"]["name"]);
+    assert_eq!((&survey["nodes"][0]["name"], &survey["trees"][0]["origin"]), (name, name));
+    let own = node.get(&format!("/api/v1/topology?origin={}", name.as_str().unwrap())).await.json();
+    assert_eq!(own["survey"]["trees"], survey["trees"]);
+    assert_eq!(node.get("/api/v1/topology?origin=nobody").await.problem(), "no_such_peer");
+    assert_eq!(node.get("/api/v1/topology?peer=x").await.problem(), "bad_query");
     assert_eq!(node.get("/livez").await.json(), json!({"live": true}));
     let metrics = node.get("/metrics").await;
     assert!(metrics.text.contains("millpond_build_info{version="), "{}", metrics.text);

@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use millpond::sim::mesh::RoundTrips;
+use millpond::sim::mesh::Reunion;
 use millpond_benches::fan_out::{Done, fan_out, progress, threads};
 
 use super::baseline::Baseline;
+use super::cell::{Cell, Distances};
 use super::charts;
-use super::cut::{self, Heal};
-use super::heals::HealRow;
+use super::disturbance::Disturbance;
+use super::heals::{HealRow, SplitRow};
 use super::options::Parameters;
 use super::report::{Figures, MeshReport};
-use super::row::{Cell, Row};
-use super::schedule::{Load, Schedule};
-use super::trial::{self, Setting, Trial};
+use super::row::Row;
+use super::subject::Subject;
 use crate::Result;
 
 /// Runs all that is asked for.
@@ -22,14 +22,20 @@ pub fn run(parameters: &Parameters) -> Result<MeshReport> {
     let subjects = subjects(parameters);
     let mut figures = Figures::default();
     for cell in cells(parameters) {
-        for &subject in &subjects {
+        for subject in &subjects {
             figures.rows.push(row(parameters, &cell, subject)?);
         }
     }
-    if parameters.cuts > 0 {
-        for &nodes in &parameters.nodes {
-            for &subject in &subjects {
-                figures.heals.push(heal_row(parameters, nodes, subject));
+    for &nodes in &parameters.nodes {
+        for subject in &subjects {
+            let cell = Cell { nodes, warm_up: TRIAL_WARM_UP, ..CALM };
+            if parameters.cuts > 0 {
+                figures.heals.push(heal_row(parameters, &cell, subject)?);
+            }
+            if parameters.splits > 0 {
+                for split_ms in SPLITS_MS {
+                    figures.splits.extend(split_row(parameters, &cell, subject, split_ms)?);
+                }
             }
         }
     }
@@ -41,51 +47,63 @@ pub fn run(parameters: &Parameters) -> Result<MeshReport> {
     Ok(MeshReport::new(parameters, figures, start.elapsed()))
 }
 
-fn subjects(parameters: &Parameters) -> Vec<Baseline> {
-    if parameters.baselines { Baseline::ALL.to_vec() } else { Vec::new() }
+fn subjects(parameters: &Parameters) -> Vec<Subject> {
+    let engines = parameters.mode.iter().flatten().cloned().map(Subject::Engine);
+    let baselines = Baseline::ALL.into_iter().map(Subject::Baseline);
+    engines.chain(baselines.filter(|_| parameters.baselines)).collect()
 }
 
-/// Each size, rate and disturbance.
+/// Each size, rate and disturbance; then the regions.
 fn cells(parameters: &Parameters) -> Vec<Cell> {
+    let Parameters { warm_up, updates, .. } = *parameters;
+    let calm = Cell { warm_up, updates, ..CALM };
     let mut cells = Vec::new();
     for &disturbance in &parameters.disturbance {
         for &nodes in &parameters.nodes {
-            cells.extend(parameters.rate.iter().map(|&rate| Cell { nodes, rate, disturbance }));
+            cells.extend(parameters.rate.iter().map(|&rate| Cell {
+                nodes,
+                rate,
+                disturbance,
+                ..calm
+            }));
+        }
+    }
+    if let Some(nodes) = parameters.regions {
+        for distances in [Distances::Regions, Distances::RegionsWithCosts] {
+            cells.push(Cell { nodes, distances, ..calm });
         }
     }
     cells
 }
 
-fn row(parameters: &Parameters, cell: &Cell, subject: Baseline) -> Result<Row> {
+fn row(parameters: &Parameters, cell: &Cell, subject: &Subject) -> Result<Row> {
     let title = format!("{} {} at {}/s", subject.name(), cell.nodes, cell.rate);
-    let trials = on_all_cores(parameters, parameters.seeds, title, |seed| {
-        let load = Load {
-            nodes: cell.nodes,
-            rate: cell.rate.into(),
-            warm_up: parameters.warm_up,
-            updates: parameters.updates,
-        };
-        let setting = Setting {
-            round_trips: &RoundTrips::random(cell.nodes, seed),
-            schedule: &Schedule::draw(&load, seed),
-            disturbance: cell.disturbance,
-            seed,
-        };
-        trial::run(subject, &setting)
-    });
-    let trials: Option<Vec<Trial>> = trials.into_iter().collect();
-    let trials = trials.ok_or_else(|| {
-        format!("{}: of {} nodes some never got an update", subject.name(), cell.nodes)
-    })?;
-    Ok(Row::new(cell, subject.name(), &trials))
+    let trials =
+        on_all_cores(parameters, parameters.seeds, title, |seed| subject.trial(cell, seed))?;
+    Ok(Row::new(cell, subject, &trials))
 }
 
-fn heal_row(parameters: &Parameters, nodes: usize, subject: Baseline) -> HealRow {
-    let title = format!("{} {nodes} cut", subject.name());
-    let heals: Vec<Heal> = on_all_cores(parameters, parameters.cuts, title, |seed| {
-        cut::run(subject, &RoundTrips::random(nodes, seed), seed)
-    });
-    HealRow::new(nodes, subject.name(), &heals)
+fn heal_row(parameters: &Parameters, cell: &Cell, subject: &Subject) -> Result<HealRow> {
+    let title = format!("{} {} cut", subject.name(), cell.nodes);
+    let each = parameters.cuts.min(CUTS_OF_A_MESH);
+    let meshes = parameters.cuts.div_ceil(each);
+    let heals =
+        on_all_cores(parameters, meshes, title, |seed| subject.cuts(cell, seed, each))?.concat();
+    Ok(HealRow::new(cell.nodes, subject, &heals))
+}
+
+fn split_row(
+    parameters: &Parameters,
+    cell: &Cell,
+    subject: &Subject,
+    split_ms: u64,
+) -> Result<Option<SplitRow>> {
+    let title = format!("{} {} split", subject.name(), cell.nodes);
+    let splits = on_all_cores(parameters, parameters.splits, title, |seed| {
+        subject.split(cell, seed, split_ms)
+    })?;
+    let splits: Option<Vec<Reunion>> = splits.into_iter().collect();
+    Ok(splits.map(|splits| SplitRow::new(cell.nodes, subject, split_ms, &splits)))
 }
 
 /// Does this for so many seeds; what it comes to, in the order of seeds.
@@ -93,11 +111,30 @@ fn on_all_cores<T: Send>(
     parameters: &Parameters,
     count: u64,
     title: String,
-    task: impl Fn(u64) -> T + Sync,
-) -> Vec<T> {
+    task: impl Fn(u64) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let bar = progress(count, title);
-    let task = |number| Done { result: task(parameters.first_seed + number), is_last: false };
+    let task = |number| {
+        let result = task(parameters.first_seed + number);
+        Done { is_last: result.is_err(), result }
+    };
     let results = fan_out(count, threads(parameters.threads), &bar, task);
     bar.finish_and_clear();
-    results
+    results.into_iter().collect()
 }
+
+/// A mesh where little is written, and nothing disturbs.
+const CALM: Cell = Cell {
+    nodes: 0,
+    rate: 2,
+    distances: Distances::Random,
+    disturbance: Disturbance::None,
+    warm_up: 1,
+    updates: 1,
+};
+/// Updates before something fails: each of 16 writers has had its turn a few times.
+const TRIAL_WARM_UP: usize = 100;
+/// Many cuts in one mesh save most of the time of founding it; many meshes make the cuts differ.
+const CUTS_OF_A_MESH: u64 = 20;
+/// Shorter than a link takes to notice, and longer.
+const SPLITS_MS: [u64; 2] = [1_000, 30_000];

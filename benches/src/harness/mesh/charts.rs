@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use plotters::prelude::SeriesLabelPosition;
 
 use super::chart::{Axis, Chart, Line, Scale};
-use super::disturbance::Disturbance;
 use super::heals::HealRow;
 use super::report::Figures;
 use super::row::Row;
@@ -22,8 +21,7 @@ pub fn write(figures: &Figures, folder: &Path) -> Result<Vec<PathBuf>> {
         files.push(file);
         Result::Ok(())
     };
-    let calm = |row: &&Row| row.disturbance == Disturbance::None;
-    let rows: Vec<&Row> = figures.rows.iter().filter(calm).collect();
+    let rows: Vec<&Row> = figures.rows.iter().filter(|row| row.is_calm()).collect();
     for rate in distinct(rows.iter().map(|row| row.rate)) {
         let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.rate == rate).collect();
         put(format!("copies-{rate}.svg"), copies(&rows, &modes, rate))?;
@@ -78,10 +76,12 @@ fn heals(rows: &[&HealRow], modes: &[String], nodes: usize) -> Chart {
         .iter()
         .map(|row| {
             let mut sorted = row.each_ms.clone();
-            sorted.sort_by(f64::total_cmp);
+            sorted.sort_unstable();
             let share = |place: usize| 100.0 * (place + 1) as f64 / row.trials as f64;
-            let points =
-                sorted.iter().enumerate().map(|(place, ms)| (ms.max(FASTEST_MS), share(place)));
+            let points = sorted
+                .iter()
+                .enumerate()
+                .map(|(place, ms)| ((*ms as f64).max(FASTEST_MS), share(place)));
             let name = match row.starved {
                 0 => row.mode.clone(),
                 starved => format!("{} ({starved} of {} never)", row.mode, row.trials),

@@ -5,10 +5,11 @@
 //! |---|---|
 //! | `options` | what can be varied |
 //! | `campaign` | all trials of a run, over all cores |
+//! | `cell`, `disturbance` | what all protocols run under |
+//! | `subject`, `engine` | what is measured; this engine |
 //! | `models`, `baseline` | the protocols to compare with |
-//! | `schedule`, `disturbance` | who writes when; what delays single messages |
 //! | `trial`, `row` | one run of one protocol; the trials of one setting as one row |
-//! | `cut`, `heals` | one cut of a feeding link; many cuts as one row |
+//! | `cut`, `heals` | a cut of the link that feeds a node; many cuts or splits as one row |
 //! | `bars`, `reference` | what is demanded; the figures that the models must come near |
 //! | `report` | what a run comes to |
 //! | `chart`, `charts` | the same as pictures |
@@ -16,17 +17,19 @@
 mod bars;
 mod baseline;
 mod campaign;
+mod cell;
 mod chart;
 mod charts;
 mod cut;
 mod disturbance;
+mod engine;
 mod heals;
 mod models;
 mod options;
 mod reference;
 mod report;
 mod row;
-mod schedule;
+mod subject;
 mod trial;
 
 pub use campaign::run;

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use millpond::sim::mesh::Spread;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::bars;
-use super::heals::HealRow;
+use super::disturbance::Disturbance;
+use super::heals::{HealRow, SplitRow};
 use super::options::Parameters;
 use super::row::Row;
 use crate::machine::{self, Machine};
@@ -32,6 +34,8 @@ pub struct Figures {
     pub rows: Vec<Row>,
     /// Of cuts of the feeding link.
     pub heals: Vec<HealRow>,
+    /// Of meshes that fell in two halves.
+    pub splits: Vec<SplitRow>,
 }
 
 /// A bar, and what there is to say about it.
@@ -41,7 +45,8 @@ pub struct Judged {
     pub text: String,
     /// What was measured.
     pub figure: String,
-    pub met: bool,
+    #[serde(rename = "met")]
+    pub is_met: bool,
 }
 
 impl MeshReport {
@@ -66,7 +71,7 @@ impl Outcome for MeshReport {
     }
 
     fn missed(&self) -> Vec<String> {
-        let missed = self.bars.iter().filter(|judged| !judged.met);
+        let missed = self.bars.iter().filter(|judged| !judged.is_met);
         missed.map(|judged| format!("{} {}: {}", judged.bar, judged.text, judged.figure)).collect()
     }
 }
@@ -74,75 +79,125 @@ impl Outcome for MeshReport {
 impl fmt::Display for MeshReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.scenario, self.parameters)?;
-        let Figures { rows, heals } = &self.figures;
-        if !rows.is_empty() {
-            writeln!(
-                f,
-                "\n{:>5} {:>5} {:<10} {:<20} {:>7} {:>17} {:>9} {:>9} {:>10} {:>8}",
-                "nodes",
-                "per s",
-                "disturbed",
-                "mode",
-                "copies",
-                "p50/p99/max ms",
-                "shortest",
-                "star",
-                "control B",
-                "idle B/s"
-            )?;
-        }
-        for row in rows {
-            writeln!(
-                f,
-                "{:>5} {:>5} {:<10} {:<20} {:>7.3} {:>17} {:>9} {:>9} {:>10.0} {:>8.0}",
-                row.nodes,
-                row.rate,
-                row.disturbance.to_string(),
-                row.mode,
-                row.copies_per_update,
-                joined(&[row.p50_ms, row.p99_ms, row.max_ms]),
-                joined(&[row.shortest_p50_ms, row.shortest_p99_ms]),
-                joined(&[row.star_p50_ms, row.star_p99_ms]),
-                row.control_bytes_per_update,
-                row.idle_bytes_per_s_per_node,
-            )?;
-        }
-        if !heals.is_empty() {
-            writeln!(
-                f,
-                "\n{:>5} {:<20} {:>6} {:>8} {:>20} {:>9} {:>7} {:>8}",
-                "nodes",
-                "cut of",
-                "trials",
-                "starved",
-                "p50/p99/max ms",
-                "in bound",
-                "copies",
-                "next ms"
-            )?;
-        }
-        for row in heals {
-            let times = [row.p50_ms, row.p99_ms, row.max_ms].map(|ms| ms.unwrap_or(f64::INFINITY));
-            writeln!(
-                f,
-                "{:>5} {:<20} {:>6} {:>8} {:>20} {:>8.1}% {:>7.3} {:>8.0}",
-                row.nodes,
-                row.mode,
-                row.trials,
-                row.starved,
-                joined(&times),
-                100.0 * row.within_bound,
-                row.copies,
-                row.next_p50_ms.unwrap_or(f64::INFINITY),
-            )?;
-        }
+        rows_as_table(f, &self.figures.rows)?;
+        heals_as_table(f, &self.figures.heals)?;
+        splits_as_table(f, &self.figures.splits)?;
         writeln!(f)?;
         for judged in &self.bars {
-            let word = if judged.met { "met" } else { "MISSED" };
+            let word = if judged.is_met { "met" } else { "MISSED" };
             writeln!(f, "{} {:<6} {}: {}", judged.bar, word, judged.text, judged.figure)?;
         }
         writeln!(f, "{:.0} s, commit {}", self.elapsed_s, self.commit)
     }
+}
+
+fn rows_as_table(f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n{:>5} {:>5} {:<20} {:<22} {:>7} {:>14} {:>9} {:>9} {:>10} {:>8} {:>8} {:>7}",
+        "nodes",
+        "per s",
+        "under",
+        "mode",
+        "copies",
+        "p50/p99/max ms",
+        "shortest",
+        "star",
+        "control B",
+        "acks B/s",
+        "idle B/s",
+        "afar"
+    )?;
+    for row in rows {
+        let or_dash = |figure: Option<f64>, digits: usize| {
+            figure.map_or("-".into(), |figure| format!("{figure:.digits$}"))
+        };
+        let under = match (row.distances, row.disturbance) {
+            (distances, Disturbance::None) => distances.name(),
+            (_, disturbance) => disturbance.name(),
+        };
+        writeln!(
+            f,
+            "{:>5} {:>5} {:<20} {:<22} {:>7.3} {:>14} {:>9} {:>9} {:>10.0} {:>8} {:>8.0} {:>7}",
+            row.nodes,
+            row.rate,
+            under,
+            row.mode,
+            row.copies_per_update,
+            joined(&[row.p50_ms, row.p99_ms, row.max_ms]),
+            joined(&[row.shortest_p50_ms, row.shortest_p99_ms]),
+            joined(&[row.star_p50_ms, row.star_p99_ms]),
+            row.control_bytes_per_update,
+            or_dash(row.acks_bytes_per_s_per_node, 0),
+            row.idle_bytes_per_s_per_node,
+            or_dash(row.inter_region_copies_per_update, 1),
+        )?;
+    }
+    Ok(())
+}
+
+fn heals_as_table(f: &mut fmt::Formatter<'_>, rows: &[HealRow]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n{:>5} {:<22} {:>6} {:>8} {:>16} {:>9} {:>7} {:>8}",
+        "nodes",
+        "cut under",
+        "trials",
+        "starved",
+        "p50/p99/max ms",
+        "in bound",
+        "copies",
+        "next ms"
+    )?;
+    for row in rows {
+        writeln!(
+            f,
+            "{:>5} {:<22} {:>6} {:>8} {:>16} {:>8.1}% {:>7.3} {:>8}",
+            row.nodes,
+            row.mode,
+            row.trials,
+            row.starved,
+            spread(row.spread),
+            100.0 * row.within_bound,
+            row.copies,
+            row.next_p50_ms,
+        )?;
+    }
+    Ok(())
+}
+
+fn splits_as_table(f: &mut fmt::Formatter<'_>, rows: &[SplitRow]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n{:>5} {:<22} {:>8} {:>6} {:>16} {:>17}",
+        "nodes", "split under", "for ms", "trials", "p50/p99/max ms", "worst round trips"
+    )?;
+    for row in rows {
+        writeln!(
+            f,
+            "{:>5} {:<22} {:>8} {:>6} {:>16} {:>17.1}",
+            row.nodes,
+            row.mode,
+            row.split_ms,
+            row.trials,
+            spread(row.spread),
+            row.worst_round_trips,
+        )?;
+    }
+    Ok(())
+}
+
+fn spread(spread: Spread) -> String {
+    format!("{}/{}/{}", spread.p50_ms, spread.p99_ms, spread.max_ms)
 }
 
 fn joined(figures: &[f64]) -> String {

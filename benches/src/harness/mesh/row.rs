@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
+use super::cell::{Cell, Distances};
 use super::disturbance::Disturbance;
+use super::subject::Subject;
 use super::trial::Trial;
-use crate::report::{median, percentile};
+use crate::report::median;
 
-/// The trials of one protocol at one size and rate. Figures are medians over trials; those that are called
-/// pooled are of the updates of all trials together.
+/// The trials of one protocol under one setting. Figures are medians over trials where nothing else is said.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     pub nodes: usize,
@@ -15,12 +16,16 @@ pub struct Row {
     pub rate: u32,
     /// The mode, or the name of the baseline.
     pub mode: String,
+    /// Whether the bars are about it.
+    #[serde(skip)]
+    pub is_judged: bool,
+    pub distances: Distances,
     pub disturbance: Disturbance,
     /// How many trials there were.
     pub seeds: usize,
     /// Rows received for each that was new to its receiver.
     pub copies_per_update: f64,
-    /// From an update's commit until the last node has it.
+    /// From an update's write until the last node has it.
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
@@ -30,61 +35,74 @@ pub struct Row {
     /// The same straight from the origin.
     pub star_p50_ms: f64,
     pub star_p99_ms: f64,
-    pub pooled_p50_ms: f64,
-    pub pooled_p99_ms: f64,
-    pub pooled_max_ms: f64,
-    /// How much longer any update of any trial took than on the shortest way.
-    pub worst_excess_ms: f64,
-    /// For the whole mesh.
+    /// By how much the slowest update of the worst trial was later than on its shortest way, and two of the
+    /// longest round trips.
+    pub worst_beyond_two_round_trips_ms: f64,
+    /// Of announcements and what else finds the way of updates, for the whole mesh.
     pub control_bytes_per_update: f64,
     /// For the whole mesh.
     pub control_messages_per_update: f64,
+    /// Of acks and heartbeats while updates come; nothing where they are among the control bytes.
+    pub acks_bytes_per_s_per_node: Option<f64>,
     pub idle_bytes_per_s_per_node: f64,
-}
-
-/// What all protocols run under.
-#[derive(Debug, Clone)]
-pub struct Cell {
-    pub nodes: usize,
-    pub rate: u32,
-    pub disturbance: Disturbance,
+    /// Rows received from another region; only where there are regions.
+    pub inter_region_copies_per_update: Option<f64>,
+    /// Of the updates of all trials together: p50, p99 and the longest. Of baselines only.
+    pub pooled_ms: Option<[f64; 3]>,
 }
 
 impl Row {
     /// The row of these trials, of which there is one at least.
-    pub fn new(cell: &Cell, mode: impl Into<String>, trials: &[Trial]) -> Self {
-        let Cell { nodes, rate, disturbance } = *cell;
+    pub fn new(cell: &Cell, subject: &Subject, trials: &[Trial]) -> Self {
         let middle = |figure: &dyn Fn(&Trial) -> f64| {
             median(&trials.iter().map(figure).collect::<Vec<f64>>())
         };
-        let pooled: Vec<f64> =
-            trials.iter().flat_map(|trial| trial.latencies_ms.iter().copied()).collect();
+        let perhaps = |figure: &dyn Fn(&Trial) -> Option<f64>| {
+            let figures: Option<Vec<f64>> = trials.iter().map(figure).collect();
+            figures.map(|figures| median(&figures))
+        };
         Self {
-            nodes,
-            rate,
-            mode: mode.into(),
-            disturbance,
+            nodes: cell.nodes,
+            rate: cell.rate,
+            mode: subject.name(),
+            is_judged: subject.is_judged(),
+            distances: cell.distances,
+            disturbance: cell.disturbance,
             seeds: trials.len(),
             copies_per_update: middle(&|trial| trial.copies_per_update),
-            p50_ms: middle(&|trial| percentile(&trial.latencies_ms, 0.5)),
-            p99_ms: middle(&|trial| percentile(&trial.latencies_ms, 0.99)),
-            max_ms: middle(&|trial| percentile(&trial.latencies_ms, 1.0)),
-            shortest_p50_ms: middle(&|trial| percentile(&trial.shortest_ms, 0.5)),
-            shortest_p99_ms: middle(&|trial| percentile(&trial.shortest_ms, 0.99)),
-            star_p50_ms: middle(&|trial| percentile(&trial.star_ms, 0.5)),
-            star_p99_ms: middle(&|trial| percentile(&trial.star_ms, 0.99)),
-            pooled_p50_ms: percentile(&pooled, 0.5),
-            pooled_p99_ms: percentile(&pooled, 0.99),
-            pooled_max_ms: percentile(&pooled, 1.0),
-            worst_excess_ms: trials.iter().map(worst_excess_ms).fold(0.0, f64::max),
+            p50_ms: middle(&|trial| trial.latency.p50_ms as f64),
+            p99_ms: middle(&|trial| trial.latency.p99_ms as f64),
+            max_ms: middle(&|trial| trial.latency.max_ms as f64),
+            shortest_p50_ms: middle(&|trial| trial.shortest.p50_ms as f64),
+            shortest_p99_ms: middle(&|trial| trial.shortest.p99_ms as f64),
+            star_p50_ms: middle(&|trial| trial.star.p50_ms as f64),
+            star_p99_ms: middle(&|trial| trial.star.p99_ms as f64),
+            worst_beyond_two_round_trips_ms: trials
+                .iter()
+                .map(beyond_two_round_trips_ms)
+                .fold(f64::NEG_INFINITY, f64::max),
             control_bytes_per_update: middle(&|trial| trial.control_bytes_per_update),
             control_messages_per_update: middle(&|trial| trial.control_messages_per_update),
+            acks_bytes_per_s_per_node: perhaps(&|trial| trial.acks_bytes_per_s_per_node),
             idle_bytes_per_s_per_node: middle(&|trial| trial.idle_bytes_per_s_per_node),
+            inter_region_copies_per_update: perhaps(&|trial| trial.inter_region_copies_per_update),
+            pooled_ms: pooled_ms(trials),
         }
+    }
+
+    /// Random round trips, and nothing disturbs.
+    pub fn is_calm(&self) -> bool {
+        self.distances == Distances::Random && self.disturbance == Disturbance::None
     }
 }
 
-fn worst_excess_ms(trial: &Trial) -> f64 {
-    let excesses = trial.latencies_ms.iter().zip(&trial.shortest_ms);
-    excesses.map(|(latency, shortest)| latency - shortest).fold(0.0, f64::max)
+fn beyond_two_round_trips_ms(trial: &Trial) -> f64 {
+    trial.behind_shortest.max_ms as f64 - 2.0 * trial.max_round_trip_ms as f64
+}
+
+fn pooled_ms(trials: &[Trial]) -> Option<[f64; 3]> {
+    let latencies = trials.iter().flat_map(|trial| trial.latencies_ms.iter().copied());
+    let mut all: Vec<f64> = latencies.map(|ms| ms as f64).collect();
+    all.sort_by(f64::total_cmp);
+    (!all.is_empty()).then(|| [0.5, 0.99, 1.0].map(|share| crate::report::percentile(&all, share)))
 }

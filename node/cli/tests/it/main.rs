@@ -106,7 +106,12 @@ fn a_node_tells_how_it_is_in_words_and_json() {
     assert_eq!(status["node"]["name"], "paris-1");
     let digest: Value = serde_json::from_str(&node.run(&["digest", "--json"]).ok()).unwrap();
     assert_eq!(digest["rows"], 0);
-    assert!(node.run(&["topology"]).ok().starts_with("paris-1 (this node)"));
+    let topology = node.run(&["topology"]).ok();
+    assert!(topology.starts_with("1 of 1 members have told paris-1\nfull-mesh"), "{topology}");
+    assert!(node.run(&["topology", "--dot"]).ok().starts_with("digraph millpond {"));
+    assert!(node.run(&["topology", "--mermaid"]).ok().starts_with("graph LR"));
+    let nobody = node.run(&["topology", "--origin", "nobody"]).failed(1);
+    assert!(nobody.contains("there is no member `nobody`"), "{nobody}");
     assert!(node.run(&["peers", "ls"]).ok().contains("no other member yet"));
     let nobody = node.run(&["peers", "pause", "nobody"]).failed(1);
     assert!(nobody.contains("there is no member `nobody`"), "{nobody}");

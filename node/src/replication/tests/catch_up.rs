@@ -39,7 +39,7 @@ fn a_path_deleted_by_two_nodes_travels_in_a_catch_up() {
 
 /// Finding 4 (R4): a batch is asked for from what is received, but the disk then has no room for that.
 fn a_batch_meets_a_node_that_fell_back() -> Check {
-    let mut world = World::mesh(3, 4);
+    let mut world = World::mesh(3, 2);
     world.cut(1, 2);
     world.run(8_000);
     world.put(1, "c/1/f", "behind the cut");
@@ -224,7 +224,7 @@ fn finding_s11_a_supplier_that_fell_back_starts_anew() {
 
 /// A node comes back to four others, each of which could feed it all that it lacks (24, S18).
 fn a_node_returns_to_many() -> Check {
-    let mut world = World::mesh(5, 8);
+    let mut world = World::mesh(5, 108);
     world.isolate(4, true);
     world.run(8_000);
     for number in 0..40 {
@@ -250,7 +250,7 @@ fn finding_24_one_supplier_at_a_time() {
 /// The same within the ring's time, while who wrote it all stays cut off: three relays hold every
 /// transaction for it.
 fn a_node_returns_to_relays() -> Check {
-    let mut world = World::mesh(5, 8);
+    let mut world = World::mesh(5, 108);
     world.isolate(4, true);
     world.run(8_000);
     for number in 0..40 {

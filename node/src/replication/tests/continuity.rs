@@ -317,6 +317,7 @@ fn a_slow_disk_is_linked_again(is_cut: bool) -> Check {
     let status = world.status(0);
     let slow = status.peers.iter().find(|peer| peer.name == "n1").ok_or("no peer")?;
     ensure!(slow.they_lack.ok_or("unknown")?.ops > 0, "told before it was there");
+    ensure!(is_cut || slow.counters.links == 1, "what was told did not add up");
     world.settle()
 }
 

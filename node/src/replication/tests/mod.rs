@@ -35,6 +35,7 @@ mod hostile;
 mod reports;
 mod restarts;
 mod sessions;
+mod surveys;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millpond_core::{Boot, Incarnation, Namespace};
+use serde::{Deserialize, Serialize};
 
 use super::RoundTrips;
 use crate::membership::{Role, grant_role, record_incarnation, record_self};
@@ -18,7 +19,7 @@ use crate::store::{Changes, Durability, Store};
 use crate::topology::settings::Topology;
 
 /// A member to be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Member {
     /// How it takes part in the mesh.
     pub(crate) topology: Topology,

@@ -25,7 +25,7 @@
 mod disturbance;
 mod field;
 mod figures;
-mod founding;
+pub(crate) mod founding;
 mod kinds;
 pub(crate) mod meter;
 mod options;

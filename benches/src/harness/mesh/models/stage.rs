@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millpond::sim::mesh::RoundTrips;
+use millpond::sim::mesh::{RoundTrips, Write};
 
 use super::protocol::{Control, Protocol, Way};
 use crate::mesh::disturbance::Disturbance;
@@ -25,6 +25,8 @@ pub struct Net {
     events: BTreeMap<u64, Vec<Event>>,
     links: Vec<Link>,
     updates: Vec<Spread>,
+    /// Nodes of one region, if there are regions.
+    pub region_nodes: Option<usize>,
     /// Bytes of all that is no update, since the start.
     pub control_bytes: u64,
     /// The messages of those.
@@ -54,6 +56,8 @@ pub struct Spread {
     holders: usize,
     /// How often any node received it.
     pub copies: u64,
+    /// How often from a node of another region.
+    pub copies_from_afar: u64,
 }
 
 /// One way between two nodes.
@@ -75,13 +79,14 @@ impl Stage {
     /// The protocol at time zero.
     pub fn new(
         protocol: Box<dyn Protocol>,
-        round_trips: RoundTrips,
+        round_trips: &RoundTrips,
         disturbance: Disturbance,
         seed: u64,
     ) -> Self {
         let links = vec![Link::default(); round_trips.nodes() * round_trips.nodes()];
         let net = Net {
-            round_trips,
+            round_trips: round_trips.clone(),
+            region_nodes: None,
             disturbance,
             random: Random::new(seed),
             now_ms: 0,
@@ -104,7 +109,14 @@ impl Stage {
         let update = Update { index, origin, number: before as u32 + 2 };
         let mut came = vec![None; net.round_trips.nodes()];
         came[origin] = Some((net.now_ms, origin));
-        let spread = Spread { update, written_ms: net.now_ms, came, holders: 1, copies: 0 };
+        let spread = Spread {
+            update,
+            written_ms: net.now_ms,
+            came,
+            holders: 1,
+            copies: 0,
+            copies_from_afar: 0,
+        };
         net.updates.push(spread);
         self.protocol.write(net, update);
         index
@@ -123,8 +135,22 @@ impl Stage {
         self.net.now_ms = ms;
     }
 
-    /// Lets time go on until all nodes hold all updates; gives up then, and says whether they do.
-    pub fn run_until_level(&mut self, deadline_ms: u64) -> bool {
+    /// Lets so much time pass.
+    pub fn pass(&mut self, ms: u64) {
+        self.run_until(self.net.now_ms + ms);
+    }
+
+    /// Writes all these updates, each in its time.
+    pub fn write_all(&mut self, writes: impl Iterator<Item = Write>) {
+        for write in writes {
+            self.pass(write.after_ms);
+            self.write(write.node);
+        }
+    }
+
+    /// Lets time pass until all nodes hold all updates; gives up after so long, and says whether they do.
+    pub fn level(&mut self, patience_ms: u64) -> bool {
+        let deadline_ms = self.net.now_ms + patience_ms;
         while !self.net.is_level() {
             if self.net.events.first_key_value().is_none_or(|(at, _)| *at > deadline_ms) {
                 return false;
@@ -213,6 +239,8 @@ impl Net {
     fn take(&mut self, way: Way, update: Update) -> bool {
         let spread = &mut self.updates[update.index];
         spread.copies += 1;
+        let is_afar = self.region_nodes.is_some_and(|each| way.from / each != way.to / each);
+        spread.copies_from_afar += u64::from(is_afar);
         let is_new = spread.came[way.to].is_none();
         if is_new {
             spread.came[way.to] = Some((self.now_ms, way.from));
@@ -240,13 +268,13 @@ impl Net {
 }
 
 impl Spread {
-    /// When the last node had it; `None` if one does not.
-    pub fn level_ms(&self) -> Option<u64> {
+    /// How long until the last node had it; `None` if one does not.
+    pub fn latency_ms(&self) -> Option<u64> {
         let mut last_ms = self.written_ms;
         for came in &self.came {
             last_ms = last_ms.max((*came)?.0);
         }
-        Some(last_ms)
+        Some(last_ms - self.written_ms)
     }
 
     /// Who wrote it.

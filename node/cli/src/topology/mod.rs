@@ -1,12 +1,16 @@
-//! `topology`: who is linked to whom, and by which settings.
+//! `topology`: by which way everything goes, and by which settings.
+
+mod graph;
+mod text;
 
 use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
-use millpond::{Mode, Ripple, Topology};
+use millpond::status::{Status, Survey};
+use millpond::{Mode, Ripple, Topology, TopologyError};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::config::topology_text;
 use crate::failure::{Exit, Failure, Outcome};
 
@@ -70,8 +74,14 @@ impl TopologyFlags {
             Some(RippleWord::HoldDown) => Ripple::HoldDown,
             None => topology.ripple,
         };
-        let why = |error| Failure::new("these settings make no sense").why(error).exit(Exit::Usage);
-        topology.check().map_err(why)
+        let what = "these settings make no sense";
+        topology.check().map_err(|error| match error {
+            TopologyError::NoLinks => Failure::new(what)
+                .why(error)
+                .fix("name them in millpond.toml, and start the node with that: docs/TOPOLOGY.md")
+                .exit(Exit::Usage),
+            error => Failure::new(what).why(error).exit(Exit::Usage),
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -79,14 +89,23 @@ impl TopologyFlags {
     }
 }
 
-/// Who is linked to whom.
+/// By which way everything goes.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct TopologyArgs {
     #[command(subcommand)]
     command: Option<TopologyCommand>,
-    /// Print JSON
+    /// Only the way of what this member writes: its name, its key or the first 8 digits of it
     #[arg(long)]
+    origin: Option<String>,
+    /// Print a graph for Graphviz: millpond topology --dot | dot -Tsvg
+    #[arg(long, group = "form")]
+    dot: bool,
+    /// Print a Mermaid graph
+    #[arg(long, group = "form")]
+    mermaid: bool,
+    /// Print JSON
+    #[arg(long, group = "form")]
     json: bool,
 }
 
@@ -106,9 +125,9 @@ struct SetArgs {
 }
 
 pub(crate) async fn topology(args: TopologyArgs, dir: &Path) -> Outcome {
-    match args.command {
-        Some(TopologyCommand::Set(args)) => set(&args, dir).await,
-        None => show(args.json, dir).await,
+    match &args.command {
+        Some(TopologyCommand::Set(args)) => set(args, dir).await,
+        None => show(&args, dir).await,
     }
 }
 
@@ -120,9 +139,8 @@ async fn set(args: &SetArgs, dir: &Path) -> Outcome {
             .exit(Exit::Usage));
     }
     let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
-    let told: Value = client.get("/api/v1/topology").await.map_err(|error| error.at(what))?;
-    let mut settings: Topology = serde_json::from_value(told["settings"].clone())
-        .map_err(|error| Failure::new(what).why(error).fix("the node runs another version"))?;
+    let status: Status = client.get("/api/v1/status").await.map_err(|error| error.at(what))?;
+    let mut settings = status.node.topology;
     args.flags.change(&mut settings)?;
     let told: Value =
         client.put("/api/v1/topology", &json!(settings)).await.map_err(|error| error.at(what))?;
@@ -147,27 +165,26 @@ fn file_text(settings: &Topology) -> String {
     text + &format!("ripple = \"{}\"\n", settings.ripple.word())
 }
 
-async fn show(is_json: bool, dir: &Path) -> Outcome {
+async fn show(args: &TopologyArgs, dir: &Path) -> Outcome {
     let what = "cannot show the topology";
     let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
-    let topology: Value = client.get("/api/v1/topology").await.map_err(|error| error.at(what))?;
-    if is_json {
-        println!("{topology}");
+    let origin = args.origin.as_ref().map(|origin| format!("?origin={}", segment(origin)));
+    let path = format!("/api/v1/topology{}", origin.unwrap_or_default());
+    let told: Value = client.get(&path).await.map_err(|error| error.at(what))?;
+    if args.json {
+        println!("{told}");
         return Ok(Exit::Ok);
     }
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let own = topology["nodes"].as_array().into_iter().flatten();
-    let own = own.clone().find(|node| node["is_this_node"] == true).map(|node| text(&node["name"]));
-    println!("{} (this node), {}", own.unwrap_or_default(), text(&topology["mode"]));
-    let links: Vec<_> = topology["links"].as_array().into_iter().flatten().collect();
-    for (index, link) in links.iter().enumerate() {
-        let up = !link["transport"].is_null();
-        let branch = if index + 1 == links.len() { '`' } else { '|' };
-        let line = if up { '-' } else { '~' };
-        let round_trip = link["round_trip_us"].as_f64().map(|us| format!("  {:.1}ms", us / 1000.0));
-        let (to, state) = (text(&link["to"]), text(&link["state"]));
-        println!("{branch}{line} {to}{}  {state}", round_trip.unwrap_or_default());
-    }
+    let survey: Survey = serde_json::from_value(told["survey"].clone())
+        .map_err(|error| Failure::new(what).why(error).fix("the node runs another version"))?;
+    print!(
+        "{}",
+        match (args.dot, args.mermaid) {
+            (true, _) => graph::dot(&survey),
+            (_, true) => graph::mermaid(&survey),
+            _ => text::draw(&survey),
+        }
+    );
     Ok(Exit::Ok)
 }
 

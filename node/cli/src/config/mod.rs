@@ -1,15 +1,20 @@
 //! The configuration file, and `config check`.
 
+mod complaint;
+mod values;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use millpond::{Config, Mode, Topology};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
+
+use complaint::{Complaint, parse};
+use values::FormatVersion;
+pub(crate) use values::{Level, Origins, Region, Size, Span};
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::state_dir;
@@ -254,184 +259,6 @@ fn load(path: &Path) -> Result<File, Failure> {
     })
 }
 
-#[derive(Debug, PartialEq)]
-struct Complaint {
-    why: String,
-    fix: Option<String>,
-}
-
-fn parse(text: &str) -> Result<File, Complaint> {
-    toml::from_str(text).map_err(|error| {
-        let message = error.message();
-        let (what, fix) = match (unknown(message, "field"), unknown(message, "variant")) {
-            (Some((key, fix)), _) => (format!("there is no key `{key}` here"), Some(fix("keys"))),
-            (_, Some((value, fix))) => {
-                (format!("`{value}` is no value of it"), Some(fix("values")))
-            }
-            (None, None) => (message.to_owned(), None),
-        };
-        let why = match error.span() {
-            Some(span) => point_at(text, span, &what),
-            None => what,
-        };
-        Complaint { why, fix }
-    })
-}
-
-/// The word that serde's message complains about, and what to do: what was meant instead, or what there is.
-fn unknown<'a>(
-    message: &'a str,
-    kind: &str,
-) -> Option<(&'a str, impl Fn(&str) -> String + use<'a>)> {
-    let rest = message.strip_prefix("unknown ")?.strip_prefix(kind)?.strip_prefix(" `")?;
-    let (word, rest) = rest.split_once('`')?;
-    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    let fix = move |plural: &str| {
-        let near = |known: &&str| strsim::normalized_damerau_levenshtein(word, known);
-        let nearest = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)));
-        match nearest {
-            Some(nearest) if near(&nearest) >= SIMILAR => format!("did you mean `{nearest}`?"),
-            _ => format!("the {plural} here are: {}", known.join(", ")),
-        }
-    };
-    Some((word, fix))
-}
-
-/// `line 4, column 1: what`, the line, and marks below the place.
-fn point_at(text: &str, span: std::ops::Range<usize>, what: &str) -> String {
-    let start = span.start.min(text.len());
-    let before = &text[..start];
-    let number = before.matches('\n').count() + 1;
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = text[line_start..].lines().next().unwrap_or("");
-    let column = text[line_start..start].chars().count();
-    let marks = text[start..span.end.min(line_start + line.len()).max(start)].chars().count();
-    let gutter = " ".repeat(number.to_string().len());
-    let indent = " ".repeat(column);
-    let marks = "^".repeat(marks.max(1));
-    let place = format!("line {number}, column {}: {what}", column + 1);
-    format!("{place}\n{number} | {line}\n{gutter} | {indent}{marks}")
-}
-
-#[derive(Debug, Clone)]
-struct FormatVersion;
-
-impl<'de> Deserialize<'de> for FormatVersion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer)? {
-            1 => Ok(Self),
-            other => Err(serde::de::Error::custom(format_args!(
-                "version {other} is not known here: this program reads version 1"
-            ))),
-        }
-    }
-}
-
-/// One address or a list of them; the scheme `repl://` may stand before each.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Origins(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for Origins {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "an address or a list of addresses")]
-        enum OneOrMany {
-            One(String),
-            Many(Vec<String>),
-        }
-        let origins = match OneOrMany::deserialize(deserializer)? {
-            OneOrMany::One(origin) => vec![origin],
-            OneOrMany::Many(origins) => origins,
-        };
-        let plain =
-            |origin: String| origin.strip_prefix("repl://").map_or(origin.clone(), Into::into);
-        Ok(Self(origins.into_iter().map(plain).collect()))
-    }
-}
-
-/// Where the node is: a word that members of the same place share.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Region(pub String);
-
-impl FromStr for Region {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.trim().len() {
-            1..=Config::REGION_BYTES_MAX => Ok(Self(text.trim().to_owned())),
-            _ => {
-                let most = Config::REGION_BYTES_MAX;
-                Err(format!("a region is a text of 1 to {most} bytes: \"eu-west\""))
-            }
-        }
-    }
-}
-
-/// A length of time: `250ms`, `5s`, `10m`, `2h`, `7d`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Span(pub Duration);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-        let ms =
-            scaled(text, &units).ok_or("a time is a number with ms, s, m, h or d: 250ms, 5s")?;
-        Ok(Self(Duration::from_millis(ms)))
-    }
-}
-
-/// A number of bytes: `512KiB`, `64MiB`, `2GiB`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Size(pub usize);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-        let bytes = scaled(text, &units).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or("a size is a number with KiB, MiB or GiB: 64MiB".into())
-    }
-}
-
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(split);
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
-}
-
-/// What `tracing` filters by: `info`, or `info,millpond=debug`.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Level(pub String);
-
-impl FromStr for Level {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.parse::<tracing_subscriber::filter::Targets>();
-        parsed.map_err(|error| {
-            format!("no log level: {error}; `info` or `info,millpond=debug` are")
-        })?;
-        Ok(Self(text.to_owned()))
-    }
-}
-
-macro_rules! deserialize_from_text {
-    ($($name:ident),*) => {$(
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-
-deserialize_from_text!(Region, Span, Size, Level);
-
 const FILE_NAME: &str = "millpond.toml";
 
 /// Where members connect: every address.
@@ -440,11 +267,10 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 84
 /// Where the API is served: this machine only.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8440);
 
-/// Below this two words have little in common.
-const SIMILAR: f64 = 0.6;
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use millpond::Direction;
 
@@ -490,57 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_value_is_shown_with_what_was_meant() {
-        let complaint = parse("[topology]\nmode = \"full-mash\"\n").unwrap_err();
-        assert_eq!(
-            complaint.why,
-            "line 2, column 8: `full-mash` is no value of it\n\
-             2 | mode = \"full-mash\"\n  |        ^^^^^^^^^^^"
-        );
-        assert_eq!(complaint.fix.unwrap(), "did you mean `full-mesh`?");
-        let complaint = parse("[topology]\nripple = \"none\"\n").unwrap_err();
-        assert_eq!(complaint.fix.unwrap(), "the values here are: adaptive, hold-down");
-    }
-
-    #[test]
-    fn an_unknown_key_is_shown_with_its_place_and_what_was_meant() {
-        let complaint = parse("name = \"a\"\n\n[replication]\nbindadress = \"x\"\n").unwrap_err();
-        assert_eq!(
-            complaint.why,
-            "line 4, column 1: there is no key `bindadress` here\n\
-             4 | bindadress = \"x\"\n  | ^^^^^^^^^^"
-        );
-        assert_eq!(complaint.fix.unwrap(), "did you mean `bindaddress`?");
-    }
-
-    #[test]
-    fn a_key_like_none_lists_those_there_are() {
-        let complaint = parse("[log]\nzzz = 1\n").unwrap_err();
-        assert_eq!(complaint.fix.unwrap(), "the keys here are: level, format");
-    }
-
-    #[test]
-    fn a_wrong_value_says_what_is_right() {
-        for (text, wanted) in [
-            ("version = 2\n", "reads version 1"),
-            ("[replication]\nhold_down = \"1 fortnight\"\n", "ms, s, m, h or d"),
-            ("[store]\ncache = \"64\"\n", "KiB, MiB or GiB"),
-            ("[http]\nbindaddress = \"here\"\n", "socket address"),
-            ("region = \"\"\n", "1 to 64 bytes"),
-            ("cost = -1\n", "u32"),
-            (
-                "[topology]\nmode = \"spanning-tree\"\nfanout = 0\n",
-                "line 3, column 10: `fanout` is 1 or more",
-            ),
-            ("[topology]\nfanout = 4\n", "\"spanning-tree\" only"),
-            ("[topology]\nmode = \"static\"\n", "none is named"),
-            ("[[topology.link]]\ncost = 4\n", "missing field `peer`"),
-            ("[[topology.link]]\npeer = \"\"\n", "`peer` is"),
-            ("[[topology.link]]\npeer = \"a\"\n[[topology.link]]\npeer = \"a\"\n", "two links"),
-        ] {
-            let complaint = parse(text).unwrap_err();
-            assert!(complaint.why.contains(wanted), "{}", complaint.why);
-            assert!(complaint.why.starts_with("line "), "{}", complaint.why);
+    fn every_recipe_of_the_page_on_topologies_is_valid() {
+        let page = include_str!("../../../../docs/TOPOLOGY.md");
+        let recipes: Vec<&str> =
+            page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(recipes.len() >= 8, "they are found");
+        for recipe in recipes {
+            let file = parse(recipe).unwrap_or_else(|complaint| panic!("{}", complaint.why));
+            file.replica(Path::new("x")).unwrap();
         }
     }
 }

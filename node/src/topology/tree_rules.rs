@@ -1,0 +1,230 @@
+//! The rules of the tree, each with the bug that it prevents.
+
+use millpond_core::Incarnation;
+
+use super::tree::{Order, Tree, Way, Ways};
+use crate::planted::without;
+use crate::replication::LinkId;
+
+const ORIGIN: Incarnation = Incarnation::from_bytes([1; 16]);
+const OTHER: Incarnation = Incarnation::from_bytes([2; 16]);
+const P: LinkId = LinkId(1);
+const Q: LinkId = LinkId(2);
+const R: LinkId = LinkId(3);
+
+fn ways() -> Ways {
+    let way = |round_trip_ms| Way { round_trip_ms, cost: 1 };
+    [(P, way(100)), (Q, way(20)), (R, way(60))].into_iter().collect()
+}
+
+/// A tree at one node, and the time.
+struct At {
+    tree: Tree,
+    now_ms: u64,
+    ways: Ways,
+}
+
+impl At {
+    /// A node that takes `ORIGIN` and `OTHER` from `P`, which has delivered often and in time.
+    fn fed_by_p() -> Self {
+        let mut at = Self { tree: Tree::default(), now_ms: 0, ways: ways() };
+        for seq in 1..=30 {
+            at.data(P, ORIGIN, seq);
+            at.data(P, OTHER, seq);
+            at.now_ms += 1_000;
+        }
+        at
+    }
+
+    fn data(&mut self, link: LinkId, origin: Incarnation, seq: u64) -> Vec<Order> {
+        self.tree.arrived(self.now_ms, (link, origin), (seq, seq), true, &self.ways)
+    }
+
+    fn says(&mut self, link: LinkId, origin: Incarnation, seq: u64, have: u64) {
+        self.tree.announced(self.now_ms, (link, origin), (seq, have), true, None);
+    }
+
+    fn wait(&mut self, ms: u64) -> Vec<Order> {
+        self.now_ms += ms;
+        self.tree.due(self.now_ms, &self.ways)
+    }
+}
+
+fn graft(link: LinkId, origin: Incarnation, after: u64) -> Order {
+    Order::Graft { link, origin, after }
+}
+
+/// The scenario holds, and without the rule it does not.
+fn depends_on(rules: &'static [&'static str], holds: impl Fn() -> bool) {
+    assert!(holds(), "{rules:?}");
+    assert!(!without(rules, &holds), "{rules:?} taken out, and all goes well: proves nothing");
+}
+
+#[test]
+fn what_the_source_does_not_bring_is_grafted_from_the_nearest_announcer() {
+    let mut at = At::fed_by_p();
+    at.says(R, ORIGIN, 31, 30);
+    at.says(Q, ORIGIN, 31, 30);
+    assert_eq!(at.wait(9), []);
+    assert_eq!(at.wait(1), [graft(Q, ORIGIN, 30)]);
+    assert_eq!(at.wait(34), []);
+    assert_eq!(at.wait(1), [graft(R, ORIGIN, 30)]);
+    let prune = |link| Order::Prune { link, origin: ORIGIN };
+    assert_eq!(at.data(R, ORIGIN, 31), [prune(P), prune(Q)]);
+    assert_eq!(at.tree.source(ORIGIN), Some(R));
+}
+
+#[test]
+fn a_source_that_fails_one_origin_is_awaited_for_no_other() {
+    depends_on(&["who misses a deadline is suspect"], || {
+        let mut at = At::fed_by_p();
+        at.says(Q, ORIGIN, 31, 30);
+        at.now_ms += 9;
+        at.says(Q, OTHER, 31, 30);
+        let grafted = [at.wait(1), at.wait(0)].concat();
+        grafted == [graft(Q, ORIGIN, 30), graft(Q, OTHER, 30)]
+    });
+}
+
+#[test]
+fn a_source_that_is_heard_again_is_awaited_again() {
+    depends_on(&["suspicion ends with the next frame"], || {
+        let mut at = At::fed_by_p();
+        at.says(Q, ORIGIN, 31, 30);
+        at.wait(10);
+        at.tree.heard(P);
+        at.says(Q, OTHER, 31, 30);
+        at.wait(0).is_empty()
+    });
+}
+
+#[test]
+fn a_node_that_was_kept_from_running_reads_before_it_asks() {
+    depends_on(&["who overslept looks again first"], || {
+        let mut at = At::fed_by_p();
+        at.says(Q, ORIGIN, 31, 30);
+        let late = at.wait(500);
+        late.is_empty() && at.wait(10) == [graft(Q, ORIGIN, 30)]
+    });
+}
+
+#[test]
+fn progress_restarts_the_deadline() {
+    depends_on(&["progress restarts a deadline"], || {
+        let mut at = At::fed_by_p();
+        at.says(Q, ORIGIN, 40, 30);
+        let mut grafted = Vec::new();
+        for seq in 31..40 {
+            grafted.extend(at.wait(8));
+            at.data(P, ORIGIN, seq);
+        }
+        grafted.is_empty()
+    });
+}
+
+#[test]
+fn an_announcer_that_is_ahead_again_and_again_is_asked_before_the_source_is_told() {
+    depends_on(&["who is ahead becomes the source"], || {
+        let mut at = At::fed_by_p();
+        let mut orders = Vec::new();
+        for seq in 31..=33 {
+            at.says(Q, ORIGIN, seq, seq - 1);
+            at.now_ms += 8;
+            orders.extend(at.data(P, ORIGIN, seq));
+        }
+        // The old source goes on until the new one has delivered.
+        let is_asked = orders == [graft(Q, ORIGIN, 33)] && at.tree.source(ORIGIN) == Some(P);
+        let told = at.data(Q, ORIGIN, 34);
+        is_asked && told == [Order::Prune { link: P, origin: ORIGIN }]
+    });
+}
+
+#[test]
+fn a_cheaper_way_is_taken_if_it_is_no_slower_and_a_dearer_one_never() {
+    let run = |cost| {
+        let mut at = At::fed_by_p();
+        at.ways.insert(Q, Way { round_trip_ms: 20, cost });
+        let mut orders = Vec::new();
+        for seq in 31..=33 {
+            at.says(Q, ORIGIN, seq, seq - 1);
+            at.now_ms += if cost > 1 { 8 } else { 0 };
+            orders.extend(at.data(P, ORIGIN, seq));
+        }
+        orders
+    };
+    assert_eq!(run(2), []);
+    depends_on(&["a cheaper way that is no slower is taken"], || run(0) == [graft(Q, ORIGIN, 33)]);
+}
+
+/// Finding 22: X has grafted Z1 and Z2. (o,9) comes from Z1 first, and Z2 is told to stop; (o,10), already on
+/// its way from Z2, comes before Z1's.
+#[test]
+fn finding_22_whom_a_node_has_pruned_it_does_not_adopt() {
+    depends_on(&["whom this node pruned is not adopted"], || {
+        let mut at = At::fed_by_p();
+        at.tree.link_down(at.now_ms, P);
+        at.says(Q, ORIGIN, 31, 30);
+        at.says(R, ORIGIN, 31, 30);
+        let first = at.wait(0);
+        let second = at.wait(35);
+        let crossed = at.data(R, ORIGIN, 31);
+        at.data(Q, ORIGIN, 32);
+        // Q was told to stop, and is not heard again: R must still be the source.
+        first == [graft(Q, ORIGIN, 30)]
+            && second == [graft(R, ORIGIN, 30)]
+            && crossed == [Order::Prune { link: Q, origin: ORIGIN }]
+            && at.tree.source(ORIGIN) == Some(R)
+    });
+}
+
+#[test]
+fn of_two_that_send_the_same_one_is_told_to_stop_and_once() {
+    depends_on(&["who sends twice is pruned"], || {
+        let mut at = At::fed_by_p();
+        let first = at.tree.came_twice(Q, ORIGIN, true);
+        first == Some(Order::Prune { link: Q, origin: ORIGIN })
+            && at.tree.came_twice(Q, ORIGIN, true).is_none()
+            && at.tree.came_twice(P, ORIGIN, true).is_none()
+    });
+}
+
+#[test]
+fn two_nodes_do_not_feed_each_other() {
+    depends_on(&["who is fed is no source"], || {
+        let mut at = At::fed_by_p();
+        at.tree.feeds(P, ORIGIN);
+        at.says(Q, ORIGIN, 31, 30);
+        at.wait(0) == [graft(Q, ORIGIN, 30)]
+    });
+}
+
+#[test]
+fn a_source_is_one_for_as_long_as_its_link() {
+    depends_on(&["sources are per connection"], || {
+        let mut at = At::fed_by_p();
+        at.tree.link_down(at.now_ms, P);
+        at.says(Q, ORIGIN, 31, 30);
+        at.wait(0) == [graft(Q, ORIGIN, 30)]
+    });
+}
+
+#[test]
+fn who_feeds_anew_has_forgotten_what_it_was_told() {
+    let mut at = At::fed_by_p();
+    at.tree.came_twice(Q, ORIGIN, true);
+    at.tree.refused(Q);
+    at.data(Q, ORIGIN, 31);
+    assert_eq!(at.tree.source(ORIGIN), Some(Q));
+}
+
+#[test]
+fn a_source_that_is_often_late_is_given_more_time() {
+    let mut at = At::fed_by_p();
+    for seq in 31..=60 {
+        at.says(R, ORIGIN, seq, seq - 1);
+        at.now_ms += if seq % 2 == 0 { 3 } else { 4 };
+        at.data(P, ORIGIN, seq);
+    }
+    let patience = at.tree.deadline_ms(ORIGIN).unwrap();
+    assert!((10..=15).contains(&patience), "{patience} ms");
+}
