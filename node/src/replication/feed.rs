@@ -22,7 +22,8 @@ use crate::topology::settings::{Direction, Mode, Ripple};
 /// What to do with the transaction at a feed's cursor.
 enum Next {
     Skip,
-    Send,
+    /// Its own, or with what it amounts to where the peer has asked for what others write.
+    Send(Option<(Incarnation, Amount)>),
     Hold(Incarnation, Held),
     Announce(Dot, Amount),
 }
@@ -69,11 +70,13 @@ impl Engine {
 
     /// Moves every feed as far as its window allows.
     pub(super) fn pump_feeds(&mut self) {
-        let feeds: Vec<(LinkId, Namespace)> = self
-            .links
-            .iter()
-            .flat_map(|(&id, link)| link.feeds.keys().map(move |&namespace| (id, namespace)))
-            .collect();
+        let end = self.ring.end();
+        let feeds = self.links.iter().flat_map(|(&id, link)| {
+            let behind =
+                link.feeds.iter().filter(|(_, it)| it.position != end || !it.backlog.is_empty());
+            behind.map(move |(&namespace, _)| (id, namespace))
+        });
+        let feeds: Vec<(LinkId, Namespace)> = feeds.collect();
         for (link_id, namespace) in feeds {
             while self.pump_feed(link_id, namespace) {}
         }
@@ -97,7 +100,7 @@ impl Engine {
             self.end_feed(link_id, namespace);
             return false;
         };
-        if matches!(next, Next::Send) {
+        if matches!(next, Next::Send(_)) {
             if !self.links[&link_id].has_room_for_push() {
                 sometimes!(PushWindowFull);
                 return false;
@@ -119,7 +122,11 @@ impl Engine {
                 peer.count_amount(Moved::Announced, dot.incarnation, amount);
                 self.announce(link_id, namespace, dot);
             }
-            Next::Skip | Next::Send => {}
+            Next::Send(Some((origin, amount))) => {
+                let peer = self.peers.entry(link.peer).or_default();
+                peer.count_amount(Moved::Grafted, origin, amount);
+            }
+            Next::Skip | Next::Send(None) => {}
         }
         true
     }
@@ -172,7 +179,8 @@ impl Engine {
             None => item.is_own && self.feeds_own(link),
         };
         if is_wanted || planted!("what came by replication is held back") {
-            return Some(Next::Send);
+            let replicated = (!item.is_own).then(|| (push.origin(), amount(push)));
+            return Some(Next::Send(replicated));
         }
         if link.rules.ripple == Ripple::Adaptive {
             let is_told = self.announces_to(link_id) || (item.is_own && self.tells_pruned(link));

@@ -211,6 +211,13 @@ impl Link {
         self.terms_heard.is_some_and(|terms| terms.ack_within_ms.is_none())
     }
 
+    /// Whether the peer announces to this node what it does not send. Of one that does so unasked it is not
+    /// known.
+    pub(super) fn is_announced(&self) -> bool {
+        let is_asked = self.terms_said.is_some_and(|terms| terms.wants_announcements);
+        is_asked && self.is_adaptive() && self.may_take()
+    }
+
     /// Whether data may be asked for over it.
     pub(super) fn may_take(&self) -> bool {
         self.is_open() && self.terms().serves && self.rules.direction != Direction::Serve

@@ -15,8 +15,7 @@ use crate::status::{
     CatchUp, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, PeerState, PeerStatus,
     Status,
 };
-use crate::topology::cost::{LINK_COST, link_cost};
-use crate::topology::settings::LinkSettings;
+use crate::topology::settings::{LinkSettings, Ripple};
 
 impl Engine {
     /// Everything about this node. `stats` are the links' counters as the transport has them.
@@ -120,7 +119,7 @@ impl Engine {
             state,
             they_lack,
             we_lack,
-            link: link.map(|(&id, link)| self.link_status(id, link, member, stats)),
+            link: link.map(|(&id, link)| self.link_status(id, link, stats)),
             last_seen_s: peer.seen_ms.map(|seen_ms| (now_ms - seen_ms) / 1000),
             last_error: peer.last_error.clone(),
             counters,
@@ -141,19 +140,9 @@ impl Engine {
         origins
     }
 
-    fn link_status(
-        &self,
-        id: LinkId,
-        link: &Link,
-        member: &Member,
-        stats: &[(LinkId, LinkStats)],
-    ) -> LinkStatus {
+    fn link_status(&self, id: LinkId, link: &Link, stats: &[(LinkId, LinkStats)]) -> LinkStatus {
         let stats = stats.iter().find(|(it, _)| *it == id).map(|(_, stats)| *stats);
         let pull = self.pulls.iter().find(|(_, pull)| pull.link == id);
-        let topology = &self.config.topology;
-        let settings = topology.link(link.peer, &member.name);
-        let own = self.members.get(self.config.key);
-        let set_cost = settings.and_then(|it| it.cost);
         LinkStatus {
             transport: "quic".into(),
             dialed: link.dialed,
@@ -167,11 +156,11 @@ impl Engine {
                 rows: pull.rows,
                 rows_expected: pull.rows_expected,
             }),
-            cost: own.map_or(LINK_COST, |own| link_cost(member, own, set_cost)),
-            ripple: settings.and_then(|it| it.ripple).unwrap_or(topology.ripple),
-            direction: settings.map(|it| it.direction).unwrap_or_default(),
-            announcing: self.announces_to(id),
-            announced: link.terms_said.is_some_and(|terms| terms.wants_announcements),
+            cost: link.rules.cost,
+            ripple: link.rules.ripple,
+            direction: link.rules.direction,
+            announcing: self.announces_to(id) && link.rules.ripple == Ripple::Adaptive,
+            announced: link.is_announced(),
         }
     }
 

@@ -17,7 +17,6 @@ use super::link::Link;
 use super::{Answer, LinkId, RequestId};
 use crate::planted::planted;
 use crate::probes::never;
-use crate::topology::cost::{LINK_COST, link_cost};
 use crate::topology::settings::{Mode, Ripple};
 use crate::topology::surveyed::Surveyed;
 
@@ -165,17 +164,10 @@ impl Engine {
     fn node_report(&self) -> NodeReport {
         let config = &self.config;
         let open: Vec<&Link> = self.links.values().filter(|link| link.is_open()).collect();
-        let own = self.members.get(config.key);
-        let cost = |link: &Link| {
-            let supplier = self.members.get(link.peer);
-            let name = supplier.map_or("", |member| &member.name);
-            let set = config.topology.link(link.peer, name).and_then(|it| it.cost);
-            own.zip(supplier).map_or(LINK_COST, |(own, supplier)| link_cost(supplier, own, set))
-        };
         let links = open.iter().take(SURVEYED_LINKS_MAX).map(|link| LinkReport {
             peer: link.peer,
-            round_trip_us: round_trip_us(link),
-            cost: cost(link),
+            round_trip_us: link.round_trip_us.unwrap_or(0),
+            cost: link.rules.cost,
         });
         let links: Vec<LinkReport> = links.collect();
         let place = |key: Option<NodeKey>| links.iter().position(|link| Some(link.peer) == key);
@@ -209,11 +201,6 @@ impl Engine {
             links,
         }
     }
-}
-
-/// The round trip of a link, as the engine knows it; 0 is unknown.
-fn round_trip_us(_: &Link) -> u64 {
-    0
 }
 
 /// How long to wait for answers: many round trips of the longest links.

@@ -19,11 +19,11 @@ pub struct LinkCounters {
     pub rows_duplicate: u64,
     /// Replicated rows held back for this peer.
     pub rows_held: u64,
-    /// Replicated rows announced to this peer in place of being sent.
+    /// Rows announced to this peer in place of being sent.
     pub rows_announced: u64,
     /// Of the rows held, rows forwarded, since the peer still lacked them after the delay.
     pub rows_forwarded: u64,
-    /// Rows sent after all, since the peer asked for them.
+    /// Replicated rows sent since the peer has asked for what their writer writes: it takes that from here.
     pub rows_grafted: u64,
     /// Rows received twice, and answered by asking the peer for no more.
     pub rows_pruned: u64,
@@ -117,11 +117,11 @@ pub struct OriginCounters {
     pub duplicate: Amount,
     /// Replicated, and held back for the peer.
     pub held: Amount,
-    /// Replicated, and announced to the peer in place of being sent.
+    /// Announced to the peer in place of being sent.
     pub announced: Amount,
     /// Of what was held, what was sent, since the peer still lacked it after the delay.
     pub forwarded: Amount,
-    /// Sent after all, since the peer asked for it.
+    /// Replicated, and sent since the peer has asked for it.
     pub grafted: Amount,
     /// Received twice, and answered by asking the peer for no more.
     pub pruned: Amount,

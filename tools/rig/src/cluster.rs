@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::node::Node;
 use crate::wait::until;
 
-/// Nodes of one domain, in one temporary folder, all linked with each other when it starts.
+/// Nodes of one domain, in one temporary folder, which know each other when it has started.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
@@ -21,14 +21,18 @@ impl Cluster {
     /// Starts a node on each host; the first founds the domain, the others join there. Folders go into
     /// `parent`, or where temporary files go.
     ///
+    /// # Panics
+    /// There is no host.
+    ///
     /// # Errors
-    /// A node does not start, or is never linked.
+    /// A node does not start, or never hears of the others.
     pub fn start(
         program: &Path,
         hosts: &[Host],
         settings: &str,
         parent: Option<&Path>,
     ) -> io::Result<Self> {
+        assert!(!hosts.is_empty(), "a cluster has a node at least");
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
         let folder = TempDir::with_prefix_in("millpond-rig-", parent)?;
         let mut nodes: Vec<Node> = Vec::new();
@@ -42,7 +46,7 @@ impl Cluster {
             nodes.push(Node::start(program, host, &place, invite, settings)?);
         }
         let cluster = Self { nodes, _folder: folder };
-        cluster.until_linked()?;
+        until("all nodes know each other", || cluster.have_peers(|_| true, hosts.len() - 1))?;
         Ok(cluster)
     }
 
@@ -56,22 +60,25 @@ impl Cluster {
         &mut self.nodes
     }
 
-    /// Waits until each node is linked with each other one, and knows its name.
+    /// Waits until each node is linked with so many others, and each of the two feeds the other.
     ///
     /// # Errors
     /// It takes too long.
-    pub fn until_linked(&self) -> io::Result<()> {
+    pub fn until_linked(&self, others: usize) -> io::Result<()> {
         let is_linked = |peer: &Value| {
-            let (name, link) = (&peer["name"], &peer["link"]);
-            let is_named = self.nodes.iter().any(|node| name == node.name());
-            is_named && link["fed"] == true && link["feeding"] == true
+            let link = &peer["link"];
+            link["fed"] == true && link["feeding"] == true
         };
-        until("all nodes are linked", || {
-            self.nodes.iter().all(|node| {
-                let status = node.status().unwrap_or_default();
-                let peers = status["peers"].as_array().map_or(&[][..], Vec::as_slice);
-                peers.len() == self.nodes.len() - 1 && peers.iter().all(is_linked)
-            })
+        until("all nodes are linked", || self.have_peers(is_linked, others))
+    }
+
+    /// Whether each node knows the names of so many members of which this holds.
+    fn have_peers(&self, holds: impl Fn(&Value) -> bool, count: usize) -> bool {
+        let is_named = |peer: &Value| self.nodes.iter().any(|node| peer["name"] == node.name());
+        self.nodes.iter().all(|node| {
+            let status = node.status().unwrap_or_default();
+            let peers = status["peers"].as_array().map_or(&[][..], Vec::as_slice);
+            peers.iter().filter(|peer| is_named(peer) && holds(peer)).count() >= count
         })
     }
 

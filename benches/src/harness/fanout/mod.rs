@@ -69,12 +69,21 @@ pub enum Mode {
 }
 
 impl Mode {
-    fn settings(self) -> &'static str {
+    /// How many links each of so many nodes has at least.
+    fn links_min(self, nodes: u64) -> u64 {
         match self {
-            Self::FullMesh => "[topology]\nmode = \"full-mesh\"",
-            Self::SpanningTree => "[topology]\nmode = \"spanning-tree\"\nfanout = 3",
-            Self::HoldDown => "[topology]\nmode = \"full-mesh\"\nripple = \"hold-down\"",
+            Self::FullMesh | Self::HoldDown => nodes - 1,
+            Self::SpanningTree => (nodes - 1).min(FANOUT),
         }
+    }
+
+    fn settings(self) -> String {
+        let rest = match self {
+            Self::FullMesh => "mode = \"full-mesh\"".into(),
+            Self::SpanningTree => format!("mode = \"spanning-tree\"\nfanout = {FANOUT}"),
+            Self::HoldDown => "mode = \"full-mesh\"\nripple = \"hold-down\"".into(),
+        };
+        format!("[topology]\n{rest}")
     }
 }
 
@@ -109,3 +118,6 @@ fn program(chosen: Option<&Path>) -> Result<PathBuf> {
     }
     Ok(program.canonicalize()?)
 }
+
+/// Of the spanning tree: few enough that data takes several steps.
+const FANOUT: u64 = 3;

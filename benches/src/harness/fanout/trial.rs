@@ -53,7 +53,8 @@ pub fn run(
     folder: &Path,
 ) -> Result<Row> {
     let hosts = vec![Host::here(); nodes as usize];
-    let cluster = Cluster::start(program, &hosts, mode.settings(), Some(folder))?;
+    let cluster = Cluster::start(program, &hosts, &mode.settings(), Some(folder))?;
+    cluster.until_linked(mode.links_min(nodes) as usize)?;
     let before = settled(&cluster)?;
     let writers = parameters.writers.unwrap_or(nodes).clamp(1, nodes);
     let start = Instant::now();

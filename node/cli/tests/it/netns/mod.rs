@@ -4,12 +4,16 @@
 //! `MILLPOND_NETNS=required` that is a failure.
 
 mod heal;
+mod load;
+mod modes;
 mod split;
 
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use millpond_rig::{Cluster, Network};
+use millpond_rig::{Cluster, Network, Node, Watch};
+use serde_json::Value;
 
 /// Nodes on hosts of their own, all linked.
 struct Rig {
@@ -31,6 +35,67 @@ impl Rig {
         let network = Network::mesh(nodes).expect("a network");
         let program = Path::new(env!("CARGO_BIN_EXE_millpond"));
         let cluster = Cluster::start(program, network.hosts(), "", None).expect("a cluster");
+        cluster.until_linked(nodes - 1).expect("links");
         Some(Self { cluster, network })
     }
+    fn nodes(&self) -> &[Node] {
+        self.cluster.nodes()
+    }
+
+    /// Changes how running nodes take part.
+    fn set_topology(&self, nodes: &[usize], topology: &Value) {
+        for node in nodes {
+            let client = self.nodes()[*node].client();
+            client.send("PUT", "/api/v1/topology", &topology.to_string()).unwrap();
+        }
+    }
+
+    /// All that the nodes say of themselves, for who must find out why a test failed.
+    fn shown(&self) -> String {
+        let status = |node: &Node| node.status().unwrap_or(Value::Null);
+        self.nodes().iter().map(|node| format!("{:#}\n", status(node))).collect()
+    }
 }
+
+/// The way from what one node writes to what readers of others see.
+struct Way {
+    writer: usize,
+    readers: Vec<(usize, Watch)>,
+    written: u64,
+}
+
+impl Way {
+    fn new(rig: &Rig, writer: usize, readers: &[usize]) -> Self {
+        let watch = |&node: &usize| {
+            let client = rig.nodes()[node].client();
+            (node, Watch::start(client, &collection(writer)).expect("it answers"))
+        };
+        Self { writer, readers: readers.iter().map(watch).collect(), written: 0 }
+    }
+
+    /// Writes a record, and tells how long after the answer all of them had seen it.
+    fn write(&mut self, rig: &Rig) -> Duration {
+        self.written += 1;
+        let key = self.written.to_string();
+        rig.nodes()[self.writer].put(&collection(self.writer), &key, self.written).unwrap();
+        let answered = Instant::now();
+        let mut slowest = Duration::ZERO;
+        for (node, watch) in &mut self.readers {
+            let Some(seen) = watch.until(&key, PATIENCE) else {
+                panic!("{key} is not at node {node} within {PATIENCE:?}\n{}", rig.shown());
+            };
+            slowest = slowest.max(seen.saturating_duration_since(answered));
+        }
+        slowest
+    }
+}
+
+/// What one node writes.
+fn collection(writer: usize) -> String {
+    format!("by-{writer}")
+}
+
+/// How long a write may take around a cut: bar B8.
+const LIMIT: Duration = Duration::from_secs(1);
+/// A write that takes longer is lost.
+const PATIENCE: Duration = Duration::from_secs(30);
