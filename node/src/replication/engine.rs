@@ -1,5 +1,6 @@
 //! The engine's state, its one entry and its one exit.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -107,6 +108,8 @@ pub(crate) struct Engine {
     pub(super) totals: Totals,
     pub(super) surveys: Surveys,
     outputs: VecDeque<Output>,
+    /// When the next deadline is, if nothing has changed since it was asked for.
+    deadline_ms: Cell<Option<u64>>,
 }
 
 impl Engine {
@@ -157,6 +160,7 @@ impl Engine {
             totals: Totals::default(),
             surveys: Surveys::default(),
             outputs: VecDeque::new(),
+            deadline_ms: Cell::new(None),
             heads,
             config,
             store,
@@ -176,17 +180,20 @@ impl Engine {
     /// Takes one input. Never fails and never panics on what a peer sends: a bad frame ends its link.
     pub(crate) fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
+        // Nothing else changes while there was room for more before.
+        if let Input::Sent { link, lane, bytes } = input {
+            let had_room = self.has_room(link);
+            self.sent(link, lane, bytes);
+            if had_room {
+                return;
+            }
+        }
+        let is_due = self.deadline_ms.take().is_none_or(|deadline_ms| deadline_ms <= now.mono_ms);
         match input {
             Input::LinkUp { link, peer, dialed, remote_address } => {
                 self.link_up(link, peer, dialed, remote_address);
             }
             Input::Frame { link, lane, frame } => self.frame(link, lane, frame),
-            Input::Sent { link, lane, bytes } => {
-                if let Some(link) = self.links.get_mut(&link) {
-                    let unsent = link.unsent(lane);
-                    *unsent = unsent.saturating_sub(bytes);
-                }
-            }
             Input::LinkDown { link, peer, code, reason, stats } => {
                 if let Some(peer) = self.peers.get_mut(&peer) {
                     peer.counters.wire_bytes_sent += stats.wire_bytes_sent;
@@ -198,10 +205,12 @@ impl Engine {
             Input::Committed { results, heads } => self.committed(results, heads),
             Input::Request { id, request } => self.request(id, request),
             Input::RoundTrip { link, us } => self.round_trip(link, us),
-            Input::Timer => {}
+            Input::Timer | Input::Sent { .. } => {}
             Input::Continue => self.step_supplies(),
         }
-        self.run_deadlines();
+        if is_due {
+            self.run_deadlines();
+        }
         self.pump_feeds();
         self.run_announcements();
         self.submit_received();
@@ -214,6 +223,13 @@ impl Engine {
 
     /// When to come back with [`Input::Timer`], in monotonic milliseconds.
     pub(crate) fn next_deadline(&self) -> u64 {
+        let known = self.deadline_ms.get();
+        let deadline_ms = known.unwrap_or_else(|| self.find_deadline_ms());
+        self.deadline_ms.set(Some(deadline_ms));
+        deadline_ms
+    }
+
+    fn find_deadline_ms(&self) -> u64 {
         [
             self.next_dial_ms(),
             self.next_progress_ms(),
@@ -251,6 +267,19 @@ impl Engine {
     /// Whether this node holds an invite and is no member yet.
     pub(crate) fn is_joining(&self) -> bool {
         self.joining.is_some()
+    }
+
+    /// Whether more may be handed to both lanes of a link.
+    pub(crate) fn has_room(&self, link: LinkId) -> bool {
+        let link = self.links.get(&link);
+        link.is_none_or(|link| link.has_room_for_push() && link.has_room_for_rows())
+    }
+
+    fn sent(&mut self, link: LinkId, lane: Lane, bytes: usize) {
+        if let Some(link) = self.links.get_mut(&link) {
+            let unsent = link.unsent(lane);
+            *unsent = unsent.saturating_sub(bytes);
+        }
     }
 
     fn run_deadlines(&mut self) {

@@ -70,11 +70,13 @@ impl Engine {
 
     /// Moves every feed as far as its window allows.
     pub(super) fn pump_feeds(&mut self) {
-        let feeds: Vec<(LinkId, Namespace)> = self
-            .links
-            .iter()
-            .flat_map(|(&id, link)| link.feeds.keys().map(move |&namespace| (id, namespace)))
-            .collect();
+        let end = self.ring.end();
+        let feeds = self.links.iter().flat_map(|(&id, link)| {
+            let behind =
+                link.feeds.iter().filter(|(_, it)| it.position != end || !it.backlog.is_empty());
+            behind.map(move |(&namespace, _)| (id, namespace))
+        });
+        let feeds: Vec<(LinkId, Namespace)> = feeds.collect();
         for (link_id, namespace) in feeds {
             while self.pump_feed(link_id, namespace) {}
         }

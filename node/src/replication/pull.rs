@@ -60,6 +60,9 @@ impl Engine {
         let Some(peer) = self.peers.get(&link.peer) else { return false };
         let received = self.inboxes[&namespace].received();
         let stale_ms = self.now.mono_ms.saturating_sub(self.config.digest_ms);
+        if !is_new && self.lacking.values().all(|&since_ms| since_ms > stale_ms) {
+            return false;
+        }
         peer.vectors(namespace).applied.beyond(received).any(|range| {
             let is_stale = self
                 .lacking

@@ -3,6 +3,7 @@
 use super::clock::ClockFault;
 use super::mix::{Draw, Mix};
 use super::scenario::{Action, Operation, OperationKind, Step};
+use crate::topology::settings::Direction;
 
 impl Draw {
     /// What is done next.
@@ -17,7 +18,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 28] = [
+        let kinds: [(u64, Make); 29] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -46,6 +47,7 @@ impl Draw {
             (mix.pause_all, Self::pause_all),
             (mix.status, |draw, _| vec![Action::Status { node: draw.node() }]),
             (mix.topology, |draw, _| draw.topology()),
+            (mix.turn, Self::turn),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -255,6 +257,12 @@ impl Draw {
 
     fn pause_all(&mut self, _: &Mix) -> Vec<Action> {
         vec![Action::PauseAll { node: self.node(), is_paused: self.one_in(2) }]
+    }
+
+    fn turn(&mut self, _: &Mix) -> Vec<Action> {
+        let direction =
+            self.of(&[Direction::Both, Direction::Both, Direction::Pull, Direction::Serve]);
+        self.pair(|node, peer| Action::Turn { node, peer, direction })
     }
 
     fn upgrade(&mut self, _: &Mix) -> Vec<Action> {

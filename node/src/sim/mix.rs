@@ -39,6 +39,7 @@ pub(super) struct Mix {
     pub(super) pause_all: u64,
     pub(super) status: u64,
     pub(super) topology: u64,
+    pub(super) turn: u64,
     /// Of the steps so many in a hundred are episodes: interleavings that chance alone hardly makes.
     pub(super) episode_percent: u64,
     pub(super) episodes: &'static [Episode],
@@ -279,6 +280,7 @@ impl Draw {
         mix.disk = self.some(2);
         mix.pause = self.some(2);
         mix.topology = self.some(5);
+        mix.turn = if self.one_in(4) { 3 } else { 0 };
         mix.pause_ms = self.of(&[60, 400, 3_000]);
         mix.steps = 40 + self.below(60);
         mix.nodes = if self.one_in(12) { 20 } else { 3 + self.below(10) as usize };

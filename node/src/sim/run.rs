@@ -102,7 +102,7 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
     world.observer = Some(Box::new(move |world, node| {
         watch(world, node, rng.next_u32().is_multiple_of(THOROUGH_IN))
     }));
-    if scenario.is_adaptive {
+    if scenario.is_adaptive && scenario.shape.is_none() {
         world.set_topology(&Topology::default());
     }
     let stage = stage.insert(Stage::new(world));

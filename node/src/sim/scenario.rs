@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::ClockFault;
 use super::profile::Profile;
 use super::shape::Shape;
-use crate::topology::settings::Topology;
+use crate::topology::settings::{Direction, Topology};
 
 /// What is done to a cluster and when. Everything that happens in a run follows from it: the same scenario
 /// gives the same trace, on every machine and in every build.
@@ -118,6 +118,8 @@ pub(crate) enum Action {
     Invite { by: usize, is_reader: bool, lasts_ms: u64, guests: usize, comes_ms: u64 },
     /// The operator changes how a running node takes part in the mesh.
     Topology { node: usize, topology: Topology },
+    /// The operator changes which way data goes between a node and a peer.
+    Turn { node: usize, peer: usize, direction: Direction },
     /// A node runs a later version from now on, or this one again.
     Upgrade { node: usize, is_newer: bool },
 }
@@ -177,7 +179,7 @@ impl Action {
             | Self::Postpone { from, to, .. }
             | Self::Replay { from, to, .. } => (from, Some(to)),
             Self::Mend { a, b } | Self::Break { a, b } => (a, Some(b)),
-            Self::Pause { node, peer, .. } => (node, Some(peer)),
+            Self::Pause { node, peer, .. } | Self::Turn { node, peer, .. } => (node, Some(peer)),
             Self::Split { ref nodes } => (nodes.first().copied().unwrap_or(0), None),
             Self::MendAll | Self::Join => (0, None),
         }
@@ -186,7 +188,7 @@ impl Action {
     /// The last node that must be there for it. Roads may lead to nodes that are not.
     pub(crate) fn needs(&self) -> usize {
         match (self, self.place()) {
-            (Self::Pause { .. }, (node, Some(peer))) => node.max(peer),
+            (Self::Pause { .. } | Self::Turn { .. }, (node, Some(peer))) => node.max(peer),
             (_, (node, None)) => node,
             (_, (_, Some(_))) => 0,
         }

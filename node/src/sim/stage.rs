@@ -19,7 +19,7 @@ use super::trace::EventKind;
 use super::world::{Check, World, path, text};
 use crate::replication::{Request, RequestId};
 use crate::state::{WriteError, WriteTx};
-use crate::topology::settings::Topology;
+use crate::topology::settings::{Direction, LinkSettings, Mode};
 
 /// A world and what the scenario has done to it.
 pub(crate) struct Stage {
@@ -148,7 +148,8 @@ impl Stage {
             Action::Pause { node, peer, is_paused } => self.pause(node, peer, is_paused),
             Action::PauseAll { node, is_paused } => self.pause_all(node, is_paused),
             Action::Status { node } => self.look_at_status(node),
-            Action::Topology { node, ref topology } => self.take_part(node, topology.clone()),
+            Action::Topology { node, ref topology } => self.world.set_topology_of(node, topology),
+            Action::Turn { node, peer, direction } => self.turn(node, peer, direction),
             Action::Disk { node, commit_ms } => self.world.nodes[node].commit_ms = commit_ms,
             Action::Full { node, is_full } => self.world.nodes[node].is_full = is_full,
             Action::FailSync { node, is_kept } => {
@@ -316,13 +317,16 @@ impl Stage {
         self.start(node);
     }
 
-    /// A node takes part otherwise: at once if it runs.
-    fn take_part(&mut self, node: NodeId, topology: Topology) {
-        self.world.nodes[node].topology = topology;
-        if self.world.nodes[node].running.is_some() {
-            self.stop(node);
-            self.start(node);
+    /// Data goes another way over the link to a peer, if the node may have one.
+    fn turn(&mut self, node: NodeId, peer: NodeId, direction: Direction) {
+        let mut topology = self.world.nodes[node].topology.clone();
+        let name = super::shape::name(peer);
+        match topology.links.iter_mut().find(|link| link.peer == name) {
+            Some(link) => link.direction = direction,
+            None if topology.mode == Mode::Static => return,
+            None => topology.links.push(LinkSettings { direction, ..LinkSettings::new(name) }),
         }
+        self.world.set_topology_of(node, &topology);
     }
 
     fn pause(&mut self, node: NodeId, peer: NodeId, is_paused: bool) {
