@@ -39,7 +39,7 @@ fn reattach_sends_each_changed_row_once() {
 #[test]
 fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {
     let small = ["--nodes", "3,5", "--rate", "2", "--seeds", "2", "--updates", "50", "--baselines"];
-    let trials = ["--cuts", "10", "--splits", "1", "--regions", "8"];
+    let trials = ["--warm-up", "200", "--cuts", "10", "--splits", "1", "--regions", "8"];
     let folder = tempfile::tempdir().unwrap();
     let charts = ["--charts", folder.path().to_str().unwrap()];
     let output = harness(&[&["run", "mesh-sim", "--json"], &small[..], &trials, &charts].concat());
@@ -92,7 +92,7 @@ fn every_scenario_is_listed() {
     let output = harness(&["list"]);
     let listed = String::from_utf8(output.stdout).unwrap();
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(names, ["catch-up", "local-write", "reattach", "mesh-sim"]);
+    assert_eq!(names, ["catch-up", "local-write", "reattach", "mesh-sim", "fanout"]);
 }
 
 #[test]

@@ -270,6 +270,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "updates go on taking the slower way";
     ["a cheaper way that is no slower is taken"] "own", [],
         "updates cross the ocean once for each node beyond it";
+    ["a source that was only late is given more time"] "own", [],
+        "whatever stalls now and then is sent twice each time";
+    ["a stall counts once"] "own", [],
+        "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
         "a graft for what is no longer at hand is taken, and brings a part";
     ["a one-way link carries nothing back"] "own", ["mesh"],

@@ -60,10 +60,13 @@ fn cells(parameters: &Parameters) -> Vec<Cell> {
     let mut cells = Vec::new();
     for &disturbance in &parameters.disturbance {
         for &nodes in &parameters.nodes {
+            // In less time a digest would come once or not at all.
+            let updates = |rate: u32| updates.max(5 * rate as usize);
             cells.extend(parameters.rate.iter().map(|&rate| Cell {
                 nodes,
                 rate,
                 disturbance,
+                updates: updates(rate),
                 ..calm
             }));
         }
@@ -132,8 +135,8 @@ const CALM: Cell = Cell {
     warm_up: 1,
     updates: 1,
 };
-/// Updates before something fails: each of 16 writers has had its turn a few times.
-const TRIAL_WARM_UP: usize = 100;
+/// Updates before something fails: each of 16 writers has had its turn thirty times.
+const TRIAL_WARM_UP: usize = 500;
 /// Many cuts in one mesh save most of the time of founding it; many meshes make the cuts differ.
 const CUTS_OF_A_MESH: u64 = 20;
 /// Shorter than a link takes to notice, and longer.

@@ -41,6 +41,7 @@ impl Cell {
         };
         let mut options = MeshOptions::over(round_trips, seed);
         (options.rate, options.warm_up, options.updates) = (self.rate, self.warm_up, self.updates);
+        options.warm_up_rate = Some(WARM_UP_RATE.max(self.rate));
         options.region_nodes = self.distances.region_nodes(self.nodes);
         options.tells_regions = self.distances == Distances::RegionsWithCosts;
         options.disturbance = self.disturbance.into();
@@ -66,5 +67,8 @@ impl Distances {
     }
 }
 
+/// Updates a second while nothing is measured yet: a mesh that has been in use knows its ways, and at two a
+/// second it would take virtual hours until it does.
+const WARM_UP_RATE: u32 = 200;
 /// How many regions a mesh of regions has.
 pub const REGIONS: usize = 4;

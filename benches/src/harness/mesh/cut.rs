@@ -15,11 +15,11 @@ pub fn run(baseline: Baseline, cell: &Cell, seed: u64) -> Heal {
     let (round_trips, nodes) = (&options.round_trips, cell.nodes);
     let protocol = baseline.on(round_trips, seed);
     let mut stage = Stage::new(protocol, round_trips, cell.disturbance, seed);
-    stage.write_all(Writes::new(&options).take(cell.warm_up));
+    stage.write_all(Writes::new(&options).take(cell.warm_up + SETTLING));
     let mut random = Random::new(seed ^ 0x6375_7400);
     stage.pass(QUIET_MS);
     stage.rest();
-    let last = &stage.net.spreads()[cell.warm_up - 1];
+    let last = &stage.net.spreads()[cell.warm_up + SETTLING - 1];
     let origin = last.origin();
     let node = (origin + 1 + random.below(nodes as u64 - 1) as usize) % nodes;
     let feeder = last.came[node].map_or(origin, |(_, from)| from);
@@ -41,6 +41,8 @@ fn wait(stage: &mut Stage, update: usize, node: usize) -> Option<u64> {
     Some(came_ms - written_ms)
 }
 
+/// Updates between the warm-up and the cut, so many as this engine gets as well.
+const SETTLING: usize = 8;
 /// Longer than any message is on its way.
 const QUIET_MS: u64 = 2_000;
 /// Two idle ticks of RavenDB's rule, and the ways.

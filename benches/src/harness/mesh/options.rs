@@ -32,16 +32,16 @@ pub struct Parameters {
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Disturbance::None])]
     pub disturbance: Vec<Disturbance>,
     /// Trials of each size and rate, each with round trips of its own.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub first_seed: u64,
-    /// Measured updates of a trial.
+    /// Measured updates of a trial; those of five seconds, if that is more.
     #[arg(long, default_value_t = 300, value_parser = one_or_more)]
     pub updates: usize,
-    /// Updates before those.
-    #[arg(long, default_value_t = 200, value_parser = one_or_more)]
+    /// Updates before those, 200 in a second.
+    #[arg(long, default_value_t = 2_000, value_parser = one_or_more)]
     pub warm_up: usize,
     /// Run the protocols to compare with as well.
     #[arg(long)]

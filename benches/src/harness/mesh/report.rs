@@ -45,8 +45,9 @@ pub struct Judged {
     pub text: String,
     /// What was measured.
     pub figure: String,
+    /// `None` where too little was measured to say that it is met.
     #[serde(rename = "met")]
-    pub is_met: bool,
+    pub is_met: Option<bool>,
 }
 
 impl MeshReport {
@@ -71,7 +72,7 @@ impl Outcome for MeshReport {
     }
 
     fn missed(&self) -> Vec<String> {
-        let missed = self.bars.iter().filter(|judged| !judged.is_met);
+        let missed = self.bars.iter().filter(|judged| judged.is_met == Some(false));
         missed.map(|judged| format!("{} {}: {}", judged.bar, judged.text, judged.figure)).collect()
     }
 }
@@ -84,7 +85,11 @@ impl fmt::Display for MeshReport {
         splits_as_table(f, &self.figures.splits)?;
         writeln!(f)?;
         for judged in &self.bars {
-            let word = if judged.is_met { "met" } else { "MISSED" };
+            let word = match judged.is_met {
+                Some(true) => "met",
+                Some(false) => "MISSED",
+                None => "so far",
+            };
             writeln!(f, "{} {:<6} {}: {}", judged.bar, word, judged.text, judged.figure)?;
         }
         writeln!(f, "{:.0} s, commit {}", self.elapsed_s, self.commit)

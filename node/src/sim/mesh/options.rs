@@ -18,6 +18,8 @@ pub struct MeshOptions {
     pub rate: u32,
     /// Updates before anything is measured.
     pub warm_up: usize,
+    /// How many of those come in a second, if not as many as afterwards: what is learned is learned sooner.
+    pub warm_up_rate: Option<u32>,
     /// Updates that are measured.
     pub updates: usize,
     /// Draws everything but the round trips.
@@ -49,6 +51,7 @@ impl MeshOptions {
             writers: round_trips.nodes().min(WRITERS),
             rate: 2,
             warm_up: 200,
+            warm_up_rate: None,
             updates: 1_000,
             seed,
             round_trips,

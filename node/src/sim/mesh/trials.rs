@@ -72,7 +72,7 @@ pub fn split_trial(options: &MeshOptions, split_ms: u64) -> Result<Reunion, Mesh
 
 impl Field {
     fn cut_trial(&mut self) -> Result<Heal, MeshError> {
-        self.write_many(SETTLING_UPDATES);
+        self.write_many(SETTLING_UPDATES * self.writers.len());
         let writer = self.below(self.writers.len());
         self.write(writer);
         self.rest()?;
@@ -137,8 +137,8 @@ impl Field {
     }
 }
 
-/// Updates between trials.
-const SETTLING_UPDATES: usize = 8;
+/// Updates of each writer between trials: so many that the ways of before the cut are found again.
+const SETTLING_UPDATES: usize = 30;
 /// How long the next write comes after the first has arrived: the silent link has not been noticed by then.
 const NEXT_MS: u64 = 1_000;
 /// How long a node may lack an update before it counts as starved.

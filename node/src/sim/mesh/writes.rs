@@ -13,6 +13,8 @@ use crate::sim::net::NodeId;
 pub struct Writes {
     rng: ChaCha8Rng,
     rate: u32,
+    /// Of the first ones the rate, and how many of them are still to come.
+    warm_up: (u32, usize),
     /// The nodes that write.
     writers: Vec<NodeId>,
 }
@@ -35,14 +37,20 @@ impl Writes {
         Self {
             rng: ChaCha8Rng::seed_from_u64(options.seed ^ 0x006d_6573_6800),
             rate: options.rate,
+            warm_up: (options.warm_up_rate.unwrap_or(options.rate), options.warm_up),
             writers: (0..options.writers).map(|number| options.writer(number)).collect(),
         }
     }
 
     /// Goes on by a millisecond: which of the writers writes in it, if one does.
     pub(crate) fn next_ms(&mut self) -> Option<usize> {
-        let is_written = self.rng.next_u32() % 1_000 < self.rate;
-        is_written.then(|| self.rng.next_u32() as usize % self.writers.len())
+        let (warm_up_rate, left) = self.warm_up;
+        let rate = if left > 0 { warm_up_rate } else { self.rate };
+        if self.rng.next_u32() % 1_000 >= rate {
+            return None;
+        }
+        self.warm_up.1 = left.saturating_sub(1);
+        Some(self.rng.next_u32() as usize % self.writers.len())
     }
 }
 
@@ -76,5 +84,17 @@ mod tests {
         let of = |writer| writes.iter().filter(|write| write.writer == writer).count();
         assert!((0..16).all(|writer| (180..320).contains(&of(writer))));
         assert!(writes.iter().all(|write| write.node == options.writer(write.writer)));
+    }
+
+    #[test]
+    fn the_first_ones_come_at_their_own_rate() {
+        let mut options = MeshOptions::new(4, 1);
+        (options.rate, options.warm_up, options.warm_up_rate) = (2, 1_000, Some(500));
+        let mut writes = Writes::new(&options);
+        let mut took_ms =
+            |count| -> u64 { writes.by_ref().take(count).map(|write| write.after_ms).sum() };
+        let (warm_up_ms, after_ms) = (took_ms(1_000), took_ms(100));
+        assert!((1_800..2_200).contains(&warm_up_ms), "{warm_up_ms}");
+        assert!((35_000..70_000).contains(&after_ms), "{after_ms}");
     }
 }
