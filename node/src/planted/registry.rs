@@ -229,6 +229,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that restarts waits until the link to its dead process times out";
     ["an open link ends the back-off"] "catalogue 26", ["quiet", "swarm"],
         "a link that was hard to open takes as long the next time";
+    ["a brief link goes on with the back-off"] "catalogue 26", ["mesh"],
+        "who wants no link is dialled ten times a second";
     ["a link is open once hello is said"] "own", ["swarm"],
         "what ends with an older link turns to a new one before its hello";
     ["a hello that was said is not taken back"] "own", ["swarm"],
