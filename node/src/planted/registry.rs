@@ -267,6 +267,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that was kept from running asks for what waits to be read";
     ["who is ahead becomes the source"] "own", [],
         "updates go on taking the slower way";
+    ["a burst is one sample"] "own", [],
+        "busy nodes change their sources all the time, and get twice what crosses each change";
     ["a cheaper way that is no slower is taken"] "own", [],
         "updates cross the ocean once for each node beyond it";
     ["a source that was only late is given more time"] "own", [],

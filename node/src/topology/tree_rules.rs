@@ -123,6 +123,16 @@ fn progress_restarts_the_deadline() {
 }
 
 #[test]
+fn a_burst_that_is_late_is_late_once() {
+    depends_on(&["a burst is one sample"], || {
+        let mut at = At::fed_by_p();
+        at.says(Q, ORIGIN, 60, 30);
+        at.now_ms += 8;
+        (31..=60).all(|seq| at.data(P, ORIGIN, seq).is_empty())
+    });
+}
+
+#[test]
 fn an_announcer_that_is_ahead_again_and_again_is_asked_before_the_source_is_told() {
     depends_on(&["who is ahead becomes the source"], || {
         let mut at = At::fed_by_p();
@@ -132,6 +142,7 @@ fn an_announcer_that_is_ahead_again_and_again_is_asked_before_the_source_is_told
             at.says(Q, ORIGIN, seq, seq - 1);
             at.now_ms += 8;
             orders.extend(at.data(P, ORIGIN, seq));
+            at.now_ms += 20;
         }
         // The old source goes on until the new one has delivered.
         let is_asked = orders == [graft(Q, ORIGIN, 33)] && at.tree.source(ORIGIN) == Some(P);
@@ -162,6 +173,7 @@ fn a_cheaper_way_is_taken_if_it_is_no_slower_and_a_dearer_one_never() {
             at.says(Q, ORIGIN, seq, seq - 1);
             at.now_ms += if cost > 1 { 8 } else { 0 };
             orders.extend(at.data(P, ORIGIN, seq));
+            at.now_ms += 20;
         }
         orders
     };
