@@ -9,7 +9,6 @@
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets; eviction |
 //! | findings 9, 16 | housekeeping writes, re-issue, closing of incarnations |
 //! | finding 19, S5 | verify and repair |
-//! | findings 22, 23 | the partial mesh: grafts, prunes, announcements |
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
@@ -270,6 +269,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that was kept from running asks for what waits to be read";
     ["who is ahead becomes the source"] "own", [],
         "updates go on taking the slower way";
+    ["a burst is one sample"] "own", [],
+        "busy nodes change their sources all the time, and get twice what crosses each change";
     ["a cheaper way that is no slower is taken"] "own", [],
         "updates cross the ocean once for each node beyond it";
     ["a source that was only late is given more time"] "own", [],

@@ -53,9 +53,11 @@ struct Origin {
     overtaken: Option<(LinkId, u64)>,
     /// How long something was missing when this node last grafted.
     last_gap_ms: Option<u64>,
+    /// Deliveries before this belong to the latest sample.
+    sample_after_ms: u64,
     /// How often in turn each announcer was ahead of the source, and when it last counted.
     ahead: BTreeMap<LinkId, (u32, u64)>,
-    /// Deliveries to wait before another announcer is preferred.
+    /// Samples to wait before another announcer is preferred.
     cool_down: u32,
     /// Links over which something of it was announced.
     heard: BTreeSet<LinkId>,
@@ -320,6 +322,11 @@ impl Origin {
         if self.source != Some(link) {
             return;
         }
+        // A busy node reads in bursts: the first of one tells how late all of it was.
+        if now_ms < self.sample_after_ms && !planted!("a burst is one sample") {
+            return;
+        }
+        self.sample_after_ms = now_ms + SAMPLE_EVERY_MS;
         let since_ms =
             self.lacking_since_ms.filter(|_| self.announced.values().any(|it| it.seq >= seq));
         self.late.add(since_ms.map_or(0, |since_ms| now_ms - since_ms));
@@ -455,11 +462,13 @@ const DEADLINE_MS_MAX: u64 = 250;
 const OVERSLEPT_MS: u64 = 20;
 /// By how much an announcer must be ahead of the source, or by a tenth of the source's way.
 const LEAD_MS_MIN: u64 = 5;
+/// What comes within as long as announcements gather is one burst.
+const SAMPLE_EVERY_MS: u64 = 20;
 /// How often in turn.
 const AHEAD_TIMES: u32 = 3;
 /// And how far apart: longer than most stalls of a link.
 const AHEAD_MS_APART: u64 = 250;
-/// Deliveries after a change of source before the next one.
+/// Samples after a change of source before the next one.
 const COOL_DOWN: u32 = 20;
 /// What a graft may take beyond its round trip and a quarter.
 const RETRY_MS: u64 = 10;

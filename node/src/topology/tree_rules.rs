@@ -122,6 +122,23 @@ fn progress_restarts_the_deadline() {
     });
 }
 
+/// Of a burst only the first row is late: the others, which come in the same moment, would teach this node that
+/// nothing ever is.
+#[test]
+fn a_burst_that_is_late_is_late_once() {
+    depends_on(&["a burst is one sample"], || {
+        let mut at = At::fed_by_p();
+        for burst in 0..20 {
+            let first = 31 + 20 * burst;
+            at.says(Q, ORIGIN, first, first - 1);
+            at.now_ms += 60;
+            (first..first + 20).for_each(|seq| drop(at.data(P, ORIGIN, seq)));
+            at.now_ms += 60;
+        }
+        at.tree.deadline_ms(ORIGIN).unwrap() > 40
+    });
+}
+
 #[test]
 fn an_announcer_that_is_ahead_again_and_again_is_asked_before_the_source_is_told() {
     depends_on(&["who is ahead becomes the source"], || {
@@ -132,6 +149,7 @@ fn an_announcer_that_is_ahead_again_and_again_is_asked_before_the_source_is_told
             at.says(Q, ORIGIN, seq, seq - 1);
             at.now_ms += 8;
             orders.extend(at.data(P, ORIGIN, seq));
+            at.now_ms += 20;
         }
         // The old source goes on until the new one has delivered.
         let is_asked = orders == [graft(Q, ORIGIN, 33)] && at.tree.source(ORIGIN) == Some(P);
@@ -146,8 +164,10 @@ fn a_stall_is_no_reason_to_change_the_source() {
     depends_on(&["a stall counts once"], || {
         let mut at = At::fed_by_p();
         (31..=36).for_each(|seq| at.says(Q, ORIGIN, seq, 30));
-        at.now_ms += 8;
-        (31..=36).all(|seq| at.data(P, ORIGIN, seq).is_empty())
+        (31..=36).all(|seq| {
+            at.now_ms += 25;
+            at.data(P, ORIGIN, seq).is_empty()
+        })
     });
 }
 
@@ -162,6 +182,7 @@ fn a_cheaper_way_is_taken_if_it_is_no_slower_and_a_dearer_one_never() {
             at.says(Q, ORIGIN, seq, seq - 1);
             at.now_ms += if cost > 1 { 8 } else { 0 };
             orders.extend(at.data(P, ORIGIN, seq));
+            at.now_ms += 20;
         }
         orders
     };
