@@ -59,6 +59,10 @@ fn ways(origins: &[OriginStatus]) -> Vec<[String; 6]> {
     let mut rows =
         vec![["WRITER", "FROM", "STANDBY", "DEADLINE", "LAST GAP", "SENT ON TO"].map(Into::into)];
     let ms = |ms: Option<u64>| ms.map_or("-".into(), |ms| format!("{ms}ms"));
+    let gap = |gap: Option<u64>| match gap {
+        Some(gap) if gap >= 1000 => age_text(gap as f64 / 1000.0),
+        short => ms(short),
+    };
     for origin in origins {
         let namesakes = origins.iter().filter(|it| it.origin == origin.origin).count();
         let writer = match namesakes {
@@ -79,7 +83,7 @@ fn ways(origins: &[OriginStatus]) -> Vec<[String; 6]> {
             source,
             origin.standby.clone().unwrap_or("-".into()),
             ms(origin.deadline_ms),
-            origin.last_gap_ms.map_or("-".into(), |ms| age_text(ms as f64 / 1000.0)),
+            gap(origin.last_gap_ms),
             fed,
         ]);
     }
@@ -145,7 +149,7 @@ mod tests {
         let way = |origin: &str, is_own: bool, source: Option<&str>, fed: &[&str]| {
             json!({"origin": origin, "key": "", "incarnation": "abcdef0123", "is_own": is_own, "source": source,
                 "standby": source.map(|_| "lyon"), "fed": fed, "deadline_ms": source.map(|_| 120),
-                "last_gap_ms": null})
+                "last_gap_ms": source.map(|_| 61_000)})
         };
         let mut before = way("rome", false, None, &[]);
         before["incarnation"] = json!("0123456789");
@@ -169,7 +173,7 @@ tokyo  asia    11    hold-down  from it only  this node   to this node
 ways of what each member writes
 WRITER           FROM       STANDBY  DEADLINE  LAST GAP  SENT ON TO
 paris            this node  -        -         -         lyon, tokyo
-rome (abcdef01)  tokyo      lyon     120ms     -         nobody
+rome (abcdef01)  tokyo      lyon     120ms     1m1s      nobody
 rome (01234567)  nobody     -        -         -         nobody
 
 rows by peer

@@ -9,7 +9,6 @@
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets; eviction |
 //! | findings 9, 16 | housekeeping writes, re-issue, closing of incarnations |
 //! | finding 19, S5 | verify and repair |
-//! | findings 22, 23 | the partial mesh: grafts, prunes, announcements |
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
@@ -229,6 +228,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that restarts waits until the link to its dead process times out";
     ["an open link ends the back-off"] "catalogue 26", ["quiet", "swarm"],
         "a link that was hard to open takes as long the next time";
+    ["a brief link goes on with the back-off"] "catalogue 26", ["mesh"],
+        "who wants no link is dialled ten times a second";
     ["a link is open once hello is said"] "own", ["swarm"],
         "what ends with an older link turns to a new one before its hello";
     ["a hello that was said is not taken back"] "own", ["swarm"],
@@ -268,8 +269,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that was kept from running asks for what waits to be read";
     ["who is ahead becomes the source"] "own", [],
         "updates go on taking the slower way";
+    ["a burst is one sample"] "own", [],
+        "busy nodes change their sources all the time, and get twice what crosses each change";
     ["a cheaper way that is no slower is taken"] "own", [],
         "updates cross the ocean once for each node beyond it";
+    ["a source that was only late is given more time"] "own", [],
+        "whatever stalls now and then is sent twice each time";
+    ["a stall counts once"] "own", [],
+        "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
         "a graft for what is no longer at hand is taken, and brings a part";
     ["a one-way link carries nothing back"] "own", ["mesh"],

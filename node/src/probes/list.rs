@@ -41,6 +41,8 @@ probes! {
     AnnouncerPreferred,
     /// A graft brought nothing in time, and the next announcer is asked.
     NextAnnouncerAsked,
+    /// A source that another peer has overtaken delivers all the same.
+    SourceOnlyLate,
     /// A peer was grafted, and another one delivered first.
     GraftNeedless,
     /// What was to be announced the peer has by then.

@@ -30,7 +30,9 @@ impl Engine {
         let told = (last.seq.get(), have);
         let orders = match fate {
             Fate::Kept => tree.arrived(now_ms, (link_id, origin), told, is_adaptive, &ways),
-            Fate::Duplicate => tree.came_twice(link_id, origin, is_adaptive).into_iter().collect(),
+            Fate::Duplicate => {
+                tree.came_twice(now_ms, link_id, origin, is_adaptive).into_iter().collect()
+            }
             Fate::Dropped => Vec::new(),
         };
         let is_pruned = fate == Fate::Duplicate && !orders.is_empty();

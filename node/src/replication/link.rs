@@ -20,6 +20,8 @@ pub(super) struct Link {
     pub(super) remote_address: String,
     /// How far the two have got.
     pub(super) phase: Phase,
+    /// Dials in turn that had opened no link, when it opened.
+    pub(super) attempts_before: u32,
     /// When that phase began.
     pub(super) since_ms: u64,
     /// Whether this side has said hello.
@@ -159,6 +161,7 @@ impl Link {
             dialed,
             remote_address,
             phase: Phase::Greeting,
+            attempts_before: 0,
             since_ms: now_ms,
             said_hello: false,
             waiting: None,

@@ -106,7 +106,13 @@ impl Engine {
             self.peers.remove(&link.peer);
             return;
         }
-        self.peer_mut(link.peer).last_error = Some(reason.into());
+        let state = self.peer_mut(link.peer);
+        state.last_error = Some(reason.into());
+        // A peer whose settings want no link says so after the hellos: that ends no back-off.
+        let is_brief = link.is_open() && now_ms < link.since_ms + BRIEF_MS;
+        if is_brief && !planted!("a brief link goes on with the back-off") {
+            state.attempts = state.attempts.max(link.attempts_before);
+        }
         self.schedule_dial(link.peer);
     }
 
@@ -278,7 +284,10 @@ impl Engine {
         always!(open.count() == 1, "two nodes are linked once");
         self.say_hello(link_id);
 
-        let state = self.peer_mut(peer);
+        let state = self.peers.entry(peer).or_default();
+        if let Some(link) = self.links.get_mut(&link_id) {
+            link.attempts_before = state.attempts;
+        }
         if !planted!("an open link ends the back-off") {
             state.attempts = 0;
         }
@@ -398,5 +407,7 @@ impl Engine {
 const LATE_MS_MIN: u64 = 5_000;
 /// With rare digests a copy is found late, but not never.
 const LATE_MS_MAX: u64 = 60_000;
+/// A link that is open for less has done nothing.
+const BRIEF_MS: u64 = 1_000;
 /// How long a peer may take to say hello.
 const HELLO_MS_MAX: u64 = 10_000;

@@ -257,12 +257,16 @@ impl Stage {
             self.world.heard = Some(Default::default());
             self.world.run(SILENT_MS);
             let heard = self.world.heard.take().unwrap_or_default();
-            let has_refused = self.world.has_refused();
-            let is_due = |kind: &str| match kind {
+            let refused = self.world.refused() as u64;
+            let is_due = |kind: &str, count: u64| match kind {
                 "Digest" | UNKNOWN => true,
-                _ => has_refused && REFUSED.iter().any(|it| kind.starts_with(it)),
+                _ => {
+                    count <= refused * REFUSED_FRAMES
+                        && REFUSED.iter().any(|it| kind.starts_with(it))
+                }
             };
-            let others: Vec<_> = heard.iter().filter(|(kind, _)| !is_due(kind)).collect();
+            let others: Vec<_> =
+                heard.iter().filter(|(kind, count)| !is_due(kind, **count)).collect();
             ensure!(others.is_empty(), "silence: level, and still they say {others:?}");
         }
         for id in self.world.running().collect::<Vec<_>>() {
@@ -290,6 +294,9 @@ fn name(check: &str, why: String) -> String {
 
 /// What is said, again and again, where a node dials one that wants no link with it.
 const REFUSED: [&str; 2] = ["Hello", "Terms"];
+/// How often each of it may come in that time, for each such pair: back-off leaves some five dials, and others are told
+/// of each link.
+const REFUSED_FRAMES: u64 = 40;
 /// How long nodes may take to be level once all is mended.
 const CONVERGE_MS: u64 = 60_000;
 /// How long two live copies may write.

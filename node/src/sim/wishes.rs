@@ -29,10 +29,11 @@ impl World {
         self.nodes.iter().all(|node| is_adaptive(&node.topology))
     }
 
-    /// Whether some node may dial one that wants no link with it, and will go on to.
-    pub(crate) fn has_refused(&self) -> bool {
+    /// How many pairs there are of which one node may dial the other, which wants no link with it.
+    pub(crate) fn refused(&self) -> usize {
         let all: Vec<NodeId> = self.running().collect();
-        all.iter().any(|&a| all.iter().any(|&b| a != b && self.admits(a, b) != self.admits(b, a)))
+        let pairs = all.iter().flat_map(|&a| all.iter().map(move |&b| (a, b)));
+        pairs.filter(|&(a, b)| a != b && self.admits(a, b) && !self.admits(b, a)).count()
     }
 
     /// Whether the running nodes are linked as their settings ask for.

@@ -48,11 +48,16 @@ struct Origin {
     deadline_ms: Option<u64>,
     /// Whom this node has grafted to since the latest progress.
     asked: BTreeSet<LinkId>,
+    /// A source that another peer has overtaken, and since when what it owed was lacking: when it delivers all
+    /// the same, it was only late.
+    overtaken: Option<(LinkId, u64)>,
     /// How long something was missing when this node last grafted.
     last_gap_ms: Option<u64>,
-    /// How often in turn each announcer was ahead of the source.
-    ahead: BTreeMap<LinkId, u32>,
-    /// Deliveries to wait before another announcer is preferred.
+    /// Deliveries before this belong to the latest sample.
+    sample_after_ms: u64,
+    /// How often in turn each announcer was ahead of the source, and when it last counted.
+    ahead: BTreeMap<LinkId, (u32, u64)>,
+    /// Samples to wait before another announcer is preferred.
     cool_down: u32,
     /// Links over which something of it was announced.
     heard: BTreeSet<LinkId>,
@@ -146,11 +151,22 @@ impl Tree {
     /// A push of an origin came that was here already.
     pub(crate) fn came_twice(
         &mut self,
+        now_ms: u64,
         link: LinkId,
         origin: Incarnation,
         is_adaptive: bool,
     ) -> Option<Order> {
         let known = self.origins.entry(origin).or_default();
+        if let Some((_, since_ms)) = known.overtaken.take_if(|(late, _)| *late == link)
+            && !planted!("a source that was only late is given more time")
+        {
+            sometimes!(SourceOnlyLate);
+            // Later than any patience is as good as never.
+            let late_ms = now_ms.saturating_sub(since_ms);
+            if late_ms <= DEADLINE_MS_MAX {
+                known.late.add(late_ms);
+            }
+        }
         if known.source.is_none() {
             // Better this one than none; but who only forwards what is late feeds nobody.
             known.source = Some(link).filter(|_| is_adaptive && !known.pruned.contains(&link));
@@ -306,6 +322,11 @@ impl Origin {
         if self.source != Some(link) {
             return;
         }
+        // A busy node reads in bursts: the first of one tells how late all of it was.
+        if now_ms < self.sample_after_ms && !planted!("a burst is one sample") {
+            return;
+        }
+        self.sample_after_ms = now_ms + SAMPLE_EVERY_MS;
         let since_ms =
             self.lacking_since_ms.filter(|_| self.announced.values().any(|it| it.seq >= seq));
         self.late.add(since_ms.map_or(0, |since_ms| now_ms - since_ms));
@@ -318,9 +339,15 @@ impl Origin {
                 way.cost < own.cost && !planted!("a cheaper way that is no slower is taken");
             let is_dearer = way.cost > own.cost;
             let is_ahead = announced.at_ms + lead_ms <= now_ms;
-            match is_cheaper || (is_ahead && !is_dearer) {
-                true => *self.ahead.entry(other).or_default() += 1,
-                false => drop(self.ahead.remove(&other)),
+            if !is_cheaper && (!is_ahead || is_dearer) {
+                self.ahead.remove(&other);
+                continue;
+            }
+            // All that waited behind one late message is late once.
+            let (times, at_ms) = self.ahead.entry(other).or_default();
+            let is_apart = *at_ms + AHEAD_MS_APART <= now_ms || planted!("a stall counts once");
+            if *times == 0 || is_apart {
+                (*times, *at_ms) = (*times + 1, now_ms);
             }
         }
     }
@@ -337,6 +364,8 @@ impl Origin {
         }
         self.pruned.remove(&link);
         let before = self.source.replace(link);
+        let since_ms = self.grafting_since_ms.filter(|_| self.asked.contains(&link));
+        self.overtaken = before.zip(since_ms);
         self.ahead.clear();
         self.cool_down = COOL_DOWN;
         let before = before.filter(|before| self.pruned.insert(*before))?;
@@ -353,7 +382,7 @@ impl Origin {
         {
             return None;
         }
-        let ahead = self.ahead.iter().filter(|(_, times)| **times >= AHEAD_TIMES);
+        let ahead = self.ahead.iter().filter(|(_, (times, _))| *times >= AHEAD_TIMES);
         let ahead = ahead.filter_map(|(&link, _)| Some((link, *self.announced.get(&link)?)));
         let (other, announced) = ahead.min_by_key(|(_, announced)| announced.at_ms)?;
         self.ahead.clear();
@@ -433,9 +462,13 @@ const DEADLINE_MS_MAX: u64 = 250;
 const OVERSLEPT_MS: u64 = 20;
 /// By how much an announcer must be ahead of the source, or by a tenth of the source's way.
 const LEAD_MS_MIN: u64 = 5;
+/// What comes within as long as announcements gather is one burst.
+const SAMPLE_EVERY_MS: u64 = 20;
 /// How often in turn.
 const AHEAD_TIMES: u32 = 3;
-/// Deliveries after a change of source before the next one.
+/// And how far apart: longer than most stalls of a link.
+const AHEAD_MS_APART: u64 = 250;
+/// Samples after a change of source before the next one.
 const COOL_DOWN: u32 = 20;
 /// What a graft may take beyond its round trip and a quarter.
 const RETRY_MS: u64 = 10;

@@ -10,6 +10,7 @@ use crate::replication::{Input, LinkId, Request};
 use crate::sim::net::NodeId;
 use crate::sim::world::{Check, World, ensure};
 use crate::state::WriteError;
+use crate::topology::settings::{LinkSettings, Mode, Topology};
 
 fn links(world: &mut World) -> u64 {
     world.counted(0, |counters| counters.links)
@@ -171,4 +172,25 @@ fn writes_that_wait_for_proof_are_refused_by_a_fence() {
         &["a fenced node takes no writes", "a fenced node takes no dots"],
         a_write_waits_and_the_node_is_fenced,
     );
+}
+
+/// A node dials one whose operator wants no link with it: more and more rarely.
+fn no_link_is_wanted() -> Check {
+    let mut world = World::mesh(3, 1);
+    let mut only = Topology { mode: Mode::Static, ..Topology::default() };
+    only.links.push(LinkSettings::new("n1"));
+    world.set_topology_of(0, &only);
+    world.run(30_000);
+    let made = |world: &mut World| world.counted(2, |counters| counters.links);
+    let before = made(&mut world);
+    world.run(30_000);
+    ensure!(world.net.is_linked(0, 1) && !world.net.is_linked(0, 2), "0 is linked with 1 only");
+    let made = made(&mut world) - before;
+    ensure!((1..=15).contains(&made), "{made} links came up in half a minute");
+    Ok(())
+}
+
+#[test]
+fn who_wants_no_link_is_dialled_ever_more_rarely() {
+    depends_on(&["a brief link goes on with the back-off"], no_link_is_wanted);
 }

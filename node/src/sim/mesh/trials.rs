@@ -41,7 +41,8 @@ pub struct Reunion {
 
 /// So many trials, one after the other, in one mesh that warmed up and came to rest: a link over which a node
 /// gets the updates of an origin falls silent in both directions, nobody is told, and then the origin writes.
-/// The link is mended after each trial, and updates find their ways again.
+/// The link is mended after each trial, and updates find their ways again. What nodes have learned of late
+/// updates in one trial they know in the next: a mesh for each trial shows how the first cut heals.
 ///
 /// # Errors
 /// If the members do not link, or an update does not come to a node.
@@ -71,7 +72,7 @@ pub fn split_trial(options: &MeshOptions, split_ms: u64) -> Result<Reunion, Mesh
 
 impl Field {
     fn cut_trial(&mut self) -> Result<Heal, MeshError> {
-        self.write_many(SETTLING_UPDATES);
+        self.write_many(SETTLING_UPDATES * self.writers.len());
         let writer = self.below(self.writers.len());
         self.write(writer);
         self.rest()?;
@@ -136,8 +137,8 @@ impl Field {
     }
 }
 
-/// Updates between trials.
-const SETTLING_UPDATES: usize = 8;
+/// Updates of each writer between trials: so many that the ways of before the cut are found again.
+const SETTLING_UPDATES: usize = 30;
 /// How long the next write comes after the first has arrived: the silent link has not been noticed by then.
 const NEXT_MS: u64 = 1_000;
 /// How long a node may lack an update before it counts as starved.
