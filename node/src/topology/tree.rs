@@ -367,7 +367,8 @@ impl Origin {
         let since_ms = self.grafting_since_ms.filter(|_| self.asked.contains(&link));
         self.overtaken = before.zip(since_ms);
         self.ahead.clear();
-        self.cool_down = COOL_DOWN;
+        // Whoever came first at all is as good a guess as any, and not to be clung to.
+        self.cool_down = if before.is_some() { COOL_DOWN } else { 0 };
         let before = before.filter(|before| self.pruned.insert(*before))?;
         sometimes!(SourceReplaced);
         Some(Order::Prune { link: before, origin })
@@ -469,7 +470,7 @@ const AHEAD_TIMES: u32 = 3;
 /// And how far apart: longer than most stalls of a link.
 const AHEAD_MS_APART: u64 = 250;
 /// Samples after a change of source before the next one.
-const COOL_DOWN: u32 = 20;
+const COOL_DOWN: u32 = 10;
 /// What a graft may take beyond its round trip and a quarter.
 const RETRY_MS: u64 = 10;
 /// How long to wait when all announcers were asked in vain.
