@@ -269,6 +269,12 @@ impl Stage {
                 heard.iter().filter(|(kind, count)| !is_due(kind, **count)).collect();
             ensure!(others.is_empty(), "silence: level, and still they say {others:?}");
         }
+        if self.world.refused() > 0 {
+            // What a refused peer said is noted: that may be under way at just this moment.
+            self.world
+                .run_until(NOTED_MS, World::is_written)
+                .map_err(|why| format!("liveness: a disk is not done {why}"))?;
+        }
         for id in self.world.running().collect::<Vec<_>>() {
             let Some(running) = &self.world.nodes[id].running else { continue };
             let found = running.engine.inspect();
@@ -294,6 +300,8 @@ fn name(check: &str, why: String) -> String {
 
 /// What is said, again and again, where a node dials one that wants no link with it.
 const REFUSED: [&str; 2] = ["Hello", "Terms"];
+/// How long a note takes to be on disk.
+const NOTED_MS: u64 = 100;
 /// How often each of it may come in that time, for each such pair: back-off leaves some five dials, and others are told
 /// of each link.
 const REFUSED_FRAMES: u64 = 40;
