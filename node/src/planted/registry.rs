@@ -245,25 +245,25 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "what a source does not bring waits for the slow pull";
     ["a second source is pruned"] "22", ["mesh"],
         "two sources send all that an origin writes";
-    ["who sends twice is pruned"] "22", ["mesh"],
+    ["who sends twice is pruned"] "22", [],
         "a peer that sends what is here already goes on sending";
-    ["whom this node pruned is not adopted"] "22", ["mesh"],
+    ["whom this node pruned is not adopted"] "22", [],
         "two grafts that cross two prunes leave a node with no source";
-    ["sources are per connection"] "22", ["mesh"],
+    ["sources are per connection"] "22", [],
         "a source outlives its link, and is waited for";
-    ["who is fed is no source"] "22", ["mesh"],
+    ["who is fed is no source"] "22", [],
         "two nodes wait for each other";
     ["who misses a deadline is suspect"] "23c", [],
         "each origin waits out its own deadline when one link fails";
-    ["suspicion ends with the next frame"] "23c", ["mesh"],
+    ["suspicion ends with the next frame"] "23c", [],
         "a source that was late once is awaited no more";
-    ["a push announces what it depends on"] "23a", ["mesh"],
+    ["a push announces what it depends on"] "23a", [],
         "a transaction waits for a cause that nobody asks for";
-    ["a pruned origin goes on announcing"] "23d", ["mesh"],
+    ["a pruned origin goes on announcing"] "23d", [],
         "in a full mesh a node learns late that its source has failed";
     ["only what is applied is announced"] "23e, S16", ["mesh"],
         "a node announces what it cannot serve";
-    ["progress restarts a deadline"] "S13", ["mesh"],
+    ["progress restarts a deadline"] "S13", [],
         "a feed that lags is grafted around again and again";
     ["who overslept looks again first"] "S13", [],
         "a node that was kept from running asks for what waits to be read";
@@ -279,7 +279,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
         "a graft for what is no longer at hand is taken, and brings a part";
-    ["a one-way link carries nothing back"] "own", ["mesh"],
+    ["a one-way link carries nothing back"] "own", [],
         "what is only to be read is written to";
     ["what was told must add up"] "own", [],
         "two nodes go on with different views of what one of them has";

@@ -36,6 +36,7 @@ mod reports;
 mod restarts;
 mod sessions;
 mod surveys;
+mod trees;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {
