@@ -279,6 +279,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
         "a graft for what is no longer at hand is taken, and brings a part";
+    ["numbers are given in turn"] "own", [],
+        "a peer's numbers stand for other incarnations than it means";
     ["a one-way link carries nothing back"] "own", [],
         "what is only to be read is written to";
     ["what was told must add up"] "own", [],

@@ -7,6 +7,7 @@ use millpond_core::{Dot, Incarnation, VersionVector};
 
 use super::LinkId;
 use super::engine::Engine;
+use crate::planted::planted;
 use crate::probes::never;
 
 impl Engine {
@@ -51,7 +52,8 @@ impl Engine {
         if first == 0 {
             link.names_heard.clear();
         }
-        let is_next = first as usize == link.names_heard.len();
+        let is_next =
+            first as usize == link.names_heard.len() || planted!("numbers are given in turn");
         if !is_next || link.names_heard.len() + names.len() > VECTOR_ENTRIES_MAX {
             never!("numbers incarnations out of turn");
             return self.close(link_id, CloseCode::Protocol, "incarnations numbered out of turn");

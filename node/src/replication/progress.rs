@@ -3,7 +3,7 @@
 use millpond_core::limits::VECTOR_ENTRIES_MAX;
 use millpond_core::message::{Ack, CloseCode, Credit, Message};
 use millpond_core::transport::Lane;
-use millpond_core::{Dot, Namespace, Seq, VersionVector};
+use millpond_core::{Dot, Incarnation, Namespace, Seq, VersionVector};
 
 use super::LinkId;
 use super::commit::Pending;
@@ -164,6 +164,9 @@ impl Engine {
                         .collect()
                 };
                 let (received, applied) = (of(&received), of(&applied));
+                // All at once: new numbers may take back those that were given before.
+                let named: Vec<Incarnation> = some.iter().map(|dot| dot.incarnation).collect();
+                self.number(link_id, &named);
                 let received = self.numbered(link_id, &received);
                 let applied = self.numbered(link_id, &applied);
                 // Every commit of this store is on disk when it is applied.

@@ -425,6 +425,7 @@ impl Origin {
     fn stop_if_level(&mut self) {
         if self.announced.is_empty() {
             (self.lacking_since_ms, self.deadline_ms) = (None, None);
+            self.grafting_since_ms = None;
             self.asked.clear();
         }
     }

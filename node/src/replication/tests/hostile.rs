@@ -132,6 +132,30 @@ fn unknown_namespaces_leave_no_trace() {
     assert_eq!(engine.peers[&world.nodes[1].key].vectors.len(), 2);
 }
 
+/// A member leaves numbers out, and so means others than this node does.
+fn numbers_are_left_out() -> Check {
+    let mut world = World::mesh(2, 88);
+    let (before, origin) = (link(&world), known(&world));
+    say(&mut world, &Message::Names { first: 900, names: vec![origin] });
+    ensure!(!engine(&world).links.contains_key(&before), "the link goes on");
+    world.settle()
+}
+
+#[test]
+fn numbers_are_given_in_turn() {
+    depends_on(&["numbers are given in turn"], numbers_are_left_out);
+}
+
+#[test]
+fn a_number_of_nobody_ends_the_link() {
+    let mut world = World::mesh(2, 89);
+    let before = link(&world);
+    let origins = vec![900];
+    say(&mut world, &Message::Prune { namespace: Namespace::MAIN, origins });
+    assert!(!engine(&world).links.contains_key(&before));
+    world.settle().unwrap();
+}
+
 /// A member's hashes are not of what it has told.
 fn words_do_not_add_up() -> Check {
     let mut world = World::mesh(2, 87);
