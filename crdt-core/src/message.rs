@@ -106,7 +106,7 @@ pub enum Message {
     },
     /// What the sender wants on this link, and what it does there; the latest word holds.
     Terms(Terms),
-    /// What the sender has applied beyond its last word, and does not send: the receiver may get it from
+    /// What the sender has applied, and has on disk, beyond its last word, and does not send: the receiver may get it from
     /// elsewhere, and grafts it if it does not.
     Announce(Vec<(Namespace, NumberedVector)>),
     /// Asks for all transactions of these origins beyond these seqs, and for what they write from now on.

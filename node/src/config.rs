@@ -24,9 +24,10 @@ pub struct Config {
     /// `[::]` or `0.0.0.0`, the addresses that this host sends from, and loopback last.
     pub advertise: Vec<String>,
     /// How long data that came by replication is held back before it is forwarded to a peer that still
-    /// lacks it.
+    /// lacks it, where [`Ripple::HoldDown`](crate::Ripple::HoldDown) is chosen.
     pub hold_down: Duration,
-    /// How often nodes tell each other all that they have (H).
+    /// How often nodes tell each other at the latest what they have, and check what was told (H). A difference
+    /// without progress for as long is pulled.
     pub digest_interval: Duration,
     /// Whom the node links with, and what becomes of data that came by replication.
     pub topology: Topology,
