@@ -320,6 +320,15 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["a push overwrites only what it depends on", "the first push of a boot depends on all",
      "the ring has a base"] "3, 21", ["swarm"],
         "the first push of a boot overwrites what has not come";
+    // Backups.
+    ["a restored replica continues no incarnation"] "15", [],
+        "a node that was restored writes on under the incarnation that the backup knew as open";
+    ["a block vouches for all before it"] "own", [],
+        "an altered byte of a backup is restored";
+    ["the end of a backup tells what was before it"] "own", [],
+        "a backup with a block left out is restored";
+    ["a backup has its name once it is whole"] "own", [],
+        "a process that is killed leaves half a backup under the name of a whole one";
     ["whoever refuses is asked ever later"] "own", [],
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],

@@ -64,6 +64,8 @@ mod session;
 mod sources;
 mod supply;
 mod survey;
+#[cfg(feature = "backup")]
+mod whole;
 
 #[cfg(test)]
 mod model;
@@ -74,6 +76,8 @@ pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
+#[cfg(feature = "backup")]
+pub(crate) use whole::{Whole, not_of_whole};
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never
 /// mix.
