@@ -220,6 +220,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "who joins is not known before the next boot";
     ["the greater key lets the other dial"] "own", [],
         "both ends of a link dial at once";
+    ["a short outage is redialled soon"] "own", [],
+        "whom an outage kept away is dialled seconds after its end";
+    ["dials of many absent members are few"] "own", [],
+        "a node that is cut off from a large group sends a flood of dials";
+    ["who comes back is not alone"] "own", [],
+        "after an outage each peer waits for its own next dial";
+    ["only the end of an outage hurries dials"] "own", [],
+        "each link that breaks for a moment has all absent members dialled";
     ["both ends keep the same link"] "catalogue 27", [],
         "of two links each end keeps the one that it dialled";
     ["two nodes are linked once"] "catalogue 27", ["swarm"],

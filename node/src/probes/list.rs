@@ -269,6 +269,10 @@ probes! {
     DialFailed,
     /// The longest back-off.
     LongestBackOff,
+    /// So many members are absent that some wait to be dialled again.
+    RedialsWait,
+    /// A member is reached again, and others are dialled at once.
+    DialHurried,
     /// A link is closed by its operator.
     LinkPaused,
     /// What a peer had is remembered from an earlier run.
