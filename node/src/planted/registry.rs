@@ -275,6 +275,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "updates cross the ocean once for each node beyond it";
     ["a source that was only late is given more time"] "own", [],
         "whatever stalls now and then is sent twice each time";
+    ["a source that stalls now and then is awaited"] "own", [],
+        "each stall of a link that keeps order has all behind it sent twice";
+    ["what was late once is forgotten in time"] "own", [],
+        "after one stall each failure is noticed a quarter of a second later, for ever";
     ["a stall counts once"] "own", [],
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
