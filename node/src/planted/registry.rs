@@ -265,6 +265,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node announces what it cannot serve";
     ["progress restarts a deadline"] "S13", [],
         "a feed that lags is grafted around again and again";
+    ["what comes beyond a gap is no progress"] "own", [],
+        "a gap before what comes all the time is closed by the slow pull only";
     ["who overslept looks again first"] "S13", [],
         "a node that was kept from running asks for what waits to be read";
     ["who is ahead becomes the source"] "own", [],

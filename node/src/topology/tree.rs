@@ -412,15 +412,22 @@ impl Origin {
     }
 
     /// What is here is no longer lacking; each step restarts the clock for the rest. Of those that were
-    /// grafted one is the source, and the others need not send.
+    /// grafted one is the source, and the others need not send. What comes beyond a gap is no step: nobody may
+    /// be sending what belongs into it.
     fn advance(
         &mut self,
         now_ms: u64,
         (origin, have): (Incarnation, u64),
         suspects: &BTreeSet<LinkId>,
     ) -> Vec<Order> {
+        let is_step = have > self.have || planted!("what comes beyond a gap is no progress");
         self.have = self.have.max(have);
         self.announced.retain(|_, announced| announced.seq > have);
+        if !is_step {
+            sometimes!(BeyondGap);
+            self.stop_if_level();
+            return Vec::new();
+        }
         if self.deadline_ms.is_some() && !planted!("progress restarts a deadline") {
             self.lacking_since_ms = Some(now_ms);
             self.deadline_ms =

@@ -126,6 +126,22 @@ fn progress_restarts_the_deadline() {
     });
 }
 
+/// The source was pruned by its own source before it had 31: what it sends from 32 on does not bring that, and
+/// would put off the graft for ever. Nor does it make the graft needless.
+#[test]
+fn what_comes_beyond_a_gap_does_not_restart_the_deadline() {
+    depends_on(&["what comes beyond a gap is no progress"], || {
+        let mut at = At::fed_by_p();
+        at.says(Q, ORIGIN, 40, 30);
+        let mut orders = Vec::new();
+        for seq in 32..38 {
+            orders.extend(at.wait(6));
+            orders.extend(at.tree.arrived(at.now_ms, (P, ORIGIN), (seq, 30), true, &at.ways));
+        }
+        orders == [graft(Q, ORIGIN, 30)]
+    });
+}
+
 /// Of a burst only the first row is late: the others, which come in the same moment, would teach this node that
 /// nothing ever is.
 #[test]
