@@ -297,6 +297,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "each stall of a link that keeps order has all behind it sent twice";
     ["what was late once is forgotten in time"] "own", [],
         "after one stall each failure is noticed a quarter of a second later, for ever";
+    ["whoever is behind once begins again"] "own", [],
+        "three stalls of a link, however far apart, change the sources of all that comes over it";
     ["a stall counts once"] "own", [],
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
