@@ -79,6 +79,8 @@ mod membership;
 mod network;
 mod planted;
 mod probes;
+#[allow(dead_code, reason = "being built")]
+mod reconcile;
 pub mod records;
 mod replica;
 mod replication;

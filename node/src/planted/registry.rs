@@ -314,6 +314,9 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
+    // Comparing and refreshing.
+    ["both sides learn what differs"] "9", [],
+        "one side keeps to itself which of its peer's entries it has not";
 };
 
 #[cfg(test)]

@@ -264,6 +264,9 @@ probes! {
     DeletesAfterAllEntries,
     /// A dot travels without the content that the peer has.
     ContentOmitted,
+    // Comparing.
+    /// The other side has next to nothing in a large range.
+    RangeDiffersAsAWhole,
     // Dials.
     /// A dial comes to nothing.
     DialFailed,
