@@ -173,6 +173,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a second resumption omits what changed before the first";
     ["a cut is of one boot", "a cut never falls back"] "S11", [],
         "rows of a supplier that fell back complete those that it sent before";
+    ["who is below the floor is not supplied", "a batch meets who is above its floor"] "M7, 13", [],
+        "a node that was absent for long catches up, and keeps what was deleted meanwhile";
+    ["a batch meets who is above its floor"] "own", [],
+        "a fresh node that takes a push while it catches up keeps what was deleted";
+    ["a resumption is above the floor"] "S11", [],
+        "a catch-up goes on though deletes behind its cursor were collected";
+    ["a floor comes with its batch"] "1", [],
+        "a node passes on a catch-up without the deletes that its supplier had collected";
     ["rows are joined before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";
     ["a direct cut meets an empty state"] "own", [],
@@ -292,6 +300,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member makes up a write of this node's";
     ["the first introduction counts"] "own", [],
         "a member gives another one's incarnation to a third";
+    ["a floor is covered"] "own", [],
+        "a peer that says it has collected everything makes this node refuse all others";
     ["a survey is passed on once"] "own", [],
         "a survey goes round in the mesh for ever";
     ["surveys are few"] "own", [],

@@ -19,7 +19,7 @@ use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
-use super::pulling::Pulling;
+use super::pulling::{Offer, Pulling};
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
@@ -355,8 +355,8 @@ impl Engine {
             Message::Hello(hello) => self.hello(link_id, hello),
             Message::Introduce(members) => self.introduce(members),
             Message::Pull(pull) => self.supply(link_id, pull),
-            Message::PullStart { transfer, upto, rows_estimate } => {
-                self.pull_start(link_id, transfer, upto, rows_estimate);
+            Message::PullStart { transfer, upto, rows_estimate, floor } => {
+                self.pull_start(link_id, transfer, Offer { upto, floor }, rows_estimate);
             }
             Message::Rows(rows) => self.pull_rows(link_id, rows),
             Message::PullEnd { transfer, .. } => self.pull_end(link_id, transfer),

@@ -15,6 +15,8 @@ use crate::status::LinkCounters;
 pub(super) struct Peer {
     /// Its vectors, as of its last word: a hello replaces them, acks and digests add to them.
     pub(super) vectors: BTreeMap<Namespace, Vectors>,
+    /// Below these vectors its tombstones are gone, by its latest hello.
+    pub(super) floors: BTreeMap<Namespace, VersionVector>,
     /// Whether they are its word in this run, not one remembered from an earlier.
     pub(super) is_heard: bool,
     /// Whether what was heard differs from what the store remembers.
@@ -66,6 +68,12 @@ impl Peer {
             durable: VersionVector::new(),
         };
         self.vectors.get(&namespace).unwrap_or(&NOTHING)
+    }
+
+    /// Its floor of a namespace.
+    pub(super) fn floor(&self, namespace: Namespace) -> &VersionVector {
+        static NOTHING: VersionVector = VersionVector::new();
+        self.floors.get(&namespace).unwrap_or(&NOTHING)
     }
 
     /// Meets a boot of it. A dead process is heard for less than `late_ms` after its end, and a live one at

@@ -59,8 +59,9 @@ pub(super) struct Pulling {
     pub(super) supplier: NodeKey,
     pub(super) boot: Boot,
     pub(super) from: VersionVector,
-    /// Known once it has begun.
+    /// Known once it has begun, and the supplier's floor.
     pub(super) upto: Option<VersionVector>,
+    pub(super) floor: VersionVector,
     /// Rows that arrived, and how many the supplier expects.
     pub(super) rows: u64,
     pub(super) rows_expected: u64,
@@ -76,6 +77,15 @@ pub(super) struct Pulling {
     /// Whether the last job is at the writer.
     pub(super) is_finishing: bool,
     pub(super) progress_ms: u64,
+}
+
+/// What a supplier says when a catch-up begins.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Offer {
+    /// The vector afterwards.
+    pub(super) upto: VersionVector,
+    /// The supplier's floor, which `upto` covers.
+    pub(super) floor: VersionVector,
 }
 
 /// A job of a catch-up at the writer.
@@ -107,6 +117,7 @@ impl Pulling {
             boot,
             from: question.from,
             upto: None,
+            floor: VersionVector::new(),
             rows: 0,
             rows_expected: 0,
             frames: Vec::new(),
@@ -126,14 +137,14 @@ impl Pulling {
     }
 
     /// The supplier's vector is known: false when it has fallen below that of the cut so far.
-    pub(super) fn starts(&mut self, upto: VersionVector) -> bool {
+    pub(super) fn starts(&mut self, Offer { upto, floor }: Offer) -> bool {
         // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
         let is_covered = self.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
         if !is_covered && !planted!("a cut never falls back") {
             return false;
         }
         sometimes!(self.mark.as_ref().is_some_and(|mark| mark.upto != upto), CutResumedOnNewer);
-        self.upto = Some(upto);
+        (self.upto, self.floor) = (Some(upto), floor);
         true
     }
 
@@ -151,8 +162,9 @@ impl Pulling {
         let upto = self.upto.clone()?;
         if self.mark.is_none() && self.is_complete {
             self.is_finishing = true;
-            let (from, rows) = (self.from.clone(), std::mem::take(&mut self.frames));
-            return Some(Job::Batch { namespace, from, upto, rows });
+            let (from, floor) = (self.from.clone(), self.floor.clone());
+            let rows = std::mem::take(&mut self.frames);
+            return Some(Job::Batch { namespace, from, upto, floor, rows });
         }
         if self.has_slice(limits) {
             let begins = self.mark.is_none();
@@ -181,6 +193,7 @@ impl Pulling {
             boot: self.boot,
             from: self.from.clone(),
             upto: upto.clone(),
+            floor: VersionVector::new(),
             since: upto.clone(),
             cursor: None,
             direct: is_empty && self.from.is_empty(),
@@ -191,7 +204,7 @@ impl Pulling {
         // Rows sent again after a resumption come behind the cursor and do not move it.
         sometimes!(cursor < mark.cursor, RowsBehindCursor);
         mark.cursor = mark.cursor.take().max(cursor);
-        mark.upto = upto;
+        (mark.upto, mark.floor) = (upto, self.floor.clone());
         mark.clone()
     }
 

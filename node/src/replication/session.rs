@@ -1,8 +1,8 @@
 //! Sessions: who is welcome on a link, and which of two links to one peer survives.
 
+use millpond_core::NodeKey;
 use millpond_core::message::{CloseCode, Hello, HelloNamespace, Message, PROTOCOL};
 use millpond_core::transport::Lane;
-use millpond_core::{NodeKey, VersionVector};
 
 use rand_core::Rng;
 
@@ -128,7 +128,7 @@ impl Engine {
                 true => self.inboxes[&namespace].received().clone(),
                 false => self.applied(namespace).clone(),
             },
-            floor: VersionVector::new(),
+            floor: self.heads.floor(namespace).clone(),
         });
         let invite = self.joining.as_ref().filter(|invite| invite.issuer == to);
         let hello = Hello {
@@ -304,6 +304,7 @@ impl Engine {
             for vv in [&mut vectors.received, &mut vectors.applied, &mut vectors.durable] {
                 vv.join(&held.durable);
             }
+            state.floors.insert(held.namespace, held.floor.clone());
         }
         // A restored node does not know all of its own: those that it has not named are introduced to it too.
         if let Some(link) = self.links.get_mut(&link_id) {

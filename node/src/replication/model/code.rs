@@ -107,8 +107,8 @@ impl Code {
             };
             snapshot.log(Namespace::MAIN, incarnation(node), 0, u64::MAX, visit)?;
         }
-        let Heads { vv, clock, ceiling, cuts, last_local, open, incarnations } = &self.heads;
-        (vv, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);
+        let Heads { vv, clock, ceiling, cuts, last_local, open, incarnations, floor } = &self.heads;
+        (vv, floor, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);
         for (namespace, cut) in cuts {
             (namespace, &cut.from, &cut.upto, &cut.since, &cut.cursor).hash(&mut hasher);
             (cut.supplier, cut.boot.counter, cut.direct).hash(&mut hasher);
