@@ -79,7 +79,6 @@ mod membership;
 mod network;
 mod planted;
 mod probes;
-#[allow(dead_code, reason = "being built")]
 mod reconcile;
 pub mod records;
 mod replica;

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// The entries of a view in segments of [`SEGMENT_ENTRIES`], with the sum of their hashes. About a hundred
 /// bytes a segment; made by one scan, a slice at a time.
-pub(crate) struct Index {
+pub(super) struct Index {
     view: View,
     key: [u8; 32],
     segments: Vec<Segment>,
@@ -41,7 +41,7 @@ pub(super) struct Sum {
 
 impl Index {
     /// An index of a view that has still to be made: [`Index::step`].
-    pub(crate) fn new(view: View, salt: [u8; 16]) -> Self {
+    pub(super) fn new(view: View, salt: [u8; 16]) -> Self {
         let key = [salt, salt].concat().try_into().expect("it is twice the salt");
         Self {
             view,
@@ -56,7 +56,7 @@ impl Index {
     }
 
     /// Takes in the next entries: false once all are in.
-    pub(crate) fn step(&mut self, entries_max: usize) -> Result<bool, StoreError> {
+    pub(super) fn step(&mut self, entries_max: usize) -> Result<bool, StoreError> {
         if self.is_complete {
             return Ok(false);
         }
@@ -87,9 +87,9 @@ impl Index {
         self.last = Some(path);
     }
 
-    /// The view that it is of.
-    pub(crate) fn view(&self) -> &View {
-        &self.view
+    /// Whether all entries are in.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// The fingerprint of the entries in `start..end`.

@@ -1,6 +1,6 @@
 //! Finding what differs between two snapshots, by fingerprints of ranges.
 //!
-//! [`Index`] sums up one snapshot; [`Reconciler`] talks to the other side's until both know their own entries
+//! `Index` sums up one snapshot; [`Reconciler`] talks to the other side's until both know their own entries
 //! that the other does not hold alike ([`Differs`]). Neither knows of links: ranges in, ranges out.
 
 mod differs;
@@ -11,5 +11,4 @@ mod reconciler;
 mod tests;
 
 pub(crate) use differs::Differs;
-pub(crate) use index::Index;
 pub(crate) use reconciler::{Reconciler, Turn};

@@ -1,4 +1,4 @@
-//! One side of a comparison, once its index is made.
+//! One side of a comparison.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,8 @@ use millpond_core::message::{Claim, Range};
 use super::differs::Differs;
 use super::index::{Index, SEGMENT_ENTRIES};
 use crate::planted::planted;
-use crate::probes::sometimes;
+use crate::probes::{never, sometimes};
+use crate::state::View;
 use crate::store::StoreError;
 
 /// One side of a comparison. The two speak in turn: what one says in a turn answers what the other said in the
@@ -60,22 +61,28 @@ struct Saying {
 }
 
 impl Reconciler {
-    /// The side that speaks first.
-    pub(crate) fn opening(index: Index) -> Self {
-        Self { phase: Phase::Opening, is_my_turn: true, ..Self::answering(index) }
-    }
-
-    /// The other one.
-    pub(crate) fn answering(index: Index) -> Self {
+    /// A side, of which one opens. The salt is the same on both.
+    pub(crate) fn new(view: View, salt: [u8; 16], opens: bool) -> Self {
         Self {
-            index,
+            index: Index::new(view, salt),
             heard: VecDeque::new(),
-            is_my_turn: false,
+            is_my_turn: opens,
             is_told: false,
             turns: 0,
             saying: Saying::default(),
             differs: Differs::default(),
-            phase: Phase::Talking,
+            phase: if opens { Phase::Opening } else { Phase::Talking },
+        }
+    }
+
+    /// Whether a step would do something.
+    pub(crate) fn has_work(&self) -> bool {
+        match self.phase {
+            Phase::Ended => false,
+            Phase::Opening => true,
+            Phase::Talking => {
+                self.is_my_turn || !self.heard.is_empty() || !self.index.is_complete()
+            }
         }
     }
 
@@ -104,6 +111,9 @@ impl Reconciler {
 
     /// Does a bounded piece of work.
     pub(crate) fn step(&mut self) -> Result<Turn, StoreError> {
+        if self.index.step(STEP_ENTRIES)? {
+            return Ok(Turn::Working);
+        }
         match self.phase {
             Phase::Ended => return Ok(Turn::Ended),
             Phase::Opening => {
@@ -140,14 +150,9 @@ impl Reconciler {
         Turn::Say(ranges, true)
     }
 
-    /// What this side's entries are that the other does not hold alike. The comparison has ended.
-    pub(crate) fn differs(&self) -> &Differs {
-        &self.differs
-    }
-
-    /// The index that it is about.
-    pub(crate) fn index(&self) -> &Index {
-        &self.index
+    /// What this side holds that the other does not hold alike, once the comparison has ended.
+    pub(crate) fn settled(&self) -> Option<&Differs> {
+        (self.phase == Phase::Ended).then_some(&self.differs)
     }
 
     fn answer(&mut self, start: &[u8], range: Range) -> Result<(), StoreError> {
@@ -235,7 +240,7 @@ impl Reconciler {
         wanted: &[[u8; 8]],
     ) -> Result<(), StoreError> {
         if self.index.whole(start, end)?.count > ITEMS_LOOKED_AT {
-            self.differs.add_range(start, end);
+            never!("wants of a range that was not told one by one");
             return Ok(());
         }
         let items: Vec<(Path, u128)> = self.index.items(start, end)?;
@@ -289,6 +294,8 @@ fn short(hash: u128) -> [u8; 8] {
     *bytes.first_chunk().expect("it has 16 bytes")
 }
 
+/// Entries summed up in one step: some milliseconds.
+const STEP_ENTRIES: usize = 4_000;
 /// Parts of the first division, and of all others: fewer round trips against fewer bytes.
 const PARTS_FIRST: usize = 256;
 const PARTS: usize = 16;
