@@ -92,6 +92,8 @@ pub(crate) struct Engine {
     pub(super) peers: BTreeMap<NodeKey, Peer>,
     /// Peers that this node wants a link to, and has none.
     pub(super) wanted: BTreeSet<NodeKey>,
+    /// Until when the dials of absent members are used up, each of them its share of time.
+    pub(super) redials_until_ms: u64,
     pub(super) ring: Ring,
     pub(super) inboxes: BTreeMap<Namespace, Inbox>,
     /// From whom this node takes what.
@@ -149,6 +151,7 @@ impl Engine {
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             wanted: BTreeSet::new(),
+            redials_until_ms: 0,
             ring: Ring::new(config.limits.ring_bytes),
             inboxes: BTreeMap::new(),
             trees: BTreeMap::new(),

@@ -34,8 +34,12 @@ pub(super) struct Peer {
     pub(super) is_paused: bool,
     /// Whether a dial is under way.
     pub(super) is_dialing: bool,
+    /// Whether it is to be dialled soon if that one comes to nothing.
+    pub(super) is_hurried: bool,
     /// Dials since the last link that opened.
     pub(super) attempts: u32,
+    /// Since when it gives no answer to dials.
+    pub(super) gone_since_ms: Option<u64>,
     /// When it may be dialled next.
     pub(super) dial_at_ms: u64,
     /// Why there is no link.

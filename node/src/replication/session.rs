@@ -29,7 +29,7 @@ impl Engine {
         self.refresh_wanted();
         let state = self.peer_mut(peer);
         if dialed {
-            state.is_dialing = false;
+            (state.is_dialing, state.is_hurried) = (false, false);
         }
         if peer == self.config.key {
             self.close(link, CloseCode::Itself, "this is my own key");
@@ -114,7 +114,7 @@ impl Engine {
         if is_brief && !planted!("a brief link goes on with the back-off") {
             state.attempts = state.attempts.max(link.attempts_before);
         }
-        self.schedule_dial(link.peer);
+        self.schedule_redial(link.peer);
     }
 
     fn say_hello(&mut self, link_id: LinkId) {
@@ -324,6 +324,7 @@ impl Engine {
         if !self.links.contains_key(&link_id) {
             return;
         }
+        self.reached(peer);
         self.check_own_history(peer);
         for namespace in NAMESPACES {
             self.note_lacking(link_id, namespace);

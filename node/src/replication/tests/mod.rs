@@ -14,6 +14,7 @@
 //! | R14 incarnations are introduced | S7 | `feeds` |
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
+//! | whom to dial, and when | | `dials` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -32,6 +33,7 @@ use crate::sim::world::Check;
 mod acceptance;
 mod catch_up;
 mod continuity;
+mod dials;
 mod feeds;
 mod floors;
 mod hostile;
