@@ -347,6 +347,15 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
+    // Comparing and refreshing.
+    ["both sides learn what differs"] "9", [],
+        "one side keeps to itself which of its peer's entries it has not";
+    ["who cannot be told what changed is refreshed"] "13", [],
+        "two halves below each other's floors stay apart for ever";
+    ["what a supplier does not send it does not have"] "13", [],
+        "a value whose tombstone was collected stays at the node that was absent";
+    ["what came since the comparison is compared too"] "14", [],
+        "a deleted value that a third node brings during a refresh stays for ever";
 };
 
 #[cfg(test)]
