@@ -281,6 +281,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node announces what it cannot serve";
     ["progress restarts a deadline"] "S13", [],
         "a feed that lags is grafted around again and again";
+    ["what comes beyond a gap is no progress"] "own", [],
+        "a gap before what comes all the time is closed by the slow pull only";
     ["who overslept looks again first"] "S13", [],
         "a node that was kept from running asks for what waits to be read";
     ["who is ahead becomes the source"] "own", [],
@@ -291,6 +293,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "updates cross the ocean once for each node beyond it";
     ["a source that was only late is given more time"] "own", [],
         "whatever stalls now and then is sent twice each time";
+    ["a source that stalls now and then is awaited"] "own", [],
+        "each stall of a link that keeps order has all behind it sent twice";
+    ["what was late once is forgotten in time"] "own", [],
+        "after one stall each failure is noticed a quarter of a second later, for ever";
     ["a stall counts once"] "own", [],
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],

@@ -43,6 +43,8 @@ probes! {
     NextAnnouncerAsked,
     /// A source that another peer has overtaken delivers all the same.
     SourceOnlyLate,
+    /// Something comes, and what was written before it is still lacking.
+    BeyondGap,
     /// A peer was grafted, and another one delivered first.
     GraftNeedless,
     /// What was to be announced the peer has by then.
