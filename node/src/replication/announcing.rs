@@ -186,7 +186,8 @@ impl Engine {
     pub(super) fn terms(&mut self, link_id: LinkId, terms: Terms) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         let before = link.terms_heard.replace(terms).unwrap_or_default();
-        if terms.wants_announcements && !before.wants_announcements {
+        let asks = terms.wants_announcements && !before.wants_announcements;
+        if asks && !planted!("who asks to be told is told of all") {
             self.announce_all(link_id);
         }
         self.consider_pulls();
