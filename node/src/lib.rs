@@ -83,6 +83,7 @@ mod membership;
 mod network;
 mod planted;
 mod probes;
+mod reconcile;
 pub mod records;
 mod replica;
 mod replication;

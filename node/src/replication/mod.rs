@@ -17,6 +17,7 @@
 //! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
+//! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -36,8 +37,10 @@ use crate::status::Status;
 use crate::topology::settings::Topology;
 use crate::topology::surveyed::Surveyed;
 
+mod absences;
 mod announcing;
 mod commit;
+mod comparing;
 mod continuity;
 mod counting;
 mod dialer;
@@ -57,6 +60,7 @@ mod progress;
 mod pull;
 mod pulling;
 mod receive;
+mod refreshing;
 mod report;
 mod ring;
 mod rules;

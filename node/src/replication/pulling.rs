@@ -5,6 +5,7 @@ use millpond_core::wire::RowsFrame;
 use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 
 use super::LinkId;
+use super::absences::Absences;
 use super::commit::Pending;
 use super::limits::Limits;
 use crate::planted::planted;
@@ -23,6 +24,11 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// The other half of a comparison of this state.
+    pub(super) fn of_compared(compared: VersionVector) -> Self {
+        Self { from: compared, resume: None, mark: None }
+    }
+
     /// All that lies above `applied`, or the rest of the cut that this boot of the supplier has begun.
     pub(super) fn new(
         applied: VersionVector,
@@ -32,6 +38,7 @@ impl Question {
     ) -> Self {
         let held = cut.filter(|cut| {
             cut.supplier == supplier
+                && cut.compared.is_none()
                 && (cut.boot == boot || planted!("a cut is of one boot"))
                 && applied.covers_all(&cut.from)
                 && cut.is_joinable(&applied)
@@ -56,6 +63,8 @@ impl Question {
 pub(super) struct Pulling {
     pub(super) link: LinkId,
     pub(super) transfer: u64,
+    /// The comparison whose other half it is.
+    pub(super) session: Option<u64>,
     pub(super) supplier: NodeKey,
     pub(super) boot: Boot,
     pub(super) from: VersionVector,
@@ -74,6 +83,11 @@ pub(super) struct Pulling {
     pub(super) jobs: usize,
     /// Whether everything has arrived.
     pub(super) is_complete: bool,
+    /// Whether what the supplier left out of a comparison has still to be found, and how far that is.
+    pub(super) looks_for_absences: bool,
+    pub(super) absences: Option<Absences>,
+    /// Whether something came since, which has to be compared too.
+    pub(super) is_overtaken: bool,
     /// Whether the last job is at the writer.
     pub(super) is_finishing: bool,
     pub(super) progress_ms: u64,
@@ -113,6 +127,7 @@ impl Pulling {
         Self {
             link: LinkId(0),
             transfer: 0,
+            session: None,
             supplier,
             boot,
             from: question.from,
@@ -125,6 +140,9 @@ impl Pulling {
             mark: question.mark,
             jobs: 0,
             is_complete: false,
+            looks_for_absences: false,
+            absences: None,
+            is_overtaken: false,
             is_finishing: false,
             progress_ms: 0,
         }
@@ -160,7 +178,7 @@ impl Pulling {
             return None;
         }
         let upto = self.upto.clone()?;
-        if self.mark.is_none() && self.is_complete {
+        if self.mark.is_none() && self.is_complete && self.session.is_none() {
             self.is_finishing = true;
             let (from, floor) = (self.from.clone(), self.floor.clone());
             let rows = std::mem::take(&mut self.frames);
@@ -174,7 +192,7 @@ impl Pulling {
             let rows = std::mem::take(&mut self.frames);
             return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
         }
-        let mark = self.mark.clone().filter(|_| self.is_complete)?;
+        let mark = self.mark.clone().filter(|_| self.is_complete && !self.looks_for_absences)?;
         self.is_finishing = true;
         Some(Job::Flip { namespace, mark })
     }
@@ -184,6 +202,16 @@ impl Pulling {
         self.frames_bytes
             >= if self.mark.is_some() { limits.slice_bytes } else { limits.batch_bytes }
             || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
+            || (self.is_complete && self.mark.is_none())
+    }
+
+    /// Whether all that the supplier sent of a comparison is staged, and what it left out is to be found.
+    pub(super) fn wants_absences(&self) -> bool {
+        self.looks_for_absences
+            && self.is_complete
+            && self.jobs == 0
+            && self.frames.is_empty()
+            && self.mark.is_some()
     }
 
     /// The mark of the cut with the frames at hand.
@@ -196,7 +224,8 @@ impl Pulling {
             floor: VersionVector::new(),
             since: upto.clone(),
             cursor: None,
-            direct: is_empty && self.from.is_empty(),
+            direct: is_empty && self.from.is_empty() && self.session.is_none(),
+            compared: self.session.map(|_| self.from.clone()),
         };
         let mark = self.mark.get_or_insert(fresh);
         let last = self.frames.last().and_then(|rows| rows.rows().last());

@@ -10,7 +10,7 @@ use super::engine::{Engine, NAMESPACES};
 use super::link::Link;
 use super::peer::Peer;
 use crate::membership::Member;
-use crate::state::{View, tells_all};
+use crate::state::View;
 use crate::status::{
     CatchUp, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, PeerState, PeerStatus,
     Status,
@@ -168,19 +168,8 @@ impl Engine {
             direction: link.rules.direction,
             announcing: self.announces_to(id) && link.rules.ripple == Ripple::Adaptive,
             announced: link.is_announced(),
-            refresh_needed: self.needs_refresh(link),
+            refresh_needed: NAMESPACES.into_iter().any(|it| self.needs_refresh_in(id, it)),
         }
-    }
-
-    /// Whether one of the two has collected tombstones of which the other has not heard (R9).
-    fn needs_refresh(&self, link: &Link) -> bool {
-        let Some(peer) = self.peers.get(&link.peer) else { return false };
-        NAMESPACES.into_iter().any(|namespace| {
-            let (ours, theirs) = (self.applied(namespace), &peer.vectors(namespace).applied);
-            link.below_floor.contains(&namespace)
-                || !tells_all(ours, theirs, peer.floor(namespace))
-                || !tells_all(theirs, ours, self.heads.floor(namespace))
-        })
     }
 
     /// What this node has applied and the peer has not, by the peer's last word. Unknown while it has never

@@ -121,6 +121,9 @@ pub(crate) enum JobError {
     /// A push whose dependencies are not covered.
     #[error("the push depends on dots that are not here")]
     Dependencies,
+    /// Something has come since the comparison that a refresh is based on, which its supplier covers.
+    #[error("something that the supplier covers came since the two were compared")]
+    Overtaken,
     /// There is no cut of this namespace.
     #[error("no cut is arriving")]
     NoCut,

@@ -6,6 +6,7 @@
 //! | R4 a batch is relative to its base, and one snapshot | 4, 5, 6, S11 | `catch_up` |
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
+//! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
 //! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
@@ -14,6 +15,8 @@
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
+//! | settings of a running node | | `settings` |
+//! | numbers that stand for incarnations | | `names` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -36,9 +39,12 @@ mod dials;
 mod feeds;
 mod floors;
 mod hostile;
+mod names;
+mod refreshes;
 mod reports;
 mod restarts;
 mod sessions;
+mod settings;
 mod surveys;
 mod trees;
 
