@@ -233,6 +233,7 @@ impl<'a> Cuts<'a> {
             floor,
             cursor: None,
             direct: true,
+            compared: None,
         }
     }
 }

@@ -10,8 +10,8 @@ use super::world::{dump, go_on};
 use crate::backup::error::Fault;
 use crate::backup::file::{NewFile, remove_unfinished};
 use crate::backup::{
-    BackupError, BackupOptions, BackupSchedule, Keep, Restore, clone_folder, create, file_name,
-    info, list, receive, restore, verify,
+    BackupError, BackupOptions, Restore, clone_folder, create, file_name, info, list, receive,
+    restore, verify,
 };
 use crate::folder::{self, OpenError};
 use crate::planted::without;
