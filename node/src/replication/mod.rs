@@ -17,6 +17,7 @@
 //! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
+//! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -44,6 +45,7 @@ mod dialer;
 mod engine;
 mod feed;
 mod fence;
+mod folding;
 mod grafting;
 mod inbox;
 #[cfg(any(test, feature = "sim"))]

@@ -4,6 +4,7 @@
 //! | rule | interleavings | tests |
 //! |---|---|---|
 //! | R4 a batch is relative to its base, and one snapshot | 4, 5, 6, S11 | `catch_up` |
+//! | R7 a cut that is visible is whole, folded or not | 6, S16, S17 | `folds` |
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
@@ -31,6 +32,7 @@ mod acceptance;
 mod catch_up;
 mod continuity;
 mod feeds;
+mod folds;
 mod hostile;
 mod reports;
 mod restarts;
