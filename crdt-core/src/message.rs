@@ -65,6 +65,9 @@ pub enum Message {
         upto: VersionVector,
         /// About how many rows will come, for progress bars.
         rows_estimate: u64,
+        /// Below this vector the supplier's tombstones are gone, and with the catch-up the receiver's are too.
+        /// `upto` covers it.
+        floor: VersionVector,
     },
     /// Rows of the catch-up, in path order.
     Rows(RowsFrame),

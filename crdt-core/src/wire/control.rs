@@ -5,7 +5,7 @@ use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
 use super::control_v1::{
-    BehindV1, CreditV1, FeedV1, HelloV1, IntroduceV1, PullEndV1, PullRefusedV1, PullStartV1, PullV1,
+    BehindV1, CreditV1, FeedV1, HelloV1, IntroduceV1, PullEndV1, PullRefusedV1, PullStartV2, PullV1,
 };
 use super::encode::{finish_frame, start_frame};
 use super::survey_v1::{SurveyV1, SurveyedV1};
@@ -25,8 +25,9 @@ pub(super) fn encode(message: &Message) -> Bytes {
             body(kind::INTRODUCE, &IntroduceV1::from(&incarnations[..]))
         }
         Message::Pull(pull) => body(kind::PULL, &PullV1::from(pull)),
-        Message::PullStart { transfer, upto, rows_estimate } => {
-            body(kind::PULL_START, &PullStartV1(*transfer, upto.into(), *rows_estimate))
+        Message::PullStart { transfer, upto, rows_estimate, floor } => {
+            let start = PullStartV2(*transfer, upto.into(), *rows_estimate, floor.into());
+            body(kind::PULL_START, &start)
         }
         Message::PullEnd { transfer, rows } => body(kind::PULL_END, &PullEndV1(*transfer, *rows)),
         Message::PullRefused { transfer, reason } => {
@@ -68,8 +69,9 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
         kind::INTRODUCE => Message::Introduce(parse::<IntroduceV1>(body)?.into()),
         kind::PULL => Message::Pull(parse::<PullV1>(body)?.try_into()?),
         kind::PULL_START => {
-            let PullStartV1(transfer, upto, rows_estimate) = parse(body)?;
-            Message::PullStart { transfer, upto: upto.try_into()?, rows_estimate }
+            let PullStartV2(transfer, upto, rows_estimate, floor) = parse(body)?;
+            let (upto, floor) = (upto.try_into()?, floor.try_into()?);
+            Message::PullStart { transfer, upto, rows_estimate, floor }
         }
         kind::PULL_END => {
             let PullEndV1(transfer, rows) = parse(body)?;

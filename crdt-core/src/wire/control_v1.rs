@@ -66,9 +66,14 @@ struct ResumeV1<'a> {
     cursor: &'a [u8],
 }
 
-/// Transfer, upto, estimate of the rows.
+/// Transfer, upto, estimate of the rows, floor.
 #[derive(Serialize, Deserialize)]
-pub(super) struct PullStartV1<'a>(pub u64, #[serde(borrow)] pub VectorV1<'a>, pub u64);
+pub(super) struct PullStartV2<'a>(
+    pub u64,
+    #[serde(borrow)] pub VectorV1<'a>,
+    pub u64,
+    #[serde(borrow)] pub VectorV1<'a>,
+);
 
 /// Transfer, rows.
 #[derive(Serialize, Deserialize)]

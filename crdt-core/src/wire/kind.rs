@@ -48,11 +48,11 @@ pub const SURVEY: u16 = 20;
 /// [`Message::Surveyed`](crate::message::Message::Surveyed).
 pub const SURVEYED: u16 = 21;
 
-/// The version in which a kind is spoken: of [`DIGEST`] and [`ACK`] the second, which took the place of the
-/// first before any release.
+/// The version in which a kind is spoken: of [`PULL_START`], [`DIGEST`] and [`ACK`] the second, which took the
+/// place of the first before any release.
 pub const fn version(kind: u16) -> u8 {
     match kind {
-        DIGEST | ACK => 2,
+        PULL_START | DIGEST | ACK => 2,
         _ => VERSION,
     }
 }

@@ -190,9 +190,14 @@ pub fn message() -> impl Strategy<Value = Message> {
         hello(),
         vec((incarnation(), key), 0..4).prop_map(Message::Introduce),
         pull(),
-        (any::<u64>(), vector(), any::<u64>()).prop_map(|(transfer, upto, rows_estimate)| {
-            Message::PullStart { transfer, upto, rows_estimate }
-        }),
+        (any::<u64>(), vector(), any::<u64>(), vector()).prop_map(
+            |(transfer, upto, rows_estimate, floor)| Message::PullStart {
+                transfer,
+                upto,
+                rows_estimate,
+                floor
+            }
+        ),
         vec(row(), 0..6).prop_map(|rows| Message::Rows(rows_frame(&rows))),
         any::<(u64, u64)>().prop_map(|(transfer, rows)| Message::PullEnd { transfer, rows }),
         any::<(u64, u8)>().prop_map(|(transfer, reason)| Message::PullRefused {

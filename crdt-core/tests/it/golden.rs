@@ -15,7 +15,7 @@ use crate::samples;
 
 fn file(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let version = if matches!(name, "ack" | "digest") { 2 } else { kind::VERSION };
+    let version = if matches!(name, "pull_start" | "ack" | "digest") { 2 } else { kind::VERSION };
     folder.join(format!("{name}_v{version}.hex"))
 }
 

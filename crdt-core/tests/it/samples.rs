@@ -14,7 +14,12 @@ pub fn messages() -> Vec<(&'static str, Message)> {
         ("pull", Message::Pull(pull())),
         (
             "pull_start",
-            Message::PullStart { transfer: 7, upto: vector(), rows_estimate: 1_000_000 },
+            Message::PullStart {
+                transfer: 7,
+                upto: vector(),
+                rows_estimate: 1_000_000,
+                floor: VersionVector::from_iter([dot(0x0a, 2)]),
+            },
         ),
         ("rows", Message::Rows(rows())),
         ("pull_end", Message::PullEnd { transfer: 7, rows: 300 }),

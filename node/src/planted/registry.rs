@@ -173,6 +173,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a second resumption omits what changed before the first";
     ["a cut is of one boot", "a cut never falls back"] "S11", [],
         "rows of a supplier that fell back complete those that it sent before";
+    ["who is below the floor is not supplied", "a batch meets who is above its floor"] "M7, 13", [],
+        "a node that was absent for long catches up, and keeps what was deleted meanwhile";
+    ["a batch meets who is above its floor"] "own", [],
+        "a fresh node that takes a push while it catches up keeps what was deleted";
+    ["a resumption is above the floor"] "S11", [],
+        "a catch-up goes on though deletes behind its cursor were collected";
+    ["a floor comes with its batch"] "1", [],
+        "a node passes on a catch-up without the deletes that its supplier had collected";
     ["rows are joined under the vector before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";
     ["a cut is seen whole"] "6, 7.3", ["catch-up"],
@@ -236,6 +244,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "who joins is not known before the next boot";
     ["the greater key lets the other dial"] "own", [],
         "both ends of a link dial at once";
+    ["a short outage is redialled soon"] "own", [],
+        "whom an outage kept away is dialled seconds after its end";
+    ["dials of many absent members are few"] "own", [],
+        "a node that is cut off from a large group sends a flood of dials";
+    ["who comes back is not alone"] "own", [],
+        "after an outage each peer waits for its own next dial";
+    ["only the end of an outage hurries dials"] "own", [],
+        "each link that breaks for a moment has all absent members dialled";
     ["both ends keep the same link"] "catalogue 27", [],
         "of two links each end keeps the one that it dialled";
     ["two nodes are linked once"] "catalogue 27", ["swarm"],
@@ -281,6 +297,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node announces what it cannot serve";
     ["progress restarts a deadline"] "S13", [],
         "a feed that lags is grafted around again and again";
+    ["what comes beyond a gap is no progress"] "own", [],
+        "a gap before what comes all the time is closed by the slow pull only";
     ["who overslept looks again first"] "S13", [],
         "a node that was kept from running asks for what waits to be read";
     ["who is ahead becomes the source"] "own", [],
@@ -291,6 +309,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "updates cross the ocean once for each node beyond it";
     ["a source that was only late is given more time"] "own", [],
         "whatever stalls now and then is sent twice each time";
+    ["a source that stalls now and then is awaited"] "own", [],
+        "each stall of a link that keeps order has all behind it sent twice";
+    ["what was late once is forgotten in time"] "own", [],
+        "after one stall each failure is noticed a quarter of a second later, for ever";
     ["a stall counts once"] "own", [],
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
@@ -308,6 +330,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member makes up a write of this node's";
     ["the first introduction counts"] "own", [],
         "a member gives another one's incarnation to a third";
+    ["a floor is covered"] "own", [],
+        "a peer that says it has collected everything makes this node refuse all others";
     ["a survey is passed on once"] "own", [],
         "a survey goes round in the mesh for ever";
     ["surveys are few"] "own", [],

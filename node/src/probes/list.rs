@@ -43,6 +43,8 @@ probes! {
     NextAnnouncerAsked,
     /// A source that another peer has overtaken delivers all the same.
     SourceOnlyLate,
+    /// Something comes, and what was written before it is still lacking.
+    BeyondGap,
     /// A peer was grafted, and another one delivered first.
     GraftNeedless,
     /// What was to be announced the peer has by then.
@@ -285,6 +287,10 @@ probes! {
     DialFailed,
     /// The longest back-off.
     LongestBackOff,
+    /// So many members are absent that some wait to be dialled again.
+    RedialsWait,
+    /// A member is reached again, and others are dialled at once.
+    DialHurried,
     /// A link is closed by its operator.
     LinkPaused,
     /// What a peer had is remembered from an earlier run.

@@ -20,7 +20,7 @@ use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
-use super::pulling::Pulling;
+use super::pulling::{Offer, Pulling};
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
@@ -92,6 +92,8 @@ pub(crate) struct Engine {
     pub(super) peers: BTreeMap<NodeKey, Peer>,
     /// Peers that this node wants a link to, and has none.
     pub(super) wanted: BTreeSet<NodeKey>,
+    /// Until when the dials of absent members are used up, each of them its share of time.
+    pub(super) redials_until_ms: u64,
     pub(super) ring: Ring,
     pub(super) inboxes: BTreeMap<Namespace, Inbox>,
     /// From whom this node takes what.
@@ -148,6 +150,7 @@ impl Engine {
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             wanted: BTreeSet::new(),
+            redials_until_ms: 0,
             ring: Ring::new(config.limits.ring_bytes),
             inboxes: BTreeMap::new(),
             trees: BTreeMap::new(),
@@ -362,8 +365,8 @@ impl Engine {
             Message::Hello(hello) => self.hello(link_id, hello),
             Message::Introduce(members) => self.introduce(members),
             Message::Pull(pull) => self.supply(link_id, pull),
-            Message::PullStart { transfer, upto, rows_estimate } => {
-                self.pull_start(link_id, transfer, upto, rows_estimate);
+            Message::PullStart { transfer, upto, rows_estimate, floor } => {
+                self.pull_start(link_id, transfer, Offer { upto, floor }, rows_estimate);
             }
             Message::Rows(rows) => self.pull_rows(link_id, rows),
             Message::PullEnd { transfer, .. } => self.pull_end(link_id, transfer),

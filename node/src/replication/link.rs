@@ -51,6 +51,9 @@ pub(super) struct Link {
     pub(super) fed: BTreeSet<Namespace>,
     /// Namespaces that the peer cannot feed before this node has pulled.
     pub(super) must_pull: BTreeSet<Namespace>,
+    /// Namespaces in which the peer has refused a catch-up, since it has collected what this node has yet to
+    /// forget.
+    pub(super) below_floor: BTreeSet<Namespace>,
     /// When the peer may be asked for a catch-up again.
     pub(super) pull_after_ms: u64,
     /// Catch-ups from it that came to nothing, one after the other.
@@ -179,6 +182,7 @@ impl Link {
             feeds: BTreeMap::new(),
             fed: BTreeSet::new(),
             must_pull: BTreeSet::new(),
+            below_floor: BTreeSet::new(),
             pull_after_ms: 0,
             pulls_in_vain: 0,
             told: BTreeMap::new(),

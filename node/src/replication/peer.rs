@@ -15,6 +15,8 @@ use crate::status::LinkCounters;
 pub(super) struct Peer {
     /// Its vectors, as of its last word: a hello replaces them, acks and digests add to them.
     pub(super) vectors: BTreeMap<Namespace, Vectors>,
+    /// Below these vectors its tombstones are gone, by its latest hello.
+    pub(super) floors: BTreeMap<Namespace, VersionVector>,
     /// Whether they are its word in this run, not one remembered from an earlier.
     pub(super) is_heard: bool,
     /// Whether what was heard differs from what the store remembers.
@@ -32,8 +34,12 @@ pub(super) struct Peer {
     pub(super) is_paused: bool,
     /// Whether a dial is under way.
     pub(super) is_dialing: bool,
+    /// Whether it is to be dialled soon if that one comes to nothing.
+    pub(super) is_hurried: bool,
     /// Dials since the last link that opened.
     pub(super) attempts: u32,
+    /// Since when it gives no answer to dials.
+    pub(super) gone_since_ms: Option<u64>,
     /// When it may be dialled next.
     pub(super) dial_at_ms: u64,
     /// Why there is no link.
@@ -66,6 +72,12 @@ impl Peer {
             durable: VersionVector::new(),
         };
         self.vectors.get(&namespace).unwrap_or(&NOTHING)
+    }
+
+    /// Its floor of a namespace.
+    pub(super) fn floor(&self, namespace: Namespace) -> &VersionVector {
+        static NOTHING: VersionVector = VersionVector::new();
+        self.floors.get(&namespace).unwrap_or(&NOTHING)
     }
 
     /// Meets a boot of it. A dead process is heard for less than `late_ms` after its end, and a live one at

@@ -1,14 +1,14 @@
 //! Catch-up at the asker: one supplier at a time for each namespace, staged, resumed, flipped.
 
+use millpond_core::Namespace;
 use millpond_core::message::{CloseCode, Credit, Message, Pull, PullRefusal};
 use millpond_core::transport::Lane;
 use millpond_core::wire::RowsFrame;
-use millpond_core::{Namespace, VersionVector};
 
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
-use super::pulling::{Pulling, Question, RowsJob, inadmissible};
+use super::pulling::{Offer, Pulling, Question, RowsJob, inadmissible};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 use crate::state::{Job, JobError};
@@ -136,19 +136,25 @@ impl Engine {
         &mut self,
         link_id: LinkId,
         transfer: u64,
-        upto: VersionVector,
+        offer: Offer,
         rows_expected: u64,
     ) {
         let Some(namespace) = self.pull_of(link_id, transfer) else { return };
+        let is_sound = offer.upto.covers_all(&offer.floor);
+        if !is_sound && !planted!("a floor is covered") {
+            never!("has collected what it does not cover");
+            let reason = "a floor above the catch-up's vector";
+            return self.close(link_id, CloseCode::Protocol, reason);
+        }
         // A batch may name only incarnations that are known to be members'.
-        let unknown = upto.iter().find(|dot| self.owner(dot.incarnation).is_none());
+        let unknown = offer.upto.iter().find(|dot| self.owner(dot.incarnation).is_none());
         if let Some(unknown) = unknown {
             tracing::debug!(incarnation = %unknown.incarnation, "catch-up put off: not introduced");
             return self.give_up_pull(namespace);
         }
         let now_ms = self.now.mono_ms;
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
-        if !pulling.starts(upto) {
+        if !pulling.starts(offer) {
             // The supplier fell back below what it had supplied: what is staged must not be completed.
             never!("supplies less than before, within one boot");
             self.submit(Pending::Note, Job::DropCut { namespace });
@@ -251,6 +257,7 @@ impl Engine {
         }
         if let Some(link) = self.links.get_mut(&link) {
             link.pulls_in_vain = 0;
+            link.below_floor.remove(&namespace);
         }
         tracing::debug!(%namespace, link = link.0, "caught up");
         self.consider_pulls();
@@ -288,7 +295,7 @@ impl Engine {
         if self.pull_of(link, job.transfer).is_none() {
             return;
         }
-        if matches!(error, JobError::Base | JobError::NoCut) {
+        if matches!(error, JobError::Base | JobError::BelowFloor | JobError::NoCut) {
             self.submit(Pending::Note, Job::DropCut { namespace });
         }
         // What the store could not take now it will hardly take at once.
@@ -324,8 +331,13 @@ impl Engine {
 
     pub(super) fn pull_refused(&mut self, link_id: LinkId, transfer: u64, reason: PullRefusal) {
         if let Some(namespace) = self.pull_of(link_id, transfer) {
-            sometimes!(SupplierIsBusy);
+            sometimes!(reason == PullRefusal::Busy, SupplierIsBusy);
             tracing::debug!(%namespace, ?reason, "catch-up refused");
+            if reason == PullRefusal::BelowFloor
+                && let Some(link) = self.links.get_mut(&link_id)
+            {
+                link.below_floor.insert(namespace);
+            }
             self.give_up_pull(namespace);
         }
     }

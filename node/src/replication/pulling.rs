@@ -61,8 +61,9 @@ pub(super) struct Pulling {
     pub(super) supplier: NodeKey,
     pub(super) boot: Boot,
     pub(super) from: VersionVector,
-    /// Known once it has begun.
+    /// Known once it has begun, and the supplier's floor.
     pub(super) upto: Option<VersionVector>,
+    pub(super) floor: VersionVector,
     /// Rows that arrived, and how many the supplier expects.
     pub(super) rows: u64,
     pub(super) rows_expected: u64,
@@ -85,6 +86,15 @@ pub(super) struct Pulling {
     /// Whether the last job is at the writer.
     pub(super) is_finishing: bool,
     pub(super) progress_ms: u64,
+}
+
+/// What a supplier says when a catch-up begins.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Offer {
+    /// The vector afterwards.
+    pub(super) upto: VersionVector,
+    /// The supplier's floor, which `upto` covers.
+    pub(super) floor: VersionVector,
 }
 
 /// A job of a catch-up at the writer.
@@ -117,6 +127,7 @@ impl Pulling {
             boot,
             from: question.from,
             upto: None,
+            floor: VersionVector::new(),
             rows: rows_before,
             rows_expected: 0,
             since_ms: 0,
@@ -141,7 +152,7 @@ impl Pulling {
 
     /// The supplier's vector is known, or it goes on with a newer snapshot: false when it has fallen below
     /// that of the cut so far.
-    pub(super) fn starts(&mut self, upto: VersionVector) -> bool {
+    pub(super) fn starts(&mut self, Offer { upto, floor }: Offer) -> bool {
         // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
         let is_covered = self.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
         if !is_covered && !planted!("a cut never falls back") {
@@ -156,7 +167,7 @@ impl Pulling {
         if self.since.is_none() || planted!("a resumption starts from the oldest rows") {
             self.since = Some(upto.clone());
         }
-        self.upto = Some(upto);
+        (self.upto, self.floor) = (Some(upto), floor);
         true
     }
 
@@ -204,8 +215,9 @@ impl Pulling {
         Some(match self.mark.clone() {
             Some(mark) => Job::Flip { namespace, mark, rows_max: limits.fold_rows },
             None => {
-                let (from, rows) = (self.from.clone(), self.take(usize::MAX, usize::MAX));
-                Job::Batch { namespace, from, upto, rows }
+                let (from, floor) = (self.from.clone(), self.floor.clone());
+                let rows = self.take(usize::MAX, usize::MAX);
+                Job::Batch { namespace, from, upto, floor, rows }
             }
         })
     }
@@ -243,6 +255,7 @@ impl Pulling {
             upto: upto.clone(),
             since: self.since.clone().unwrap_or_else(|| upto.clone()),
             rows: 0,
+            floor: VersionVector::new(),
             cursor: None,
             direct: is_empty && self.from.is_empty(),
         };
@@ -253,7 +266,7 @@ impl Pulling {
         sometimes!(cursor < mark.cursor, RowsBehindCursor);
         mark.cursor = mark.cursor.take().max(cursor);
         mark.rows += rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
-        mark.upto = upto;
+        (mark.upto, mark.floor) = (upto, self.floor.clone());
         mark.clone()
     }
 

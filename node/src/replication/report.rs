@@ -10,7 +10,7 @@ use super::engine::{Engine, NAMESPACES};
 use super::link::Link;
 use super::peer::Peer;
 use crate::membership::Member;
-use crate::state::View;
+use crate::state::{View, tells_all};
 use crate::status::{
     CatchUp, Folding, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, Pace,
     PeerState, PeerStatus, Status,
@@ -37,6 +37,13 @@ impl Engine {
             totals.links.add(&peer.counters);
         }
         warnings.extend(self.warnings());
+        let strange = |peer: &&PeerStatus| peer.link.as_ref().is_some_and(|it| it.refresh_needed);
+        for peer in peers.iter().filter(strange) {
+            warnings.push(format!(
+                "{} and this node need a refresh: one of them was absent while the other forgot deletes",
+                peer.name
+            ));
+        }
         let node = self.node_status(store_bytes);
         let namespaces = NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec();
         let sources = self.origin_statuses();
@@ -181,7 +188,19 @@ impl Engine {
             direction: link.rules.direction,
             announcing: self.announces_to(id) && link.rules.ripple == Ripple::Adaptive,
             announced: link.is_announced(),
+            refresh_needed: self.needs_refresh(link),
         }
+    }
+
+    /// Whether one of the two has collected tombstones of which the other has not heard (R9).
+    fn needs_refresh(&self, link: &Link) -> bool {
+        let Some(peer) = self.peers.get(&link.peer) else { return false };
+        NAMESPACES.into_iter().any(|namespace| {
+            let (ours, theirs) = (self.applied(namespace), &peer.vectors(namespace).applied);
+            link.below_floor.contains(&namespace)
+                || !tells_all(ours, theirs, peer.floor(namespace))
+                || !tells_all(theirs, ours, self.heads.floor(namespace))
+        })
     }
 
     /// What this node has applied and the peer has not, by the peer's last word. Unknown while it has never

@@ -1,8 +1,8 @@
 //! Sessions: who is welcome on a link, and which of two links to one peer survives.
 
+use millpond_core::NodeKey;
 use millpond_core::message::{CloseCode, Hello, HelloNamespace, Message, PROTOCOL};
 use millpond_core::transport::Lane;
-use millpond_core::{NodeKey, VersionVector};
 
 use rand_core::Rng;
 
@@ -29,7 +29,7 @@ impl Engine {
         self.refresh_wanted();
         let state = self.peer_mut(peer);
         if dialed {
-            state.is_dialing = false;
+            (state.is_dialing, state.is_hurried) = (false, false);
         }
         if peer == self.config.key {
             self.close(link, CloseCode::Itself, "this is my own key");
@@ -113,7 +113,7 @@ impl Engine {
         if is_brief && !planted!("a brief link goes on with the back-off") {
             state.attempts = state.attempts.max(link.attempts_before);
         }
-        self.schedule_dial(link.peer);
+        self.schedule_redial(link.peer);
     }
 
     fn say_hello(&mut self, link_id: LinkId) {
@@ -128,7 +128,7 @@ impl Engine {
                 true => self.inboxes[&namespace].received().clone(),
                 false => self.applied(namespace).clone(),
             },
-            floor: VersionVector::new(),
+            floor: self.heads.floor(namespace).clone(),
         });
         let invite = self.joining.as_ref().filter(|invite| invite.issuer == to);
         let hello = Hello {
@@ -304,6 +304,7 @@ impl Engine {
             for vv in [&mut vectors.received, &mut vectors.applied, &mut vectors.durable] {
                 vv.join(&held.durable);
             }
+            state.floors.insert(held.namespace, held.floor.clone());
         }
         // A restored node does not know all of its own: those that it has not named are introduced to it too.
         if let Some(link) = self.links.get_mut(&link_id) {
@@ -322,6 +323,7 @@ impl Engine {
         if !self.links.contains_key(&link_id) {
             return;
         }
+        self.reached(peer);
         self.check_own_history(peer);
         for namespace in NAMESPACES {
             self.note_lacking(link_id, namespace);

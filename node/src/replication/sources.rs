@@ -81,7 +81,7 @@ impl Engine {
 
     /// How late the source may be.
     fn deadline_ms_of(&self, namespace: Namespace, origin: Incarnation) -> Option<u64> {
-        self.trees.get(&namespace)?.deadline_ms(origin)
+        self.trees.get(&namespace)?.deadline_ms(self.now.mono_ms, origin)
     }
 
     /// How long the origin's writes were missing when the source last failed.

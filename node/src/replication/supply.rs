@@ -15,7 +15,7 @@ use super::engine::Engine;
 use super::limits::Limits;
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
-use crate::state::{Fold, Overlay, meta_key, read_meta};
+use crate::state::{Fold, Overlay, meta_key, read_meta, tells_all};
 use crate::store::{LogRow, Snapshot, StoreError};
 
 /// A catch-up being supplied.
@@ -32,6 +32,8 @@ pub(super) struct Supply {
     from: VersionVector,
     /// The vector of the snapshot.
     pub(super) upto: VersionVector,
+    /// Its floor.
+    pub(super) floor: VersionVector,
     resume: Option<Resume>,
     /// Paths found in the log, with their delete dots.
     paths: BTreeMap<Path, Vec<(Dot, Hlc)>>,
@@ -104,10 +106,14 @@ impl Engine {
                 return;
             }
         };
-        if supply.is_torn() {
+        let refusal = match supply.tells_all() {
+            false => Some(PullRefusal::BelowFloor),
             // What changed behind the cursor is partly staged, in no order of time.
-            sometimes!(ResumptionMeetsFold);
-            let reason = PullRefusal::Busy;
+            true if supply.is_torn() => Some(PullRefusal::Busy),
+            true => None,
+        };
+        sometimes!(refusal == Some(PullRefusal::Busy), ResumptionMeetsFold);
+        if let Some(reason) = refusal {
             self.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
             return;
         }
@@ -115,11 +121,13 @@ impl Engine {
         sometimes!(!supply.scans, SupplyCollects);
         let is_newest = supply.upto.covers_all(self.applied(supply.namespace));
         always!(is_newest, "a supplier's snapshot holds what it has applied");
-        let (upto, rows_estimate) = (supply.upto.clone(), supply.upto.count_beyond(&supply.from));
+        let (upto, floor) = (supply.upto.clone(), supply.floor.clone());
+        let rows_estimate = upto.count_beyond(&supply.from);
         if !planted!("a batch introduces its incarnations") {
             self.introduce_all(link_id, Lane::Bulk, &upto);
         }
-        self.send(link_id, Lane::Bulk, &Message::PullStart { transfer, upto, rows_estimate });
+        let start = Message::PullStart { transfer, upto, rows_estimate, floor };
+        self.send(link_id, Lane::Bulk, &start);
         self.supplies.insert((link_id, transfer), supply);
     }
 
@@ -212,6 +220,7 @@ impl Supply {
         limits: Limits,
     ) -> Result<Self, StoreError> {
         let vv = read_meta(&*tables, &meta_key::vv(pull.namespace))?;
+        let floor = read_meta(&*tables, &meta_key::floor(pull.namespace))?;
         let fold = read_meta(&*tables, &meta_key::fold(pull.namespace))?;
         let fold = fold.filter(|_| !planted!("what is supplied is folded"));
         let snapshot = match planted!("what is supplied is folded") {
@@ -230,6 +239,7 @@ impl Supply {
             namespace: pull.namespace,
             transfer: pull.transfer,
             upto,
+            floor: floor.unwrap_or_default(),
             from: pull.from,
             resume: pull.resume,
             paths: BTreeMap::new(),
@@ -238,6 +248,17 @@ impl Supply {
             rows: 0,
             frame_bytes: limits.rows_frame_bytes,
         })
+    }
+
+    /// Whether the asker learns of all that was deleted (R9). One that holds nothing of the supplier's has
+    /// staged something of it when it resumes; what was collected since it would keep.
+    pub(super) fn tells_all(&self) -> bool {
+        let from = tells_all(&self.from, &self.upto, &self.floor)
+            || planted!("who is below the floor is not supplied");
+        let is_staged_above = self.from.covers_all(&self.floor)
+            || self.resume.as_ref().is_none_or(|resume| resume.upto.covers_all(&self.floor))
+            || planted!("a resumption is above the floor");
+        from && is_staged_above
     }
 
     /// Does a bounded piece of work.

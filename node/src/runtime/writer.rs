@@ -18,6 +18,7 @@ use crate::store::{Store, StoreError};
 type JobResults = Vec<(Token, Result<Outcome, JobError>)>;
 
 /// What the writer is told.
+#[allow(clippy::large_enum_variant, reason = "all but the last message are jobs")]
 pub(crate) enum WriterMessage {
     /// Run a job.
     Job(Token, Job),

@@ -64,8 +64,11 @@ fn message(message: &Message) -> String {
             format!("Introduce: {}", listed(pairs.iter().map(pair)))
         }
         Message::Pull(said) => pull(said),
-        Message::PullStart { transfer, upto, rows_estimate } => {
-            format!("PullStart: {transfer}, up to {}, about {rows_estimate} rows", Vector(upto))
+        Message::PullStart { transfer, upto, rows_estimate, floor } => {
+            let (upto, floor) = (Vector(upto), Vector(floor));
+            format!(
+                "PullStart: {transfer}, up to {upto}, about {rows_estimate} rows, floor {floor}"
+            )
         }
         Message::Rows(frame) => rows(frame),
         Message::PullEnd { transfer, rows } => format!("PullEnd: {transfer}, {rows} rows"),

@@ -48,7 +48,10 @@ pub(crate) struct Net {
 struct Dial {
     from: NodeId,
     to: NodeId,
-    is_answered: bool,
+    started_ms: u64,
+    is_there: bool,
+    /// Whether there is an answer, once that is known.
+    is_answered: Option<bool>,
 }
 
 /// What the network does next.
@@ -115,14 +118,29 @@ impl Net {
     }
 
     pub(crate) fn dial(&mut self, now_ms: u64, from: NodeId, to: NodeId, is_there: bool) {
-        let (there, back) = (self.roads.look(from, to), self.roads.look(to, from));
-        let is_cut = there.cut_since_ms.is_some() || back.cut_since_ms.is_some();
-        let is_answered = is_there && !is_cut;
-        let round_trip_ms = there.delay_ms[0] + back.delay_ms[0];
-        let wait_ms = if is_answered || !is_cut { round_trip_ms } else { DIAL_MS_MAX };
         self.last_dial += 1;
-        let dial = Dial { from, to, is_answered };
-        self.dials.insert((now_ms + wait_ms, self.last_dial), dial);
+        let dial = Dial { from, to, started_ms: now_ms, is_there, is_answered: None };
+        self.ask(now_ms, self.last_dial, dial);
+    }
+
+    /// How many dials there have been.
+    #[cfg(test)]
+    pub(crate) fn dials(&self) -> u64 {
+        self.last_dial
+    }
+
+    /// A dial asks for an answer: it comes, or is asked for again, or not waited for any longer.
+    fn ask(&mut self, now_ms: u64, number: u64, dial: Dial) {
+        let (there, back) =
+            (self.roads.look(dial.from, dial.to), self.roads.look(dial.to, dial.from));
+        let is_cut = there.cut_since_ms.is_some() || back.cut_since_ms.is_some();
+        let mut asks = DIAL_ASKS_MS.iter().map(|ms| dial.started_ms + ms);
+        let (at_ms, is_answered) = match asks.find(|&at_ms| at_ms > now_ms) {
+            _ if !is_cut => (now_ms + there.delay_ms[0] + back.delay_ms[0], Some(dial.is_there)),
+            Some(again_ms) => (again_ms, None),
+            None => (dial.started_ms + DIAL_MS_MAX, Some(false)),
+        };
+        self.dials.insert((at_ms, number), Dial { is_answered, ..dial });
     }
 
     /// Links two nodes: the dialler's end is up at once, the other when word has come.
@@ -343,13 +361,17 @@ impl Net {
         self.next().map(|(at_ms, _)| at_ms)
     }
 
-    /// Takes what happens next.
+    /// Takes what happens next; nothing, if it is nobody's concern.
     pub(crate) fn take(&mut self) -> Option<NetEvent> {
         let (at_ms, place) = self.next()?;
         let event = match place {
             Place::Dial(number) => {
-                let Dial { from, to, is_answered } = self.dials.remove(&(at_ms, number))?;
-                NetEvent::Dialed { from, to, is_answered }
+                let dial = self.dials.remove(&(at_ms, number))?;
+                let Some(is_answered) = dial.is_answered else {
+                    self.ask(at_ms, number, dial);
+                    return None;
+                };
+                NetEvent::Dialed { from: dial.from, to: dial.to, is_answered }
             }
             Place::Up(id, end) => {
                 self.ends.push((id, end));
@@ -462,5 +484,7 @@ const RESEND_MS: u64 = 200;
 const TAPE_FRAMES: usize = 64;
 /// How long frames travel at most that were on their way when all was mended.
 const MENDED_MS: u64 = 20;
+/// When a dial asks for an answer, as QUIC does: each time it waits twice as long.
+const DIAL_ASKS_MS: [u64; 3] = [0, 300, 900];
 /// How long a dial waits for an answer.
-const DIAL_MS_MAX: u64 = 1_000;
+const DIAL_MS_MAX: u64 = 1_500;

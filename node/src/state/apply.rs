@@ -3,6 +3,7 @@
 use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Context, Entry, Incarnation, Namespace, Push, Row, VersionVector};
 
+use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads};
 use super::job::{Cut, Job, JobError, Local, Outcome};
@@ -20,13 +21,15 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
     match job {
         Job::Local(local) => apply_local(tx, local),
         Job::Pushes(pushes) => apply_pushes(tx, &pushes),
-        Job::Batch { namespace, from, upto, rows } => {
+        Job::Batch { namespace, from, upto, floor, rows } => {
             check_base(&tx.heads, namespace, &from, &upto)?;
+            check_floor(&tx.heads, namespace, &upto, &floor)?;
             let mut outcome = Outcome::default();
             for row in rows.iter().flat_map(RowsFrame::rows) {
                 join_cut_row(tx, namespace, &row, &upto, &mut outcome)?;
             }
             advance(&mut tx.heads, namespace, &upto);
+            raise_floor(&mut tx.heads, namespace, &floor);
             Ok(outcome)
         }
         Job::Cut(cut) => apply_cut(tx, cut),
@@ -180,6 +183,7 @@ fn flip(
         before.join(&mark.upto);
     }
     advance(&mut tx.heads, namespace, &mark.upto);
+    raise_floor(&mut tx.heads, namespace, &mark.floor);
     if !mark.direct {
         let fold = Fold { before, upto: mark.upto, rows: mark.rows, folded: 0 };
         tx.heads.folds.insert(namespace, fold);
@@ -246,14 +250,36 @@ fn check_base(
     }
 }
 
+/// R9, against the vector of now: since the asker asked it may have taken something from another peer.
+fn check_floor(
+    heads: &Heads,
+    namespace: Namespace,
+    upto: &VersionVector,
+    floor: &VersionVector,
+) -> Result<(), JobError> {
+    let is_told = tells_all(heads.vv(namespace), upto, floor);
+    match is_told || planted!("a batch meets who is above its floor") {
+        true => Ok(()),
+        false => Err(JobError::BelowFloor),
+    }
+}
+
 /// The same for a cut. One whose rows go straight to the final tables was joined as they came, against a
 /// vector that covered nothing of it: what was covered in between may have been overwritten within the cut,
 /// and nobody would notice. Such a cut starts anew, staged.
 fn check_cut(heads: &Heads, namespace: Namespace, mark: &CutMark) -> Result<(), JobError> {
     check_base(heads, namespace, &mark.from, &mark.upto)?;
+    check_floor(heads, namespace, &mark.upto, &mark.floor)?;
     match mark.is_joinable(heads.vv(namespace)) || planted!("a direct cut meets an empty state") {
         true => Ok(()),
         false => Err(JobError::Base),
+    }
+}
+
+/// Of what the supplier has collected there is no tombstone here either, though the vector covers it.
+fn raise_floor(heads: &mut Heads, namespace: Namespace, floor: &VersionVector) {
+    if !floor.is_empty() && !planted!("a floor comes with its batch") {
+        heads.floor.entry(namespace).or_default().join(floor);
     }
 }
 
@@ -264,7 +290,7 @@ fn advance(heads: &mut Heads, namespace: Namespace, upto: &VersionVector) {
 impl CutMark {
     /// Whether the cut may go on, at this vector.
     pub(crate) fn is_joinable(&self, vv: &VersionVector) -> bool {
-        !self.direct || vv.iter().all(|dot| self.upto.seq(dot.incarnation) == 0)
+        !self.direct || shares_nothing(vv, &self.upto)
     }
 
     /// Whether rows under `next` may be added to those that are here: the same supplier's boot, the same

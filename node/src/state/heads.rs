@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fold::Fold;
 use crate::planted::planted;
+use crate::probes::always;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
 
 /// Who a store belongs to. Written once, when it is made.
@@ -35,6 +36,8 @@ pub(crate) struct CutMark {
     pub(crate) from: VersionVector,
     /// The vector after the flip.
     pub(crate) upto: VersionVector,
+    /// The floor that comes with it: the supplier's, which `upto` covers.
+    pub(crate) floor: VersionVector,
     /// The vector that every row here is at, at least: the first `upto`. A transfer that was resumed and cut
     /// off again may not have sent again all that changed since.
     pub(crate) since: VersionVector,
@@ -59,6 +62,8 @@ impl CutMark {
 pub(crate) struct Heads {
     /// The applied vector of each namespace.
     pub(crate) vv: BTreeMap<Namespace, VersionVector>,
+    /// Below these vectors, which `vv` covers, tombstones are gone.
+    pub(crate) floor: BTreeMap<Namespace, VersionVector>,
     /// The incarnation under which this replica writes, once it has written.
     pub(crate) open: Option<Incarnation>,
     /// All incarnations of this replica, oldest first.
@@ -83,6 +88,9 @@ impl Heads {
             if let Some(vv) = read_meta(snapshot, &meta_key::vv(namespace))? {
                 heads.vv.insert(namespace, vv);
             }
+            if let Some(floor) = read_meta(snapshot, &meta_key::floor(namespace))? {
+                heads.floor.insert(namespace, floor);
+            }
             if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
                 heads.cuts.insert(namespace, cut);
             }
@@ -102,8 +110,12 @@ impl Heads {
 
     /// The applied vector of a namespace.
     pub(crate) fn vv(&self, namespace: Namespace) -> &VersionVector {
-        static NOTHING: VersionVector = VersionVector::new();
         self.vv.get(&namespace).unwrap_or(&NOTHING)
+    }
+
+    /// Below this vector tombstones of a namespace are gone.
+    pub(crate) fn floor(&self, namespace: Namespace) -> &VersionVector {
+        self.floor.get(&namespace).unwrap_or(&NOTHING)
     }
 
     /// Writes what differs from `before` into `changes`, raising the clock's ceiling ahead of need.
@@ -115,6 +127,12 @@ impl Heads {
         for (&namespace, vv) in &self.vv {
             if before.vv.get(&namespace) != Some(vv) {
                 write_meta(changes, meta_key::vv(namespace), Some(vv));
+            }
+        }
+        for (&namespace, floor) in &self.floor {
+            always!(self.vv(namespace).covers_all(floor), "what was collected was covered");
+            if before.floor.get(&namespace) != Some(floor) {
+                write_meta(changes, meta_key::floor(namespace), Some(floor));
             }
         }
         for namespace in NAMESPACES {
@@ -166,6 +184,10 @@ pub(crate) mod meta_key {
         MetaKey(format!("vv/{}", namespace.number()))
     }
 
+    pub(crate) fn floor(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("floor/{}", namespace.number()))
+    }
+
     pub(crate) fn cut(namespace: Namespace) -> MetaKey {
         MetaKey(format!("cut/{}", namespace.number()))
     }
@@ -209,6 +231,8 @@ pub(crate) fn write_meta<T: Serialize>(changes: &mut Changes, key: MetaKey, valu
     });
     changes.meta.insert(key, bytes);
 }
+
+static NOTHING: VersionVector = VersionVector::new();
 
 /// The namespaces of this version.
 const NAMESPACES: [Namespace; 2] = [Namespace::SYSTEM, Namespace::MAIN];

@@ -24,6 +24,8 @@ pub(crate) enum Job {
         from: VersionVector,
         /// The vector afterwards.
         upto: VersionVector,
+        /// The supplier's floor, which `upto` covers.
+        floor: VersionVector,
         /// Its rows.
         rows: Rows,
     },
@@ -118,6 +120,10 @@ pub(crate) enum JobError {
     /// A batch whose base this replica does not cover (any more): its gaps would be claimed.
     #[error("the batch starts above this replica's vector")]
     Base,
+    /// A batch whose supplier has collected tombstones of which this replica has not heard: it may hold what
+    /// they deleted.
+    #[error("this replica is below the supplier's floor")]
+    BelowFloor,
     /// A batch that claims dots of this replica's incarnation that it never issued.
     #[error("a peer holds dots of this replica's incarnation that this replica never issued")]
     ClaimsOwn(Incarnation),

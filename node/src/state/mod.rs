@@ -5,6 +5,7 @@
 //! clock or draws randomness.
 
 mod apply;
+mod floor;
 mod fold;
 mod gap;
 mod group;
@@ -18,6 +19,7 @@ mod view;
 mod write;
 
 pub(crate) use apply::apply;
+pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};

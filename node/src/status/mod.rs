@@ -267,6 +267,10 @@ pub struct LinkStatus {
     /// Whether the peer announces to this node what it does not send it.
     #[serde(default)]
     pub announced: bool,
+    /// Whether one side has collected tombstones of which the other, absent for long, has not heard. They stay
+    /// linked, but neither can bring the other level by what changed: they need a refresh.
+    #[serde(default)]
+    pub refresh_needed: bool,
 }
 
 /// What a namespace holds here.

@@ -2,6 +2,7 @@
 
 pub(crate) mod cost;
 mod estimate;
+mod greatest;
 mod parts;
 pub(crate) mod pick;
 pub(crate) mod settings;

@@ -3,7 +3,7 @@
 //!
 //! Every node has one source for each origin, so that each update crosses it once. Peers announce what they
 //! hold; whatever an announcement promises and the source does not bring within a deadline, which is learned
-//! from what was on time before, is grafted from the nearest announcer, and whoever brings it first is the
+//! from what was late before, is grafted from the nearest announcer, and whoever brings it first is the
 //! source from then on. An announcer that is ahead of the source again and again becomes the source as well:
 //! the new one is asked first, and the old one told to stop when the new one delivers, so that no update
 //! waits for the change.
@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use millpond_core::Incarnation;
 
 use super::estimate::Estimate;
+use super::greatest::Greatest;
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::replication::LinkId;
@@ -38,6 +39,8 @@ struct Origin {
     have: u64,
     /// How long after the first announcement the source delivers.
     late: Estimate,
+    /// The latest of late: a link that stalls now and then is quick in between.
+    latest: Greatest,
     /// What peers have announced beyond what is here.
     announced: BTreeMap<LinkId, Announced>,
     /// When the first of these announcements came, or the latest progress since.
@@ -122,7 +125,7 @@ impl Tree {
             known.source = presumed.filter(|link| !known.pruned.contains(link));
         }
         known.lacking_since_ms.get_or_insert(now_ms);
-        let wait_ms = known.patience_ms(&self.suspects);
+        let wait_ms = known.patience_ms(now_ms, &self.suspects);
         known.deadline_ms.get_or_insert(now_ms + wait_ms);
         sometimes!(wait_ms == 0, AnnouncedWithoutSource);
     }
@@ -164,7 +167,7 @@ impl Tree {
             // Later than any patience is as good as never.
             let late_ms = now_ms.saturating_sub(since_ms);
             if late_ms <= DEADLINE_MS_MAX {
-                known.late.add(late_ms);
+                known.learn(now_ms, late_ms);
             }
         }
         if known.source.is_none() {
@@ -274,8 +277,8 @@ impl Tree {
     }
 
     /// How long after an announcement what it promises is awaited, in milliseconds.
-    pub(crate) fn deadline_ms(&self, origin: Incarnation) -> Option<u64> {
-        Some(self.origins.get(&origin)?.patience_ms(&self.suspects))
+    pub(crate) fn deadline_ms(&self, now_ms: u64, origin: Incarnation) -> Option<u64> {
+        Some(self.origins.get(&origin)?.patience_ms(now_ms, &self.suspects))
     }
 
     /// How long an origin's writes were missing when its source last failed, in milliseconds.
@@ -307,13 +310,28 @@ impl Tree {
 
 impl Origin {
     /// How long to wait for the source.
-    fn patience_ms(&self, suspects: &BTreeSet<LinkId>) -> u64 {
+    fn patience_ms(&self, now_ms: u64, suspects: &BTreeSet<LinkId>) -> u64 {
         match self.source {
             Some(source) if !suspects.contains(&source) => {
-                let bound = self.late.bound_ms().map(|bound_ms| bound_ms + MARGIN_MS);
-                bound.unwrap_or(DEADLINE_MS_MAX).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX)
+                let Some(usual_ms) = self.late.bound_ms() else { return DEADLINE_MS_MAX };
+                let mut latest_ms = self.latest.ms(now_ms);
+                // The next stall may be a little longer than the longest so far.
+                latest_ms += latest_ms / 10;
+                if planted!("a source that stalls now and then is awaited") {
+                    latest_ms = 0;
+                }
+                (usual_ms.max(latest_ms) + MARGIN_MS).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX)
             }
             _ => 0,
+        }
+    }
+
+    /// Learns how late the source was. What was later than any patience says nothing of the stalls that are worth
+    /// awaiting.
+    fn learn(&mut self, now_ms: u64, late_ms: u64) {
+        self.late.add(late_ms);
+        if late_ms <= DEADLINE_MS_MAX {
+            self.latest.add(now_ms, late_ms);
         }
     }
 
@@ -329,7 +347,7 @@ impl Origin {
         self.sample_after_ms = now_ms + SAMPLE_EVERY_MS;
         let since_ms =
             self.lacking_since_ms.filter(|_| self.announced.values().any(|it| it.seq >= seq));
-        self.late.add(since_ms.map_or(0, |since_ms| now_ms - since_ms));
+        self.learn(now_ms, since_ms.map_or(0, |since_ms| now_ms - since_ms));
         self.cool_down = self.cool_down.saturating_sub(1);
         let Some(own) = ways.get(&link) else { return };
         let lead_ms = LEAD_MS_MIN.max(own.round_trip_ms / 20);
@@ -394,18 +412,26 @@ impl Origin {
     }
 
     /// What is here is no longer lacking; each step restarts the clock for the rest. Of those that were
-    /// grafted one is the source, and the others need not send.
+    /// grafted one is the source, and the others need not send. What comes beyond a gap is no step: nobody may
+    /// be sending what belongs into it.
     fn advance(
         &mut self,
         now_ms: u64,
         (origin, have): (Incarnation, u64),
         suspects: &BTreeSet<LinkId>,
     ) -> Vec<Order> {
+        let is_step = have > self.have || planted!("what comes beyond a gap is no progress");
         self.have = self.have.max(have);
         self.announced.retain(|_, announced| announced.seq > have);
+        if !is_step {
+            sometimes!(BeyondGap);
+            self.stop_if_level();
+            return Vec::new();
+        }
         if self.deadline_ms.is_some() && !planted!("progress restarts a deadline") {
             self.lacking_since_ms = Some(now_ms);
-            self.deadline_ms = Some(now_ms + self.patience_ms(suspects).max(DEADLINE_MS_MIN));
+            self.deadline_ms =
+                Some(now_ms + self.patience_ms(now_ms, suspects).max(DEADLINE_MS_MIN));
         }
         if !self.asked.is_empty() {
             self.last_gap_ms = self.grafting_since_ms.take().map(|since_ms| now_ms - since_ms);

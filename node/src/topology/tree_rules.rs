@@ -44,6 +44,10 @@ impl At {
         self.tree.announced(self.now_ms, (link, origin), (seq, have), true, None);
     }
 
+    fn patience(&self) -> Option<u64> {
+        self.tree.deadline_ms(self.now_ms, ORIGIN)
+    }
+
     fn wait(&mut self, ms: u64) -> Vec<Order> {
         self.now_ms += ms;
         self.tree.due(self.now_ms, &self.ways)
@@ -122,6 +126,22 @@ fn progress_restarts_the_deadline() {
     });
 }
 
+/// The source was pruned by its own source before it had 31: what it sends from 32 on does not bring that, and
+/// would put off the graft for ever. Nor does it make the graft needless.
+#[test]
+fn what_comes_beyond_a_gap_does_not_restart_the_deadline() {
+    depends_on(&["what comes beyond a gap is no progress"], || {
+        let mut at = At::fed_by_p();
+        at.says(Q, ORIGIN, 40, 30);
+        let mut orders = Vec::new();
+        for seq in 32..38 {
+            orders.extend(at.wait(6));
+            orders.extend(at.tree.arrived(at.now_ms, (P, ORIGIN), (seq, 30), true, &at.ways));
+        }
+        orders == [graft(Q, ORIGIN, 30)]
+    });
+}
+
 /// Of a burst only the first row is late: the others, which come in the same moment, would teach this node that
 /// nothing ever is.
 #[test]
@@ -135,7 +155,9 @@ fn a_burst_that_is_late_is_late_once() {
             (first..first + 20).for_each(|seq| drop(at.data(P, ORIGIN, seq)));
             at.now_ms += 60;
         }
-        at.tree.deadline_ms(ORIGIN).unwrap() > 40
+        // What is remembered of single stalls is forgotten by then.
+        at.now_ms += 30_000;
+        at.patience().unwrap() > 40
     });
 }
 
@@ -262,7 +284,7 @@ fn a_source_that_was_only_late_is_given_more_time() {
         at.data(Q, ORIGIN, 31);
         at.now_ms += 60;
         at.tree.came_twice(at.now_ms, P, ORIGIN, true);
-        at.tree.deadline_ms(ORIGIN).unwrap() > 80
+        at.patience().unwrap() > 80
     });
 }
 
@@ -274,6 +296,45 @@ fn a_source_that_is_often_late_is_given_more_time() {
         at.now_ms += if seq % 2 == 0 { 3 } else { 4 };
         at.data(P, ORIGIN, seq);
     }
-    let patience = at.tree.deadline_ms(ORIGIN).unwrap();
+    let patience = at.patience().unwrap();
     assert!((10..=30).contains(&patience), "{patience} ms");
+}
+
+/// Announced by `Q`, and so much later here; then on time, 50 times in a second, for so long.
+fn stalled_once(at: &mut At, late_ms: u64, then_ms: u64) {
+    at.says(Q, ORIGIN, 31, 30);
+    at.now_ms += late_ms;
+    at.data(P, ORIGIN, 31);
+    for seq in 32..32 + then_ms / 20 {
+        at.now_ms += 20;
+        at.data(P, ORIGIN, seq);
+    }
+}
+
+/// One stall in some hundred deliveries shows neither in their mean nor in how much they vary.
+#[test]
+fn the_next_stall_of_a_source_is_awaited_as_long_as_the_last_one() {
+    depends_on(&["a source that stalls now and then is awaited"], || {
+        let mut at = At::fed_by_p();
+        stalled_once(&mut at, 100, 9_000);
+        let patience = at.patience().unwrap();
+        (100..130).contains(&patience)
+    });
+}
+
+#[test]
+fn a_stall_is_not_remembered_for_ever() {
+    depends_on(&["what was late once is forgotten in time"], || {
+        let mut at = At::fed_by_p();
+        stalled_once(&mut at, 100, 20_000);
+        at.patience() == Some(10)
+    });
+}
+
+/// A source that was away for longer than any patience will not be awaited for longer when it fails again.
+#[test]
+fn a_failure_is_no_stall() {
+    let mut at = At::fed_by_p();
+    stalled_once(&mut at, 400, 5_000);
+    assert_eq!(at.patience(), Some(10));
 }

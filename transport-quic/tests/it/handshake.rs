@@ -1,9 +1,10 @@
 //! Who may connect to whom, and what a dial that fails says.
 
 use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
 use millpond_core::transport::{DialError, Transport};
-use millpond_transport_quic::Identity;
+use millpond_transport_quic::{Identity, QuicOptions};
 use quinn::{ConnectionError, TransportErrorCode};
 
 use crate::raw_peer::{self, OUR_ALPN, claiming, holding};
@@ -82,6 +83,35 @@ async fn an_address_where_nobody_answers_is_unreachable() {
     let address = silent.local_addr().unwrap().to_string();
     let error = within(dialer.quic.dial(&address, dialer.identity.key())).await.err().unwrap();
     assert!(matches!(error, DialError::Unreachable { .. }), "{error}");
+}
+
+/// A network that comes back is noticed by the next packet, or by the next dial.
+#[tokio::test]
+async fn a_dial_that_nobody_answers_asks_again_and_ends_soon() {
+    let dialer = Node::with(QuicOptions::default());
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let start = Instant::now();
+    let asked = async {
+        let mut asked_ms: Vec<u128> = Vec::new();
+        while silent.recv_from(&mut [0; 2048]).await.is_ok() {
+            let at_ms = start.elapsed().as_millis();
+            // A packet that is sent again goes out twice.
+            if asked_ms.last().is_none_or(|last_ms| at_ms > last_ms + 100) {
+                asked_ms.push(at_ms);
+            }
+            if asked_ms.len() == 3 {
+                break;
+            }
+        }
+        asked_ms
+    };
+    let key = dialer.identity.key();
+    let (dialed, asked_ms) =
+        within(async { tokio::join!(dialer.quic.dial(&address, key), asked) }).await;
+    assert!(matches!(dialed, Err(DialError::Unreachable { .. })));
+    assert!(asked_ms[2] < 1_500, "it asked at {asked_ms:?} ms");
+    assert!(start.elapsed() < Duration::from_millis(4_000), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

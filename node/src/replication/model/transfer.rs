@@ -8,7 +8,7 @@ use millpond_core::message::{Message, Pull};
 use millpond_core::wire::RowsFrame;
 
 use super::super::limits::Limits;
-use super::super::pulling::{Pulling, Question, inadmissible};
+use super::super::pulling::{Offer, Pulling, Question, inadmissible};
 use super::super::supply::{Step, Supply};
 use super::check::{Fault, Rule, hold};
 use super::history::{Covered, NodeId};
@@ -61,10 +61,10 @@ impl Transfer {
         if supply.is_torn() {
             return Ok(Asked::Refused);
         }
-        let upto = supply.upto.clone();
+        let (upto, floor) = (supply.upto.clone(), supply.floor.clone());
         let is_newer = question.resume.is_some() && cut.is_some_and(|cut| cut.upto != upto);
         let mut pulling = Pulling::new(question, key, boot);
-        if !pulling.starts(upto.clone()) {
+        if !pulling.starts(Offer { upto: upto.clone(), floor }) {
             return Ok(Asked::FellBack);
         }
         let mut frames = Vec::new();

@@ -279,7 +279,7 @@ fn finding_s18_a_returning_node_pulls_before_it_is_fed() {
 /// A fresh node's first catch-up goes straight to the final tables; meanwhile another peer pushes a value
 /// that the cut has overwritten already.
 fn a_push_meets_a_direct_cut() -> Check {
-    let mut world = World::small_mesh(3, 9);
+    let mut world = World::small_mesh(3, 10);
     world.cut(0, 2);
     world.cut(1, 2);
     world.run(8_000);

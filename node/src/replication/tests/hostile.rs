@@ -77,15 +77,10 @@ fn the_greatest_seqs_overflow_nothing() {
 fn a_catch_up_to_the_greatest_seqs_leaves_the_node_at_work() {
     let mut world = World::mesh(2, 71);
     let origin = known(&world);
-    say(&mut world, &Message::Behind { namespace: Namespace::MAIN });
-    world.hold(0, 1, Lane::Control, true);
-    world.run(400);
-    let transfer = (0..20).find(|&it| {
-        engine(&world).pulls.values().any(|pull| pull.link == link(&world) && pull.is(it))
-    });
-    let transfer = transfer.expect("it pulls");
-    let upto = all_of(origin);
-    say(&mut world, &Message::PullStart { transfer, upto, rows_estimate: u64::MAX });
+    let transfer = asked_for(&mut world);
+    let (upto, floor) = (all_of(origin), VersionVector::new());
+    let start = Message::PullStart { transfer, upto, rows_estimate: u64::MAX, floor };
+    say(&mut world, &start);
     say(&mut world, &Message::PullEnd { transfer, rows: 0 });
     world.run(100);
     say(&mut world, &push(origin, Seq::FIRST, VersionVector::new()));
@@ -93,6 +88,31 @@ fn a_catch_up_to_the_greatest_seqs_leaves_the_node_at_work() {
     world.run(1_000);
     world.status(0);
     assert!(matches!(world.written(request), Some(Ok(_))));
+}
+
+/// The node asks the hostile one for a catch-up, under this number.
+fn asked_for(world: &mut World) -> u64 {
+    say(world, &Message::Behind { namespace: Namespace::MAIN });
+    world.hold(0, 1, Lane::Control, true);
+    world.run(400);
+    let transfer = (0..20).find(|&it| {
+        engine(world).pulls.values().any(|pull| pull.link == link(world) && pull.is(it))
+    });
+    transfer.expect("it pulls")
+}
+
+/// A floor above what is covered would have this node refuse every other one.
+#[test]
+fn a_floor_is_covered_by_what_comes_with_it() {
+    depends_on(&["a floor is covered"], || {
+        let mut world = World::mesh(2, 77);
+        let origin = known(&world);
+        let transfer = asked_for(&mut world);
+        let (before, upto, floor) = (link(&world), world.vv(0), all_of(origin));
+        say(&mut world, &Message::PullStart { transfer, upto, rows_estimate: 0, floor });
+        ensure!(!engine(&world).links.contains_key(&before), "the link goes on");
+        Ok(())
+    });
 }
 
 /// A member makes up the next write of the node that it is linked to.

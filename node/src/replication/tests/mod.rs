@@ -6,6 +6,7 @@
 //! | R4 a batch is relative to its base, and one snapshot | 4, 5, 6, S11 | `catch_up` |
 //! | R7 a cut that is visible is whole, folded or not | 6, S16, S17 | `folds` |
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
+//! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
 //! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
@@ -13,6 +14,7 @@
 //! | R14 incarnations are introduced | S7 | `feeds` |
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
+//! | whom to dial, and when | | `dials` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -21,7 +23,7 @@
 //! (`super::model`). 3 (R12) cannot arise among honest nodes, since nothing writes in a context that came from
 //! elsewhere: a transaction overwrites what it reads; that a hostile one is refused is in `hostile`. Of 17 the
 //! dirty mark waits for the level Buffered; of 18, S14 and S19 the relayed acks wait for concerns; of S7 a role
-//! that changes, and of S11 deletes that are collected, for those.
+//! that changes for those.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,7 +33,9 @@ use crate::sim::world::Check;
 mod acceptance;
 mod catch_up;
 mod continuity;
+mod dials;
 mod feeds;
+mod floors;
 mod folds;
 mod hostile;
 mod reports;
