@@ -18,6 +18,7 @@
 
 extern crate alloc;
 
+mod compare;
 mod dot;
 mod entry;
 pub mod frame;

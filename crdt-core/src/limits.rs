@@ -48,6 +48,17 @@ pub const ROW_DOTS_MAX: usize = VECTOR_ENTRIES_MAX;
 /// Largest body of a message of numbered entries, which are eight times as large in memory: 4,096 of any size
 /// fit. Whoever has more to say says it in several.
 pub const NUMBERED_BYTES_MAX: usize = 64 << 10;
+
+/// Largest body of a message of compared ranges, which are a few times as large in memory.
+pub const COMPARED_BYTES_MAX: usize = 64 << 10;
+
+/// Most bytes of the ends of all ranges in one message, each counted in full: what they share with each other
+/// travels once, but is in memory as often.
+pub const COMPARED_ENDS_BYTES_MAX: usize = 256 << 10;
+
+/// Most ranges in one message, and most items in one range: what the bytes allow.
+pub const COMPARED_ITEMS_MAX: usize = 32 << 10;
+
 /// Most links in a node's answer to a survey: all of the largest mesh that is foreseen.
 pub const SURVEYED_LINKS_MAX: usize = 1024;
 

@@ -17,12 +17,16 @@
 //! | [`Digest`](Message::Digest) | control | a hash of what I have told you that I have applied |
 //! | [`Ack`](Message::Ack) | control | what I received, applied, made durable, since my last word |
 //! | [`Credit`](Message::Credit) | control | how much of yours I have worked off |
+//! | [`Compare`], [`CompareAccept`](Message::CompareAccept), [`CompareRefused`](Message::CompareRefused) | bulk | let us find where we differ |
+//! | [`Ranges`](Message::Ranges) | bulk | what I hold, range by range |
+//! | [`PullCompared`](Message::PullCompared) | control | send me what differs, and all that I lack |
 //! | [`Survey`](Message::Survey) | control | tell me, and let all others tell me, how the mesh is |
 //! | [`Surveyed`](Message::Surveyed) | bulk | how one node sees it |
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub use crate::compare::{Claim, Compare, CompareRefusal, Fingerprint, Purpose, Range};
 pub use crate::survey::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use crate::wire::{PushFrame, RowsFrame};
 use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, Seq, VersionVector};
@@ -146,6 +150,45 @@ pub enum Message {
         id: u64,
         /// What the node tells.
         report: NodeReport,
+    },
+    /// Asks to compare a namespace. Each side takes part with one snapshot, and says [`Message::Ranges`] in
+    /// turn; the asker begins.
+    Compare(Compare),
+    /// The comparison may begin.
+    CompareAccept {
+        /// Which.
+        session: u64,
+        /// What the snapshot of who answers covers.
+        vv: VersionVector,
+        /// Below this vector it has no tombstones any more.
+        floor: VersionVector,
+    },
+    /// The comparison does not begin, or goes no further.
+    CompareRefused {
+        /// Which.
+        session: u64,
+        /// Why.
+        reason: CompareRefusal,
+    },
+    /// What the sender holds in the ranges that are not settled, and what it wants to know of.
+    Ranges {
+        /// Of which comparison.
+        session: u64,
+        /// Whether the sender has said all that it has to say in this turn. A turn without ranges ends the
+        /// comparison.
+        is_last: bool,
+        /// Ascending.
+        ranges: Vec<Range>,
+    },
+    /// Asks for the supplier's side of a comparison that has ended: what the asker's snapshot does not cover,
+    /// and every entry that differs. The answer is that of a [`Message::Pull`].
+    PullCompared {
+        /// Of which comparison.
+        session: u64,
+        /// A number that the asker chose, unique on the link.
+        transfer: u64,
+        /// Where an earlier transfer was cut off, from this supplier's boot, with the same base.
+        resume: Option<Resume>,
     },
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millpond_core::frame::{FRAME_HEADER_BYTES, frame};
 use millpond_core::limits::*;
 use millpond_core::message::{Ack, Hello, HelloNamespace, Message, NumberedVector, Protocol};
-use millpond_core::message::{LinkReport, NodeReport, OriginReport, ReportedMode};
+use millpond_core::message::{Claim, LinkReport, NodeReport, OriginReport, Range, ReportedMode};
 use millpond_core::wire::entry::decode_entry;
 use millpond_core::wire::{Decoder, PushFrame, RowsWriter, encode, kind};
 use millpond_core::*;
@@ -75,8 +75,28 @@ fn full_frames() -> Vec<(&'static str, Bytes)> {
         ("delete dots", single(deletes())),
         ("overwritten dots", single(Message::Push(push()))),
         ("small rows", small_rows()),
+        ("long ends", single(long_ends())),
+        ("short ranges", single(short_ranges())),
         ("a report", single(Message::Surveyed { id: 1, report: report() })),
     ]
+}
+
+/// As many bytes of ends as there may be, that share nearly all of them.
+fn long_ends() -> Message {
+    let mut end = vec![7; 2046];
+    let ranges = (0..COMPARED_ENDS_BYTES_MAX / 2048).map(|n| {
+        end.truncate(2046);
+        end.extend((n as u16).to_be_bytes());
+        Range { end: Some(end.clone()), claim: Claim::Skip }
+    });
+    Message::Ranges { session: 1, is_last: true, ranges: ranges.collect() }
+}
+
+/// As many ranges as fit.
+fn short_ranges() -> Message {
+    let range = |n: u16| Range { end: Some(n.to_be_bytes().to_vec()), claim: Claim::Skip };
+    let ranges = (0..COMPARED_BYTES_MAX as u16 / 6).map(|n| range(n + 1)).collect();
+    Message::Ranges { session: 1, is_last: true, ranges }
 }
 
 /// With as many links and origins as there may be.

@@ -115,8 +115,12 @@ pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError
         key,
     };
     commit_first(&store, changes, Job::Local(local))?;
-    let secret = data_encoding::BASE32_NOPAD_NOCASE.encode(recovery.pkcs8()).to_lowercase();
-    Ok(InitReport { key, domain, recovery_key: secret })
+    Ok(InitReport { key, domain, recovery_key: recovery_text(&recovery) })
+}
+
+/// A secret key for a person to keep.
+pub(crate) fn recovery_text(recovery: &KeyPair) -> String {
+    data_encoding::BASE32_NOPAD_NOCASE.encode(recovery.pkcs8()).to_lowercase()
 }
 
 /// Makes a replica that redeems an invite when it is first opened, in a folder that is empty or whose
@@ -166,7 +170,7 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
         (false, _) => return Err(OpenError::NotInitialised { dir: dir.clone() }),
     }
     let keys = read_key(dir)?;
-    let store = open_store(config)?;
+    let store = open_store(dir, config)?;
     let snapshot = store.snapshot()?;
     let about: Option<StoreIdentity> = read_meta(&*snapshot, &meta_key::identity())?;
     let about = about.ok_or_else(|| OpenError::NotInitialised { dir: dir.clone() })?;
@@ -197,6 +201,22 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous })
 }
 
+/// Opens the store of a replica that no process has open, and changes nothing.
+///
+/// # Errors
+/// Any [`OpenError`].
+#[cfg(feature = "backup")]
+pub(crate) fn look(config: &Config) -> Result<EmbeddedStore, OpenError> {
+    let dir = &config.dir;
+    let not_initialised = || OpenError::NotInitialised { dir: dir.clone() };
+    if !embedded::file_in(dir).exists() {
+        return Err(not_initialised());
+    }
+    let store = open_store(dir, config)?;
+    let about: Option<StoreIdentity> = read_meta(&*store.snapshot()?, &meta_key::identity())?;
+    about.map(|_| store).ok_or_else(not_initialised)
+}
+
 /// A replica that holds an invite and is no member yet.
 struct Unjoined {
     domain: Domain,
@@ -212,7 +232,7 @@ fn make(
 ) -> Result<(KeyPair, EmbeddedStore), OpenError> {
     let dir = &config.dir;
     fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.clone(), source })?;
-    let store = open_store(config)?;
+    let store = open_store(dir, config)?;
     let snapshot = store.snapshot()?;
     if let Some(about) = read_meta::<StoreIdentity>(&*snapshot, &meta_key::identity())? {
         let invite: Option<Invite> = read_meta(&*snapshot, &meta_key::pending_invite())?;
@@ -231,9 +251,10 @@ fn make(
     Ok((keys, store))
 }
 
-fn open_store(config: &Config) -> Result<EmbeddedStore, OpenError> {
+/// Opens the store in `dir`, or makes one, as the configuration of its replica says.
+pub(crate) fn open_store(dir: &Path, config: &Config) -> Result<EmbeddedStore, OpenError> {
     let options = EmbeddedOptions { cache_bytes: config.cache_bytes };
-    Ok(EmbeddedStore::open(&config.dir, &options)?)
+    Ok(EmbeddedStore::open(dir, &options)?)
 }
 
 /// Commits the first data of a store, before anything else uses it.
@@ -255,22 +276,29 @@ fn write_identity(changes: &mut Changes, domain: Domain, key: NodeKey) {
     write_meta(changes, meta_key::identity(), Some(&about));
 }
 
-fn key_path(dir: &Path) -> PathBuf {
+pub(crate) fn key_path(dir: &Path) -> PathBuf {
     dir.join("node.key")
 }
 
-fn generate(dir: &Path) -> Result<KeyPair, OpenError> {
+pub(crate) fn generate(dir: &Path) -> Result<KeyPair, OpenError> {
     KeyPair::generate().map_err(|error| key_error(dir, error))
 }
 
-fn read_key(dir: &Path) -> Result<KeyPair, OpenError> {
-    let path = key_path(dir);
-    let pkcs8 = fs::read(&path).map_err(|source| OpenError::Io { path, source })?;
-    KeyPair::from_pkcs8(&pkcs8).map_err(|error| key_error(dir, error))
+pub(crate) fn read_key(dir: &Path) -> Result<KeyPair, OpenError> {
+    read_key_file(&key_path(dir))
+}
+
+/// The key in a copy of `node.key`.
+pub(crate) fn read_key_file(path: &Path) -> Result<KeyPair, OpenError> {
+    let path = path.to_owned();
+    match fs::read(&path).map(|pkcs8| KeyPair::from_pkcs8(&pkcs8)) {
+        Ok(keys) => keys.map_err(|error| OpenError::Key { path, reason: error.to_string() }),
+        Err(source) => Err(OpenError::Io { path, source }),
+    }
 }
 
 /// Writes the key so that only this user can read it, and never over another one.
-fn write_key(dir: &Path, keys: &KeyPair) -> Result<(), OpenError> {
+pub(crate) fn write_key(dir: &Path, keys: &KeyPair) -> Result<(), OpenError> {
     let path = key_path(dir);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

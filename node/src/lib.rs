@@ -57,6 +57,7 @@
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`Config`] |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
+//! | put the data aside, and make a replica of it | `backup` (feature) |
 //! | tell how the node is | [`status`] |
 //! | serve all that over HTTP | `http` (feature) |
 //! | know what lies on disk and what a store must do | [`store`] |
@@ -64,11 +65,14 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
+//! | `backup` | backups: making, checking and restoring them |
 //! | `quic` (default) | the QUIC transport; without it a replica reads and writes, and is alone |
 //! | `http` | the local HTTP/JSON API |
 //! | `sim` | the simulator, and the rigs that break what is below a replica; for tests, and free to change |
 
 mod advertise;
+#[cfg(feature = "backup")]
+pub mod backup;
 mod commits;
 mod config;
 mod folder;
@@ -79,6 +83,7 @@ mod membership;
 mod network;
 mod planted;
 mod probes;
+mod reconcile;
 pub mod records;
 mod replica;
 mod replication;

@@ -1,6 +1,8 @@
 //! The replica: a handle on a running node.
 
 use std::net::SocketAddr;
+#[cfg(feature = "backup")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,6 +25,8 @@ use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, Writer
 use crate::seal::Seal;
 use crate::state::{Heads, View, WriteError, WriteTx};
 use crate::status::{Status, Survey};
+#[cfg(feature = "backup")]
+use crate::store::Snapshot;
 use crate::store::{Store, StoreError};
 use crate::topology::settings::{Topology, TopologyError};
 
@@ -37,6 +41,8 @@ pub struct Replica {
 }
 
 struct Inner {
+    #[cfg_attr(not(feature = "backup"), expect(dead_code, reason = "for backups with the key"))]
+    dir: PathBuf,
     key: NodeKey,
     name: String,
     store: Arc<dyn Store>,
@@ -198,6 +204,7 @@ impl Replica {
             tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
         }
         let inner = Inner {
+            dir: config.dir.clone(),
             key: about.key,
             name: config.name.clone(),
             store,
@@ -399,6 +406,26 @@ impl Replica {
     }
 }
 
+/// What backups are made of.
+#[cfg(feature = "backup")]
+impl Replica {
+    pub(crate) fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StoreError> {
+        self.inner.store.snapshot()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.stop.is_cancelled()
+    }
+}
+
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Replica").field("key", &self.inner.key).finish_non_exhaustive()
@@ -422,7 +449,7 @@ async fn accept(
     }
 }
 
-fn wall_ms() -> u64 {
+pub(crate) fn wall_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_millis() as u64
 }

@@ -4,6 +4,9 @@ use bytes::Bytes;
 use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
+use super::compare_v1::{
+    CompareAcceptV1, CompareRefusedV1, CompareV1, PullComparedV1, RangesV1, check_length,
+};
 use super::control_v1::{
     BehindV1, CreditV1, FeedV1, HelloV1, IntroduceV1, PullEndV1, PullRefusedV1, PullStartV2, PullV1,
 };
@@ -14,6 +17,7 @@ use super::tree_v1::{
 };
 use super::{DecodeError, kind};
 use crate::Namespace;
+use crate::compare::CompareRefusal;
 use crate::limits::NUMBERED_BYTES_MAX;
 use crate::message::{Credit, Message, PullRefusal};
 
@@ -53,6 +57,20 @@ pub(super) fn encode(message: &Message) -> Bytes {
         }
         Message::Survey { id } => body(kind::SURVEY, &SurveyV1(*id)),
         Message::Surveyed { id, report } => body(kind::SURVEYED, &SurveyedV1::new(*id, report)),
+        Message::Compare(compare) => body(kind::COMPARE, &CompareV1::from(compare)),
+        Message::CompareAccept { session, vv, floor } => {
+            body(kind::COMPARE_ACCEPT, &CompareAcceptV1::new(*session, vv, floor))
+        }
+        Message::CompareRefused { session, reason } => {
+            body(kind::COMPARE_REFUSED, &CompareRefusedV1(*session, reason.number()))
+        }
+        Message::Ranges { session, is_last, ranges } => {
+            body(kind::RANGES, &RangesV1::new(*session, *is_last, ranges))
+        }
+        Message::PullCompared { session, transfer, resume } => {
+            let resume = resume.as_ref();
+            body(kind::PULL_COMPARED, &PullComparedV1::new(*session, *transfer, resume))
+        }
         Message::Rows(_) | Message::Push(_) => unreachable!("they are frames already"),
     }
 }
@@ -116,6 +134,24 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
         kind::SURVEYED => {
             let (id, report) = parse::<SurveyedV1>(body)?.try_into()?;
             Message::Surveyed { id, report }
+        }
+        kind::COMPARE => Message::Compare(parse::<CompareV1>(body)?.try_into()?),
+        kind::COMPARE_ACCEPT => {
+            let CompareAcceptV1(session, vv, floor) = parse(body)?;
+            Message::CompareAccept { session, vv: vv.try_into()?, floor: floor.try_into()? }
+        }
+        kind::COMPARE_REFUSED => {
+            let CompareRefusedV1(session, reason) = parse(body)?;
+            Message::CompareRefused { session, reason: CompareRefusal::from_number(reason) }
+        }
+        kind::RANGES => {
+            check_length(body)?;
+            let (session, is_last, ranges) = parse::<RangesV1>(body)?.checked()?;
+            Message::Ranges { session, is_last, ranges }
+        }
+        kind::PULL_COMPARED => {
+            let (session, transfer, resume) = parse::<PullComparedV1>(body)?.checked()?;
+            Message::PullCompared { session, transfer, resume }
         }
         _ => return Err(DecodeError::Malformed),
     })

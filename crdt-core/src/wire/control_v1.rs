@@ -59,7 +59,7 @@ pub(super) struct PullV1<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ResumeV1<'a> {
+pub(super) struct ResumeV1<'a> {
     #[serde(borrow)]
     upto: VectorV1<'a>,
     #[serde(with = "serde_bytes")]
@@ -184,10 +184,7 @@ impl<'a> From<&'a Pull> for PullV1<'a> {
             namespace: pull.namespace.number(),
             transfer: pull.transfer,
             from: VectorV1::from(&pull.from),
-            resume: pull.resume.as_ref().map(|resume| ResumeV1 {
-                upto: VectorV1::from(&resume.upto),
-                cursor: resume.cursor.as_bytes(),
-            }),
+            resume: pull.resume.as_ref().map(ResumeV1::from),
         }
     }
 }
@@ -202,6 +199,12 @@ impl TryFrom<PullV1<'_>> for Pull {
             from: pull.from.try_into()?,
             resume: pull.resume.map(Resume::try_from).transpose()?,
         })
+    }
+}
+
+impl<'a> From<&'a Resume> for ResumeV1<'a> {
+    fn from(resume: &'a Resume) -> Self {
+        Self { upto: VectorV1::from(&resume.upto), cursor: resume.cursor.as_bytes() }
     }
 }
 

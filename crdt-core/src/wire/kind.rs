@@ -47,6 +47,16 @@ pub const TERMS: u16 = 19;
 pub const SURVEY: u16 = 20;
 /// [`Message::Surveyed`](crate::message::Message::Surveyed).
 pub const SURVEYED: u16 = 21;
+/// [`Message::Compare`](crate::message::Message::Compare).
+pub const COMPARE: u16 = 23;
+/// [`Message::CompareAccept`](crate::message::Message::CompareAccept).
+pub const COMPARE_ACCEPT: u16 = 24;
+/// [`Message::CompareRefused`](crate::message::Message::CompareRefused).
+pub const COMPARE_REFUSED: u16 = 25;
+/// [`Message::Ranges`](crate::message::Message::Ranges).
+pub const RANGES: u16 = 26;
+/// [`Message::PullCompared`](crate::message::Message::PullCompared).
+pub const PULL_COMPARED: u16 = 27;
 
 /// The version in which a kind is spoken: of [`PULL_START`], [`DIGEST`] and [`ACK`] the second, which took the
 /// place of the first before any release.
@@ -59,5 +69,5 @@ pub const fn version(kind: u16) -> u8 {
 
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
-    matches!(kind, HELLO..=SURVEYED) && version == self::version(kind)
+    matches!(kind, HELLO..=SURVEYED | COMPARE..=PULL_COMPARED) && version == self::version(kind)
 }

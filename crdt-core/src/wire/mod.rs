@@ -8,6 +8,7 @@
 //! Evolution: a body never changes under its (kind, version). What is new gets a new version or kind, which
 //! an older node skips; the structs behind the control messages are frozen, and golden bytes hold them.
 
+mod compare_v1;
 mod control;
 mod control_v1;
 mod decode;

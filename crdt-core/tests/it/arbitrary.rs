@@ -1,12 +1,14 @@
 //! Strategies: any value of each type, well-formed but otherwise unconstrained.
 
 use bytes::Bytes;
-use millpond_core::message::{Ack, Credit, Hello, HelloNamespace, LinkReport, Message};
+use millpond_core::message::{Ack, Claim, Compare, CompareRefusal, Credit, Fingerprint, Hello};
+use millpond_core::message::{HelloNamespace, LinkReport, Message, Purpose, Range};
 use millpond_core::message::{NodeReport, NumberedVector, OriginReport, Protocol, Pull};
 use millpond_core::message::{PullRefusal, ReportedMode, Resume, Terms};
 use millpond_core::wire::{PushFrame, RowsFrame, RowsWriter};
 use millpond_core::*;
 use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
 use proptest::prelude::*;
 
 /// Mostly one of a few, so that values meet.
@@ -227,5 +229,50 @@ pub fn message() -> impl Strategy<Value = Message> {
         }),
         any::<u64>().prop_map(|id| Message::Survey { id }),
         (any::<u64>(), report()).prop_map(|(id, report)| Message::Surveyed { id, report }),
+        compare().prop_map(Message::Compare),
+        (any::<u64>(), vector(), vector())
+            .prop_map(|(session, vv, floor)| Message::CompareAccept { session, vv, floor }),
+        any::<(u64, u8)>().prop_map(|(session, reason)| Message::CompareRefused {
+            session,
+            reason: CompareRefusal::from_number(reason),
+        }),
+        (any::<u64>(), any::<bool>(), ranges())
+            .prop_map(|(session, is_last, ranges)| Message::Ranges { session, is_last, ranges }),
+        (any::<u64>(), any::<u64>(), option::of((vector(), path()))).prop_map(
+            |(session, transfer, resume)| Message::PullCompared {
+                session,
+                transfer,
+                resume: resume.map(|(upto, cursor)| Resume { upto, cursor }),
+            }
+        ),
     ]
+}
+
+fn compare() -> impl Strategy<Value = Compare> {
+    let purpose = prop_oneof![Just(Purpose::Refresh), Just(Purpose::Verify)];
+    (any::<u64>(), namespace(), purpose, any::<[u8; 16]>(), vector(), vector()).prop_map(
+        |(session, namespace, purpose, salt, vv, floor)| Compare {
+            session,
+            namespace,
+            purpose,
+            salt,
+            vv,
+            floor,
+        },
+    )
+}
+
+fn ranges() -> impl Strategy<Value = Vec<Range>> {
+    let items = || btree_set(any::<[u8; 8]>(), 0..4).prop_map(|it| it.into_iter().collect());
+    let claim = prop_oneof![
+        Just(Claim::Skip),
+        any::<(u64, [u8; 16])>().prop_map(|(count, sum)| Claim::Whole(Fingerprint { count, sum })),
+        items().prop_map(Claim::Items),
+        items().prop_map(Claim::Wants),
+    ];
+    let ends = btree_map(vec(any::<u8>(), 1..6), claim.clone(), 0..4);
+    (ends, option::of(claim)).prop_map(|(ends, last)| {
+        let ends = ends.into_iter().map(|(end, claim)| Range { end: Some(end), claim });
+        ends.chain(last.map(|claim| Range { end: None, claim })).collect()
+    })
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use millpond_core::frame::{FRAME_HEADER_BYTES, frame};
 use millpond_core::limits::*;
-use millpond_core::message::{Hello, Message, Protocol};
+use millpond_core::message::{Claim, Hello, Message, Protocol, Range};
 use millpond_core::message::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use millpond_core::wire::entry::decode_entry;
 use millpond_core::wire::{DecodeError, Decoder, PushFrame, RowsWriter, encode, kind};
@@ -360,4 +360,51 @@ fn a_fanout_of_what_is_no_tree_is_refused() {
         assert_eq!(ReportedMode::from_numbers(mode.number(), 0), Some(mode));
         assert_eq!(ReportedMode::from_numbers(mode.number(), 8), None);
     }
+}
+
+#[test]
+fn ranges_ascend_and_end_once() {
+    let decoded = |ends: &[Option<&[u8]>]| {
+        let range =
+            |end: &Option<&[u8]>| Range { end: end.map(<[u8]>::to_vec), claim: Claim::Skip };
+        let ranges = ends.iter().map(range).collect();
+        let message = Message::Ranges { session: 1, is_last: true, ranges };
+        Decoder::new().decode(encode(&message)[0].clone()).map(drop)
+    };
+    assert_eq!(decoded(&[Some(b"a"), Some(b"ab"), Some(b"b"), None]), Ok(()));
+    for ends in [
+        &[Some(&b"b"[..]), Some(&b"a"[..])][..],
+        &[Some(b"a"), Some(b"a")],
+        &[Some(b"ab"), Some(b"a")],
+        &[Some(b"")],
+        &[None, None],
+        &[None, Some(b"a")],
+    ] {
+        assert_eq!(decoded(ends), Err(DecodeError::Order("ranges")), "{ends:?}");
+    }
+    let long = vec![7; PATH_BYTES_MAX + 1];
+    assert_eq!(decoded(&[Some(&long)]), Err(DecodeError::Limit("path bytes")));
+    let items = Claim::Items(vec![[2; 8], [1; 8]]);
+    let ranges = vec![Range { end: None, claim: items }];
+    let message = Message::Ranges { session: 1, is_last: true, ranges };
+    let refused = Decoder::new().decode(encode(&message)[0].clone());
+    assert_eq!(refused, Err(DecodeError::Order("items")));
+}
+
+#[test]
+fn ranges_whose_ends_would_fill_memory_are_refused() {
+    let decoded = |count: usize| {
+        let mut end = vec![7; 2046];
+        let ranges = (0..count).map(|n| {
+            end.truncate(2046);
+            end.extend((n as u16).to_be_bytes());
+            Range { end: Some(end.clone()), claim: Claim::Skip }
+        });
+        let ranges = ranges.collect();
+        let message = Message::Ranges { session: 1, is_last: true, ranges };
+        Decoder::new().decode(encode(&message)[0].clone()).map(drop)
+    };
+    assert_eq!(decoded(COMPARED_ENDS_BYTES_MAX / 2048), Ok(()));
+    let refused = Err(DecodeError::Limit("bytes of the ends of ranges"));
+    assert_eq!(decoded(COMPARED_ENDS_BYTES_MAX / 2048 + 1), refused);
 }

@@ -46,6 +46,17 @@ pub fn messages() -> Vec<(&'static str, Message)> {
         ("credit", Message::Credit(Credit { push_bytes: 65_536, rows_bytes: 1 << 40 })),
         ("survey", Message::Survey { id: 0x0102_0304_0506_0708 }),
         ("surveyed", Message::Surveyed { id: 0x0102_0304_0506_0708, report: report() }),
+        ("compare", Message::Compare(compare())),
+        (
+            "compare_accept",
+            Message::CompareAccept { session: 9, vv: vector(), floor: VersionVector::new() },
+        ),
+        (
+            "compare_refused",
+            Message::CompareRefused { session: 9, reason: CompareRefusal::NotAllowed },
+        ),
+        ("ranges", Message::Ranges { session: 9, is_last: true, ranges: ranges() }),
+        ("pull_compared", Message::PullCompared { session: 9, transfer: 8, resume: pull().resume }),
     ]
 }
 
@@ -58,6 +69,28 @@ pub fn in_fragments(message: &Message, cut: usize) -> Vec<Bytes> {
         frame(kind::FRAGMENT, kind::VERSION, &[&[flags], slice].concat())
     });
     pieces.collect()
+}
+
+fn compare() -> Compare {
+    Compare {
+        session: 9,
+        namespace: Namespace::MAIN,
+        purpose: Purpose::Verify,
+        salt: [0x55; 16],
+        vv: vector(),
+        floor: vector(),
+    }
+}
+
+fn ranges() -> Vec<Range> {
+    let range = |end: Option<&[u8]>, claim| Range { end: end.map(<[u8]>::to_vec), claim };
+    let whole = Fingerprint { count: 300, sum: [0x66; 16] };
+    vec![
+        range(Some(b"users\0\x01a"), Claim::Skip),
+        range(Some(b"users\0\x01ab"), Claim::Whole(whole)),
+        range(Some(b"users\0\x01b"), Claim::Items(vec![[1; 8], [2; 8]])),
+        range(None, Claim::Wants(vec![[3; 8]])),
+    ]
 }
 
 fn incarnation(byte: u8) -> Incarnation {

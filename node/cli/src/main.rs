@@ -1,5 +1,6 @@
 //! The program `millpond`: runs a node, and asks it.
 
+mod backup;
 mod client;
 mod config;
 mod data;
@@ -7,6 +8,7 @@ mod dataset;
 mod demo;
 mod details;
 mod failure;
+mod restore;
 mod run;
 mod setup;
 mod state_dir;
@@ -14,6 +16,7 @@ mod status;
 mod topology;
 mod transfer;
 mod watch;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +67,10 @@ enum Command {
     Import(transfer::ImportArgs),
     /// Write all records as JSON Lines
     Export(transfer::ExportArgs),
+    /// Put all that the node holds aside in one file, and make nodes of such files
+    Backup(backup::BackupArgs),
+    /// Make a new member of a backup or of a stopped node's folder: it fetches only the rest
+    Clone(restore::CloneArgs),
     /// A hash over everything that the node holds, equal on nodes that hold the same
     Digest(status::DigestArgs),
     /// By which way each member's writes reach all others, and what if one dies
@@ -104,6 +111,8 @@ async fn dispatch(cli: Cli, is_dir_chosen: bool) -> Outcome {
     match cli.command {
         // These stop in good order by themselves.
         Command::Run(args) => run::run(args, &dir).await,
+        Command::Backup(args) => backup::run_command(args, &dir).await,
+        Command::Clone(args) => restore::clone(args).await,
         Command::Demo(args) => demo::demo(args, is_dir_chosen.then_some(&*dir)).await,
         other => tokio::select! {
             outcome = command(other, dir) => outcome,
@@ -115,7 +124,9 @@ async fn dispatch(cli: Cli, is_dir_chosen: bool) -> Outcome {
 async fn command(command: Command, dir: PathBuf) -> Outcome {
     match command {
         Command::Init(args) => setup::init(args, &dir),
-        Command::Run(_) | Command::Demo(_) => unreachable!("they are dispatched before"),
+        Command::Run(_) | Command::Demo(_) | Command::Backup(_) | Command::Clone(_) => {
+            unreachable!("they are dispatched before")
+        }
         Command::Invite(args) => setup::invite(args, &dir).await,
         Command::Join(args) => setup::join(args, &dir).await,
         Command::Peers(args) => status::peers(args, &dir).await,

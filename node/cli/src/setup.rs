@@ -29,7 +29,7 @@ pub(crate) struct InitArgs {
 
 /// What a new node needs to know.
 #[derive(Debug, Args)]
-struct NodeArgs {
+pub(crate) struct NodeArgs {
     /// The node's name [default: this machine's]
     #[arg(long)]
     name: Option<String>,
@@ -49,7 +49,7 @@ struct NodeArgs {
 
 impl NodeArgs {
     /// The node's settings: these, then those of the file if the folder has one.
-    fn file(self, dir: &Path) -> Result<File, Failure> {
+    pub(crate) fn file(self, dir: &Path) -> Result<File, Failure> {
         let mut file = config::load_or_default(dir, None)?;
         file.name = self.name.or(file.name.take());
         file.state_dir = self.state_dir.or(file.state_dir.take());

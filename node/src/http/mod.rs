@@ -7,6 +7,7 @@
 //! Handlers never wait for a disk on the runtime's threads: reads run on blocking threads over a snapshot,
 //! writes on the replica's writer. What may be long is streamed, from one snapshot, at the client's pace.
 
+mod backup;
 mod changes;
 mod guard;
 mod import;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Replica;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
-use crate::http::{changes, import, metrics, node, records, tx};
+use crate::http::{backup, changes, import, metrics, node, records, tx};
 use crate::records::{RecordError, RecordView};
 
 /// Where and for whom to serve.
@@ -167,6 +167,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/import", post(import::import))
         .route("/export", get(records::export))
         .route("/changes", get(changes::changes))
+        .route("/backup", post(backup::backup))
         .route("/status", get(node::status))
         .route("/digest", get(node::digest))
         .route("/peers", get(node::peers))

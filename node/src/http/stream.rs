@@ -92,6 +92,17 @@ impl Sink {
         if self.buffer.len() < CHUNK_BYTES { ControlFlow::Continue(()) } else { self.flush() }
     }
 
+    /// Writes bytes as they are. Breaks when the client is gone or stalls.
+    pub fn bytes(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            self.buffer.extend_from_slice(chunk);
+            if self.buffer.len() >= CHUNK_BYTES && self.flush().is_break() {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     /// Sends what is held back. Blocks while the client is [`CHUNKS_AHEAD`] behind, but not for ever: the
     /// snapshot behind the stream keeps old pages of the store alive.
     pub fn flush(&mut self) -> ControlFlow<()> {

@@ -115,6 +115,15 @@ impl Members {
         self.members.iter().map(|(&key, member)| (key, member))
     }
 
+    /// The incarnations that a member has recorded as its own.
+    #[cfg(feature = "backup")]
+    pub(crate) fn incarnations_of(&self, key: NodeKey) -> impl Iterator<Item = Incarnation> + '_ {
+        self.owners
+            .iter()
+            .filter(move |(_, owner)| **owner == key)
+            .map(|(&incarnation, _)| incarnation)
+    }
+
     /// Whose an incarnation is, as its owner has recorded.
     pub(crate) fn owner(&self, incarnation: Incarnation) -> Option<NodeKey> {
         self.owners.get(&incarnation).copied()

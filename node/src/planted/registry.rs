@@ -350,10 +350,28 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["a push overwrites only what it depends on", "the first push of a boot depends on all",
      "the ring has a base"] "3, 21", ["swarm"],
         "the first push of a boot overwrites what has not come";
+    // Backups.
+    ["a restored replica continues no incarnation"] "15", [],
+        "a node that was restored writes on under the incarnation that the backup knew as open";
+    ["a block vouches for all before it"] "own", [],
+        "an altered byte of a backup is restored";
+    ["the end of a backup tells what was before it"] "own", [],
+        "a backup with a block left out is restored";
+    ["a backup has its name once it is whole"] "own", [],
+        "a process that is killed leaves half a backup under the name of a whole one";
     ["whoever refuses is asked ever later"] "own", [],
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
+    // Comparing and refreshing.
+    ["both sides learn what differs"] "9", [],
+        "one side keeps to itself which of its peer's entries it has not";
+    ["who cannot be told what changed is refreshed"] "13", [],
+        "two halves below each other's floors stay apart for ever";
+    ["what a supplier does not send it does not have"] "13", [],
+        "a value whose tombstone was collected stays at the node that was absent";
+    ["what came since the comparison is compared too"] "14", [],
+        "a deleted value that a third node brings during a refresh stays for ever";
 };
 
 #[cfg(test)]

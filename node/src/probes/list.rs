@@ -282,6 +282,32 @@ probes! {
     DeletesAfterAllEntries,
     /// A dot travels without the content that the peer has.
     ContentOmitted,
+    // Comparing.
+    /// The other side has next to nothing in a large range.
+    RangeDiffersAsAWhole,
+    /// A peer asks to compare what it may not read.
+    CompareNotAllowed,
+    /// Two ask each other to compare at once.
+    BothAskToCompare,
+    /// A node compares as much as it allows itself.
+    CompareBusy,
+    /// A comparison finds nothing that differs.
+    NothingDiffers,
+    /// A comparison finds something.
+    SomethingDiffers,
+    /// A peer falls silent in a comparison.
+    ComparisonIsStuck,
+    // Refresh.
+    /// A refresh is asked for.
+    RefreshAsked,
+    /// Both sides of a refresh are done.
+    RefreshDone,
+    /// What differs and is not sent is not there.
+    AbsentThere,
+    /// Something came since the two were compared.
+    ArrivedSinceCompared,
+    /// The flip of a refresh finds that something came since.
+    RefreshOvertaken,
     // Dials.
     /// A dial comes to nothing.
     DialFailed,

@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::commit::Pending;
+use super::comparing::{Comparing, SessionId};
 use super::continuity::Continuity;
 use super::counting::count_control;
 use super::folding::Folding;
@@ -105,6 +106,8 @@ pub(crate) struct Engine {
     /// When to look again at what is lacking.
     pub(super) pull_retry_ms: u64,
     pub(super) supplies: BTreeMap<(LinkId, u64), Supply>,
+    /// Comparisons with peers.
+    pub(super) comparisons: BTreeMap<SessionId, Comparing>,
     pub(super) jobs: BTreeMap<Token, Pending>,
     pub(super) next_token: u64,
     pub(super) next_transfer: u64,
@@ -159,6 +162,7 @@ impl Engine {
             folding: BTreeMap::new(),
             pull_retry_ms: u64::MAX,
             supplies: BTreeMap::new(),
+            comparisons: BTreeMap::new(),
             jobs: BTreeMap::new(),
             next_token: 0,
             next_transfer: 0,
@@ -212,7 +216,11 @@ impl Engine {
             Input::Request { id, request } => self.request(id, request),
             Input::RoundTrip { link, us } => self.round_trip(link, us),
             Input::Timer | Input::Sent { .. } => {}
-            Input::Continue => self.step_supplies(),
+            Input::Continue => {
+                self.step_supplies();
+                self.step_comparisons();
+                self.step_absences();
+            }
         }
         if is_due {
             self.run_deadlines();
@@ -249,6 +257,7 @@ impl Engine {
             self.next_announcement_ms(),
             self.continuity.deadline_ms(),
             self.next_survey_ms(),
+            self.next_comparison_ms(),
         ]
         .into_iter()
         .min()
@@ -260,6 +269,8 @@ impl Engine {
         self.supplies
             .keys()
             .any(|(link, _)| self.links.get(link).is_some_and(|link| link.has_room_for_rows()))
+            || self.has_comparisons_to_step()
+            || self.has_absences_to_step()
     }
 
     /// Whether a lease of a store at these heads may be written: it says that this boot's store is the one
@@ -301,6 +312,7 @@ impl Engine {
         self.run_grafts();
         self.run_dials();
         self.run_surveys();
+        self.run_comparisons();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -386,6 +398,19 @@ impl Engine {
             Message::Credit(credit) => self.credit(link_id, credit),
             Message::Survey { id } => self.survey(link_id, id),
             Message::Surveyed { id, report } => self.surveyed(id, report),
+            Message::Compare(compare) => self.compare(link_id, compare),
+            Message::CompareAccept { session, vv, floor } => {
+                self.compare_accepted(link_id, session, (vv, floor));
+            }
+            Message::CompareRefused { session, reason } => {
+                self.compare_refused(link_id, session, reason);
+            }
+            Message::Ranges { session, is_last, ranges } => {
+                self.ranges(link_id, session, (is_last, ranges));
+            }
+            Message::PullCompared { session, transfer, resume: _ } => {
+                self.supply_compared(link_id, session, transfer);
+            }
             unexpected => {
                 never!("sends what only a node to come understands");
                 tracing::debug!(link = link_id.0, ?lane, ?unexpected, "message ignored");

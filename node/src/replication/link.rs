@@ -54,6 +54,8 @@ pub(super) struct Link {
     /// Namespaces in which the peer has refused a catch-up, since it has collected what this node has yet to
     /// forget.
     pub(super) below_floor: BTreeSet<Namespace>,
+    /// When a refresh may be asked for (again).
+    pub(super) refresh_after_ms: u64,
     /// When the peer may be asked for a catch-up again.
     pub(super) pull_after_ms: u64,
     /// Catch-ups from it that came to nothing, one after the other.
@@ -183,6 +185,7 @@ impl Link {
             fed: BTreeSet::new(),
             must_pull: BTreeSet::new(),
             below_floor: BTreeSet::new(),
+            refresh_after_ms: 0,
             pull_after_ms: 0,
             pulls_in_vain: 0,
             told: BTreeMap::new(),

@@ -17,6 +17,7 @@
 //! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
+//! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
@@ -37,8 +38,10 @@ use crate::status::Status;
 use crate::topology::settings::Topology;
 use crate::topology::surveyed::Surveyed;
 
+mod absences;
 mod announcing;
 mod commit;
+mod comparing;
 mod continuity;
 mod counting;
 mod dialer;
@@ -59,6 +62,7 @@ mod progress;
 mod pull;
 mod pulling;
 mod receive;
+mod refreshing;
 mod report;
 mod ring;
 mod rules;
@@ -66,6 +70,8 @@ mod session;
 mod sources;
 mod supply;
 mod survey;
+#[cfg(feature = "backup")]
+mod whole;
 
 #[cfg(test)]
 mod model;
@@ -76,6 +82,8 @@ pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
+#[cfg(feature = "backup")]
+pub(crate) use whole::{Whole, not_of_whole};
 
 /// The present, on both clocks: the monotonic one drives timers, the wall clock stamps writes. They never
 /// mix.

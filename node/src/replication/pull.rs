@@ -17,12 +17,20 @@ impl Engine {
     /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
     pub(super) fn consider_pulls(&mut self) {
         for namespace in NAMESPACES {
+            let waits = namespace != Namespace::SYSTEM && self.is_busy_with(Namespace::SYSTEM);
+            if !waits {
+                self.consider_refresh(namespace);
+            }
             self.start_feeds(namespace);
             if self.pulls.contains_key(&namespace) && !planted!("one supplier at a time") {
                 continue;
             }
             // The system namespace is brought level first: it says who is who.
-            if namespace != Namespace::SYSTEM && self.pulls.contains_key(&Namespace::SYSTEM) {
+            if waits {
+                continue;
+            }
+            if let Some(settled) = self.settled_refresh(namespace) {
+                self.pull_compared(settled);
                 continue;
             }
             if let Some(link) = self.best_supplier(namespace) {
@@ -53,7 +61,7 @@ impl Engine {
     /// what has made no progress for H, since a feed or a relay is expected to bring it.
     fn lacks(&self, link_id: LinkId, namespace: Namespace) -> bool {
         let link = &self.links[&link_id];
-        if link.must_pull.contains(&namespace) {
+        if link.must_pull.contains(&namespace) || self.is_below_floor_of(link_id, namespace) {
             return true;
         }
         let is_new = !link.fed.contains(&namespace);
@@ -98,7 +106,7 @@ impl Engine {
         let resumable = self.heads.cuts.get(&namespace).map(|cut| cut.supplier);
         let candidates = self.links.iter().filter(|(id, link)| {
             let may_ask = link.may_take() && link.pull_after_ms <= self.now.mono_ms;
-            may_ask && self.lacks(**id, namespace)
+            may_ask && !self.is_below_floor_of(**id, namespace) && self.lacks(**id, namespace)
         });
         let best = candidates.max_by_key(|(id, link)| {
             let missing = self.peers[&link.peer].vectors(namespace).applied.count_beyond(received);
@@ -251,13 +259,16 @@ impl Engine {
             }
             return self.submit_rows(namespace);
         }
-        self.pulls.remove(&namespace);
+        let pulling = self.pulls.remove(&namespace);
         for link in self.links.values_mut() {
             link.must_pull.remove(&namespace);
         }
         if let Some(link) = self.links.get_mut(&link) {
             link.pulls_in_vain = 0;
             link.below_floor.remove(&namespace);
+        }
+        if let Some(session) = pulling.and_then(|it| it.session) {
+            self.end_comparison((link, session));
         }
         tracing::debug!(%namespace, link = link.0, "caught up");
         self.consider_pulls();
@@ -295,6 +306,9 @@ impl Engine {
         if self.pull_of(link, job.transfer).is_none() {
             return;
         }
+        if matches!(error, JobError::Overtaken) {
+            return self.look_for_absences_again(namespace);
+        }
         if matches!(error, JobError::Base | JobError::BelowFloor | JobError::NoCut) {
             self.submit(Pending::Note, Job::DropCut { namespace });
         }
@@ -310,9 +324,13 @@ impl Engine {
     pub(super) fn give_up_pull(&mut self, namespace: Namespace) {
         let Some(pulling) = self.pulls.remove(&namespace) else { return };
         tracing::debug!(%namespace, link = pulling.link.0, "catch-up given up");
+        if let Some(session) = pulling.session {
+            self.comparisons.remove(&(pulling.link, session));
+            self.put_off_refresh(pulling.link);
+        }
         // Its rows will not be used, and the window that they fill is the link's.
         sometimes!(pulling.frames_bytes > 0, GivenUpWithRows);
-        let rows_bytes = pulling.frames_bytes as u64;
+        let rows_bytes = pulling.owed_bytes();
         if !planted!("rows that are given up are credited") {
             self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
         }

@@ -7,6 +7,7 @@ use millpond_core::wire::RowsFrame;
 use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 
 use super::LinkId;
+use super::absences::Absences;
 use super::commit::Pending;
 use super::limits::Limits;
 use crate::planted::planted;
@@ -25,6 +26,11 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// The other half of a comparison of this state.
+    pub(super) fn of_compared(compared: VersionVector) -> Self {
+        Self { from: compared, resume: None, mark: None }
+    }
+
     /// All that lies above `applied`, or the rest of the cut that this boot of the supplier has begun.
     pub(super) fn new(
         applied: VersionVector,
@@ -34,6 +40,7 @@ impl Question {
     ) -> Self {
         let held = cut.filter(|cut| {
             cut.supplier == supplier
+                && cut.compared.is_none()
                 && (cut.boot == boot || planted!("a cut is of one boot"))
                 && applied.covers_all(&cut.from)
                 && cut.is_joinable(&applied)
@@ -58,6 +65,8 @@ impl Question {
 pub(super) struct Pulling {
     pub(super) link: LinkId,
     pub(super) transfer: u64,
+    /// The comparison whose other half it is.
+    pub(super) session: Option<u64>,
     pub(super) supplier: NodeKey,
     pub(super) boot: Boot,
     pub(super) from: VersionVector,
@@ -73,19 +82,32 @@ pub(super) struct Pulling {
     /// The vector that all rows of this transfer are at, at least.
     since: Option<VersionVector>,
     /// Rows not yet handed to the writer.
-    pub(super) frames: VecDeque<RowsFrame>,
+    pub(super) frames: VecDeque<Held>,
     pub(super) frames_bytes: usize,
-    /// Bytes of the rows in the latest job.
-    handed_bytes: usize,
+    /// Bytes of the rows in the latest job, for which the supplier is owed credit.
+    handed_bytes: u64,
     /// The mark of the cut, once it is too large for one commit: with all rows that the writer was given.
     pub(super) mark: Option<CutMark>,
     /// Jobs at the writer.
     pub(super) jobs: usize,
     /// Whether everything has arrived.
     pub(super) is_complete: bool,
+    /// Whether what the supplier left out of a comparison has still to be found, and how far that is.
+    pub(super) looks_for_absences: bool,
+    pub(super) absences: Option<Absences>,
+    /// Whether something came since, which has to be compared too.
+    pub(super) is_overtaken: bool,
     /// Whether the last job is at the writer.
     pub(super) is_finishing: bool,
     pub(super) progress_ms: u64,
+}
+
+/// Rows at hand.
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct Held {
+    rows: RowsFrame,
+    /// Bytes for which the supplier is owed credit; none if it did not send them.
+    credit: usize,
 }
 
 /// What a supplier says when a catch-up begins.
@@ -123,6 +145,7 @@ impl Pulling {
         Self {
             link: LinkId(0),
             transfer: 0,
+            session: None,
             supplier,
             boot,
             from: question.from,
@@ -139,6 +162,9 @@ impl Pulling {
             mark: question.mark,
             jobs: 0,
             is_complete: false,
+            looks_for_absences: false,
+            absences: None,
+            is_overtaken: false,
             is_finishing: false,
             progress_ms: 0,
         }
@@ -174,8 +200,20 @@ impl Pulling {
     /// A frame of rows has arrived.
     pub(super) fn arrived(&mut self, rows: RowsFrame) {
         self.rows += rows.len() as u64;
+        let credit = rows.encoded_bytes();
+        self.frames_bytes += credit;
+        self.frames.push_back(Held { rows, credit });
+    }
+
+    /// Rows were found here that the supplier has left out.
+    pub(super) fn found(&mut self, rows: RowsFrame) {
         self.frames_bytes += rows.encoded_bytes();
-        self.frames.push_back(rows);
+        self.frames.push_back(Held { rows, credit: 0 });
+    }
+
+    /// Bytes of the rows at hand for which the supplier is owed credit.
+    pub(super) fn owed_bytes(&self) -> u64 {
+        self.frames.iter().map(|frame| frame.credit as u64).sum()
     }
 
     /// Whether rows wait until the cut before them is folded.
@@ -208,7 +246,7 @@ impl Pulling {
             sometimes!(!mark.direct, CutIsStaged);
             return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
         }
-        if !self.is_complete {
+        if !self.is_complete || self.looks_for_absences {
             return None;
         }
         self.is_finishing = true;
@@ -222,13 +260,25 @@ impl Pulling {
         })
     }
 
-    /// Whether there are rows enough for a slice, or the last ones of a cut.
+    /// Whether there are rows enough for a slice, or the last ones of a cut. A refresh is a cut however small.
     fn has_slice(&self, limits: &Limits) -> bool {
-        let rows = || self.frames.iter().map(|rows| rows.len()).sum::<usize>();
-        self.frames_bytes
-            >= if self.mark.is_some() { limits.slice_bytes } else { limits.batch_bytes }
-            || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
+        let (bytes_max, is_rest) = match self.mark {
+            Some(_) => (limits.slice_bytes, !self.frames.is_empty()),
+            None => (limits.batch_bytes, self.session.is_some()),
+        };
+        let rows = || self.frames.iter().map(|frame| frame.rows.len()).sum::<usize>();
+        self.frames_bytes >= bytes_max
+            || (self.is_complete && is_rest)
             || rows() >= limits.slice_rows
+    }
+
+    /// Whether all that the supplier sent of a comparison is staged, and what it left out is to be found.
+    pub(super) fn wants_absences(&self) -> bool {
+        self.looks_for_absences
+            && self.is_complete
+            && self.jobs == 0
+            && self.frames.is_empty()
+            && self.mark.is_some()
     }
 
     fn take(&mut self, rows_max: usize, bytes_max: usize) -> Vec<RowsFrame> {
@@ -237,12 +287,12 @@ impl Pulling {
             && bytes < bytes_max
             && let Some(frame) = self.frames.pop_front()
         {
-            rows += frame.len();
-            bytes += frame.encoded_bytes();
-            taken.push(frame);
+            rows += frame.rows.len();
+            bytes += frame.rows.encoded_bytes();
+            self.handed_bytes += frame.credit as u64;
+            taken.push(frame.rows);
         }
         self.frames_bytes -= bytes;
-        self.handed_bytes = bytes;
         taken
     }
 
@@ -257,7 +307,8 @@ impl Pulling {
             rows: 0,
             floor: VersionVector::new(),
             cursor: None,
-            direct: is_empty && self.from.is_empty(),
+            direct: is_empty && self.from.is_empty() && self.session.is_none(),
+            compared: self.session.map(|_| self.from.clone()),
         };
         let mark = self.mark.get_or_insert(fresh);
         let last = rows.last().and_then(|rows| rows.rows().last());
@@ -276,7 +327,7 @@ impl Pulling {
             link: self.link,
             supplier: self.supplier,
             transfer: self.transfer,
-            bytes: std::mem::take(&mut self.handed_bytes) as u64,
+            bytes: std::mem::take(&mut self.handed_bytes),
             covers: self.upto.clone().filter(|_| self.is_finishing),
         })
     }

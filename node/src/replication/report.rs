@@ -10,7 +10,7 @@ use super::engine::{Engine, NAMESPACES};
 use super::link::Link;
 use super::peer::Peer;
 use crate::membership::Member;
-use crate::state::{View, tells_all};
+use crate::state::View;
 use crate::status::{
     CatchUp, Folding, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, Pace,
     PeerState, PeerStatus, Status,
@@ -188,19 +188,8 @@ impl Engine {
             direction: link.rules.direction,
             announcing: self.announces_to(id) && link.rules.ripple == Ripple::Adaptive,
             announced: link.is_announced(),
-            refresh_needed: self.needs_refresh(link),
+            refresh_needed: NAMESPACES.into_iter().any(|it| self.needs_refresh_in(id, it)),
         }
-    }
-
-    /// Whether one of the two has collected tombstones of which the other has not heard (R9).
-    fn needs_refresh(&self, link: &Link) -> bool {
-        let Some(peer) = self.peers.get(&link.peer) else { return false };
-        NAMESPACES.into_iter().any(|namespace| {
-            let (ours, theirs) = (self.applied(namespace), &peer.vectors(namespace).applied);
-            link.below_floor.contains(&namespace)
-                || !tells_all(ours, theirs, peer.floor(namespace))
-                || !tells_all(theirs, ours, self.heads.floor(namespace))
-        })
     }
 
     /// What this node has applied and the peer has not, by the peer's last word. Unknown while it has never
@@ -245,6 +234,10 @@ impl Engine {
         applied: &VersionVector,
         theirs: &VersionVector,
     ) -> Option<f64> {
+        if self.heads.folds.contains_key(&namespace) {
+            // The log does not have all of them yet, and to look through what is staged takes too long.
+            return None;
+        }
         let view = View::new(self.store.snapshot().ok()?, namespace).ok()?;
         let mut oldest = None;
         for range in applied.beyond(theirs) {

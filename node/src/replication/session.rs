@@ -91,6 +91,7 @@ impl Engine {
         let Some(link) = self.links.remove(&link_id) else { return };
         self.refresh_wanted();
         self.supplies.retain(|(owner, _), _| *owner != link_id);
+        self.comparisons.retain(|(owner, _), _| *owner != link_id);
         self.inboxes.values_mut().for_each(|inbox| inbox.forget(link_id));
         self.pull_link_lost(link_id);
         let now_ms = self.now.mono_ms;

@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::limits::Limits;
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
+use crate::reconcile::Differs;
 use crate::state::{Fold, Overlay, meta_key, read_meta, tells_all};
 use crate::store::{LogRow, Snapshot, StoreError};
 
@@ -35,6 +36,9 @@ pub(super) struct Supply {
     /// Its floor.
     pub(super) floor: VersionVector,
     resume: Option<Resume>,
+    /// The comparison whose half it is, and what of it differs.
+    pub(super) session: Option<u64>,
+    differs: Option<Arc<Differs>>,
     /// Paths found in the log, with their delete dots.
     paths: BTreeMap<Path, Vec<(Dot, Hlc)>>,
     /// Whether `paths` holds only those with delete dots, since the entries are scanned anyway.
@@ -70,56 +74,55 @@ impl Engine {
     /// A peer asks for all that it lacks.
     pub(super) fn supply(&mut self, link_id: LinkId, pull: Pull) {
         let transfer = pull.transfer;
-        let refuse = |engine: &mut Self, reason| {
-            engine.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
-        };
         if !self.gives_to(link_id) {
             sometimes!(PullNotAllowed);
-            return refuse(self, PullRefusal::NotAllowed);
+            return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
         }
         if !self.inboxes.contains_key(&pull.namespace) {
             never!("asks for a namespace that there is not");
-            return refuse(self, PullRefusal::NotAllowed);
+            return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
         }
+        self.answer_pull(link_id, pull);
+    }
+
+    /// Answers a question, or goes on with the answer, from the present.
+    fn answer_pull(&mut self, link_id: LinkId, pull: Pull) {
+        let transfer = pull.transfer;
+        let supply = match self.start_supply(pull) {
+            Ok(supply) => supply,
+            Err(error) => {
+                tracing::error!(%error, "a catch-up cannot be supplied");
+                return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
+            }
+        };
+        if !supply.tells_all() {
+            return self.refuse_pull(link_id, transfer, PullRefusal::BelowFloor);
+        }
+        if supply.is_torn() {
+            // What changed behind the cursor is partly staged, in no order of time.
+            sometimes!(ResumptionMeetsFold);
+            return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
+        }
+        self.begin_supply(link_id, supply);
+    }
+
+    /// Begins to supply, unless there is too much to do.
+    pub(super) fn begin_supply(&mut self, link_id: LinkId, supply: Supply) {
+        let (namespace, transfer) = (supply.namespace, supply.transfer);
         let is_again = |(link, _): &(LinkId, u64), supply: &Supply| {
-            *link == link_id && supply.namespace == pull.namespace
+            *link == link_id && supply.namespace == namespace
         };
         // A new question on the same link replaces the one before.
         sometimes!(self.supplies.iter().any(|(key, supply)| is_again(key, supply)), AskedAgain);
         self.supplies.retain(|key, supply| !is_again(key, supply));
         if self.supplies.len() >= SUPPLIES_MAX {
             sometimes!(SuppliesFull);
-            return refuse(self, PullRefusal::Busy);
-        }
-        self.begin_supply(link_id, pull);
-    }
-
-    /// Begins to supply, or to go on, from the present.
-    fn begin_supply(&mut self, link_id: LinkId, pull: Pull) {
-        let transfer = pull.transfer;
-        let supply = match self.start_supply(pull) {
-            Ok(supply) => supply,
-            Err(error) => {
-                tracing::error!(%error, "a catch-up cannot be supplied");
-                let reason = PullRefusal::Busy;
-                self.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
-                return;
-            }
-        };
-        let refusal = match supply.tells_all() {
-            false => Some(PullRefusal::BelowFloor),
-            // What changed behind the cursor is partly staged, in no order of time.
-            true if supply.is_torn() => Some(PullRefusal::Busy),
-            true => None,
-        };
-        sometimes!(refusal == Some(PullRefusal::Busy), ResumptionMeetsFold);
-        if let Some(reason) = refusal {
-            self.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
-            return;
+            return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
         }
         sometimes!(supply.scans, SupplyScans);
         sometimes!(!supply.scans, SupplyCollects);
-        let is_newest = supply.upto.covers_all(self.applied(supply.namespace));
+        let is_newest =
+            supply.session.is_some() || supply.upto.covers_all(self.applied(supply.namespace));
         always!(is_newest, "a supplier's snapshot holds what it has applied");
         let (upto, floor) = (supply.upto.clone(), supply.floor.clone());
         let rows_estimate = upto.count_beyond(&supply.from);
@@ -129,6 +132,10 @@ impl Engine {
         let start = Message::PullStart { transfer, upto, rows_estimate, floor };
         self.send(link_id, Lane::Bulk, &start);
         self.supplies.insert((link_id, transfer), supply);
+    }
+
+    pub(super) fn refuse_pull(&mut self, link_id: LinkId, transfer: u64, reason: PullRefusal) {
+        self.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
     }
 
     fn start_supply(&self, pull: Pull) -> Result<Supply, StoreError> {
@@ -146,24 +153,23 @@ impl Engine {
         for (link_id, transfer) in old {
             if let Some(supply) = self.supplies.remove(&(link_id, transfer)) {
                 sometimes!(SnapshotGivenBack);
-                self.begin_supply(link_id, supply.rest());
+                self.answer_pull(link_id, supply.rest());
             }
         }
     }
 
-    /// When a supply takes a new snapshot. Not in its last part, which would begin again each time.
+    /// When a supply takes a new snapshot.
     fn renewal_ms(&self, supply: &Supply) -> u64 {
-        match supply.phase {
-            Phase::Behind(_) => u64::MAX,
-            _ if planted!("a snapshot is given back in time") => u64::MAX,
-            _ => supply.since_ms.saturating_add(self.config.limits.snapshot_ms),
+        match supply.is_renewable() && !planted!("a snapshot is given back in time") {
+            true => supply.since_ms.saturating_add(self.config.limits.snapshot_ms),
+            false => u64::MAX,
         }
     }
 
-    /// How long the oldest snapshot has been held, but for those that are nearly done with.
+    /// How long the oldest snapshot has been held of those that are given back in time.
     #[cfg(any(test, feature = "sim"))]
     pub(super) fn oldest_snapshot_ms(&self) -> u64 {
-        let held = self.supplies.values().filter(|it| !matches!(it.phase, Phase::Behind(_)));
+        let held = self.supplies.values().filter(|it| it.is_renewable());
         held.map(|supply| self.now.mono_ms.saturating_sub(supply.since_ms)).max().unwrap_or(0)
     }
 
@@ -188,8 +194,11 @@ impl Engine {
                 Ok(Step::Working) => {}
                 Ok(Step::Frame(frame, payload)) => self.send_rows(link_id, frame, payload),
                 Ok(Step::Done { rows }) => {
-                    self.supplies.remove(&key);
+                    let session = self.supplies.remove(&key).and_then(|it| it.session);
                     self.send(link_id, Lane::Bulk, &Message::PullEnd { transfer, rows });
+                    if let Some(session) = session {
+                        self.supplied_compared((link_id, session));
+                    }
                 }
                 Err(error) => {
                     tracing::error!(%error, "a catch-up cannot be supplied");
@@ -242,6 +251,8 @@ impl Supply {
             floor: floor.unwrap_or_default(),
             from: pull.from,
             resume: pull.resume,
+            session: None,
+            differs: None,
             paths: BTreeMap::new(),
             scans,
             phase: Phase::Log(ranges),
@@ -259,6 +270,26 @@ impl Supply {
             || self.resume.as_ref().is_none_or(|resume| resume.upto.covers_all(&self.floor))
             || planted!("a resumption is above the floor");
         from && is_staged_above
+    }
+
+    /// This side's half of a comparison: what the other's vector does not cover, and all that differs.
+    pub(super) fn of_compared(
+        snapshot: Arc<dyn Snapshot>,
+        (namespace, transfer, from): (Namespace, u64, VersionVector),
+        (session, differs): (u64, Arc<Differs>),
+        limits: Limits,
+    ) -> Result<Self, StoreError> {
+        let pull = Pull { namespace, transfer, from, resume: None };
+        let mut supply = Self::new(snapshot, pull, limits)?;
+        match differs.listed() {
+            Some(paths) => {
+                let paths = paths.iter().filter(|_| !supply.scans);
+                supply.paths.extend(paths.map(|path| (path.clone(), Vec::new())));
+            }
+            None => supply.scans = true,
+        }
+        (supply.session, supply.differs) = (Some(session), Some(differs));
+        Ok(supply)
     }
 
     /// Does a bounded piece of work.
@@ -318,6 +349,12 @@ impl Supply {
             resume = Some(Resume { upto: since, cursor });
         }
         Pull { namespace, transfer, from, resume }
+    }
+
+    /// Whether it may go on with a newer snapshot. Not in its last part, which would begin again each time; nor
+    /// for a refresh, which is of the snapshot that was compared.
+    fn is_renewable(&self) -> bool {
+        self.session.is_none() && !matches!(self.phase, Phase::Behind(_))
     }
 
     /// Whether it resumes another one while what has changed since is partly staged.
@@ -480,7 +517,9 @@ impl Supply {
             })
             .collect();
         sometimes!(live.iter().any(|live| live.content.is_none()), ContentOmitted);
-        let is_needed = !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
+        let differs = self.differs.as_ref().is_some_and(|differs| differs.contains(&path));
+        let is_needed =
+            differs || !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
         is_needed.then_some(Row { path, live, deletes })
     }
 

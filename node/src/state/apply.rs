@@ -1,7 +1,7 @@
 //! Applying a job: the one function that changes the replicated state.
 
 use millpond_core::wire::{PushFrame, RowsFrame};
-use millpond_core::{Context, Entry, Incarnation, Namespace, Push, Row, VersionVector};
+use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Push, Row, VersionVector};
 
 use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
@@ -178,6 +178,7 @@ fn flip(
         return Err(JobError::NoCut);
     }
     check_cut(&tx.heads, namespace, &mark)?;
+    check_compared(&tx.heads, namespace, &mark)?;
     let mut before = tx.heads.vv(namespace).clone();
     if planted!("rows are joined under the vector before the flip") {
         before.join(&mark.upto);
@@ -269,10 +270,26 @@ fn check_floor(
 /// and nobody would notice. Such a cut starts anew, staged.
 fn check_cut(heads: &Heads, namespace: Namespace, mark: &CutMark) -> Result<(), JobError> {
     check_base(heads, namespace, &mark.from, &mark.upto)?;
-    check_floor(heads, namespace, &mark.upto, &mark.floor)?;
+    if mark.compared.is_none() {
+        check_floor(heads, namespace, &mark.upto, &mark.floor)?;
+    }
     match mark.is_joinable(heads.vv(namespace)) || planted!("a direct cut meets an empty state") {
         true => Ok(()),
         false => Err(JobError::Base),
+    }
+}
+
+/// A refresh takes away what its supplier covers and does not hold; of what came since the two were compared
+/// that is not known (finding 14).
+fn check_compared(heads: &Heads, namespace: Namespace, mark: &CutMark) -> Result<(), JobError> {
+    let Some(compared) = &mark.compared else { return Ok(()) };
+    let is_unknown = |dot: Dot| {
+        dot.seq.get().min(mark.upto.seq(dot.incarnation)) > compared.seq(dot.incarnation)
+    };
+    let is_overtaken = heads.vv(namespace).iter().any(is_unknown);
+    match is_overtaken && !planted!("what came since the comparison is compared too") {
+        true => Err(JobError::Overtaken),
+        false => Ok(()),
     }
 }
 
@@ -301,6 +318,7 @@ impl CutMark {
             && self.from == next.from
             && self.since == next.since
             && self.direct == next.direct
+            && self.compared.is_some() == next.compared.is_some()
             && (next.upto.covers_all(&self.upto) || planted!("a cut never falls back"))
     }
 }

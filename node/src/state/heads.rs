@@ -47,6 +47,8 @@ pub(crate) struct CutMark {
     pub(crate) cursor: Option<Vec<u8>>,
     /// Whether rows go straight to the final tables, hidden since no vector covers them.
     pub(crate) direct: bool,
+    /// In a refresh: up to where what is here has been compared with what the supplier holds.
+    pub(crate) compared: Option<VersionVector>,
 }
 
 impl CutMark {

@@ -133,6 +133,9 @@ pub(crate) enum JobError {
     /// Rows of a cut while those of the one before it are still being folded.
     #[error("the catch-up before this one is still being folded")]
     Folding,
+    /// Something has come since the comparison that a refresh is based on, which its supplier covers.
+    #[error("something that the supplier covers came since the two were compared")]
+    Overtaken,
     /// There is no cut of this namespace.
     #[error("no cut is arriving")]
     NoCut,

@@ -1,5 +1,6 @@
 //! The program from outside: what it prints, and its exit codes.
 
+mod backup;
 mod demo;
 mod failed_disk;
 mod full_disk;

@@ -123,6 +123,17 @@ impl Node {
         node
     }
 
+    /// A node that a command makes of what was put aside, started.
+    pub fn restored(command: &[&str]) -> Self {
+        let mut node = Self::nowhere();
+        let data = node.data().to_str().expect("a path of letters").to_owned();
+        let options = ["--data", &data, "--listen", "127.0.0.1:0", "--name", "tokyo-1"];
+        millpond(&[command, &options].concat(), b"").ok();
+        node.settle_down();
+        node.restart();
+        node
+    }
+
     fn nowhere() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let data = dir.path().join("node");

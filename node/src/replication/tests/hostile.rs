@@ -21,7 +21,7 @@ fn engine(world: &World) -> &Engine {
 }
 
 /// Node 1 says something to node 0.
-fn say(world: &mut World, message: &Message) {
+pub(super) fn say(world: &mut World, message: &Message) {
     let link = link(world);
     for frame in wire::encode(message) {
         world.input(0, Input::Frame { link, lane: Lane::Control, frame });

@@ -7,6 +7,7 @@
 //! | R7 a cut that is visible is whole, folded or not | 6, S16, S17 | `folds` |
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
+//! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
 //! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
@@ -38,6 +39,7 @@ mod feeds;
 mod floors;
 mod folds;
 mod hostile;
+mod refreshes;
 mod reports;
 mod restarts;
 mod sessions;

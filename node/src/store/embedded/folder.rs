@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 /// A folder that this process has for itself.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     /// Unlocked when it is closed, whatever ends the process.
     _lock: File,
@@ -22,7 +22,7 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Locks the folder; makes it if it is missing.
-    pub(super) fn lock(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn lock(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: io::Error| io_failed(path, &error);
         fs::create_dir_all(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;

@@ -21,6 +21,8 @@ mod snapshot;
 mod space;
 mod store;
 
+#[cfg(feature = "backup")]
+pub(crate) use folder::Folder;
 pub(crate) use folder::file_in;
 pub use store::{EmbeddedOptions, EmbeddedStore};
 

@@ -1,0 +1,6 @@
+//! What a backup promises.
+
+mod damage;
+mod files;
+mod round_trip;
+mod world;

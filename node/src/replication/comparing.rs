@@ -1,0 +1,336 @@
+//! Comparisons with peers: two snapshots, and what differs between them.
+
+use std::sync::Arc;
+
+use millpond_core::message::{
+    CloseCode, Compare, CompareRefusal, Message, PullRefusal, Purpose, Range,
+};
+use millpond_core::transport::Lane;
+use millpond_core::{Namespace, VersionVector};
+use rand_core::Rng;
+
+use super::LinkId;
+use super::engine::{Engine, NAMESPACES};
+use super::supply::Supply;
+use crate::probes::{never, sometimes};
+use crate::reconcile::{Differs, Reconciler, Turn};
+use crate::state::{View, meta_key, read_meta};
+use crate::store::{Snapshot, StoreError};
+
+/// A comparison, seen from one side.
+pub(super) struct Comparing {
+    pub(super) namespace: Namespace,
+    pub(super) purpose: Purpose,
+    /// Whether this side has asked for it.
+    is_asker: bool,
+    /// This side's snapshot, its vector and its floor.
+    pub(super) snapshot: Arc<dyn Snapshot>,
+    pub(super) vv: VersionVector,
+    pub(super) floor: VersionVector,
+    /// The peer's; the asker learns them when it is accepted.
+    pub(super) theirs: Option<(VersionVector, VersionVector)>,
+    stage: Stage,
+    /// A question for this side's half that came before it was settled.
+    wish: Option<u64>,
+    /// Whether this side has the peer's half, or wants none, and whether the peer has had this side's.
+    pub(super) is_pulled: bool,
+    pub(super) is_supplied: bool,
+    pub(super) progress_ms: u64,
+}
+
+/// How far a comparison is.
+enum Stage {
+    /// Both sum up their snapshots, then speak in turn.
+    Talking(Box<Reconciler>),
+    /// What differs is known.
+    Settled(Arc<Differs>),
+}
+
+/// Names a comparison.
+pub(super) type SessionId = (LinkId, u64);
+
+impl Comparing {
+    /// What differs, once it is known.
+    pub(super) fn differs(&self) -> Option<&Arc<Differs>> {
+        match &self.stage {
+            Stage::Settled(differs) => Some(differs),
+            _ => None,
+        }
+    }
+
+    /// Whether a step would do something.
+    fn has_work(&self) -> bool {
+        match &self.stage {
+            Stage::Talking(reconciler) => reconciler.has_work() || reconciler.settled().is_some(),
+            Stage::Settled(_) => false,
+        }
+    }
+}
+
+impl Engine {
+    /// Asks a peer to compare a namespace.
+    pub(super) fn ask_comparison(
+        &mut self,
+        link_id: LinkId,
+        namespace: Namespace,
+        purpose: Purpose,
+    ) {
+        let (session, mut salt) = (self.rng.next_u64(), [0; 16]);
+        self.rng.fill_bytes(&mut salt);
+        let comparing = match self.comparing(namespace, purpose, salt, None) {
+            Ok(comparing) => comparing,
+            Err(error) => return tracing::error!(%error, "nothing can be compared"),
+        };
+        let (vv, floor) = (comparing.vv.clone(), comparing.floor.clone());
+        self.comparisons.insert((link_id, session), comparing);
+        self.introduce_all(link_id, Lane::Bulk, &vv);
+        let compare = Compare { session, namespace, purpose, salt, vv, floor };
+        self.send(link_id, Lane::Bulk, &Message::Compare(compare));
+    }
+
+    fn comparing(
+        &self,
+        namespace: Namespace,
+        purpose: Purpose,
+        salt: [u8; 16],
+        theirs: Option<(VersionVector, VersionVector)>,
+    ) -> Result<Comparing, StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let view = View::new(snapshot.clone(), namespace)?;
+        let is_asker = theirs.is_none();
+        let reconciler = Reconciler::new(view.clone(), salt, is_asker);
+        Ok(Comparing {
+            namespace,
+            purpose,
+            is_asker,
+            vv: view.vv().clone(),
+            floor: read_meta(&*snapshot, &meta_key::floor(namespace))?.unwrap_or_default(),
+            snapshot,
+            theirs,
+            stage: Stage::Talking(Box::new(reconciler)),
+            wish: None,
+            is_pulled: false,
+            is_supplied: false,
+            progress_ms: self.now.mono_ms,
+        })
+    }
+
+    /// A peer asks to compare.
+    pub(super) fn compare(&mut self, link_id: LinkId, asked: Compare) {
+        let Compare { session, namespace, purpose, salt, vv, floor } = asked;
+        let refuse = |engine: &mut Self, reason| {
+            engine.send(link_id, Lane::Bulk, &Message::CompareRefused { session, reason });
+        };
+        if !NAMESPACES.contains(&namespace) || !self.gives_to(link_id) {
+            sometimes!(CompareNotAllowed);
+            return refuse(self, CompareRefusal::NotAllowed);
+        }
+        if !vv.covers_all(&floor) || self.comparisons.contains_key(&(link_id, session)) {
+            never!("asks for a comparison that makes no sense");
+            return self.close(link_id, CloseCode::Protocol, "a comparison that makes no sense");
+        }
+        // Two that ask each other at once need one answer: the lesser key's.
+        let is_mine = |(id, it): (&SessionId, &Comparing)| {
+            id.0 == link_id && it.namespace == namespace && it.is_asker && it.purpose == purpose
+        };
+        let asked_too = self.comparisons.iter().any(is_mine);
+        if asked_too && self.config.key < self.links[&link_id].peer {
+            sometimes!(BothAskToCompare);
+            return refuse(self, CompareRefusal::Busy);
+        }
+        let asked_twice =
+            |id: &SessionId, it: &Comparing| id.0 == link_id && it.namespace == namespace;
+        let others = self.comparisons.iter().filter(|(id, it)| !asked_twice(id, it)).count();
+        if others >= COMPARISONS_MAX {
+            sometimes!(CompareBusy);
+            return refuse(self, CompareRefusal::Busy);
+        }
+        self.comparisons.retain(|id, it| !asked_twice(id, it));
+        let comparing = match self.comparing(namespace, purpose, salt, Some((vv, floor))) {
+            Ok(comparing) => comparing,
+            Err(error) => {
+                tracing::error!(%error, "nothing can be compared");
+                return refuse(self, CompareRefusal::Busy);
+            }
+        };
+        let (vv, floor) = (comparing.vv.clone(), comparing.floor.clone());
+        self.comparisons.insert((link_id, session), comparing);
+        self.introduce_all(link_id, Lane::Bulk, &vv);
+        self.send(link_id, Lane::Bulk, &Message::CompareAccept { session, vv, floor });
+    }
+
+    /// A peer is ready to compare.
+    pub(super) fn compare_accepted(
+        &mut self,
+        link_id: LinkId,
+        session: u64,
+        (vv, floor): (VersionVector, VersionVector),
+    ) {
+        let now_ms = self.now.mono_ms;
+        let Some(comparing) = self.comparisons.get_mut(&(link_id, session)) else { return };
+        if comparing.theirs.is_some() || !vv.covers_all(&floor) {
+            never!("accepts what was not asked, or makes no sense");
+            return self.close(link_id, CloseCode::Protocol, "a comparison that makes no sense");
+        }
+        comparing.theirs = Some((vv, floor));
+        comparing.progress_ms = now_ms;
+    }
+
+    /// A peer does not compare.
+    pub(super) fn compare_refused(&mut self, link_id: LinkId, session: u64, why: CompareRefusal) {
+        if let Some(comparing) = self.comparisons.remove(&(link_id, session)) {
+            tracing::debug!(namespace = %comparing.namespace, ?why, "comparison refused");
+            self.put_off_refresh(link_id);
+        }
+    }
+
+    /// A peer says what it holds.
+    pub(super) fn ranges(
+        &mut self,
+        link_id: LinkId,
+        session: u64,
+        (is_last, ranges): (bool, Vec<Range>),
+    ) {
+        let now_ms = self.now.mono_ms;
+        // It may have been given up here.
+        let Some(comparing) = self.comparisons.get_mut(&(link_id, session)) else { return };
+        comparing.progress_ms = now_ms;
+        let is_in_turn = match &mut comparing.stage {
+            Stage::Talking(reconciler) => reconciler.hear(is_last, ranges),
+            Stage::Settled(_) => false,
+        };
+        if !is_in_turn {
+            never!("speaks out of turn in a comparison");
+            self.close(link_id, CloseCode::Protocol, "a comparison out of turn");
+        }
+    }
+
+    /// A peer asks for this side's half of a comparison.
+    pub(super) fn supply_compared(&mut self, link_id: LinkId, session: u64, transfer: u64) {
+        let Some(comparing) = self.comparisons.get_mut(&(link_id, session)) else {
+            return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
+        };
+        let Some(differs) = comparing.differs().cloned() else {
+            comparing.wish = Some(transfer);
+            return;
+        };
+        let Some((from, _)) = comparing.theirs.clone() else { return };
+        let (snapshot, namespace) = (comparing.snapshot.clone(), comparing.namespace);
+        let limits = self.config.limits;
+        let question = (namespace, transfer, from);
+        match Supply::of_compared(snapshot, question, (session, differs), limits) {
+            Ok(supply) => self.begin_supply(link_id, supply),
+            Err(error) => {
+                tracing::error!(%error, "a refresh cannot be supplied");
+                self.refuse_pull(link_id, transfer, PullRefusal::Busy);
+            }
+        }
+    }
+
+    /// Whether a step of a comparison would do something.
+    pub(super) fn has_comparisons_to_step(&self) -> bool {
+        self.comparisons.iter().any(|((link, _), it)| it.has_work() && self.has_room_to_tell(*link))
+    }
+
+    fn has_room_to_tell(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| link.has_room_for_rows())
+    }
+
+    /// One step of each comparison.
+    pub(super) fn step_comparisons(&mut self) {
+        let ids: Vec<SessionId> = self.comparisons.keys().copied().collect();
+        for id in ids {
+            let has_room = self.has_room_to_tell(id.0);
+            let Some(comparing) = self.comparisons.get_mut(&id) else { continue };
+            if !has_room || !comparing.has_work() {
+                continue;
+            }
+            comparing.progress_ms = self.now.mono_ms;
+            match comparing.step() {
+                Ok(None) => {}
+                Ok(Some(saying)) => {
+                    self.send(id.0, Lane::Bulk, &saying.of(id.1));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a comparison cannot go on");
+                    let refused =
+                        Message::CompareRefused { session: id.1, reason: CompareRefusal::Busy };
+                    self.send(id.0, Lane::Bulk, &refused);
+                    self.comparisons.remove(&id);
+                    self.put_off_refresh(id.0);
+                    continue;
+                }
+            }
+            self.settle_comparison(id);
+        }
+    }
+
+    fn settle_comparison(&mut self, id: SessionId) {
+        let Some(comparing) = self.comparisons.get_mut(&id) else { return };
+        let Stage::Talking(reconciler) = &comparing.stage else { return };
+        let Some(differs) = reconciler.settled() else { return };
+        sometimes!(differs.is_empty(), NothingDiffers);
+        sometimes!(!differs.is_empty(), SomethingDiffers);
+        comparing.stage = Stage::Settled(Arc::new(differs.clone()));
+        let wish = comparing.wish.take();
+        if let Some(wish) = wish {
+            self.supply_compared(id.0, id.1, wish);
+        }
+        self.consider_pulls();
+    }
+
+    /// Comparisons of a link that is gone, or without progress, are given up.
+    pub(super) fn run_comparisons(&mut self) {
+        let old_ms = self.now.mono_ms.saturating_sub(SILENCE_MS_MAX);
+        let stuck: Vec<SessionId> = self
+            .comparisons
+            .iter()
+            .filter(|(id, it)| it.progress_ms <= old_ms && !self.is_in_use(**id))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in stuck {
+            sometimes!(ComparisonIsStuck);
+            self.comparisons.remove(&id);
+            self.put_off_refresh(id.0);
+        }
+    }
+
+    pub(super) fn next_comparison_ms(&self) -> u64 {
+        let waiting = self.comparisons.iter().filter(|(id, _)| !self.is_in_use(**id));
+        let deadlines = waiting.map(|(_, it)| it.progress_ms + SILENCE_MS_MAX);
+        deadlines.min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether rows of it are on their way, which have a clock of their own.
+    fn is_in_use(&self, id: SessionId) -> bool {
+        let is_pulled = self.pulls.values().any(|it| it.link == id.0 && it.session == Some(id.1));
+        is_pulled
+            || self.supplies.iter().any(|((link, _), it)| *link == id.0 && it.session == Some(id.1))
+    }
+}
+
+/// What a step has to say.
+struct Saying(bool, Vec<Range>);
+
+impl Saying {
+    fn of(self, session: u64) -> Message {
+        Message::Ranges { session, is_last: self.0, ranges: self.1 }
+    }
+}
+
+impl Comparing {
+    fn step(&mut self) -> Result<Option<Saying>, StoreError> {
+        match &mut self.stage {
+            Stage::Talking(reconciler) => match reconciler.step()? {
+                Turn::Say(ranges, is_last) => Ok(Some(Saying(is_last, ranges))),
+                Turn::Working | Turn::Listening | Turn::Ended => Ok(None),
+            },
+            Stage::Settled(_) => Ok(None),
+        }
+    }
+}
+
+/// Comparisons at the same time, beside those that a peer asks for anew.
+const COMPARISONS_MAX: usize = 4;
+/// How long a peer may say nothing. It may have to sum up a large namespace first.
+const SILENCE_MS_MAX: u64 = 60_000;

@@ -1,0 +1,186 @@
+//! Refresh: two states become one though tombstones between them are gone (R9, findings 9, 13 and 14).
+
+use millpond_core::message::{Claim, Compare, Fingerprint, Message, Purpose, Range};
+use millpond_core::transport::Lane;
+use millpond_core::{Namespace, VersionVector};
+
+use super::depends_on;
+use super::floors::lose_tombstones;
+use super::hostile::say;
+use crate::sim::net::NodeId;
+use crate::sim::world::{Check, World, ensure};
+
+/// Nothing passes between two nodes.
+fn part(world: &mut World, a: NodeId, b: NodeId) {
+    let now_ms = world.now_ms;
+    world.net.set_cut(now_ms, a, b, true);
+    world.net.set_cut(now_ms, b, a, true);
+    world.net.break_links(now_ms, a, b);
+}
+
+/// All nodes hold the same, and of these paths these values.
+fn level(world: &World, values: &[(&str, &[&str])]) -> Check {
+    for id in 0..world.nodes.len() {
+        ensure!(world.vv(id) == world.vv(0), "{id} is not level");
+        for (path, expected) in values {
+            let found = world.values(id, path);
+            ensure!(found == *expected, "{id} holds {found:?} at {path}, not {expected:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Node 2 is absent while something is deleted and forgotten, and writes meanwhile.
+fn an_absent_node_returns() -> Check {
+    let mut world = World::mesh(3, 51);
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
+    world.settle()?;
+    world.isolate(2, true);
+    world.run(4_000);
+    world.delete(0, "c/7/f");
+    world.put(1, "c/8/f", "new");
+    world.put(2, "c/own/f", "unsynced");
+    world.put(2, "c/9/f", "unsynced");
+    world.run(4_000);
+    [0, 1].into_iter().for_each(|id| lose_tombstones(&mut world, id));
+    world.isolate(2, false);
+    world.run(20_000);
+    let values: [(&str, &[&str]); 5] = [
+        ("c/7/f", &[]),
+        ("c/8/f", &["new"]),
+        ("c/own/f", &["unsynced"]),
+        ("c/9/f", &["unsynced"]),
+        ("c/10/f", &["old"]),
+    ];
+    level(&world, &values)?;
+    for id in 0..3 {
+        let status = world.status(id);
+        let links = status.peers.iter().filter_map(|peer| peer.link.as_ref());
+        ensure!(links.into_iter().all(|link| !link.refresh_needed), "{id} needs a refresh still");
+        let engine = &world.nodes[id].running.as_ref().unwrap().engine;
+        ensure!(engine.comparisons.is_empty(), "a comparison stays");
+    }
+    Ok(())
+}
+
+#[test]
+fn who_was_absent_is_refreshed_and_loses_nothing_of_its_own() {
+    depends_on(&["what a supplier does not send it does not have"], an_absent_node_returns);
+    depends_on(&["who cannot be told what changed is refreshed"], an_absent_node_returns);
+}
+
+#[test]
+fn finding_13_two_halves_below_each_others_floors_become_one() {
+    depends_on(&["who cannot be told what changed is refreshed"], || {
+        let mut world = World::mesh(4, 52);
+        for key in ["a", "b", "c"] {
+            world.put(0, &format!("c/{key}/f"), "old");
+        }
+        world.settle()?;
+        let cross: [(NodeId, NodeId); 4] = [(0, 2), (0, 3), (1, 2), (1, 3)];
+        cross.into_iter().for_each(|(a, b)| part(&mut world, a, b));
+        world.run(4_000);
+        world.delete(0, "c/a/f");
+        world.delete(2, "c/b/f");
+        world.put(1, "c/left/f", "new");
+        world.put(3, "c/right/f", "new");
+        world.run(8_000);
+        (0..4).for_each(|id| lose_tombstones(&mut world, id));
+        world.run(4_000);
+        world.put(0, "c/late/f", "unsynced");
+        cross.into_iter().for_each(|(a, b)| world.heal(a, b));
+        world.run(40_000);
+        let values: [(&str, &[&str]); 6] = [
+            ("c/a/f", &[]),
+            ("c/b/f", &[]),
+            ("c/c/f", &["old"]),
+            ("c/left/f", &["new"]),
+            ("c/right/f", &["new"]),
+            ("c/late/f", &["unsynced"]),
+        ];
+        level(&world, &values)
+    });
+}
+
+/// While nodes 0 and 2 refresh, node 1 brings 2 what 0 has seen deleted.
+#[test]
+fn finding_14_what_comes_during_a_refresh_is_compared_too() {
+    depends_on(&["what came since the comparison is compared too"], || {
+        let mut world = World::mesh(3, 53);
+        world.put(0, "c/k/f", "v");
+        world.settle()?;
+        // Node 2 is fed by 1, but nothing arrives; and it is cut off from 0.
+        part(&mut world, 0, 2);
+        world.hold(1, 2, Lane::Control, true);
+        world.put(1, "c/y/f", "v");
+        world.run(1_000);
+        ensure!(world.values(0, "c/y/f") == ["v"], "0 has not got it");
+        part(&mut world, 0, 1);
+        world.run(200);
+        world.delete(0, "c/y/f");
+        world.run(200);
+        lose_tombstones(&mut world, 0);
+        world.heal(0, 2);
+        let is_compared = |world: &World| {
+            let engine = &world.nodes[2].running.as_ref().unwrap().engine;
+            engine.pulls.get(&Namespace::MAIN).is_some_and(|it| it.session.is_some())
+        };
+        world.run_until(20_000, is_compared)?;
+        world.hold(0, 2, Lane::Bulk, true);
+        world.hold(1, 2, Lane::Control, false);
+        world.run_until(5_000, |world| world.values(2, "c/y/f") == ["v"])?;
+        world.hold(0, 2, Lane::Bulk, false);
+        world.run(2_000);
+        world.heal(0, 1);
+        world.run(20_000);
+        level(&world, &[("c/y/f", &[]), ("c/k/f", &["v"])])
+    });
+}
+
+/// What a peer says of no comparison is ignored; what it says out of turn ends its link.
+#[test]
+fn who_compares_out_of_turn_is_cut_off() {
+    let mut world = World::mesh(2, 54);
+    world.put(0, "c/k/f", "v");
+    world.settle().unwrap();
+    let links = |world: &World| world.nodes[0].running.as_ref().unwrap().engine.links.len();
+    let nothing = Claim::Whole(Fingerprint::default());
+    let ranges = vec![Range { end: None, claim: nothing }];
+    let turn = Message::Ranges { session: 5, is_last: true, ranges };
+    say(&mut world, &turn);
+    assert_eq!(links(&world), 1);
+    let compare = Compare {
+        session: 5,
+        namespace: Namespace::MAIN,
+        purpose: Purpose::Refresh,
+        salt: [0; 16],
+        vv: world.vv(0),
+        floor: VersionVector::new(),
+    };
+    say(&mut world, &Message::Compare(compare));
+    say(&mut world, &turn);
+    assert_eq!(links(&world), 1);
+    say(&mut world, &turn);
+    assert_eq!(links(&world), 0);
+    assert_eq!(world.values(0, "c/k/f"), ["v"]);
+}
+
+/// A floor that the peer itself does not cover would take away what it never saw.
+#[test]
+fn a_comparison_above_its_own_vector_is_refused() {
+    let mut world = World::mesh(2, 55);
+    world.put(0, "c/k/f", "v");
+    world.settle().unwrap();
+    let compare = Compare {
+        session: 5,
+        namespace: Namespace::MAIN,
+        purpose: Purpose::Refresh,
+        salt: [0; 16],
+        vv: VersionVector::new(),
+        floor: world.vv(0),
+    };
+    say(&mut world, &Message::Compare(compare));
+    assert!(world.nodes[0].running.as_ref().unwrap().engine.links.is_empty());
+}
