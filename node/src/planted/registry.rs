@@ -313,10 +313,24 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "each stall of a link that keeps order has all behind it sent twice";
     ["what was late once is forgotten in time"] "own", [],
         "after one stall each failure is noticed a quarter of a second later, for ever";
+    ["whoever is behind once begins again"] "own", [],
+        "three stalls of a link, however far apart, change the sources of all that comes over it";
     ["a stall counts once"] "own", [],
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],
         "a graft for what is no longer at hand is taken, and brings a part";
+    ["some links are picked by lot"] "own", [],
+        "parts of a mesh that are near to themselves hear nothing of each other";
+    ["who is out of reach is tried"] "own", [],
+        "two parts of a large mesh never look for each other again";
+    ["who asks to be told is told of all"] "own", [],
+        "a node that picks a new link hears over it of what is written from then on only";
+    ["a new ripple looks at all again"] "own", [],
+        "what a relay has not announced is never passed on when it ceases to announce";
+    ["a static node refuses whom it does not name"] "own", [],
+        "a node whose links are all named is linked with whoever dials it";
+    ["an ack's names are numbered at once"] "own", [],
+        "the second half of an ack takes back the numbers that its first half has used";
     ["numbers are given in turn"] "own", [],
         "a peer's numbers stand for other incarnations than it means";
     ["a one-way link carries nothing back"] "own", [],

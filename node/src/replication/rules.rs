@@ -8,6 +8,7 @@ use millpond_core::message::CloseCode;
 use super::LinkId;
 use super::engine::Engine;
 use super::link::LinkRules;
+use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::topology::cost::{LINK_COST, link_cost};
 use crate::topology::settings::{Mode, Topology};
@@ -43,7 +44,7 @@ impl Engine {
                 self.close(link_id, CloseCode::ShuttingDown, "the link's direction has changed");
                 continue;
             }
-            if before.ripple != rules.ripple {
+            if before.ripple != rules.ripple && !planted!("a new ripple looks at all again") {
                 // What was held is announced instead, what was announced is held: look at all again.
                 sometimes!(RippleChanges);
                 let first = self.ring.first();
@@ -65,7 +66,8 @@ impl Engine {
         let set = topology.link(peer, member.map_or("", |member| &member.name));
         // Whoever joins is heard, whatever the settings: it is no member yet.
         let is_guest = member.is_none() || self.members.get(self.config.key).is_none();
-        if topology.mode == Mode::Static && set.is_none() && !is_guest {
+        let is_refused = topology.mode == Mode::Static && set.is_none() && !is_guest;
+        if is_refused && !planted!("a static node refuses whom it does not name") {
             return None;
         }
         let override_cost = set.and_then(|set| set.cost);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::planted::planted;
 use crate::replication::LinkId;
 
 /// A link that may be picked.
@@ -21,7 +22,9 @@ pub(crate) fn picks(candidates: &[Candidate]) -> BTreeSet<LinkId> {
     left.sort_unstable_by_key(|it| (it.round_trip_us, it.lot));
     let mut picked: BTreeSet<LinkId> = left.iter().take(NEAR).map(|it| it.link).collect();
     left.drain(..NEAR.min(left.len()));
-    left.sort_unstable_by_key(|it| it.lot);
+    if !planted!("some links are picked by lot") {
+        left.sort_unstable_by_key(|it| it.lot);
+    }
     picked.extend(left.iter().take(BY_LOT).map(|it| it.link));
     picked
 }
@@ -35,3 +38,34 @@ pub(crate) fn nearest(candidates: &[Candidate], count: usize) -> BTreeSet<LinkId
 
 const NEAR: usize = 3;
 const BY_LOT: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use super::*;
+    use crate::planted::without;
+
+    /// Whether somebody announces from one of two distant regions to the other: each node is near to its own
+    /// region, and has a link to everybody.
+    fn regions_hear_of_each_other() -> bool {
+        (0..REGION).any(|own| {
+            let others = (0..2 * REGION).filter(|&other| other != own);
+            let candidates = others.map(|other| Candidate {
+                link: LinkId(other),
+                round_trip_us: if other < REGION { 5_000 } else { 100_000 },
+                lot: xxh3_64(&[own.to_be_bytes(), other.to_be_bytes()].concat()),
+            });
+            picks(&candidates.collect::<Vec<_>>()).iter().any(|link| link.0 >= REGION)
+        })
+    }
+
+    #[test]
+    fn no_region_hears_only_of_itself() {
+        assert!(regions_hear_of_each_other());
+        assert!(!without(&["some links are picked by lot"], regions_hear_of_each_other));
+    }
+
+    /// Nodes of a region: more than are picked.
+    const REGION: u64 = 12;
+}

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use millpond_core::NodeKey;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::planted::planted;
+
 /// A member, as far as it matters for a view.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seat {
@@ -44,7 +46,7 @@ fn reached(seats: &[Seat], count: usize) -> BTreeSet<NodeKey> {
             break;
         }
         if seat.is_absent {
-            if chosen.len() < tries {
+            if chosen.len() < tries && !planted!("who is out of reach is tried") {
                 chosen.insert(seat.key);
             }
             tries = tries.min(count + ABSENT_MAX);
@@ -66,6 +68,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use crate::planted::without;
 
     fn key(number: usize) -> NodeKey {
         let mut bytes = [0; 32];
@@ -103,6 +106,24 @@ mod tests {
     fn a_small_group_is_linked_completely() {
         let seats: Vec<Seat> = (1..9).map(|it| Seat { key: key(it), is_absent: false }).collect();
         assert_eq!(view(key(0), &seats, 8).len(), 8);
+    }
+
+    /// Two halves that cannot reach each other: whether anybody tries all the same.
+    fn halves_try_each_other() -> bool {
+        (0..40).any(|number| {
+            let others = (0..40).filter(|&other| other != number);
+            let is_beyond = |other: usize| other % 2 != number % 2;
+            let seats: Vec<Seat> =
+                others.map(|it| Seat { key: key(it), is_absent: is_beyond(it) }).collect();
+            let tried = view(key(number), &seats, 4);
+            (0..40).any(|other| is_beyond(other) && tried.contains(&key(other)))
+        })
+    }
+
+    #[test]
+    fn parts_find_each_other_when_a_cut_is_mended() {
+        assert!(halves_try_each_other());
+        assert!(!without(&["who is out of reach is tried"], halves_try_each_other));
     }
 
     #[test]

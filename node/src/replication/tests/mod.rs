@@ -16,6 +16,8 @@
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
+//! | settings of a running node | | `settings` |
+//! | numbers that stand for incarnations | | `names` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -39,10 +41,12 @@ mod feeds;
 mod floors;
 mod folds;
 mod hostile;
+mod names;
 mod refreshes;
 mod reports;
 mod restarts;
 mod sessions;
+mod settings;
 mod surveys;
 mod trees;
 

@@ -1,6 +1,6 @@
 //! The tree between nodes: what a link must say for it, and what it must not give.
 
-use millpond_core::message::{Message, Pull};
+use millpond_core::message::{Message, Pull, Terms};
 use millpond_core::transport::Lane;
 use millpond_core::{Namespace, VersionVector, wire};
 
@@ -10,7 +10,7 @@ use crate::sim::world::{Check, World, ensure};
 use crate::topology::settings::{Direction, LinkSettings, Topology};
 
 /// Nodes that announce, and have learned from whom they get what.
-fn adaptive(seed: u64) -> World {
+pub(super) fn adaptive(seed: u64) -> World {
     let mut world = World::mesh(3, seed);
     world.set_topology(&Topology::default());
     for number in 0..5 {
@@ -21,17 +21,17 @@ fn adaptive(seed: u64) -> World {
     world
 }
 
-fn engine(world: &mut World, node: usize) -> &mut Engine {
+pub(super) fn engine(world: &mut World, node: usize) -> &mut Engine {
     world.nodes[node].running.as_mut().unwrap().engine_mut()
 }
 
-fn link(world: &mut World, from: usize, to: usize) -> LinkId {
+pub(super) fn link(world: &mut World, from: usize, to: usize) -> LinkId {
     let key = world.nodes[to].key;
     *engine(world, from).links.iter().find(|(_, link)| link.peer == key).unwrap().0
 }
 
 /// Neither end of this link has picked it.
-fn announce_nothing(world: &mut World, from: usize, to: usize) {
+pub(super) fn announce_nothing(world: &mut World, from: usize, to: usize) {
     let id = link(world, from, to);
     let link = engine(world, from).links.get_mut(&id).unwrap();
     link.is_picked = false;
@@ -84,6 +84,28 @@ fn a_source_fails_whose_origin_is_near() -> Check {
 #[test]
 fn finding_23d_a_pruned_origin_goes_on_announcing() {
     depends_on(&["a pruned origin goes on announcing"], a_source_fails_whose_origin_is_near);
+}
+
+/// Cleo has Ann's write and announces nothing to Ben, who cannot hear Ann. Then he picks the link to Cleo.
+fn a_link_is_picked_late() -> Check {
+    let mut world = adaptive(34);
+    world.cut(0, 1);
+    announce_nothing(&mut world, 2, 1);
+    world.put(0, "c/k/f", "v");
+    world.run(20);
+    let (id, lane) = (link(&mut world, 2, 1), Lane::Control);
+    let terms = Terms { wants_announcements: true, ..engine(&mut world, 2).links[&id].terms() };
+    for frame in wire::encode(&Message::Terms(terms)) {
+        world.input(2, Input::Frame { link: id, lane, frame });
+    }
+    world.run(130);
+    ensure!(world.values(1, "c/k/f") == ["v"], "it is not told");
+    Ok(())
+}
+
+#[test]
+fn who_picks_a_link_is_told_of_all() {
+    depends_on(&["who asks to be told is told of all"], a_link_is_picked_late);
 }
 
 /// Whoever only takes over a link is asked for a catch-up all the same.
