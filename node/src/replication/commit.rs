@@ -36,6 +36,8 @@ pub(super) enum Pending {
     Pushes { namespace: Namespace, received: Vec<Received> },
     /// Rows of a catch-up.
     Rows(RowsJob),
+    /// A slice of a fold.
+    Fold(Namespace),
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
     /// Nothing.
@@ -218,6 +220,8 @@ impl Engine {
             (Pending::Rows(job), Err(error)) => {
                 self.rows_failed(&job, &error);
             }
+            (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
+            (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Own | Pending::Note, Ok(_)) => {}
             (Pending::Redeem { link, .. } | Pending::Grant { link, .. }, Err(error)) => {
                 sometimes!(GrantFailed);

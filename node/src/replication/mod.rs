@@ -18,6 +18,7 @@
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
+//! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -47,6 +48,7 @@ mod dialer;
 mod engine;
 mod feed;
 mod fence;
+mod folding;
 mod grafting;
 mod inbox;
 #[cfg(any(test, feature = "sim"))]

@@ -3,6 +3,7 @@
 mod backup;
 mod counters;
 mod origins;
+mod pace;
 mod survey;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ pub use backup::BackupStatus;
 pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
+pub use pace::{CatchUp, Folding, Pace};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
@@ -287,18 +289,6 @@ pub struct LinkStatus {
     pub refresh_needed: bool,
 }
 
-/// A catch-up under way.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CatchUp {
-    /// The namespace.
-    pub namespace: String,
-    /// Rows that arrived so far.
-    pub rows: u64,
-    /// Rows expected, about.
-    pub rows_expected: u64,
-}
-
 /// What a namespace holds here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -311,6 +301,9 @@ pub struct NamespaceStatus {
     pub vv: std::collections::BTreeMap<String, u64>,
     /// Its durable vector: incarnation to seq.
     pub durable: std::collections::BTreeMap<String, u64>,
+    /// A catch-up that is visible and moves to its place, if there is one.
+    #[serde(default)]
+    pub folding: Option<Folding>,
 }
 
 /// What an operator can do about it, most urgent first.
