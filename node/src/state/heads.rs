@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fold::Fold;
+use super::tombstones::Tombstones;
 use crate::planted::planted;
 use crate::probes::always;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
@@ -66,6 +67,8 @@ pub(crate) struct Heads {
     pub(crate) vv: BTreeMap<Namespace, VersionVector>,
     /// Below these vectors, which `vv` covers, tombstones are gone.
     pub(crate) floor: BTreeMap<Namespace, VersionVector>,
+    /// The tombstones that are left, above the floor or between its entries.
+    pub(crate) tombstones: BTreeMap<Namespace, Tombstones>,
     /// The incarnation under which this replica writes, once it has written.
     pub(crate) open: Option<Incarnation>,
     /// All incarnations of this replica, oldest first.
@@ -92,6 +95,9 @@ impl Heads {
             }
             if let Some(floor) = read_meta(snapshot, &meta_key::floor(namespace))? {
                 heads.floor.insert(namespace, floor);
+            }
+            if let Some(tombstones) = read_meta(snapshot, &meta_key::tombstones(namespace))? {
+                heads.tombstones.insert(namespace, tombstones);
             }
             if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
                 heads.cuts.insert(namespace, cut);
@@ -120,6 +126,12 @@ impl Heads {
         self.floor.get(&namespace).unwrap_or(&NOTHING)
     }
 
+    /// The tombstones of a namespace.
+    pub(crate) fn tombstones(&self, namespace: Namespace) -> &Tombstones {
+        static NONE: Tombstones = Tombstones::NONE;
+        self.tombstones.get(&namespace).unwrap_or(&NONE)
+    }
+
     /// Writes what differs from `before` into `changes`, raising the clock's ceiling ahead of need.
     pub(crate) fn save(&mut self, before: &Self, changes: &mut Changes) {
         if self.clock.last() > self.ceiling && !planted!("the clock's ceiling is on disk") {
@@ -135,6 +147,11 @@ impl Heads {
             always!(self.vv(namespace).covers_all(floor), "what was collected was covered");
             if before.floor.get(&namespace) != Some(floor) {
                 write_meta(changes, meta_key::floor(namespace), Some(floor));
+            }
+        }
+        for (&namespace, tombstones) in &self.tombstones {
+            if before.tombstones.get(&namespace) != Some(tombstones) {
+                write_meta(changes, meta_key::tombstones(namespace), Some(tombstones));
             }
         }
         for namespace in NAMESPACES {
@@ -190,6 +207,10 @@ pub(crate) mod meta_key {
         MetaKey(format!("floor/{}", namespace.number()))
     }
 
+    pub(crate) fn tombstones(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("tombstones/{}", namespace.number()))
+    }
+
     pub(crate) fn cut(namespace: Namespace) -> MetaKey {
         MetaKey(format!("cut/{}", namespace.number()))
     }
@@ -198,8 +219,8 @@ pub(crate) mod meta_key {
         MetaKey(format!("fold/{}", namespace.number()))
     }
 
-    pub(crate) fn peer(key: NodeKey) -> MetaKey {
-        MetaKey(format!("peer/{key}"))
+    pub(crate) fn member(key: NodeKey) -> MetaKey {
+        MetaKey(format!("member/{key}"))
     }
 
     pub(crate) fn invites() -> MetaKey {
