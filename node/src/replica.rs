@@ -168,6 +168,7 @@ impl Replica {
                 interval_ms: config.digest_interval.as_millis() as u64,
                 offline_window_ms: config.offline_window.as_millis() as u64,
                 bytes_max: config.tombstone_bytes_max,
+                linger_ms: LINGER_MS,
             },
             topology: config.topology.clone(),
             region: config.region.clone(),
@@ -485,3 +486,5 @@ pub(crate) fn wall_ms() -> u64 {
 
 /// Events that may wait for the engine; beyond, links stop reading.
 const EVENTS_MAX: usize = 1024;
+/// Longer than most readers of changes take to connect again.
+const LINGER_MS: u64 = 60_000;

@@ -5,7 +5,7 @@
 //! the time in which it listened: one that slept itself evicts nobody. That nodes disagree does no harm: an
 //! evicted member that returns is below their floors (R9), and refreshes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use millpond_core::{Namespace, NodeKey, VersionVector};
 
@@ -28,6 +28,8 @@ pub(crate) struct Collection {
     pub(crate) offline_window_ms: u64,
     /// Bytes of tombstones that silent members may hold back.
     pub(crate) bytes_max: u64,
+    /// For how long tombstones stay when no member needs them any more: for readers of changes who come back.
+    pub(crate) linger_ms: u64,
 }
 
 /// The collection under way.
@@ -41,12 +43,20 @@ pub(super) struct Collecting {
     is_running: bool,
     /// Members that hold tombstones back, and since when.
     blockers: BTreeMap<NodeKey, u64>,
+    /// What was stable, and when, the oldest first.
+    lingering: BTreeMap<Namespace, VecDeque<(u64, VersionVector)>>,
 }
 
 impl Collecting {
     /// Nothing yet: silences are counted from now on.
     pub(super) fn new(now_ms: u64) -> Self {
-        Self { due_ms: now_ms, counted_ms: now_ms, is_running: false, blockers: BTreeMap::new() }
+        Self {
+            due_ms: now_ms,
+            counted_ms: now_ms,
+            is_running: false,
+            blockers: BTreeMap::new(),
+            lingering: BTreeMap::new(),
+        }
     }
 }
 
@@ -82,8 +92,9 @@ impl Engine {
             self.heads.folds.contains_key(it)
                 || self.comparisons.values().any(|of| of.namespace == *it)
         };
-        for namespace in NAMESPACES.into_iter().filter(|it| !is_busy(it)) {
-            let stable = self.stable(namespace);
+        let idle: Vec<Namespace> = NAMESPACES.into_iter().filter(|it| !is_busy(it)).collect();
+        for namespace in idle {
+            let stable = self.ripe(namespace);
             if self.heads.tombstones(namespace).are_below(&stable) {
                 self.collecting.is_running = true;
                 return self.submit(Pending::Collect, Job::Collect { namespace, stable });
@@ -112,6 +123,24 @@ impl Engine {
         match is_member && self.config.collection.interval_ms < u64::MAX {
             true => self.collecting.due_ms,
             false => u64::MAX,
+        }
+    }
+
+    /// What has been stable for long enough, and is now.
+    fn ripe(&mut self, namespace: Namespace) -> VersionVector {
+        let (now_ms, stable) = (self.now.mono_ms, self.stable(namespace));
+        let Collection { interval_ms, linger_ms, .. } = self.config.collection;
+        let lingering = self.collecting.lingering.entry(namespace).or_default();
+        if lingering.back().is_none_or(|(at_ms, _)| at_ms + interval_ms <= now_ms) {
+            lingering.push_back((now_ms, stable.clone()));
+        }
+        while lingering.get(1).is_some_and(|(at_ms, _)| at_ms + linger_ms <= now_ms) {
+            lingering.pop_front();
+        }
+        match lingering.front() {
+            _ if linger_ms == 0 => stable,
+            Some((at_ms, before)) if at_ms + linger_ms <= now_ms => before.meet(&stable),
+            _ => VersionVector::new(),
         }
     }
 

@@ -375,6 +375,7 @@ pub(crate) const COLLECTION: Collection = Collection {
     interval_ms: DIGEST_MS,
     offline_window_ms: 7 * 24 * 3_600_000,
     bytes_max: 1 << 30,
+    linger_ms: 0,
 };
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;

@@ -74,6 +74,21 @@ fn what_all_members_have_on_their_disks_is_collected() {
     world.settle().unwrap();
 }
 
+/// A reader of changes who lost its connection for a moment need not begin anew.
+#[test]
+fn tombstones_linger_for_readers() {
+    let mut world = World::new(57);
+    world.set_collection(Collection { linger_ms: 60_000, ..COLLECTION });
+    world.join();
+    world.settle().unwrap();
+    world.put(0, "c/k/f", "v");
+    world.delete(0, "c/k/f");
+    world.run(60_000);
+    assert_eq!(tombstones(&world, 0), 1);
+    world.run(4 * DIGEST_MS);
+    assert!((0..2).all(|id| tombstones(&world, id) == 0));
+}
+
 /// Work never stops, and each word is behind the next write when it comes.
 #[test]
 fn tombstones_are_collected_under_load() {
