@@ -186,13 +186,15 @@ impl State {
         others.all(|other| other != transfer.asker)
             && node.covered == transfer.applied
             && !node.is_folding()
+            && (!has_cut || transfer.is_sliced())
             && (has_cut || !transfer.is_sliced())
             && (!transfer.from.is_empty() || node.covered.is_apart(transfer.upto))
     }
 
     /// What the engine does with a cut that was not taken.
     fn drop_cut(&mut self, id: NodeId) -> Result<(), Fault> {
-        let results = self.commit(id, vec![Job::DropCut { namespace: Namespace::MAIN }])?;
+        let results =
+            self.commit(id, vec![Job::DropCut { namespace: Namespace::MAIN, rows_max: 1 }])?;
         assert!(results[0].is_ok(), "dropping is always possible");
         self.audit(id)
     }
