@@ -69,10 +69,13 @@ impl Engine {
                 folding.after_ms = now_ms + self.config.digest_ms;
             }
         }
-        if self.heads.place(namespace) != Place::Free || error.is_some() {
+        if self.heads.place(namespace) != Place::Free {
             return;
         }
         self.folding.remove(&namespace);
+        if error.is_some() {
+            return;
+        }
         tracing::debug!(%namespace, "nothing is left of a cut");
         if let Some(pulling) = self.pulls.get_mut(&namespace) {
             pulling.progress_ms = now_ms;

@@ -217,13 +217,13 @@ impl Engine {
             let is_empty = self.applied(namespace).is_empty();
             let place = self.heads.place(namespace);
             let limits = self.config.limits;
-            let has_other_cut = self.heads.cuts.contains_key(&namespace);
+            let other = self.heads.cuts.get(&namespace).map(|cut| cut.direct);
             let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
             if pulling.jobs >= JOBS_MAX {
                 sometimes!(RowsWaitForWriter);
                 return;
             }
-            if has_other_cut && pulling.begins_cut(&limits) {
+            if other.is_some_and(|is_direct| pulling.takes_place(is_direct, &limits)) {
                 return self.drop_cut(namespace);
             }
             let Some(job) = pulling.next_job(namespace, is_empty, place, &limits) else {

@@ -221,9 +221,14 @@ impl Pulling {
         self.jobs == 0 && !self.is_finishing && (self.is_complete || self.has_slice(limits))
     }
 
-    /// Whether the next job is the first slice of a cut.
-    pub(super) fn begins_cut(&self, limits: &Limits) -> bool {
-        self.mark.is_none() && self.upto.is_some() && !self.is_finishing && self.has_slice(limits)
+    /// Whether the next job cannot be done beside a cut that is here and not this one: it is the first slice of
+    /// a cut, or a batch whose vector may cover what is hidden.
+    pub(super) fn takes_place(&self, is_direct: bool, limits: &Limits) -> bool {
+        let is_batch = self.is_complete && is_direct;
+        self.mark.is_none()
+            && self.upto.is_some()
+            && !self.is_finishing
+            && (self.has_slice(limits) || is_batch)
     }
 
     /// What the writer is to do next, with the rows at hand: all of them at once if they are few, else slice

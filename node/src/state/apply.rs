@@ -26,9 +26,10 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             check_base(&tx.heads, namespace, &from, &upto)?;
             check_floor(&tx.heads, namespace, &upto, &floor)?;
             // Its vector may cover what is hidden, and its supplier have seen that go.
-            if tx.heads.place(namespace) == Place::Clearing
-                && !planted!("a batch waits until what is hidden is gone")
-            {
+            let is_direct = |cut: &CutMark| cut.direct;
+            let hides = tx.heads.cuts.get(&namespace).is_some_and(is_direct)
+                || tx.heads.place(namespace) == Place::Clearing;
+            if hides && !planted!("a batch waits until what is hidden is gone") {
                 return Err(JobError::Occupied);
             }
             let mut outcome = Outcome::default();

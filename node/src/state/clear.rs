@@ -163,6 +163,12 @@ mod tests {
     impl Node {
         /// A node to which the first rows of a cut have come, of which so many are dropped at once.
         fn gives_up(direct: bool, rows_max: usize) -> Self {
+            let mut node = Self::takes(direct);
+            node.commit(Job::DropCut { namespace: Namespace::MAIN, rows_max }).unwrap();
+            node
+        }
+
+        fn takes(direct: bool) -> Self {
             let mut node = Self { store: MemoryStore::new(), heads: Heads::default() };
             let upto = VersionVector::from_iter([dot(20)]);
             let mark = CutMark {
@@ -179,7 +185,6 @@ mod tests {
             };
             let (namespace, rows) = (Namespace::MAIN, vec![rows(10)]);
             node.commit(Job::Cut(Cut { namespace, mark, begins: true, rows })).unwrap();
-            node.commit(Job::DropCut { namespace, rows_max }).unwrap();
             node
         }
 
@@ -250,7 +255,9 @@ mod tests {
             let (namespace, rows) = (Namespace::MAIN, Vec::new());
             node.commit(Job::Batch { namespace, from, upto, floor, rows })
         };
-        let mut node = Node::gives_up(true, 4);
+        let mut node = Node::takes(true);
+        assert!(matches!(batch(&mut node), Err(JobError::Occupied)));
+        node.commit(Job::DropCut { namespace: Namespace::MAIN, rows_max: 4 }).unwrap();
         assert!(matches!(batch(&mut node), Err(JobError::Occupied)));
         node.commit(Job::Fold { namespace: Namespace::MAIN, rows_max: 100 }).unwrap();
         batch(&mut node).unwrap();

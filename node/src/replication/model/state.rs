@@ -52,6 +52,13 @@ pub(super) struct Node {
 impl Eq for Node {}
 
 impl Node {
+    /// Whether rows of a cut are hidden in the tables.
+    pub(super) fn hides_rows(&self) -> bool {
+        let cut = self.code.heads.cuts.get(&Namespace::MAIN);
+        cut.is_some_and(|cut| cut.direct)
+            || self.code.heads.place(Namespace::MAIN) == Place::Clearing
+    }
+
     /// Whether a cut is visible here and not yet in its place, or given up and not yet gone.
     pub(super) fn is_folding(&self) -> bool {
         self.code.heads.place(Namespace::MAIN) != Place::Free

@@ -133,7 +133,8 @@ impl State {
     fn batch(&mut self, index: usize) -> Result<(), Fault> {
         let transfer = self.transfers[index].clone();
         let Transfer { asker, from, upto, .. } = transfer;
-        let is_based = self.nodes[asker].covered.covers_all(from);
+        let node = &self.nodes[asker];
+        let is_based = node.covered.covers_all(from) && !node.hides_rows();
         let result = self.commit(asker, vec![transfer.whole()])?.swap_remove(0);
         if result.is_ok() {
             self.nodes[asker].covered.join(upto);
