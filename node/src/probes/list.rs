@@ -24,6 +24,8 @@ macro_rules! probes {
 }
 
 probes! {
+    /// A folder comes back as what a backup holds, under a store of its own.
+    RestoredFromBackup,
     // The tree.
     /// Something is announced of an origin that has no source, or one that does not deliver.
     AnnouncedWithoutSource,
