@@ -286,7 +286,9 @@ impl<'a> Transaction<'a> {
             return;
         }
         // Rows of a cut that goes straight to the final tables may come twice before a vector covers them.
-        let is_hidden = self.heads.cuts.get(&namespace).is_some_and(|cut| cut.direct);
+        let is_arriving = self.heads.cuts.get(&namespace).is_some_and(|cut| cut.direct);
+        let is_leaving = self.heads.clears.get(&namespace).is_some_and(|it| it.direct.is_some());
+        let is_hidden = is_arriving || is_leaving;
         if !is_hidden || !matches!(self.log_row(namespace, dot), Ok(Some(_))) {
             if self.heads.tombstones(namespace).count == 0 {
                 // None is below what was covered before the last cut, and none will appear there.
