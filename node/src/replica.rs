@@ -33,8 +33,7 @@ use crate::topology::settings::{Topology, TopologyError};
 /// A running replica: reads, writes, and replicates in the background. Cheap to clone; all clones are one
 /// replica.
 ///
-/// It keeps working when the network does not: reads and writes never wait for a peer, except the first
-/// write after a start without a lease (see [`Config::state_dir`]).
+/// It keeps working when the network does not: reads and writes never wait for a peer.
 #[derive(Clone)]
 pub struct Replica {
     inner: Arc<Inner>,
@@ -136,8 +135,8 @@ impl Replica {
         };
         if lease.is_none() {
             warnings.push(
-                "no state folder is configured: without a lease the first write after each start waits \
-                 up to 5 s for the other members"
+                "no state folder is configured: without a lease the first write after each start opens a new \
+                 incarnation, which makes every message somewhat longer"
                     .into(),
             );
         }

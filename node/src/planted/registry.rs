@@ -51,26 +51,16 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a store that was put back goes on with the seqs that it had issued before";
     ["a lease holds the highest seqs"] "S2", ["restore"],
         "a lease proves a volume that was rolled back within its boot";
-    ["a lease is of a proven boot"] "own", ["restore"],
-        "a boot without proof of continuity leaves a lease that proves the next one";
     ["a lease is not of an ended incarnation"] "own", ["restore"],
         "a lease written before the store has heard that its incarnation has ended lets the next boot go on";
     ["boots differ in their random part"] "S19", [],
         "a lease proves an image that was opened before under the same number";
-    ["all members answer, the silent ones too"] "S3", ["restore"],
-        "one member's answer proves that nobody holds more";
-    ["answers count once the members are known"] "S3", [],
-        "members that an image does not know need not answer";
-    ["an answer waits for what is on its way"] "own", ["restore"],
-        "a peer says what it holds while more of the lost folder is on its way to its disk";
     ["an ended incarnation is not continued"] "own", ["restore", "disk"],
         "an incarnation whose end found no room is written on";
     ["a node may not know its own incarnations"] "own", ["restore"],
         "a restored node is not told which incarnations were its own";
     ["a peer that knows more fences"] "15", [],
         "a node goes on writing though a peer holds dots of it that it never issued";
-    ["only an open incarnation is fenced"] "S4", ["restore"],
-        "a restored node that has not written is fenced";
     ["two that are heard are copies"] "15", ["clone"],
         "two live nodes hold one key, and nobody says so";
     ["a restart is no copy"] "S4", ["swarm"],
@@ -264,8 +254,6 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "who wants no link is dialled ten times a second";
     ["a link is open once hello is said"] "own", ["swarm"],
         "what ends with an older link turns to a new one before its hello";
-    ["a hello that was said is not taken back"] "own", ["swarm"],
-        "a dialler waits with an answer that it has given, and does not listen";
     ["an invite is redeemed once"] "27", ["guests"],
         "two nodes join with one invite";
     ["an invite is used before its role is granted"] "own", [],

@@ -6,7 +6,6 @@ use millpond_core::message::{CloseCode, Hello};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Incarnation, Namespace, NodeKey};
 
-use super::continuity::{ANSWERS_MS_MAX, Continuity};
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
 use super::pulling::RowsJob;
@@ -50,22 +49,11 @@ impl Engine {
         if let Err(error) = self.may_write() {
             return self.answer(id, Answer::Written(Err(error)));
         }
-        let now_ms = self.now.mono_ms;
-        match &mut self.continuity {
-            Continuity::Unproven { waiting, until_ms, .. } => {
-                sometimes!(WriteWaitsForProof);
-                waiting.push((id, closure));
-                until_ms.get_or_insert(now_ms + ANSWERS_MS_MAX);
-                self.check_answers();
-            }
-            _ => {
-                if planted!("an answer waits for the disk") {
-                    let vv = self.applied(Namespace::MAIN).clone();
-                    self.answer(id, Answer::Written(Ok((None, vv))));
-                }
-                self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
-            }
+        if planted!("an answer waits for the disk") {
+            let vv = self.applied(Namespace::MAIN).clone();
+            self.answer(id, Answer::Written(Ok((None, vv))));
         }
+        self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
     }
 
     fn may_write(&self) -> Result<(), WriteError> {
@@ -94,9 +82,6 @@ impl Engine {
             sometimes!(FencedRecordRefused);
             let error = WriteError::Fenced { why };
             return self.job_done(pending, Err(JobError::Write(error)));
-        }
-        if !self.continuity.is_proven() {
-            self.renew();
         }
         let (ended, fresh) = (self.closed, Incarnation::from_bytes(self.random_id()));
         let local = Local {
@@ -158,7 +143,6 @@ impl Engine {
                 self.job_done(pending, result);
             }
         }
-        self.greet_waiting();
     }
 
     fn duplicate(&mut self, received: &Received) {
@@ -306,7 +290,6 @@ impl Engine {
     pub(super) fn members_changed(&mut self) {
         self.schedule_new_members();
         self.apply_rules();
-        self.check_answers();
         let key = self.config.key;
         let Some(own) = self.members.get(key) else { return };
         if self.joining.take().is_some() {

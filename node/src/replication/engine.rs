@@ -14,7 +14,6 @@ use rand_core::{Rng, SeedableRng};
 
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
-use super::continuity::Continuity;
 use super::counting::count_control;
 use super::folding::Folding;
 use super::inbox::Inbox;
@@ -80,7 +79,6 @@ pub(crate) struct Engine {
     pub(super) introduced: BTreeMap<Incarnation, NodeKey>,
     /// As of the latest commit.
     pub(super) heads: Heads,
-    pub(super) continuity: Continuity,
     /// The incarnation that was ended in this boot, while the store may not have heard of it.
     pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
@@ -132,19 +130,12 @@ impl Engine {
         let snapshot = store.snapshot()?;
         let heads = Heads::load(&*snapshot)?;
         let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
-        let continuity = match heads.open {
-            Some(_) if !config.is_continuous && !planted!("continuity is proven") => {
-                Continuity::unproven()
-            }
-            _ => Continuity::Proven,
-        };
         let mut engine = Self {
             rng: ChaCha8Rng::from_seed(config.seed),
             started_ms: now.mono_ms,
             now,
             members,
             introduced: BTreeMap::new(),
-            continuity,
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
             joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
@@ -183,6 +174,7 @@ impl Engine {
             engine.inboxes.insert(namespace, inbox);
         }
         engine.remember_peers(&*snapshot)?;
+        engine.check_continuity();
         engine.members_changed();
         Ok(engine)
     }
@@ -255,7 +247,6 @@ impl Engine {
             self.next_supply_ms(),
             self.next_graft_ms(),
             self.next_announcement_ms(),
-            self.continuity.deadline_ms(),
             self.next_survey_ms(),
             self.next_comparison_ms(),
         ]
@@ -274,14 +265,11 @@ impl Engine {
     }
 
     /// Whether a lease of a store at these heads may be written: it says that this boot's store is the one
-    /// that continues. A boot that has no proof of that, or whose store has not yet heard that its incarnation
-    /// has ended, would give a proof to the next one.
+    /// that continues. A store that has not yet heard that its incarnation has ended would give a proof to the
+    /// next boot.
     pub(crate) fn may_write_lease(&self, heads: &Heads) -> bool {
-        let is_proven = self.continuity.is_proven() || planted!("a lease is of a proven boot");
-        let is_ended = heads.open.is_some()
-            && heads.open == self.closed
-            && !planted!("a lease is not of an ended incarnation");
-        is_proven && !is_ended
+        let is_ended = heads.open.is_some() && heads.open == self.closed;
+        !is_ended || planted!("a lease is not of an ended incarnation")
     }
 
     /// Whether this node holds an invite and is no member yet.
@@ -304,7 +292,6 @@ impl Engine {
 
     fn run_deadlines(&mut self) {
         self.run_sessions();
-        self.run_continuity();
         self.run_pulls();
         self.run_supplies();
         self.run_progress();

@@ -20,8 +20,7 @@ impl Engine {
             known > self.applied(namespace).seq(open)
         });
         sometimes!(knows_more, PeerKnowsMore);
-        let is_open = self.continuity.is_proven() || planted!("only an open incarnation is fenced");
-        if is_open && knows_more && !planted!("a peer that knows more fences") {
+        if knows_more && !planted!("a peer that knows more fences") {
             sometimes!(FencedByHello);
             self.fence(format!(
                 "{} holds writes of this node's open incarnation that this store does not: the store was \
@@ -29,7 +28,6 @@ impl Engine {
                 peer.short()
             ));
         }
-        self.continuity_answer(peer, knows_more);
     }
 
     /// Two live boots of one key: refuse both, and tell them.

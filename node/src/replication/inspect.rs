@@ -35,8 +35,6 @@ pub(crate) struct Inspection {
     /// Bytes in the ring, and how many may be.
     pub(crate) ring_bytes: usize,
     pub(crate) ring_bytes_max: usize,
-    /// Whether it may not yet tell that its incarnation goes on (R5).
-    pub(crate) is_unproven: bool,
     /// Links that the engine knows.
     pub(crate) links: usize,
 }
@@ -68,7 +66,6 @@ impl Engine {
             waiting_bytes_max: self.config.limits.waiting_bytes,
             ring_bytes: self.ring.bytes(),
             ring_bytes_max: self.config.limits.ring_bytes,
-            is_unproven: !self.continuity.is_proven(),
             links: self.links.len(),
         }
     }

@@ -288,14 +288,9 @@ impl Engine {
                 self.submit(Pending::Note, Job::Close);
             }
             JobError::ClaimsOwn(open) if self.closed == Some(*open) => {}
-            JobError::ClaimsOwn(_) if self.continuity.is_proven() => {
+            JobError::ClaimsOwn(_) => {
                 sometimes!(FencedByBatch);
                 self.fence(error.to_string());
-            }
-            // Somebody knows more of the incarnation that this boot has not continued: nor will it.
-            JobError::ClaimsOwn(_) => {
-                sometimes!(RenewedByBatch);
-                self.renew();
             }
             JobError::Base => sometimes!(BatchBaseRefused),
             JobError::NoCut => sometimes!(BatchWithoutCut),

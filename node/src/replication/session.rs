@@ -37,31 +37,8 @@ impl Engine {
             sometimes!(PausedPeerRefused);
             let reason = self.paused_reason();
             self.close(link, CloseCode::ShuttingDown, &reason);
-        } else if dialed && !self.owes_answer(peer) {
+        } else if dialed {
             self.say_hello(link);
-        } else {
-            sometimes!(dialed, DiallerWaits);
-        }
-    }
-
-    /// Something was committed: whoever waited for an answer may have it by now.
-    pub(super) fn greet_waiting(&mut self) {
-        let ungreeted = self.links.iter().filter(|(_, link)| !link.said_hello);
-        let ungreeted: Vec<(LinkId, NodeKey)> =
-            ungreeted.map(|(&id, link)| (id, link.peer)).collect();
-        for (link_id, peer) in ungreeted {
-            if self.owes_answer(peer) {
-                continue;
-            }
-            let Some(link) = self.links.get_mut(&link_id) else { continue };
-            match link.waiting.take() {
-                Some(hello) => {
-                    sometimes!(WaitingHelloAnswered);
-                    self.welcome(link_id, hello);
-                }
-                None if link.dialed => self.say_hello(link_id),
-                None => {}
-            }
         }
     }
 
@@ -190,17 +167,8 @@ impl Engine {
         }
         self.drop_older_boots(link_id, peer);
 
-        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello)
-            && !planted!("a hello that was said is not taken back");
         let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
-            // Who said hello before it heard this one cannot take that back, and is taken at its word.
-            _ if is_member && !said_hello && self.owes_answer(peer) => {
-                sometimes!(HelloWaits);
-                if let Some(link) = self.links.get_mut(&link_id) {
-                    link.waiting = Some(hello);
-                }
-            }
             _ if is_member => self.welcome(link_id, hello),
             Some(secret) => self.redeem(link_id, peer, &secret, hello),
             None => {
