@@ -80,6 +80,21 @@ pub enum InviteError {
     Closed,
 }
 
+/// A fence was not lifted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// There is none.
+    #[error("this node is not fenced")]
+    NotFenced,
+    /// That it is lifted could not be recorded: it is, until the next start.
+    #[error("that the fence is lifted was not recorded: {0}")]
+    Store(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
 /// Joining came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -313,6 +328,19 @@ impl Replica {
     /// Takes back [`Replica::pause`].
     pub async fn resume(&self, peer: Option<NodeKey>) {
         self.inner.engine.ask(Request::Resume(peer)).await;
+    }
+
+    /// Lifts the fence of a node whose key another live node holds, or held: once a person has stopped the
+    /// other one. What this node wrote stands, and reaches the others. While the other one lives both are
+    /// fenced again.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub async fn release(&self) -> Result<(), ReleaseError> {
+        match self.inner.engine.ask(Request::Release).await {
+            Some(Answer::Released(released)) => released,
+            _ => Err(ReleaseError::Closed),
+        }
     }
 
     /// Asks every node of the mesh how it is, and waits until all have told or two seconds have passed. A

@@ -7,8 +7,8 @@
 //! | M2, M8, finding 20, S10 | the collection of tombstones, types that arbitrate |
 //! | M9, findings 13, 14 | refresh |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets; eviction |
-//! | findings 9, 16 | housekeeping writes, re-issue, closing of incarnations |
-//! | finding 19, S5 | verify and repair |
+//! | finding 16 | closing of incarnations |
+//! | finding 19 | verify and repair |
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
@@ -53,7 +53,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a lease proves a volume that was rolled back within its boot";
     ["a lease is not of an ended incarnation"] "own", ["restore"],
         "a lease written before the store has heard that its incarnation has ended lets the next boot go on";
-    ["boots differ in their random part"] "S19", [],
+    ["boots differ in their random part", "equal numbers are no equal history"] "S19", [],
         "a lease proves an image that was opened before under the same number";
     ["an ended incarnation is not continued"] "own", ["restore", "disk"],
         "an incarnation whose end found no room is written on";
@@ -67,12 +67,22 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that restarts before its old link ends is taken for a copy";
     ["a late hello is no copy"] "S4", ["swarm"],
         "what a dead boot had sent makes the next one a copy";
-    ["a fenced node takes no dots"] "own", ["fence"],
+    ["a fenced node takes no dots"] "own", [],
         "a fenced node records its own name, under dots that a copy may have taken";
     ["a fenced node takes no writes", "a fenced node takes no dots"] "15", ["clone"],
         "a fenced node goes on writing";
-    ["a fence outlives its boot"] "15", ["fence"],
+    ["a fence outlives its boot"] "15", [],
         "a fenced node that restarts writes again until it meets who knows more";
+    ["a fence is noted until it is on disk"] "own", [],
+        "a fence that finds the disk full is forgotten with the process";
+    ["equal numbers are no equal history"] "15", [],
+        "a store that fell back and wrote as much as it had lost is taken for level";
+    ["fencing lowers the vector"] "S5", [],
+        "what others hold under disputed numbers is rejected as known";
+    ["a re-issued write keeps its stamp"] "9", [],
+        "a write that is issued anew wins over what users wrote since";
+    ["of a slot only the gain is issued again"] "S1", [],
+        "what a counter gained is joined with what others hold of its slot, and lost";
     ["only a member's word fences"] "own", [],
         "anybody can stop this node's writes";
     // Seqs.

@@ -123,6 +123,24 @@ probes! {
     EndIsWrittenAgain,
     /// The end of an incarnation was not written, and a write comes.
     EndedBeforeWrite,
+    /// Others hold more of an incarnation in which this boot has issued nothing.
+    OvertakenInTime,
+    /// A peer is asked what it holds of this node's writes.
+    Recalls,
+    /// The link breaks before it has told.
+    RecallLost,
+    /// A peer holds other writes under the same numbers.
+    HistoriesDiffer,
+    /// Disputed writes are issued anew.
+    WritesReissued,
+    /// An engine begins anew, since its vector has fallen.
+    EngineBeginsAnew,
+    /// A peer links while writes are issued anew.
+    LinkWhileReissuing,
+    /// The disk has no room for a fence.
+    FenceFindsNoRoom,
+    /// A person lifts a fence.
+    Released,
     /// A fenced node is asked to write.
     FencedWriteRefused,
     /// A fenced node wants to record something of itself.

@@ -14,7 +14,7 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::InviteError;
+use crate::replica::{InviteError, ReleaseError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -39,8 +39,29 @@ pub(super) enum Pending {
     Fold(Namespace),
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// The store is told of the fence.
+    Fence,
+    /// The fence is lifted: answer the application.
+    Release(RequestId),
+    /// What is disputed is issued anew.
+    Reissue,
     /// Nothing.
     Note,
+}
+
+impl Pending {
+    /// Whether the job may take dots of this node's own.
+    pub(super) fn may_issue(&self) -> bool {
+        matches!(self, Self::Write(_) | Self::Own | Self::Grant { .. })
+    }
+
+    /// What is left of it for an engine that begins anew: whoever waits for an answer gets it.
+    pub(super) fn outliving(self) -> Self {
+        match self {
+            Self::Write(_) | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
+            _ => Self::Note,
+        }
+    }
 }
 
 impl Engine {
@@ -57,11 +78,10 @@ impl Engine {
     }
 
     fn may_write(&self) -> Result<(), WriteError> {
-        if let Some(why) =
-            self.fenced.as_ref().filter(|_| !planted!("a fenced node takes no writes"))
+        if let Some(why) = self.why_fenced().filter(|_| !planted!("a fenced node takes no writes"))
         {
             sometimes!(FencedWriteRefused);
-            return Err(WriteError::Fenced { why: why.clone() });
+            return Err(WriteError::Fenced { why });
         }
         match self.members.get(self.config.key).map(|member| member.role) {
             Some(role) if role.may_write() => Ok(()),
@@ -76,7 +96,7 @@ impl Engine {
     }
 
     fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
-        let fenced = self.fenced.clone();
+        let fenced = self.why_fenced();
         if let Some(why) = fenced.filter(|_| !planted!("a fenced node takes no dots")) {
             // Not even its own records: they would take dots that a copy may have taken.
             sometimes!(FencedRecordRefused);
@@ -109,6 +129,9 @@ impl Engine {
         results: Vec<(Token, Result<Outcome, JobError>)>,
         heads: Heads,
     ) {
+        if self.is_reissued(&results) {
+            return self.begin_anew(results, &heads);
+        }
         let before = std::mem::replace(&mut self.heads, heads);
         // The group may be older than the end of an incarnation.
         sometimes!(self.closed.is_some() && self.heads.open == self.closed, CommitOlderThanEnd);
@@ -157,6 +180,11 @@ impl Engine {
         if let Ok(outcome) = &result {
             self.feed_own(outcome);
         }
+        self.follow(pending, result);
+    }
+
+    /// What follows from a job, but for what it wrote.
+    pub(super) fn follow(&mut self, pending: Pending, result: Result<Outcome, JobError>) {
         match (pending, result) {
             (Pending::Write(id), Ok(outcome)) => {
                 let last = outcome.pushes.iter().rfind(|push| push.namespace == Namespace::MAIN);
@@ -206,7 +234,17 @@ impl Engine {
             }
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
-            (Pending::Own | Pending::Note, Ok(_)) => {}
+            (Pending::Own | Pending::Note | Pending::Fence | Pending::Reissue, Ok(_)) => {}
+            (Pending::Release(id), Ok(_)) => self.answer(id, Answer::Released(Ok(()))),
+            (Pending::Release(id), Err(error)) => {
+                let error = ReleaseError::Store(error.to_string());
+                self.answer(id, Answer::Released(Err(error)));
+            }
+            (Pending::Fence | Pending::Reissue, Err(error)) => {
+                sometimes!(FenceFindsNoRoom);
+                tracing::error!(%error, "the fence is not on disk");
+                self.fence_again();
+            }
             (Pending::Redeem { link, .. } | Pending::Grant { link, .. }, Err(error)) => {
                 sometimes!(GrantFailed);
                 let reason = format!("the invite cannot be redeemed now: {error}");

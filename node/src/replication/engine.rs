@@ -15,12 +15,14 @@ use rand_core::{Rng, SeedableRng};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::counting::count_control;
+use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
+use super::recalling::Recalling;
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
@@ -82,6 +84,13 @@ pub(crate) struct Engine {
     /// The incarnation that was ended in this boot, while the store may not have heard of it.
     pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
+    /// What is disputed, while it is not issued anew.
+    pub(super) overtaken: Option<Overtaken>,
+    /// Questions to peers about this node's own writes, and who was asked in this boot.
+    pub(super) recalls: BTreeMap<LinkId, Recalling>,
+    pub(super) recalled: BTreeSet<NodeKey>,
+    /// When the store is told of the fence again, if it had no room.
+    pub(super) fence_again_ms: u64,
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
@@ -112,7 +121,7 @@ pub(crate) struct Engine {
     pub(super) save_peers_at_ms: u64,
     pub(super) totals: Totals,
     pub(super) surveys: Surveys,
-    outputs: VecDeque<Output>,
+    pub(super) outputs: VecDeque<Output>,
     /// When the next deadline is, if nothing has changed since it was asked for.
     deadline_ms: Cell<Option<u64>>,
 }
@@ -123,6 +132,19 @@ impl Engine {
     /// # Errors
     /// Any [`StoreError`] of reading what the store remembers.
     pub(crate) fn new(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let mut engine = Self::load(config, store, now)?;
+        engine.check_continuity();
+        engine.reissue();
+        engine.members_changed();
+        Ok(engine)
+    }
+
+    /// An engine that has done nothing yet.
+    pub(super) fn load(
         config: EngineConfig,
         store: Arc<dyn Store>,
         now: Now,
@@ -138,6 +160,10 @@ impl Engine {
             introduced: BTreeMap::new(),
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
+            overtaken: read_meta(&*snapshot, &meta_key::overtaken())?,
+            recalls: BTreeMap::new(),
+            recalled: BTreeSet::new(),
+            fence_again_ms: u64::MAX,
             joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
             told_self: None,
@@ -174,8 +200,6 @@ impl Engine {
             engine.inboxes.insert(namespace, inbox);
         }
         engine.remember_peers(&*snapshot)?;
-        engine.check_continuity();
-        engine.members_changed();
         Ok(engine)
     }
 
@@ -248,6 +272,7 @@ impl Engine {
             self.next_graft_ms(),
             self.next_announcement_ms(),
             self.next_survey_ms(),
+            self.fence_again_ms,
             self.next_comparison_ms(),
         ]
         .into_iter()
@@ -299,6 +324,7 @@ impl Engine {
         self.run_grafts();
         self.run_dials();
         self.run_surveys();
+        self.run_fence();
         self.run_comparisons();
     }
 
@@ -319,6 +345,7 @@ impl Engine {
                 self.answer(id, Answer::Done);
             }
             Request::Survey => self.ask_survey(id),
+            Request::Release => self.release(id),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);
                 self.answer(id, Answer::Done);
@@ -397,6 +424,12 @@ impl Engine {
             }
             Message::PullCompared { session, transfer, resume: _ } => {
                 self.supply_compared(link_id, session, transfer);
+            }
+            Message::Recall { namespace, incarnation, after, upto } => {
+                self.tell_recalled(link_id, (namespace, incarnation), (after, upto));
+            }
+            Message::Recalled { namespace, incarnation, upto: _, writes } => {
+                self.recalled(link_id, (namespace, incarnation), &writes);
             }
             unexpected => {
                 never!("sends what only a node to come understands");

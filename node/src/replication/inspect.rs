@@ -52,7 +52,7 @@ impl Engine {
     pub(crate) fn inspect(&self) -> Inspection {
         let waiting = self.inboxes.values().map(|inbox| inbox.waiting_bytes());
         Inspection {
-            fenced: self.fenced.clone(),
+            fenced: self.why_fenced(),
             has_met_copy: self.peers.values().any(|peer| peer.is_cloned),
             jobs: self.jobs.len(),
             pulls: self.pulls.len(),

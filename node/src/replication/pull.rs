@@ -290,7 +290,8 @@ impl Engine {
             JobError::ClaimsOwn(open) if self.closed == Some(*open) => {}
             JobError::ClaimsOwn(_) => {
                 sometimes!(FencedByBatch);
-                self.fence(error.to_string());
+                self.found_overtaken(error.to_string());
+                self.reissue();
             }
             JobError::Base => sometimes!(BatchBaseRefused),
             JobError::NoCut => sometimes!(BatchWithoutCut),

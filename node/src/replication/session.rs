@@ -33,6 +33,9 @@ impl Engine {
         }
         if peer == self.config.key {
             self.close(link, CloseCode::Itself, "this is my own key");
+        } else if self.is_reissuing() {
+            sometimes!(LinkWhileReissuing);
+            self.close(link, CloseCode::ShuttingDown, "writes are being issued anew");
         } else if self.peer_mut(peer).is_paused {
             sometimes!(PausedPeerRefused);
             let reason = self.paused_reason();
@@ -71,6 +74,7 @@ impl Engine {
         self.comparisons.retain(|(owner, _), _| *owner != link_id);
         self.inboxes.values_mut().for_each(|inbox| inbox.forget(link_id));
         self.pull_link_lost(link_id);
+        self.recall_lost(link_id, link.peer);
         let now_ms = self.now.mono_ms;
         self.trees.values_mut().for_each(|tree| tree.link_down(now_ms, link_id));
         if link.is_open() {
@@ -154,7 +158,7 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         let late_ms = (self.config.digest_ms + 1_000).clamp(LATE_MS_MIN, LATE_MS_MAX);
         match self.peer_mut(peer).meet_boot(hello.boot, now_ms, late_ms) {
-            BootMet::Current => {}
+            BootMet::Current => self.peer_mut(peer).is_cloned = false,
             BootMet::Leftover => {
                 sometimes!(LeftoverBootRefused);
                 let reason = "a later boot of this node has said hello";
@@ -293,7 +297,10 @@ impl Engine {
             return;
         }
         self.reached(peer);
-        self.check_own_history(peer);
+        self.check_own_history(link_id, peer);
+        if !self.links.contains_key(&link_id) {
+            return;
+        }
         for namespace in NAMESPACES {
             self.note_lacking(link_id, namespace);
         }

@@ -16,7 +16,7 @@ use millpond_core::{
 use super::net::NodeId;
 use super::node::Done;
 use super::world::{Check, NAMESPACES, ensure};
-use crate::state::View;
+use crate::state::{Reissued, View};
 
 /// All that was ever written, and what each node must hold of it.
 #[derive(Default)]
@@ -35,11 +35,14 @@ pub(crate) struct Oracle {
     strangers: BTreeSet<NodeId>,
     /// Dots that no disk holds any more: a folder was replaced before anybody else had them.
     lost: BTreeSet<(Namespace, Dot)>,
+    /// Nodes that have issued writes anew.
+    fallen: BTreeSet<NodeId>,
     increments: Vec<Increment>,
     resets: Vec<Reset>,
 }
 
 /// One write, as a disk had it.
+#[derive(Clone)]
 struct Written {
     path: Path,
     hlc: Hlc,
@@ -101,7 +104,11 @@ impl Oracle {
         // What ran in a group that came to nothing is of no interest.
         let ran = std::mem::take(&mut *self.ran.lock().expect("no closure panics"));
         let mut ran = ran.into_iter();
-        for Done { is_user, pushes } in done {
+        for Done { is_user, pushes, reissued, recorded } in done {
+            if !reissued.is_empty() {
+                self.reissued(node, &reissued)?;
+            }
+            recorded.iter().try_for_each(|push| self.record(node, push, None))?;
             let ran = if is_user { ran.next() } else { None };
             let mut last = None;
             for push in &pushes {
@@ -119,6 +126,32 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// What a node had written is written anew: the dots of before are nowhere any more, and its vector falls.
+    fn reissued(&mut self, node: NodeId, reissued: &[Reissued]) -> Check {
+        for Reissued { namespace, path, before, now } in reissued {
+            let Some(written) = self.find(*namespace, *before) else {
+                return Err(format!("fencing: {before} is issued anew, and was never written"));
+            };
+            let written = Written { path: path.clone(), ..written.clone() };
+            let of_now = self.written.entry((*namespace, now.incarnation)).or_default();
+            of_now.push(written);
+            let count = of_now.len() as u64;
+            ensure!(now.seq.get() == count, "R5: {now} is issued anew, and {count} is next");
+            self.at_path.entry((*namespace, path.clone())).or_default().push(*now);
+            self.lost.insert((*namespace, *before));
+            self.increments.iter_mut().filter(|it| it.dot == *before).for_each(|it| it.dot = *now);
+            self.resets.iter_mut().filter(|it| it.dot == *before).for_each(|it| it.dot = *now);
+        }
+        self.fallen.insert(node);
+        self.nodes[node].clear();
+        Ok(())
+    }
+
+    /// Whether a node's vector has fallen: what others believe of it may be of before.
+    pub(crate) fn has_fallen(&self, node: NodeId) -> bool {
+        self.fallen.contains(&node)
     }
 
     /// What the operation of that number became, if it ran.

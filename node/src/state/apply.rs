@@ -7,6 +7,7 @@ use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads};
 use super::job::{Cut, Job, JobError, Local, Outcome};
+use super::reissue::reissue;
 use super::staged_row::encode_staged;
 use super::transaction::Transaction;
 use super::write::write;
@@ -46,6 +47,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             tx.heads.open = None;
             Ok(Outcome::default())
         }
+        Job::Reissue(job) => reissue(tx, job),
         Job::Meta(values) => {
             values.into_iter().for_each(|(key, value)| tx.put_meta(key, value));
             Ok(Outcome::default())
@@ -194,7 +196,7 @@ fn flip(
     Ok(Outcome::default())
 }
 
-fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreError> {
+pub(super) fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreError> {
     if tx.heads.folds.contains_key(&namespace) && !planted!("a cut waits for the fold before it") {
         // There is no cut: what is staged is visible.
         return Ok(());

@@ -9,6 +9,7 @@ use millpond_core::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::began::Began;
 use super::fold::Fold;
 use crate::planted::planted;
 use crate::probes::always;
@@ -80,6 +81,8 @@ pub(crate) struct Heads {
     pub(crate) folds: BTreeMap<Namespace, Fold>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
+    /// What this boot began with.
+    pub(crate) began: Began,
 }
 
 impl Heads {
@@ -100,6 +103,7 @@ impl Heads {
                 heads.folds.insert(namespace, fold);
             }
         }
+        heads.began = Began::at(heads.vv.clone());
         heads.open = read_meta(snapshot, &meta_key::open())?;
         heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
         heads.ceiling = read_meta(snapshot, &meta_key::ceiling())?.unwrap_or_default();
@@ -212,6 +216,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn fenced() -> MetaKey {
         MetaKey("fenced".into())
+    }
+
+    pub(crate) fn overtaken() -> MetaKey {
+        MetaKey("overtaken".into())
     }
 }
 

@@ -5,6 +5,7 @@
 //! clock or draws randomness.
 
 mod apply;
+mod began;
 mod floor;
 mod fold;
 mod gap;
@@ -12,6 +13,7 @@ mod group;
 mod heads;
 mod job;
 mod overlay;
+mod reissue;
 mod staged_row;
 mod staging;
 mod transaction;
@@ -25,6 +27,9 @@ pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use overlay::Overlay;
+pub(crate) use reissue::Reissue;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use reissue::Reissued;
 pub(crate) use transaction::Transaction;
 pub use view::View;
 pub use write::{WriteError, WriteTx};
