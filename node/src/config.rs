@@ -37,6 +37,9 @@ pub struct Config {
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
     pub cost: u32,
+    /// Backups that the node makes by itself; none unless it is told.
+    #[cfg(feature = "backup")]
+    pub backup: Option<crate::backup::BackupSchedule>,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
 }
@@ -46,7 +49,7 @@ impl Config {
     pub const REGION_BYTES_MAX: usize = 64;
 
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
-    /// every 5 s, a cache of 64 MiB, no lease.
+    /// every 5 s, a cache of 64 MiB, no lease, no backups.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -61,6 +64,8 @@ impl Config {
             topology: Topology::default(),
             region: None,
             cost: 0,
+            #[cfg(feature = "backup")]
+            backup: None,
             cache_bytes: 64 << 20,
         }
     }

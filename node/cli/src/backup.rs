@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use hyper::Method;
 use indicatif::HumanBytes;
-use millpond::Config;
 use millpond::backup::{self, BackupError, BackupInfo, BackupOptions};
+use millpond::store::StoreError;
+use millpond::{Config, OpenError};
 use serde_json::{Value, json};
 
 use crate::client::{Client, ClientError, Outgoing};
@@ -42,7 +43,7 @@ struct CreateArgs {
     /// The file to write
     #[arg(long, conflicts_with = "into")]
     to: Option<PathBuf>,
-    /// The folder to write it into, named after the node and the time [default: this one]
+    /// The folder to write it into, named after the node and the time [default: that of [backup], or this one]
     #[arg(long)]
     into: Option<PathBuf>,
     /// Put the node's secret key into it: whoever has such a file can be the node
@@ -56,7 +57,7 @@ struct CreateArgs {
 /// List backups.
 #[derive(Debug, Args)]
 struct LsArgs {
-    /// The folder [default: this one]
+    /// The folder [default: that of [backup] in millpond.toml, or this one]
     folder: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -76,7 +77,7 @@ struct VerifyArgs {
 pub(crate) async fn run_command(args: BackupArgs, dir: &Path) -> Outcome {
     match args.command {
         BackupCommand::Create(args) => create(args, dir).await,
-        BackupCommand::Ls(args) => ls(&args),
+        BackupCommand::Ls(args) => ls(&args, dir),
         BackupCommand::Verify(args) => verify(args).await,
         BackupCommand::Restore(args) => restore::restore(args).await,
     }
@@ -86,7 +87,8 @@ async fn create(args: CreateArgs, dir: &Path) -> Outcome {
     let config = config::load_or_default(dir, None)?.replica(dir)?;
     let to = args.to.unwrap_or_else(|| {
         let name = backup::file_name(&config.name, wall_ms());
-        args.into.unwrap_or_default().join(name)
+        let own = config.backup.as_ref().map(|backup| backup.folder.clone());
+        args.into.or(own).unwrap_or_default().join(name)
     });
     let what = format!("cannot make the backup {}", to.display());
     let Some(info) = make(&config, &to, args.with_key, &what).await? else {
@@ -124,20 +126,13 @@ async fn make(
         Ok(client) => client.send(Method::POST, "/api/v1/backup", &[], Outgoing::empty()).await,
         Err(error) => Err(error),
     };
-    let failed = |error: BackupError, fix_in_use: Option<&str>| {
-        let failure = failure(what, &error);
-        match fix_in_use.filter(|_| error.to_string().contains("in use")) {
-            Some(fix) => failure.fix(fix),
-            None => failure,
-        }
-    };
     match answer {
         Ok(answer) => {
             let received = Received::of(answer);
             let written = run(Bar::bytes("writing"), move |on_progress| {
                 backup::receive(received, &to, key_of.as_deref(), on_progress)
             });
-            written.await.map_err(|error| failed(error, None))
+            written.await.map_err(|error| failure(what, &error))
         }
         // Nobody has it open, then.
         Err(ClientError::Unreachable { .. }) => {
@@ -146,15 +141,27 @@ async fn make(
             let written = run(Bar::rows("writing"), move |on_progress| {
                 backup::create(&config, &to, options, on_progress)
             });
-            let fix = "the node that runs there serves no API: stop it, or set `enabled = true` under [http]";
-            written.await.map_err(|error| failed(error, Some(fix)))
+            written.await.map_err(|error| match &error {
+                BackupError::Folder(OpenError::Store(StoreError::InUse { .. })) => {
+                    failure(what, &error).fix(
+                        "the node that runs there serves no API: stop it, or set `enabled = true` under [http]",
+                    )
+                }
+                error => failure(what, error),
+            })
         }
         Err(error) => Err(error.at(what)),
     }
 }
 
-fn ls(args: &LsArgs) -> Outcome {
-    let folder = args.folder.clone().unwrap_or_else(|| ".".into());
+fn ls(args: &LsArgs, dir: &Path) -> Outcome {
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => {
+            let schedule = config::load_or_default(dir, None)?.replica(dir)?.backup;
+            schedule.map_or(".".into(), |schedule| schedule.folder)
+        }
+    };
     let what = format!("cannot list the backups in {}", folder.display());
     let listed = backup::list(&folder).map_err(|error| failure(what, &error))?;
     if args.json {

@@ -22,9 +22,13 @@ mod file;
 mod fill;
 mod format;
 mod info;
+mod keep;
 mod place;
 mod reader;
 mod restore;
+mod schedule;
+#[cfg(any(test, feature = "sim"))]
+mod simulated;
 mod writer;
 
 pub use create::{BackupOptions, create, receive};
@@ -32,7 +36,15 @@ pub use error::BackupError;
 pub use info::{
     BackupInfo, BackupNamespace, BackupProgress, Listed, file_name, info, list, verify,
 };
+pub use keep::Keep;
 pub use restore::{Restore, Restored, clone_folder, restore};
+pub use schedule::BackupSchedule;
+pub(crate) use schedule::Backups;
+
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use simulated::back_up_and_restore;
+#[cfg(feature = "sim")]
+pub use simulated::fuzz_backup;
 
 #[cfg(test)]
 mod tests;

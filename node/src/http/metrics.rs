@@ -53,6 +53,18 @@ fn node(registry: &mut Registry, status: &Status) {
     gauge(registry, "store_bytes", "Size of the store", status.node.store_bytes);
     let fenced = u64::from(status.node.fenced.is_some());
     gauge(registry, "fenced", "1 while the node refuses writes", fenced);
+    if let Some(backup) = &status.backup {
+        let (made, failed) = (Counter::<u64>::default(), Counter::<u64>::default());
+        made.inc_by(backup.made);
+        failed.inc_by(backup.failed);
+        registry.register("backup_made", "Backups that the node made by itself", made);
+        registry.register("backup_failed", "Those that it could not make", failed);
+        if let Some(ms) = backup.last_success_ms {
+            let (name, help) =
+                ("backup_last_success_timestamp_seconds", "When the newest was taken");
+            gauge(registry, name, help, ms / 1000);
+        }
+    }
     let dots = Gauges::default();
     for namespace in &status.namespaces {
         let labels = vec![("namespace", namespace.namespace.clone())];

@@ -6,6 +6,7 @@
 
 mod apply;
 mod began;
+mod clear;
 mod floor;
 mod fold;
 mod gap;
@@ -21,10 +22,12 @@ mod view;
 mod write;
 
 pub(crate) use apply::apply;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use clear::Clear;
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
-pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};
+pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use overlay::Overlay;
 pub(crate) use reissue::Reissue;

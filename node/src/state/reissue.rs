@@ -16,7 +16,7 @@ use millpond_core::{
     VersionVector,
 };
 
-use super::apply::drop_cut;
+use super::clear::drop_cut;
 use super::fold::fold_slice;
 use super::job::{JobError, Outcome};
 use super::transaction::Transaction;
@@ -93,7 +93,7 @@ fn reissue_in(
     while tx.heads.folds.contains_key(&namespace) {
         fold_slice(tx, namespace, usize::MAX)?;
     }
-    drop_cut(tx, namespace)?;
+    drop_cut(tx, namespace, 1)?;
     let disputed = tx.log_beyond(namespace, ended, stands)?;
     if !planted!("fencing lowers the vector") {
         lower(tx.heads.vv.entry(namespace).or_default(), ended, stands);

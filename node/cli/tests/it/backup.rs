@@ -1,9 +1,13 @@
 //! Backups of running nodes, and nodes made of them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use serde_json::Value;
 
+use crate::kill::{export, request, until};
 use crate::node::{Node, millpond};
 
 fn value(text: &str) -> Value {
@@ -119,6 +123,118 @@ fn a_node_restored_into_the_live_mesh_catches_up_under_a_new_incarnation() {
         node.until(&["status"], "OK  ");
     }
     assert_eq!(first.run(&["digest"]).ok(), second.run(&["digest"]).ok());
+}
+
+/// A backup is made while all nodes write, and restored while the others do: all that was acknowledged and passed on
+/// is on every node, and all hold the same.
+#[test]
+fn a_node_of_a_busy_cluster_is_restored_while_the_others_write() {
+    let mut first = Node::start_with_state();
+    let others = [first.join("london-1", "writer"), first.join("tokyo-1", "writer")];
+    let key = first.dir().join("node.key.copy");
+    std::fs::copy(first.data().join("node.key"), &key).unwrap();
+    let configuration = std::fs::read(first.data().join("millpond.toml")).unwrap();
+    let backup = first.dir().join("busy.mpb");
+    let (is_over, answered) = (AtomicBool::new(false), Mutex::new(BTreeMap::new()));
+    let write = |folder: &Path, writer: &str, n: u64| {
+        let (key, body) = (format!("own/{writer}-{n}"), format!("{{\"n\":{n}}}"));
+        let answer = request(folder, "PUT", &format!("/api/v1/c/{key}"), &body);
+        if answer.is_some() {
+            answered.lock().unwrap().insert(key, n);
+        }
+        // All of them change this one, and it must come out the same.
+        request(folder, "PUT", "/api/v1/c/shared/one", &body);
+    };
+    let is_everywhere = |folders: &[&Path]| {
+        until("all that was answered has come", || {
+            let answered = answered.lock().unwrap().clone();
+            let has_all = |folder: &&Path| {
+                let held = export(folder);
+                answered.keys().all(|key| held.contains_key(key))
+            };
+            folders.iter().all(has_all)
+        });
+    };
+    std::thread::scope(|scope| {
+        let _end = End(&is_over);
+        for (node, writer) in others.iter().zip(["london", "tokyo"]) {
+            let (write, is_over) = (&write, &is_over);
+            scope.spawn(move || {
+                (1..)
+                    .take_while(|_| !is_over.load(Relaxed))
+                    .for_each(|n| write(node.data(), writer, n));
+            });
+        }
+        (0..40).for_each(|n| write(first.data(), "paris", n));
+        first.run(&["backup", "create", "--to", text(&backup)]).ok();
+        (40..80).for_each(|n| write(first.data(), "paris", n));
+        is_everywhere(&[others[0].data()]);
+        first.kill();
+        std::fs::remove_dir_all(first.data()).unwrap();
+        std::fs::create_dir(first.data()).unwrap();
+        std::fs::write(first.data().join("millpond.toml"), configuration).unwrap();
+        let restore = ["backup", "restore", text(&backup), "--data", text(first.data())];
+        let how = ["--into-domain", "--key", text(&key)];
+        millpond(&[&restore[..], &how].concat(), b"").ok();
+        first.restart();
+        (80..120).for_each(|n| write(first.data(), "paris", n));
+    });
+    assert!(answered.lock().unwrap().len() > 150);
+    let folders = [first.data(), others[0].data(), others[1].data()];
+    is_everywhere(&folders);
+    until("all hold the same", || {
+        let digests = folders.map(|folder| request(folder, "GET", "/api/v1/digest", ""));
+        digests.iter().all(|it| it.is_some() && *it == digests[0])
+    });
+}
+
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Killed again and again while it writes backups: what has a name is whole.
+#[test]
+fn a_kill_leaves_no_half_backup_under_a_name() {
+    let mut node = Node::start_with_state();
+    let lines: String = (0..5_000)
+        .map(|n| format!("{{\"id\":\"k{n}\",\"text\":\"{:0>100}\"}}\n", n * 7919))
+        .collect();
+    node.run_with(&["import", "-", "--collection", "t", "--key-field", "id"], lines.as_bytes())
+        .ok();
+    assert_eq!(node.stop("TERM"), Some(0));
+    let file = node.data().join("millpond.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let schedule =
+        "[backup]\ndir = \"backups\"\nevery = \"1s\"\nkeep = { last = 3, daily = 0, weekly = 0 }\n";
+    std::fs::write(&file, format!("{settings}\n{schedule}")).unwrap();
+    for _ in 0..4 {
+        node.restart();
+        // One is due, or under way: sooner or later than the kill.
+        node.until(&["status"], "last backup");
+        node.until(&["ls"], "      5000  t\n");
+        node.kill();
+    }
+    node.restart();
+    node.until(&["status", "--json"], "\"made\":3,");
+    let listed = value(&node.run(&["backup", "ls", "--json"]).ok());
+    let listed = listed["backups"].as_array().unwrap();
+    assert!((1..=4).contains(&listed.len()), "{listed:?}");
+    for backup in listed {
+        // The node goes on, and removes what need not be kept.
+        let path = backup["path"].as_str().unwrap();
+        let verified = millpond(&["backup", "verify", path], b"");
+        assert!(verified.code == Some(0) || !Path::new(path).exists(), "{verified:?}");
+    }
+    let names = std::fs::read_dir(node.data().join("backups")).unwrap();
+    let hidden =
+        names.filter(|it| it.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
+    assert!(hidden.count() <= 1, "only that which is being written");
+    let metrics = request(node.data(), "GET", "/metrics", "").unwrap();
+    assert!(metrics.contains("millpond_backup_last_success_timestamp_seconds 1"), "{metrics}");
 }
 
 #[test]
