@@ -35,6 +35,8 @@ pub(super) enum Pending {
     Pushes { namespace: Namespace, received: Vec<Received> },
     /// Rows of a catch-up.
     Rows(RowsJob),
+    /// Tombstones are collected.
+    Collect,
     /// A slice of a fold.
     Fold(Namespace),
     /// An invite is recorded: hand it out.
@@ -232,6 +234,7 @@ impl Engine {
             (Pending::Rows(job), Err(error)) => {
                 self.rows_failed(&job, &error);
             }
+            (Pending::Collect, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Own | Pending::Note | Pending::Fence | Pending::Reissue, Ok(_)) => {}

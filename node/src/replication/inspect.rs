@@ -5,7 +5,7 @@ use millpond_core::message::Credit;
 use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::engine::NAMESPACES;
-use super::{Engine, LinkId};
+use super::{Collection, Engine, LinkId};
 use crate::status::LinkCounters;
 
 /// What an engine holds at one moment.
@@ -37,6 +37,8 @@ pub(crate) struct Inspection {
     pub(crate) ring_bytes_max: usize,
     /// Links that the engine knows.
     pub(crate) links: usize,
+    /// Members for which tombstones wait.
+    pub(crate) blockers: Vec<NodeKey>,
 }
 
 /// What an engine believes of the node at the other end of a link.
@@ -67,7 +69,13 @@ impl Engine {
             ring_bytes: self.ring.bytes(),
             ring_bytes_max: self.config.limits.ring_bytes,
             links: self.links.len(),
+            blockers: self.blockers().collect(),
         }
+    }
+
+    /// When tombstones are collected from now on.
+    pub(crate) fn set_collection(&mut self, collection: Collection) {
+        self.config.collection = collection;
     }
 
     /// The incarnation of a number that this node has given on a link.

@@ -10,6 +10,7 @@ use super::heads::{CutMark, Heads, Place};
 use super::job::{Cut, Job, JobError, Local, Outcome};
 use super::reissue::reissue;
 use super::staged_row::encode_staged;
+use super::tombstones::collect;
 use super::transaction::Transaction;
 use super::write::write;
 use crate::membership;
@@ -52,6 +53,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             drop_cut(tx, namespace, rows_max)?;
             Ok(Outcome::default())
         }
+        Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
         Job::Close => {
             tx.heads.open = None;
             Ok(Outcome::default())

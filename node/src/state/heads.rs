@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::began::Began;
 use super::clear::Clear;
 use super::fold::Fold;
+use super::tombstones::Tombstones;
 use crate::planted::planted;
 use crate::probes::always;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
@@ -68,6 +69,8 @@ pub(crate) struct Heads {
     pub(crate) vv: BTreeMap<Namespace, VersionVector>,
     /// Below these vectors, which `vv` covers, tombstones are gone.
     pub(crate) floor: BTreeMap<Namespace, VersionVector>,
+    /// The tombstones that are left, above the floor or between its entries.
+    pub(crate) tombstones: BTreeMap<Namespace, Tombstones>,
     /// The incarnation under which this replica writes, once it has written.
     pub(crate) open: Option<Incarnation>,
     /// All incarnations of this replica, oldest first.
@@ -110,6 +113,9 @@ impl Heads {
             if let Some(floor) = read_meta(snapshot, &meta_key::floor(namespace))? {
                 heads.floor.insert(namespace, floor);
             }
+            if let Some(tombstones) = read_meta(snapshot, &meta_key::tombstones(namespace))? {
+                heads.tombstones.insert(namespace, tombstones);
+            }
             if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
                 heads.cuts.insert(namespace, cut);
             }
@@ -141,6 +147,12 @@ impl Heads {
         self.floor.get(&namespace).unwrap_or(&NOTHING)
     }
 
+    /// The tombstones of a namespace.
+    pub(crate) fn tombstones(&self, namespace: Namespace) -> &Tombstones {
+        static NONE: Tombstones = Tombstones::NONE;
+        self.tombstones.get(&namespace).unwrap_or(&NONE)
+    }
+
     /// Whether a cut can arrive in a namespace.
     pub(crate) fn place(&self, namespace: Namespace) -> Place {
         match (self.folds.get(&namespace), self.clears.get(&namespace)) {
@@ -165,6 +177,11 @@ impl Heads {
             always!(self.vv(namespace).covers_all(floor), "what was collected was covered");
             if before.floor.get(&namespace) != Some(floor) {
                 write_meta(changes, meta_key::floor(namespace), Some(floor));
+            }
+        }
+        for (&namespace, tombstones) in &self.tombstones {
+            if before.tombstones.get(&namespace) != Some(tombstones) {
+                write_meta(changes, meta_key::tombstones(namespace), Some(tombstones));
             }
         }
         for namespace in NAMESPACES {
@@ -224,6 +241,10 @@ pub(crate) mod meta_key {
         MetaKey(format!("floor/{}", namespace.number()))
     }
 
+    pub(crate) fn tombstones(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("tombstones/{}", namespace.number()))
+    }
+
     pub(crate) fn cut(namespace: Namespace) -> MetaKey {
         MetaKey(format!("cut/{}", namespace.number()))
     }
@@ -236,8 +257,8 @@ pub(crate) mod meta_key {
         MetaKey(format!("clear/{}", namespace.number()))
     }
 
-    pub(crate) fn peer(key: NodeKey) -> MetaKey {
-        MetaKey(format!("peer/{key}"))
+    pub(crate) fn member(key: NodeKey) -> MetaKey {
+        MetaKey(format!("member/{key}"))
     }
 
     pub(crate) fn invites() -> MetaKey {

@@ -56,6 +56,13 @@ pub(crate) enum Job {
         /// How many.
         rows_max: usize,
     },
+    /// Drops some tombstones that every live member has on its disk.
+    Collect {
+        /// Of which namespace.
+        namespace: Namespace,
+        /// What they all have, and this node too.
+        stable: VersionVector,
+    },
     /// Ends the open incarnation: the next write opens a new one.
     Close,
     /// Ends an incarnation that went on elsewhere, and issues anew what is disputed of it.

@@ -17,6 +17,7 @@ mod overlay;
 mod reissue;
 mod staged_row;
 mod staging;
+mod tombstones;
 mod transaction;
 mod view;
 mod write;
@@ -33,6 +34,8 @@ pub(crate) use overlay::Overlay;
 pub(crate) use reissue::Reissue;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use reissue::Reissued;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use tombstones::Tombstones;
 pub(crate) use transaction::Transaction;
 pub use view::View;
 pub use write::{WriteError, WriteTx};

@@ -101,6 +101,10 @@ fn reissue_in(
     if let Some(floor) = tx.heads.floor.get_mut(&namespace) {
         lower(floor, ended, stands);
     }
+    if let Some(tombstones) = tx.heads.tombstones.get_mut(&namespace) {
+        // Those that others hold under the same numbers are still to come.
+        lower(&mut tombstones.swept, ended, stands);
+    }
     let mut moving = Moving { namespace, ended, stands, fresh, last: None, moved: Vec::new() };
     for (dot, row) in &disputed {
         moving.reissue(tx, *dot, row)?;
@@ -138,12 +142,13 @@ impl Moving {
         dot: Dot,
         row: &LogRow,
     ) -> Result<(), StoreError> {
-        tx.own.log.insert((self.namespace, dot), None);
         if let Some(hlc) = row.deleted {
+            tx.drop_tombstone(self.namespace, dot, &row.path);
             let next = self.next(dot, &row.path);
             tx.log_delete(self.namespace, &row.path, next, hlc, row.ends_transaction);
             return Ok(());
         }
+        tx.own.log.insert((self.namespace, dot), None);
         let mut entry = tx.entry(self.namespace, &row.path)?;
         let live = entry.live().iter().find(|live| live.dot == dot).cloned();
         always!(live.is_some(), "a log row without a delete is of a live dot");

@@ -119,6 +119,7 @@ impl Code {
             open,
             incarnations,
             began: _,
+            tombstones: _,
         } = &self.heads;
         (vv, floor, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);
         for (namespace, cut) in cuts {
