@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `session` | who is welcome: hello and its outcomes, duplicates, joining |
 //! | `introductions` | whose an incarnation is, before its record has come |
-//! | `fence` | who holds this node's key, too |
+//! | `fence` | who holds this node's key or history, too |
+//! | `recalling` | whether peers hold this node's writes as it does |
+//! | `reissuing` | what becomes of writes whose numbers went on elsewhere |
 //! | `feed` | what is pushed live, and what is held back |
 //! | `rules` | what the settings say of a link, and whom to link with |
 //! | `announcing` | what is told to whom that is not sent |
@@ -33,7 +35,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
-use crate::replica::InviteError;
+use crate::replica::{InviteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 use crate::topology::settings::Topology;
@@ -63,8 +65,10 @@ mod peer;
 mod progress;
 mod pull;
 mod pulling;
+mod recalling;
 mod receive;
 mod refreshing;
+mod reissuing;
 mod report;
 mod ring;
 mod rules;
@@ -156,6 +160,8 @@ pub(crate) enum Request {
     Resume(Option<NodeKey>),
     /// How the whole mesh is.
     Survey,
+    /// Lifts the fence: a person has looked.
+    Release,
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
 }
@@ -190,6 +196,8 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
+    /// The fence is lifted; or why not.
+    Released(Result<(), ReleaseError>),
     /// Done.
     Done,
 }

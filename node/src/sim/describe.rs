@@ -35,6 +35,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
         Answer::Survey(_) => "a survey".into(),
+        Answer::Released(Ok(())) => "released".into(),
+        Answer::Released(Err(why)) => format!("not released, {why}"),
         Answer::Done => "done".into(),
     }
 }
