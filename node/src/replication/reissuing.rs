@@ -143,7 +143,7 @@ impl Engine {
         }
         for (&key, state) in &before.peers {
             let next = self.peer_mut(key);
-            next.counters = state.counters;
+            next.counters = state.counters.clone();
             (next.is_paused, next.is_dialing) = (state.is_paused, state.is_dialing);
         }
     }
