@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use millpond_core::message::CloseCode;
 use millpond_core::{Incarnation, Namespace, NodeKey};
+use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::commit::Pending;
@@ -126,6 +127,11 @@ impl Engine {
         }
         sometimes!(Released);
         self.fenced = None;
+        // The members have heard two nodes take turns, and would take what they heard of the one that is stopped for
+        // another turn. To them this one begins anew.
+        if !planted!("who is released speaks as a new boot") {
+            self.config.boot.random = self.rng.next_u64();
+        }
         if self.heads.open.is_some() {
             self.end_incarnation();
         }

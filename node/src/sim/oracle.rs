@@ -173,6 +173,7 @@ impl Oracle {
     fn record(&mut self, node: NodeId, push: &Push, ran: Option<&Ran>) -> Check {
         let Push { namespace, origin, first, deps, writes } = push;
         let key = (*namespace, *origin);
+        self.forget_reissued(node, push);
         let issued = self.written.entry(key).or_default();
         let next = issued.len() as u64 + 1;
         ensure!(
@@ -241,6 +242,34 @@ impl Oracle {
             );
         }
         Ok(())
+    }
+
+    /// Dots that were lost by a rollback unseen, before anybody else's disk had them, may be issued once more (R5). If
+    /// somebody has them, by whatever way, what it shows will not be what was written.
+    fn forget_reissued(&mut self, node: NodeId, push: &Push) {
+        let (namespace, origin) = (push.namespace, push.origin);
+        let Some(issued) = self.written.get_mut(&(namespace, origin)) else { return };
+        let seqs = push.first.get()..=issued.len() as u64;
+        let dots: Vec<Dot> = seqs.filter_map(Seq::new).map(|seq| Dot::new(origin, seq)).collect();
+        let is_gone = |dot: &Dot| {
+            let is_other = |other: &NodeId| *other != node && !self.strangers.contains(other);
+            let mut others = self.nodes.iter().enumerate().filter(|(other, _)| is_other(other));
+            let is_held = others
+                .any(|(_, held)| held.get(&namespace).is_some_and(|belief| belief.vv.covers(*dot)));
+            self.lost.contains(&(namespace, *dot)) && !is_held
+        };
+        if dots.is_empty() || !dots.iter().all(is_gone) {
+            return;
+        }
+        issued.truncate(push.first.get() as usize - 1);
+        let here = self.at_path.iter_mut().filter(|((of, _), _)| *of == namespace);
+        here.for_each(|(_, at_path)| at_path.retain(|dot| !dots.contains(dot)));
+        if namespace == Namespace::MAIN {
+            self.increments.retain(|it| !dots.contains(&it.dot));
+            self.resets.retain(|it| !dots.contains(&it.dot));
+        }
+        self.named.remove(&(namespace, origin));
+        self.lost.retain(|(of, dot)| *of != namespace || !dots.contains(dot));
     }
 
     /// The nodes that have had a dot since their folders were last replaced.
