@@ -37,6 +37,11 @@ pub struct Config {
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
     pub cost: u32,
+    /// How often the node looks through its own store and compares itself with its peers; `None` for never,
+    /// unless it is asked to.
+    pub verify_every: Option<Duration>,
+    /// Rows of its own store that it looks at in a second then.
+    pub verify_rows_per_s: u64,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
 }
@@ -46,7 +51,7 @@ impl Config {
     pub const REGION_BYTES_MAX: usize = 64;
 
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
-    /// every 5 s, a cache of 64 MiB, no lease.
+    /// every 5 s, verification every ten minutes, a cache of 64 MiB, no lease.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -61,6 +66,8 @@ impl Config {
             topology: Topology::default(),
             region: None,
             cost: 0,
+            verify_every: Some(Duration::from_secs(600)),
+            verify_rows_per_s: 20_000,
             cache_bytes: 64 << 20,
         }
     }

@@ -9,6 +9,7 @@ use millpond_core::{Incarnation, Namespace, NodeKey};
 use super::continuity::{ANSWERS_MS_MAX, Continuity};
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
+use super::mending::Mending;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
@@ -17,7 +18,8 @@ use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::replica::InviteError;
 use crate::state::{
-    Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
+    Heads, Job, JobError, Local, LocalClosure, Mend, Outcome, View, WriteError, meta_key,
+    write_meta,
 };
 use crate::status::Moved;
 use crate::store::Changes;
@@ -38,6 +40,8 @@ pub(super) enum Pending {
     Rows(RowsJob),
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// The store was mended.
+    Mend(Mending),
     /// Nothing.
     Note,
 }
@@ -66,7 +70,7 @@ impl Engine {
         }
     }
 
-    fn may_write(&self) -> Result<(), WriteError> {
+    pub(super) fn may_write(&self) -> Result<(), WriteError> {
         if let Some(why) =
             self.fenced.as_ref().filter(|_| !planted!("a fenced node takes no writes"))
         {
@@ -85,7 +89,33 @@ impl Engine {
         self.submit_local(pending, Namespace::SYSTEM, closure);
     }
 
-    fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
+    pub(super) fn submit_local(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+    ) {
+        self.submit_local_as(pending, namespace, closure, Job::Local);
+    }
+
+    /// A transaction that deletes what is lost, together with mending the rest.
+    pub(super) fn submit_loss(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+        mend: Mend,
+    ) {
+        self.submit_local_as(pending, namespace, closure, |local| Job::AcceptLoss(mend, local));
+    }
+
+    fn submit_local_as(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+        job: impl FnOnce(Local) -> Job,
+    ) {
         let fenced = self.fenced.clone();
         if let Some(why) = fenced.filter(|_| !planted!("a fenced node takes no dots")) {
             // Not even its own records: they would take dots that a copy may have taken.
@@ -105,7 +135,7 @@ impl Engine {
             fresh,
             key: self.config.key,
         };
-        self.submit(pending, Job::Local(local));
+        self.submit(pending, job(local));
     }
 
     /// Gives the writer a job.
@@ -168,8 +198,12 @@ impl Engine {
     }
 
     fn job_done(&mut self, pending: Pending, result: Result<Outcome, JobError>) {
-        if let Ok(outcome) = &result {
-            self.feed_own(outcome);
+        match &result {
+            Ok(outcome) => self.feed_own(outcome),
+            Err(JobError::Store(error) | JobError::Write(WriteError::Store(error))) => {
+                self.look_for_damage(error);
+            }
+            Err(_) => {}
         }
         match (pending, result) {
             (Pending::Write(id), Ok(outcome)) => {
@@ -218,6 +252,8 @@ impl Engine {
             (Pending::Rows(job), Err(error)) => {
                 self.rows_failed(&job, &error);
             }
+            (Pending::Mend(mending), Ok(outcome)) => self.mended(&mending, Ok(outcome.rows_new)),
+            (Pending::Mend(mending), Err(error)) => self.mended(&mending, Err(error)),
             (Pending::Own | Pending::Note, Ok(_)) => {}
             (Pending::Redeem { link, .. } | Pending::Grant { link, .. }, Err(error)) => {
                 sometimes!(GrantFailed);

@@ -24,6 +24,7 @@ use super::pulling::{Offer, Pulling};
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
+use super::verify_plan::{Verify, VerifySettings};
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members, OwnRecord};
 use crate::planted::planted;
@@ -63,6 +64,8 @@ pub(crate) struct EngineConfig {
     pub(crate) cost: u32,
     /// Sizes that it keeps to.
     pub(crate) limits: Limits,
+    /// When and how fast it looks through what it holds.
+    pub(crate) verify: VerifySettings,
     /// Seed of all randomness.
     pub(crate) seed: [u8; 32],
 }
@@ -106,6 +109,8 @@ pub(crate) struct Engine {
     pub(super) supplies: BTreeMap<(LinkId, u64), Supply>,
     /// Comparisons with peers.
     pub(super) comparisons: BTreeMap<SessionId, Comparing>,
+    /// Whether what is here is what should be.
+    pub(super) verify: Verify,
     pub(super) jobs: BTreeMap<Token, Pending>,
     pub(super) next_token: u64,
     pub(super) next_transfer: u64,
@@ -160,6 +165,7 @@ impl Engine {
             pull_retry_ms: u64::MAX,
             supplies: BTreeMap::new(),
             comparisons: BTreeMap::new(),
+            verify: Verify::new(config.verify, now),
             jobs: BTreeMap::new(),
             next_token: 0,
             next_transfer: 0,
@@ -252,6 +258,7 @@ impl Engine {
             self.continuity.deadline_ms(),
             self.next_survey_ms(),
             self.next_comparison_ms(),
+            self.next_verify_ms(),
         ]
         .into_iter()
         .min()
@@ -306,6 +313,7 @@ impl Engine {
         self.run_dials();
         self.run_surveys();
         self.run_comparisons();
+        self.run_verify();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -325,6 +333,8 @@ impl Engine {
                 self.answer(id, Answer::Done);
             }
             Request::Survey => self.ask_survey(id),
+            Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
+            Request::AcceptLoss(within) => self.accept_loss(id, within.as_ref()),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);
                 self.answer(id, Answer::Done);
@@ -370,6 +380,20 @@ impl Engine {
             Message::Hello(hello) => self.hello(link_id, hello),
             Message::Introduce(members) => self.introduce(members),
             Message::Pull(pull) => self.supply(link_id, pull),
+            Message::PullStart { transfer, upto, floor, .. }
+                if self.is_told_of(link_id, transfer) =>
+            {
+                self.verified_start(link_id, transfer, (upto, floor));
+            }
+            Message::Rows(rows) if self.is_told_of(link_id, rows.transfer()) => {
+                self.verified_rows(link_id, &rows);
+            }
+            Message::PullEnd { transfer, .. } if self.is_told_of(link_id, transfer) => {
+                self.verified_end(link_id, transfer);
+            }
+            Message::PullRefused { transfer, .. } if self.is_told_of(link_id, transfer) => {
+                self.verified_refused(link_id, transfer);
+            }
             Message::PullStart { transfer, upto, rows_estimate, floor } => {
                 self.pull_start(link_id, transfer, Offer { upto, floor }, rows_estimate);
             }

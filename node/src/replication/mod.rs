@@ -18,6 +18,7 @@
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
+//! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -28,12 +29,12 @@
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
+use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
 use crate::replica::InviteError;
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
-use crate::status::Status;
+use crate::status::{Status, VerifyReport};
 use crate::topology::settings::Topology;
 use crate::topology::surveyed::Surveyed;
 
@@ -54,6 +55,7 @@ mod inspect;
 mod introductions;
 mod limits;
 mod link;
+mod mending;
 mod names;
 mod peer;
 mod progress;
@@ -68,6 +70,8 @@ mod session;
 mod sources;
 mod supply;
 mod survey;
+mod verify_plan;
+mod verifying;
 #[cfg(feature = "backup")]
 mod whole;
 
@@ -80,6 +84,7 @@ pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
+pub(crate) use verify_plan::VerifySettings;
 #[cfg(feature = "backup")]
 pub(crate) use whole::{Whole, not_of_whole};
 
@@ -150,6 +155,10 @@ pub(crate) enum Request {
     Resume(Option<NodeKey>),
     /// How the whole mesh is.
     Survey,
+    /// Verifies this node with these peers, or all, after looking through its own store if that is wanted.
+    Verify { peers: Option<Vec<NodeKey>>, is_deep: bool },
+    /// Deletes what is lost everywhere, at and below a path, or everywhere.
+    AcceptLoss(Option<Path>),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
 }
@@ -184,6 +193,10 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
+    /// What a verification has found.
+    Verified(Box<VerifyReport>),
+    /// How many lost values were deleted, and how many paths that makes.
+    LossAccepted(Result<u64, WriteError>),
     /// Done.
     Done,
 }

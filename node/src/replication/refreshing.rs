@@ -63,8 +63,7 @@ impl Engine {
         sometimes!(RefreshAsked);
         tracing::info!(%namespace, link = link_id.0, "refresh asked for");
         self.put_off_refresh(link_id);
-        self.ask_comparison(link_id, namespace, Purpose::Refresh);
-        true
+        self.ask_comparison(link_id, namespace, Purpose::Refresh).is_some()
     }
 
     /// One of two that both need it asks, at first: the lesser key. Later either does, since it may not be
@@ -200,9 +199,11 @@ impl Engine {
         let Some(comparing) = self.comparisons.get(&id) else { return };
         let is_done = comparing.is_pulled && !is_pulling || !may_take;
         if is_done && comparing.is_supplied {
-            sometimes!(RefreshDone);
-            self.comparisons.remove(&id);
-            self.put_off_refresh(id.0);
+            let ended = self.comparisons.remove(&id);
+            if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
+                sometimes!(RefreshDone);
+                self.put_off_refresh(id.0);
+            }
         }
     }
 }

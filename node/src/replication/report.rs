@@ -33,6 +33,7 @@ impl Engine {
             .collect();
         peers.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         let mut totals = self.totals;
+        totals.verify = self.verify.totals;
         for peer in &peers {
             totals.links.add(&peer.counters);
         }
@@ -253,6 +254,16 @@ impl Engine {
             let mut members = self.members.iter().filter(|(key, _)| *key != self.config.key);
             !link.is_for_others() && !members.any(|(key, member)| link.names(key, &member.name))
         };
+        let lost = self.verify.totals.lost;
+        if lost > 0 {
+            warnings.push(format!(
+                "this node's disk has lost {lost} values, and no linked peer has given them back: millpond verify --deep"
+            ));
+        }
+        if let Some(alarm) = self.verify.alarms.back() {
+            let count = self.verify.alarms.len();
+            warnings.push(format!("verify has told {count} alarms, the last: {alarm}"));
+        }
         for link in self.config.topology.links.iter().filter(is_nobody) {
             warnings.push(format!("the topology names {:?}, which is no other member", link.peer));
         }

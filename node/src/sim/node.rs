@@ -9,7 +9,7 @@ use super::clock::SimClock;
 use super::disk::SimDisk;
 use super::net::NodeId;
 use crate::membership::OwnRecord;
-use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token};
+use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token, VerifySettings};
 use crate::runtime::Lease;
 use crate::state::{
     Heads, Identity, Job, JobError, Local, Outcome, View, commit_group, meta_key, read_meta,
@@ -31,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) keeps_lease: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Limits,
+    pub(crate) verify: VerifySettings,
     /// How it takes part in the mesh, from its next start on.
     pub(crate) topology: Topology,
     /// Where it says that it is.
@@ -106,6 +107,7 @@ impl Node {
             keeps_lease: true,
             lease: None,
             limits: Limits::default(),
+            verify: VerifySettings { every_ms: None, rows_per_s: 20_000 },
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             region: None,
             cost: 0,
@@ -151,6 +153,7 @@ impl Node {
             region: record.region,
             cost: record.cost,
             limits: self.limits,
+            verify: self.verify,
             seed,
         };
         let engine = Engine::new(config, self.store.clone(), self.now(now_ms))?;
@@ -276,7 +279,9 @@ impl Node {
             Some(error) => Err(error),
             None => committed,
         };
-        let is_dead = committed.as_ref().is_err_and(|error| !matches!(error, StoreError::Full));
+        let is_dead = committed
+            .as_ref()
+            .is_err_and(|error| !matches!(error, StoreError::Full | StoreError::Corrupt { .. }));
         let results = match committed {
             Ok(results) => tokens.into_iter().zip(results).collect(),
             Err(error) => {

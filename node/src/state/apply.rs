@@ -8,6 +8,7 @@ use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Path, Push, Row
 use super::floor::{shares_nothing, tells_all};
 use super::heads::{CutMark, Heads};
 use super::job::{Cut, Job, JobError, Local, Outcome};
+use super::mend::mend;
 use super::transaction::Transaction;
 use super::write::write;
 use crate::membership;
@@ -37,6 +38,13 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
         Job::DropCut { namespace } => {
             drop_cut(tx, namespace)?;
             Ok(Outcome::default())
+        }
+        Job::Mend(it) => mend(tx, it),
+        Job::AcceptLoss(it, local) => {
+            let mended = mend(tx, it)?;
+            let mut outcome = apply_local(tx, local)?;
+            outcome.rows_new += mended.rows_new;
+            Ok(outcome)
         }
         Job::Close => {
             tx.heads.open = None;

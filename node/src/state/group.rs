@@ -80,6 +80,7 @@ fn weigh(job: &Job) -> usize {
         Job::Batch { rows, .. } => rows.iter().map(|rows| rows.len()).sum(),
         Job::Cut(cut) => cut.rows.iter().map(|rows| rows.len()).sum(),
         Job::Flip { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
+        Job::Mend(mend) | Job::AcceptLoss(mend, _) => mend.found.len() + mend.unlogged.len() + 16,
         Job::Close | Job::Meta(_) => 1,
     }
 }

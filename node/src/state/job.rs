@@ -6,6 +6,7 @@ use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Incarnation, Namespace, NodeKey, Push, VersionVector};
 
 use super::heads::CutMark;
+use super::mend::Mend;
 use super::write::{WriteError, WriteTx};
 use crate::store::{MetaKey, StoreError};
 
@@ -43,6 +44,10 @@ pub(crate) enum Job {
         /// Of which namespace.
         namespace: Namespace,
     },
+    /// Puts back what the store has lost.
+    Mend(Mend),
+    /// The same, with what nobody has any more: this transaction deletes it.
+    AcceptLoss(Mend, Local),
     /// Ends the open incarnation: the next write opens a new one.
     Close,
     /// Notes that are nobody's data: peers' vectors, invites, marks.

@@ -3,6 +3,7 @@
 mod counters;
 mod origins;
 mod survey;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
+pub use verify::{LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyTotals};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
 

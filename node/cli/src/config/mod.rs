@@ -14,7 +14,7 @@ use serde_json::json;
 
 use complaint::{Complaint, parse};
 use values::FormatVersion;
-pub(crate) use values::{Level, Origins, Region, Size, Span};
+pub(crate) use values::{Every, Level, Origins, Region, Size, Span};
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::state_dir;
@@ -88,6 +88,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub store: Store,
     #[serde(default)]
+    pub verify: Verify,
+    #[serde(default)]
     pub http: Http,
     #[serde(default)]
     pub log: Log,
@@ -107,6 +109,13 @@ pub(crate) struct Replication {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub cache: Option<Size>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Verify {
+    pub every: Option<Every>,
+    pub rows_per_s: Option<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -172,6 +181,12 @@ impl File {
         }
         if let Some(Span(interval)) = self.replication.digest_interval {
             config.digest_interval = interval;
+        }
+        if let Some(Every(every)) = self.verify.every {
+            config.verify_every = every;
+        }
+        if let Some(rows) = self.verify.rows_per_s {
+            config.verify_rows_per_s = rows;
         }
         if let Some(Size(bytes)) = self.store.cache {
             config.cache_bytes = bytes;
@@ -279,7 +294,7 @@ mod tests {
         let file = parse(
             "version = 1\nname = \"paris-1\"\nstate_dir = \"/var/lib/state\"\n\
              [replication]\nbindaddress = \"[::]:8444\"\norigin = \"repl://paris.example.com:8444\"\n\
-             hold_down = \"250ms\"\ndigest_interval = \"5s\"\n[store]\ncache = \"64MiB\"\n\
+             hold_down = \"250ms\"\ndigest_interval = \"5s\"\n[store]\ncache = \"64MiB\"\n[verify]\nevery = \"1h\"\n\
              [http]\nbindaddress = \"127.0.0.1:0\"\nhosts = [\"paris\"]\n\
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
         )
@@ -291,6 +306,9 @@ mod tests {
         assert_eq!(config.hold_down, Duration::from_millis(250));
         assert_eq!(config.digest_interval, Duration::from_secs(5));
         assert_eq!(config.cache_bytes, 64 << 20);
+        assert_eq!(config.verify_every, Some(Duration::from_secs(3_600)));
+        let never = parse("[verify]\nevery = \"never\"").unwrap().replica(Path::new("x")).unwrap();
+        assert_eq!(never.verify_every, None);
         assert_eq!(file.log.format, LogFormat::Json);
     }
 
