@@ -42,6 +42,9 @@ pub struct Config {
     pub verify_every: Option<Duration>,
     /// Rows of its own store that it looks at in a second then.
     pub verify_rows_per_s: u64,
+    /// Backups that the node makes by itself; none unless it is told.
+    #[cfg(feature = "backup")]
+    pub backup: Option<crate::backup::BackupSchedule>,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
 }
@@ -51,7 +54,7 @@ impl Config {
     pub const REGION_BYTES_MAX: usize = 64;
 
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
-    /// every 5 s, verification every ten minutes, a cache of 64 MiB, no lease.
+    /// every 5 s, verification every ten minutes, a cache of 64 MiB, no lease, no backups.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -68,6 +71,8 @@ impl Config {
             cost: 0,
             verify_every: Some(Duration::from_secs(600)),
             verify_rows_per_s: 20_000,
+            #[cfg(feature = "backup")]
+            backup: None,
             cache_bytes: 64 << 20,
         }
     }

@@ -11,6 +11,7 @@
 mod bare_store;
 mod catch_up;
 mod fanout;
+mod fold;
 mod folder;
 mod local_write;
 mod machine;
@@ -58,6 +59,8 @@ enum Scenario {
     LocalWrite(local_write::Parameters),
     /// One of three nodes was away while records changed: time and bytes until it is level.
     Reattach(reattach::Parameters),
+    /// A large catch-up at a node that is written to: the longest write.
+    Fold(fold::Parameters),
     /// Simulated meshes: copies, latencies and control bytes of each update, beside other protocols.
     MeshSim(mesh::Parameters),
     /// Real nodes on loopback that write at full speed: how often each update crosses each of them.
@@ -133,6 +136,9 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::Reattach(parameters) => {
             Box::new(reattach::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::Fold(parameters) => {
+            Box::new(fold::run(parameters, &folder(&parameters.common)?).await?)
+        }
         Scenario::MeshSim(parameters) => Box::new(mesh::run(parameters)?),
         Scenario::Fanout(parameters) => Box::new(fanout::run(parameters).await?),
     })
@@ -150,6 +156,7 @@ impl Scenario {
             Self::CatchUp(parameters) => &parameters.common.printing,
             Self::LocalWrite(parameters) => &parameters.common.printing,
             Self::Reattach(parameters) => &parameters.common.printing,
+            Self::Fold(parameters) => &parameters.common.printing,
             Self::MeshSim(parameters) => &parameters.printing,
             Self::Fanout(parameters) => &parameters.printing,
         }
@@ -161,6 +168,7 @@ fn list() {
         (catch_up::NAME, catch_up::ABOUT),
         (local_write::NAME, local_write::ABOUT),
         (reattach::NAME, reattach::ABOUT),
+        (fold::NAME, fold::ABOUT),
         (mesh::NAME, mesh::ABOUT),
         (fanout::NAME, fanout::ABOUT),
     ];

@@ -83,5 +83,5 @@ impl Random {
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 16;
-const COLLECTION: &[u8] = b"data";
+pub const COLLECTION: &[u8] = b"data";
 const SEED: u64 = 0x6d69_6c6c_706f_6e64;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
-use millpond::status::{Health, Lag, NodeStatus, PeerState, PeerStatus, Status};
+use millpond::status::{
+    BackupStatus, Health, Lag, NodeStatus, Pace, PeerState, PeerStatus, Status,
+};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -60,6 +62,13 @@ fn render(status: &Status) -> String {
     let mut out = format!("{word}  {} ({key}) in domain {domain}: {text}\n", node.name);
     out += &peer_table(&status.peers);
     out += &about(node);
+    out += &status.backup.as_ref().map(last_backup).unwrap_or_default();
+    for namespace in &status.namespaces {
+        let Some(folding) = &namespace.folding else { continue };
+        let (name, rows, all) = (&namespace.namespace, folding.rows, folding.rows_expected);
+        let pace = pace_text(folding.pace);
+        let _ = writeln!(out, "folding {name}: {rows} of about {all} rows are in place{pace}");
+    }
     for warning in &status.warnings {
         let _ = writeln!(out, "warning: {warning}");
     }
@@ -85,6 +94,14 @@ fn about(node: &NodeStatus) -> String {
         "this node: {role}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
          {topology}{region}{cost}\n"
     )
+}
+
+/// How old the newest backup is.
+fn last_backup(backup: &BackupStatus) -> String {
+    let every = age_text(backup.every_s as f64);
+    let last =
+        backup.age_s.map_or("none yet".into(), |age_s| format!("{} old", age_text(age_s as f64)));
+    format!("           last backup {last}, every {every} in {}\n", backup.folder)
 }
 
 fn peer_table(peers: &[PeerStatus]) -> String {
@@ -145,9 +162,17 @@ pub(crate) fn age_text(seconds: f64) -> String {
     }
 }
 
+/// How fast it goes and when it will be done, as far as that is known.
+fn pace_text(pace: Pace) -> String {
+    let rate = pace.rows_per_s.map(|rate| format!(", {rate:.0} rows/s"));
+    let left = pace.eta_s.map(|seconds| format!(", {} left", age_text(seconds as f64)));
+    rate.into_iter().chain(left).collect()
+}
+
 fn note(peer: &PeerStatus) -> String {
     if let Some(pull) = peer.link.as_ref().and_then(|link| link.catching_up.as_ref()) {
-        return format!("catching up: {} of about {} rows", pull.rows, pull.rows_expected);
+        let pace = pace_text(pull.pace);
+        return format!("catching up: {} of about {} rows{pace}", pull.rows, pull.rows_expected);
     }
     let seen = match peer.last_seen_s {
         _ if peer.link.is_some() => return String::new(),

@@ -201,7 +201,7 @@ impl<'a> Cuts<'a> {
                 self.cut(namespace, Vec::new())?;
             }
             let mark = self.mark(namespace);
-            run(self.store, &mut self.heads, Job::Flip { namespace, mark })?;
+            run(self.store, &mut self.heads, Job::Flip { namespace, mark, rows_max: 0 })?;
         }
         Ok(self.heads)
     }
@@ -231,8 +231,10 @@ impl<'a> Cuts<'a> {
             since: upto.clone(),
             upto,
             floor,
+            rows: 0,
             cursor: None,
             direct: true,
+            compared: None,
         }
     }
 }

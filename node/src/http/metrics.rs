@@ -53,12 +53,25 @@ fn node(registry: &mut Registry, status: &Status) {
     gauge(registry, "store_bytes", "Size of the store", status.node.store_bytes);
     let fenced = u64::from(status.node.fenced.is_some());
     gauge(registry, "fenced", "1 while the node refuses writes", fenced);
+    if let Some(backup) = &status.backup {
+        let (made, failed) = (Counter::<u64>::default(), Counter::<u64>::default());
+        made.inc_by(backup.made);
+        failed.inc_by(backup.failed);
+        registry.register("backup_made", "Backups that the node made by itself", made);
+        registry.register("backup_failed", "Those that it could not make", failed);
+        if let Some(ms) = backup.last_success_ms {
+            let (name, help) =
+                ("backup_last_success_timestamp_seconds", "When the newest was taken");
+            gauge(registry, name, help, ms / 1000);
+        }
+    }
     let dots = Gauges::default();
     for namespace in &status.namespaces {
         let labels = vec![("namespace", namespace.namespace.clone())];
         dots.get_or_create(&labels).set(namespace.dots.try_into().unwrap_or(i64::MAX));
     }
     registry.register("applied_dots", "Writes applied, by namespace", dots);
+    progress(registry, status);
     let totals = &status.totals;
     let lost: Gauge = Gauge::default();
     lost.set(totals.verify.lost.try_into().unwrap_or(i64::MAX));
@@ -77,6 +90,37 @@ fn node(registry: &mut Registry, status: &Status) {
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
+}
+
+/// What is to come of the catch-ups under way, and what is to be folded of those that are visible. Nothing
+/// under way has no sample.
+fn progress(registry: &mut Registry, status: &Status) {
+    let (to_come, comes) = (Gauges::default(), Fractions::default());
+    let (to_fold, folded) = (Gauges::default(), Fractions::default());
+    let left = |all: u64, done: u64| i64::try_from(all.saturating_sub(done)).unwrap_or(i64::MAX);
+    for peer in &status.peers {
+        let Some(pull) = peer.link.as_ref().and_then(|it| it.catching_up.as_ref()) else {
+            continue;
+        };
+        let peer = ("peer", peer.name.clone());
+        let labels = vec![peer, ("namespace", pull.namespace.clone())];
+        to_come.get_or_create(&labels).set(left(pull.rows_expected, pull.rows));
+        if let Some(eta_s) = pull.pace.eta_s {
+            comes.get_or_create(&labels).set(eta_s as f64);
+        }
+    }
+    for namespace in &status.namespaces {
+        let Some(folding) = &namespace.folding else { continue };
+        let labels = vec![("namespace", namespace.namespace.clone())];
+        to_fold.get_or_create(&labels).set(left(folding.rows_expected, folding.rows));
+        if let Some(eta_s) = folding.pace.eta_s {
+            folded.get_or_create(&labels).set(eta_s as f64);
+        }
+    }
+    registry.register("catch_up_left_rows", "Rows of a catch-up to come, about", to_come);
+    registry.register("catch_up_eta_seconds", "Until they are here, if it goes on so", comes);
+    registry.register("fold_left_rows", "Rows that are visible and not in their place", to_fold);
+    registry.register("fold_eta_seconds", "Until they are, if it goes on so", folded);
 }
 
 /// What is unknown has no sample: it is never 0.
@@ -272,6 +316,22 @@ mod tests {
         for (name, value) in numbered {
             let shown = text.lines().filter(|line| line.ends_with(&format!(" {value}"))).count();
             assert_eq!(shown, 1, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_shown_with_its_end() {
+        let (status, _) = status();
+        let mut status = serde_json::to_value(status).unwrap();
+        status["namespaces"] = json!([{"namespace": "main", "dots": 1, "vv": {}, "durable": {},
+            "folding": {"rows": 30, "rows_expected": 100, "rows_per_s": 10.0, "eta_s": 7}}]);
+        let mut text = String::new();
+        encode(&mut text, &registry(&serde_json::from_value(status).unwrap())).unwrap();
+        for line in [
+            "millpond_fold_left_rows{namespace=\"main\"} 70",
+            "millpond_fold_eta_seconds{namespace=\"main\"} 7.0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}: {text}");
         }
     }
 

@@ -12,7 +12,7 @@
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
-//! | S16, S17, S20 | folding in the background; a bound on what one user's commit takes; nodes without state |
+//! | S20 | nodes without state |
 //!
 //! Of finding 17 the dirty mark waits for the level Buffered, of 18 and S14 and S19 the relayed acks for
 //! concerns.
@@ -181,8 +181,24 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a catch-up goes on though deletes behind its cursor were collected";
     ["a floor comes with its batch"] "1", [],
         "a node passes on a catch-up without the deletes that its supplier had collected";
-    ["rows are joined before the flip"] "6", ["catch-up"],
+    ["rows are joined under the vector before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";
+    ["a cut is seen whole"] "6, 7.3", ["catch-up"],
+        "readers see of a cut that is visible what is folded by then";
+    ["a write folds its path first"] "6", ["catch-up"],
+        "what is written at a path is undone when the path is folded";
+    ["a cut waits for the fold before it"] "6", ["catch-up"],
+        "rows of a cut that is arriving mingle with those of one that is visible";
+    ["what is supplied is folded"] "6, S16", ["catch-up"],
+        "a node that folds supplies what its tables hold alone";
+    ["a fold goes on"] "6", ["catch-up"],
+        "what is visible is never folded";
+    ["a fold is sliced"] "S17", [],
+        "one commit folds all that a catch-up has brought";
+    ["a catch-up outlasts the fold before it"] "S16", [],
+        "a catch-up that waits for a fold is given up for want of progress";
+    ["a snapshot is given back in time"] "5", [],
+        "a slow catch-up keeps the supplier's store from using its space again";
     ["a direct cut meets an empty state"] "own", [],
         "rows go straight to tables that are not empty";
     ["a continuation needs its beginning"] "own", [],
@@ -297,6 +313,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "each stall of a link that keeps order has all behind it sent twice";
     ["what was late once is forgotten in time"] "own", [],
         "after one stall each failure is noticed a quarter of a second later, for ever";
+    ["whoever is behind once begins again"] "own", [],
+        "three stalls of a link, however far apart, change the sources of all that comes over it";
     ["a stall counts once"] "own", [],
         "each stall of a link changes the sources of all that came over it";
     ["a graft beyond the ring is answered"] "21", ["mesh"],

@@ -262,6 +262,22 @@ probes! {
     StagedCutDropped,
     /// Rows sent again after a resumption.
     RowsBehindCursor,
+    /// A cut becomes visible with rows that are not folded.
+    FlipLeavesRows,
+    /// A write, a push or a batch meets a path that is not folded.
+    WriteFoldsItsPath,
+    /// A node starts with a fold that another boot began.
+    FoldGoesOn,
+    /// The disk has no room for a slice of a fold.
+    FoldFindsNoRoom,
+    /// Rows of the next cut wait until the one before it is folded.
+    RowsWaitForFold,
+    /// A catch-up is asked to go on while its supplier folds.
+    ResumptionMeetsFold,
+    /// A supplier takes a newer snapshot in the middle of a catch-up.
+    SnapshotGivenBack,
+    /// A catch-up goes on from a newer snapshot of its supplier.
+    SupplyRenewed,
     /// Rows come of a catch-up that was given up.
     RowsOfGivenUp,
     /// The writer has enough to do with rows.

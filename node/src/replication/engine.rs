@@ -16,6 +16,7 @@ use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::continuity::Continuity;
 use super::counting::count_control;
+use super::folding::Folding;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
@@ -104,6 +105,7 @@ pub(crate) struct Engine {
     /// Since when a peer is known to have something of an origin that this node lacks, with no progress.
     pub(super) lacking: BTreeMap<(Namespace, Incarnation), u64>,
     pub(super) pulls: BTreeMap<Namespace, Pulling>,
+    pub(super) folding: BTreeMap<Namespace, Folding>,
     /// When to look again at what is lacking.
     pub(super) pull_retry_ms: u64,
     pub(super) supplies: BTreeMap<(LinkId, u64), Supply>,
@@ -162,6 +164,7 @@ impl Engine {
             trees: BTreeMap::new(),
             lacking: BTreeMap::new(),
             pulls: BTreeMap::new(),
+            folding: BTreeMap::new(),
             pull_retry_ms: u64::MAX,
             supplies: BTreeMap::new(),
             comparisons: BTreeMap::new(),
@@ -231,6 +234,7 @@ impl Engine {
         self.pump_feeds();
         self.run_announcements();
         self.submit_received();
+        self.run_folds();
     }
 
     /// What the engine wants done next; `None` when it wants nothing more for now.
@@ -253,6 +257,8 @@ impl Engine {
             self.next_hold_ms(),
             self.next_session_ms(),
             self.next_pull_ms(),
+            self.next_fold_ms(),
+            self.next_supply_ms(),
             self.next_graft_ms(),
             self.next_announcement_ms(),
             self.continuity.deadline_ms(),
@@ -307,6 +313,7 @@ impl Engine {
         self.run_sessions();
         self.run_continuity();
         self.run_pulls();
+        self.run_supplies();
         self.run_progress();
         self.run_holds();
         self.run_grafts();

@@ -20,6 +20,11 @@ pub(crate) struct Inspection {
     /// Catch-ups that it asked for, and those that it supplies.
     pub(crate) pulls: usize,
     pub(crate) supplies: usize,
+    /// How long the oldest snapshot of those has been held, and how long one may be.
+    pub(crate) oldest_snapshot_ms: u64,
+    pub(crate) snapshot_ms_max: u64,
+    /// Cuts that are visible and not folded.
+    pub(crate) folds: usize,
     /// Origins of which a peer is known to have more.
     pub(crate) lacking: usize,
     /// Incarnations known by introduction alone.
@@ -54,6 +59,9 @@ impl Engine {
             jobs: self.jobs.len(),
             pulls: self.pulls.len(),
             supplies: self.supplies.len(),
+            oldest_snapshot_ms: self.oldest_snapshot_ms(),
+            snapshot_ms_max: self.config.limits.snapshot_ms,
+            folds: self.heads.folds.len(),
             lacking: self.lacking.len(),
             introduced: self.introduced.len(),
             waiting_bytes: waiting.max().unwrap_or(0),

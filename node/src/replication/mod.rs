@@ -19,6 +19,7 @@
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
+//! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -48,6 +49,7 @@ mod dialer;
 mod engine;
 mod feed;
 mod fence;
+mod folding;
 mod grafting;
 mod inbox;
 #[cfg(any(test, feature = "sim"))]

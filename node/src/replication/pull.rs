@@ -126,13 +126,10 @@ impl Engine {
         let question = Question::new(applied, self.heads.cuts.get(&namespace), supplier, boot);
         self.next_transfer += 1;
         let (from, resume) = (question.from.clone(), question.resume.clone());
-        let pulling = Pulling {
-            link: link_id,
-            transfer: self.next_transfer,
-            progress_ms: self.now.mono_ms,
-            ..Pulling::new(question, supplier, boot)
-        };
-        let transfer = pulling.transfer;
+        let transfer = self.next_transfer;
+        let mut pulling = Pulling::new(question, supplier, boot);
+        (pulling.link, pulling.transfer) = (link_id, transfer);
+        (pulling.since_ms, pulling.progress_ms) = (self.now.mono_ms, self.now.mono_ms);
         self.pulls.insert(namespace, pulling);
         self.peer_mut(supplier).counters.pulls += 1;
         tracing::debug!(%namespace, peer = %supplier.short(), "catch-up asked for");
@@ -198,10 +195,8 @@ impl Engine {
         }
         let now_ms = self.now.mono_ms;
         let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
-        pulling.rows += rows.len() as u64;
         pulling.progress_ms = now_ms;
-        pulling.frames_bytes += rows.encoded_bytes();
-        pulling.frames.push(rows);
+        pulling.arrived(rows);
         self.submit_rows(namespace);
     }
 
@@ -221,13 +216,16 @@ impl Engine {
     pub(super) fn submit_rows(&mut self, namespace: Namespace) {
         loop {
             let is_empty = self.applied(namespace).is_empty();
+            let is_folding = self.heads.folds.contains_key(&namespace);
             let limits = self.config.limits;
             let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
             if pulling.jobs >= JOBS_MAX {
                 sometimes!(RowsWaitForWriter);
                 return;
             }
-            let Some(job) = pulling.next_job(namespace, is_empty, &limits) else { return };
+            let Some(job) = pulling.next_job(namespace, is_empty, is_folding, &limits) else {
+                return;
+            };
             let pending = pulling.pending(namespace);
             pulling.jobs += 1;
             self.submit(pending, job);
@@ -301,6 +299,7 @@ impl Engine {
             }
             JobError::Base => sometimes!(BatchBaseRefused),
             JobError::NoCut => sometimes!(BatchWithoutCut),
+            JobError::Folding => never!("hands a slice to a writer that folds"),
             JobError::Store(_) => sometimes!(BatchFindsNoRoom),
             _ => {}
         }
@@ -331,7 +330,7 @@ impl Engine {
         }
         // Its rows will not be used, and the window that they fill is the link's.
         sometimes!(pulling.frames_bytes > 0, GivenUpWithRows);
-        let rows_bytes = pulling.frames_bytes as u64;
+        let rows_bytes = pulling.owed_bytes();
         if !planted!("rows that are given up are credited") {
             self.give_credit(pulling.link, Credit { push_bytes: 0, rows_bytes });
         }
@@ -393,10 +392,8 @@ impl Engine {
     pub(super) fn run_pulls(&mut self) {
         let now_ms = self.now.mono_ms;
         for namespace in NAMESPACES {
-            let is_stuck = |pulling: &Pulling| {
-                pulling.jobs == 0 && pulling.progress_ms + PROGRESS_MS_MAX <= now_ms
-            };
-            if self.pulls.get(&namespace).is_some_and(is_stuck) {
+            let is_stuck = |pulling: &&Pulling| pulling.progress_ms + PROGRESS_MS_MAX <= now_ms;
+            if self.waiting_pull(namespace).filter(is_stuck).is_some() {
                 sometimes!(PullIsStuck);
                 self.give_up_pull(namespace);
             }
@@ -430,9 +427,19 @@ impl Engine {
     }
 
     pub(super) fn next_pull_ms(&self) -> u64 {
-        let waiting = self.pulls.values().filter(|pulling| pulling.jobs == 0);
+        let waiting = NAMESPACES.into_iter().filter_map(|it| self.waiting_pull(it));
         let deadlines = waiting.map(|pulling| pulling.progress_ms + PROGRESS_MS_MAX);
         deadlines.min().unwrap_or(u64::MAX).min(self.pull_retry_ms)
+    }
+
+    /// The catch-up of a namespace if it waits for its supplier.
+    fn waiting_pull(&self, namespace: Namespace) -> Option<&Pulling> {
+        let is_folding = self.heads.folds.contains_key(&namespace);
+        let pulling = self.pulls.get(&namespace)?;
+        let waits_for_fold = is_folding
+            && pulling.waits_for_fold(&self.config.limits)
+            && !planted!("a catch-up outlasts the fold before it");
+        (pulling.jobs == 0 && !waits_for_fold).then_some(pulling)
     }
 
     fn pull_of(&self, link_id: LinkId, transfer: u64) -> Option<Namespace> {

@@ -1,5 +1,7 @@
 //! A catch-up under way, at the asker.
 
+use std::collections::VecDeque;
+
 use millpond_core::message::Resume;
 use millpond_core::wire::RowsFrame;
 use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
@@ -74,9 +76,16 @@ pub(super) struct Pulling {
     /// Rows that arrived, and how many the supplier expects.
     pub(super) rows: u64,
     pub(super) rows_expected: u64,
+    /// When it was asked for, and how many rows were here then.
+    pub(super) since_ms: u64,
+    pub(super) rows_before: u64,
+    /// The vector that all rows of this transfer are at, at least.
+    since: Option<VersionVector>,
     /// Rows not yet handed to the writer.
-    pub(super) frames: Vec<RowsFrame>,
+    pub(super) frames: VecDeque<Held>,
     pub(super) frames_bytes: usize,
+    /// Bytes of the rows in the latest job, for which the supplier is owed credit.
+    handed_bytes: u64,
     /// The mark of the cut, once it is too large for one commit: with all rows that the writer was given.
     pub(super) mark: Option<CutMark>,
     /// Jobs at the writer.
@@ -91,6 +100,14 @@ pub(super) struct Pulling {
     /// Whether the last job is at the writer.
     pub(super) is_finishing: bool,
     pub(super) progress_ms: u64,
+}
+
+/// Rows at hand.
+#[cfg_attr(test, derive(Clone))]
+pub(super) struct Held {
+    rows: RowsFrame,
+    /// Bytes for which the supplier is owed credit; none if it did not send them.
+    credit: usize,
 }
 
 /// What a supplier says when a catch-up begins.
@@ -124,6 +141,7 @@ impl RowsJob {
 impl Pulling {
     /// A catch-up that has just been asked for.
     pub(super) fn new(question: Question, supplier: NodeKey, boot: Boot) -> Self {
+        let rows_before = question.mark.as_ref().map_or(0, |mark| mark.rows);
         Self {
             link: LinkId(0),
             transfer: 0,
@@ -133,10 +151,14 @@ impl Pulling {
             from: question.from,
             upto: None,
             floor: VersionVector::new(),
-            rows: 0,
+            rows: rows_before,
             rows_expected: 0,
-            frames: Vec::new(),
+            since_ms: 0,
+            rows_before,
+            since: None,
+            frames: VecDeque::new(),
             frames_bytes: 0,
+            handed_bytes: 0,
             mark: question.mark,
             jobs: 0,
             is_complete: false,
@@ -154,7 +176,8 @@ impl Pulling {
         self.transfer == transfer
     }
 
-    /// The supplier's vector is known: false when it has fallen below that of the cut so far.
+    /// The supplier's vector is known, or it goes on with a newer snapshot: false when it has fallen below
+    /// that of the cut so far.
     pub(super) fn starts(&mut self, Offer { upto, floor }: Offer) -> bool {
         // `upto` need not cover `from`: what this node has and the supplier lacks stays as it is.
         let is_covered = self.mark.as_ref().is_none_or(|mark| upto.covers_all(&mark.upto));
@@ -162,47 +185,91 @@ impl Pulling {
             return false;
         }
         sometimes!(self.mark.as_ref().is_some_and(|mark| mark.upto != upto), CutResumedOnNewer);
+        let is_newer = self.upto.as_ref().is_none_or(|before| upto.covers_all(before));
+        if !is_newer && !planted!("a cut never falls back") {
+            return false;
+        }
+        sometimes!(self.upto.as_ref().is_some_and(|before| *before != upto), SupplyRenewed);
+        if self.since.is_none() || planted!("a resumption starts from the oldest rows") {
+            self.since = Some(upto.clone());
+        }
         (self.upto, self.floor) = (Some(upto), floor);
         true
     }
 
+    /// A frame of rows has arrived.
+    pub(super) fn arrived(&mut self, rows: RowsFrame) {
+        self.rows += rows.len() as u64;
+        let credit = rows.encoded_bytes();
+        self.frames_bytes += credit;
+        self.frames.push_back(Held { rows, credit });
+    }
+
+    /// Rows were found here that the supplier has left out.
+    pub(super) fn found(&mut self, rows: RowsFrame) {
+        self.frames_bytes += rows.encoded_bytes();
+        self.frames.push_back(Held { rows, credit: 0 });
+    }
+
+    /// Bytes of the rows at hand for which the supplier is owed credit.
+    pub(super) fn owed_bytes(&self) -> u64 {
+        self.frames.iter().map(|frame| frame.credit as u64).sum()
+    }
+
+    /// Whether rows wait until the cut before them is folded.
+    pub(super) fn waits_for_fold(&self, limits: &Limits) -> bool {
+        self.jobs == 0 && !self.is_finishing && self.has_slice(limits)
+    }
+
     /// What the writer is to do next, with the rows at hand: all of them at once if they are few, else slice
-    /// by slice, and in the end the flip.
+    /// by slice, and in the end the flip. No slice while the cut before this one is being folded.
     pub(super) fn next_job(
         &mut self,
         namespace: Namespace,
         is_empty: bool,
+        is_folding: bool,
         limits: &Limits,
     ) -> Option<Job> {
         if self.is_finishing {
             return None;
         }
         let upto = self.upto.clone()?;
-        if self.mark.is_none() && self.is_complete && self.session.is_none() {
-            self.is_finishing = true;
-            let (from, floor) = (self.from.clone(), self.floor.clone());
-            let rows = std::mem::take(&mut self.frames);
-            return Some(Job::Batch { namespace, from, upto, floor, rows });
-        }
         if self.has_slice(limits) {
+            if is_folding && !planted!("a cut waits for the fold before it") {
+                sometimes!(RowsWaitForFold);
+                return None;
+            }
             let begins = self.mark.is_none();
-            let mark = self.slice_mark(upto, is_empty);
+            let rows = self.take(limits.slice_rows, limits.slice_bytes);
+            let mark = self.slice_mark(upto, is_empty, &rows);
             sometimes!(mark.direct, CutIsDirect);
             sometimes!(!mark.direct, CutIsStaged);
-            let rows = std::mem::take(&mut self.frames);
             return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
         }
-        let mark = self.mark.clone().filter(|_| self.is_complete && !self.looks_for_absences)?;
+        if !self.is_complete || self.looks_for_absences {
+            return None;
+        }
         self.is_finishing = true;
-        Some(Job::Flip { namespace, mark })
+        Some(match self.mark.clone() {
+            Some(mark) => Job::Flip { namespace, mark, rows_max: limits.fold_rows },
+            None => {
+                let (from, floor) = (self.from.clone(), self.floor.clone());
+                let rows = self.take(usize::MAX, usize::MAX);
+                Job::Batch { namespace, from, upto, floor, rows }
+            }
+        })
     }
 
-    /// Whether there are rows enough for a slice, or the last ones of a cut.
+    /// Whether there are rows enough for a slice, or the last ones of a cut. A refresh is a cut however small.
     fn has_slice(&self, limits: &Limits) -> bool {
-        self.frames_bytes
-            >= if self.mark.is_some() { limits.slice_bytes } else { limits.batch_bytes }
-            || (self.is_complete && self.mark.is_some() && !self.frames.is_empty())
-            || (self.is_complete && self.mark.is_none())
+        let (bytes_max, is_rest) = match self.mark {
+            Some(_) => (limits.slice_bytes, !self.frames.is_empty()),
+            None => (limits.batch_bytes, self.session.is_some()),
+        };
+        let rows = || self.frames.iter().map(|frame| frame.rows.len()).sum::<usize>();
+        self.frames_bytes >= bytes_max
+            || (self.is_complete && is_rest)
+            || rows() >= limits.slice_rows
     }
 
     /// Whether all that the supplier sent of a comparison is staged, and what it left out is to be found.
@@ -214,25 +281,42 @@ impl Pulling {
             && self.mark.is_some()
     }
 
-    /// The mark of the cut with the frames at hand.
-    fn slice_mark(&mut self, upto: VersionVector, is_empty: bool) -> CutMark {
+    fn take(&mut self, rows_max: usize, bytes_max: usize) -> Vec<RowsFrame> {
+        let (mut taken, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        while rows < rows_max
+            && bytes < bytes_max
+            && let Some(frame) = self.frames.pop_front()
+        {
+            rows += frame.rows.len();
+            bytes += frame.rows.encoded_bytes();
+            self.handed_bytes += frame.credit as u64;
+            taken.push(frame.rows);
+        }
+        self.frames_bytes -= bytes;
+        taken
+    }
+
+    /// The mark of the cut with these rows.
+    fn slice_mark(&mut self, upto: VersionVector, is_empty: bool, rows: &[RowsFrame]) -> CutMark {
         let fresh = CutMark {
             supplier: self.supplier,
             boot: self.boot,
             from: self.from.clone(),
             upto: upto.clone(),
+            since: self.since.clone().unwrap_or_else(|| upto.clone()),
+            rows: 0,
             floor: VersionVector::new(),
-            since: upto.clone(),
             cursor: None,
             direct: is_empty && self.from.is_empty() && self.session.is_none(),
             compared: self.session.map(|_| self.from.clone()),
         };
         let mark = self.mark.get_or_insert(fresh);
-        let last = self.frames.last().and_then(|rows| rows.rows().last());
+        let last = rows.last().and_then(|rows| rows.rows().last());
         let cursor = last.map(|row| row.path.as_bytes().to_vec());
         // Rows sent again after a resumption come behind the cursor and do not move it.
         sometimes!(cursor < mark.cursor, RowsBehindCursor);
         mark.cursor = mark.cursor.take().max(cursor);
+        mark.rows += rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
         (mark.upto, mark.floor) = (upto, self.floor.clone());
         mark.clone()
     }
@@ -243,7 +327,7 @@ impl Pulling {
             link: self.link,
             supplier: self.supplier,
             transfer: self.transfer,
-            bytes: std::mem::take(&mut self.frames_bytes) as u64,
+            bytes: std::mem::take(&mut self.handed_bytes),
             covers: self.upto.clone().filter(|_| self.is_finishing),
         })
     }

@@ -102,15 +102,11 @@ impl Engine {
         self.next_transfer += 1;
         let question = Question::of_compared(comparing.vv.clone());
         let namespace = comparing.namespace;
-        let pulling = Pulling {
-            link: id.0,
-            transfer: self.next_transfer,
-            session: Some(id.1),
-            looks_for_absences: true,
-            progress_ms: self.now.mono_ms,
-            ..Pulling::new(question, supplier, boot)
-        };
-        let transfer = pulling.transfer;
+        let transfer = self.next_transfer;
+        let mut pulling = Pulling::new(question, supplier, boot);
+        (pulling.link, pulling.transfer) = (id.0, transfer);
+        (pulling.session, pulling.looks_for_absences) = (Some(id.1), true);
+        (pulling.since_ms, pulling.progress_ms) = (self.now.mono_ms, self.now.mono_ms);
         self.pulls.insert(namespace, pulling);
         self.peer_mut(supplier).counters.pulls += 1;
         let message = Message::PullCompared { session: id.1, transfer, resume: None };
@@ -158,7 +154,7 @@ impl Engine {
         let absences = pulling.absences.insert(absences);
         pulling.progress_ms = self.now.mono_ms;
         match absences.step(pulling.transfer)? {
-            Some(rows) => pulling.frames.extend(rows),
+            Some(rows) => rows.into_iter().for_each(|rows| pulling.found(rows)),
             None => {
                 let checked = absences.checked()?;
                 let mark = CutMark { compared: Some(checked), ..mark };

@@ -12,8 +12,8 @@ use super::peer::Peer;
 use crate::membership::Member;
 use crate::state::View;
 use crate::status::{
-    CatchUp, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, PeerState, PeerStatus,
-    Status,
+    CatchUp, Folding, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, Pace,
+    PeerState, PeerStatus, Status,
 };
 use crate::topology::settings::{LinkSettings, Ripple};
 
@@ -84,7 +84,32 @@ impl Engine {
             dots: vv.values().copied().fold(0, u64::saturating_add),
             durable: vv.clone(),
             vv,
+            folding: self.fold_status(namespace),
         }
+    }
+
+    fn fold_status(&self, namespace: Namespace) -> Option<Folding> {
+        let fold = self.heads.folds.get(&namespace)?;
+        let rows_expected = fold.rows.max(fold.folded);
+        let pace = self.folding.get(&namespace).map(|begun| {
+            let done = fold.folded.saturating_sub(begun.folded_before);
+            let elapsed_ms = self.now.mono_ms.saturating_sub(begun.since_ms);
+            Pace::of(done, elapsed_ms, rows_expected - fold.folded)
+        });
+        Some(Folding { rows: fold.folded, rows_expected, pace: pace.unwrap_or_default() })
+    }
+
+    fn catch_up_status(&self, link: LinkId) -> Option<CatchUp> {
+        let (namespace, pull) = self.pulls.iter().find(|(_, pull)| pull.link == link)?;
+        let rows_expected = pull.rows_expected.max(pull.rows);
+        let elapsed_ms = self.now.mono_ms.saturating_sub(pull.since_ms);
+        let done = pull.rows - pull.rows_before;
+        Some(CatchUp {
+            namespace: namespace.to_string(),
+            rows: pull.rows,
+            rows_expected,
+            pace: Pace::of(done, elapsed_ms, rows_expected - pull.rows),
+        })
     }
 
     fn peer_status(
@@ -150,7 +175,6 @@ impl Engine {
 
     fn link_status(&self, id: LinkId, link: &Link, stats: &[(LinkId, LinkStats)]) -> LinkStatus {
         let stats = stats.iter().find(|(it, _)| *it == id).map(|(_, stats)| *stats);
-        let pull = self.pulls.iter().find(|(_, pull)| pull.link == id);
         LinkStatus {
             transport: "quic".into(),
             dialed: link.dialed,
@@ -159,11 +183,7 @@ impl Engine {
             up_s: (self.now.mono_ms - link.since_ms) / 1000,
             fed: link.fed.contains(&Namespace::MAIN),
             feeding: link.feeds.contains_key(&Namespace::MAIN),
-            catching_up: pull.map(|(namespace, pull)| CatchUp {
-                namespace: namespace.to_string(),
-                rows: pull.rows,
-                rows_expected: pull.rows_expected,
-            }),
+            catching_up: self.catch_up_status(id),
             cost: link.rules.cost,
             ripple: link.rules.ripple,
             direction: link.rules.direction,
@@ -215,6 +235,10 @@ impl Engine {
         applied: &VersionVector,
         theirs: &VersionVector,
     ) -> Option<f64> {
+        if self.heads.folds.contains_key(&namespace) {
+            // The log does not have all of them yet, and to look through what is staged takes too long.
+            return None;
+        }
         let view = View::new(self.store.snapshot().ok()?, namespace).ok()?;
         let mut oldest = None;
         for range in applied.beyond(theirs) {

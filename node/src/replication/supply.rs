@@ -16,12 +16,18 @@ use super::limits::Limits;
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 use crate::reconcile::Differs;
-use crate::state::{meta_key, read_meta, tells_all};
+use crate::state::{Fold, Overlay, meta_key, read_meta, tells_all};
 use crate::store::{LogRow, Snapshot, StoreError};
 
 /// A catch-up being supplied.
 pub(super) struct Supply {
+    /// What its readers see, and what its tables hold.
     snapshot: Arc<dyn Snapshot>,
+    tables: Arc<dyn Snapshot>,
+    /// A cut that is visible in the snapshot and not yet folded: what it brought is not in the log.
+    fold: Option<Fold>,
+    /// When it was taken.
+    since_ms: u64,
     namespace: Namespace,
     transfer: u64,
     from: VersionVector,
@@ -50,6 +56,8 @@ pub(super) struct Supply {
 enum Phase {
     /// Reading the log: ranges to go, the last one first.
     Log(Vec<DotRange>),
+    /// Reading what is staged beyond a path, and visible.
+    Staged(Option<Path>),
     /// Sending rows beyond a path.
     Rows(Option<Path>),
     /// Sending again what changed behind the cursor of a resumed transfer.
@@ -78,6 +86,12 @@ impl Engine {
             never!("asks for a namespace that there is not");
             return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
         }
+        self.answer_pull(link_id, pull);
+    }
+
+    /// Answers a question, or goes on with the answer, from the present.
+    fn answer_pull(&mut self, link_id: LinkId, pull: Pull) {
+        let transfer = pull.transfer;
         let supply = match self.start_supply(pull) {
             Ok(supply) => supply,
             Err(error) => {
@@ -87,6 +101,11 @@ impl Engine {
         };
         if !supply.tells_all() {
             return self.refuse_pull(link_id, transfer, PullRefusal::BelowFloor);
+        }
+        if supply.is_torn() {
+            // What changed behind the cursor is partly staged, in no order of time.
+            sometimes!(ResumptionMeetsFold);
+            return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
         }
         self.begin_supply(link_id, supply);
     }
@@ -125,7 +144,42 @@ impl Engine {
     }
 
     fn start_supply(&self, pull: Pull) -> Result<Supply, StoreError> {
-        Supply::new(self.store.snapshot()?, pull, self.config.limits)
+        let supply = Supply::new(self.store.snapshot()?, pull, self.config.limits)?;
+        Ok(Supply { since_ms: self.now.mono_ms, ..supply })
+    }
+
+    /// A catch-up that takes long goes on from the present, as if it had been cut off and resumed: a snapshot
+    /// keeps the store from using again the space of all that has changed since.
+    pub(super) fn run_supplies(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let is_old = |supply: &&Supply| self.renewal_ms(supply) <= now_ms;
+        let old = self.supplies.iter().filter(|(_, supply)| is_old(supply));
+        let old: Vec<(LinkId, u64)> = old.map(|(&key, _)| key).collect();
+        for (link_id, transfer) in old {
+            if let Some(supply) = self.supplies.remove(&(link_id, transfer)) {
+                sometimes!(SnapshotGivenBack);
+                self.answer_pull(link_id, supply.rest());
+            }
+        }
+    }
+
+    /// When a supply takes a new snapshot.
+    fn renewal_ms(&self, supply: &Supply) -> u64 {
+        match supply.is_renewable() && !planted!("a snapshot is given back in time") {
+            true => supply.since_ms.saturating_add(self.config.limits.snapshot_ms),
+            false => u64::MAX,
+        }
+    }
+
+    /// How long the oldest snapshot has been held of those that are given back in time.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn oldest_snapshot_ms(&self) -> u64 {
+        let held = self.supplies.values().filter(|it| it.is_renewable());
+        held.map(|supply| self.now.mono_ms.saturating_sub(supply.since_ms)).max().unwrap_or(0)
+    }
+
+    pub(super) fn next_supply_ms(&self) -> u64 {
+        self.supplies.values().map(|it| self.renewal_ms(it)).min().unwrap_or(u64::MAX)
     }
 
     /// One step of each catch-up whose peer has room.
@@ -181,18 +235,27 @@ impl Engine {
 impl Supply {
     /// The answer to a question, from a snapshot.
     pub(super) fn new(
-        snapshot: Arc<dyn Snapshot>,
+        tables: Arc<dyn Snapshot>,
         pull: Pull,
         limits: Limits,
     ) -> Result<Self, StoreError> {
-        let vv = read_meta(&*snapshot, &meta_key::vv(pull.namespace))?;
-        let floor = read_meta(&*snapshot, &meta_key::floor(pull.namespace))?;
+        let vv = read_meta(&*tables, &meta_key::vv(pull.namespace))?;
+        let floor = read_meta(&*tables, &meta_key::floor(pull.namespace))?;
+        let fold = read_meta(&*tables, &meta_key::fold(pull.namespace))?;
+        let fold = fold.filter(|_| !planted!("what is supplied is folded"));
+        let snapshot = match planted!("what is supplied is folded") {
+            true => tables.clone(),
+            false => Overlay::over(tables.clone(), pull.namespace)?,
+        };
         let upto: VersionVector = vv.unwrap_or_default();
         let ranges: Vec<DotRange> = upto.beyond(&pull.from).collect();
         // With much to send, walking the entries beats collecting their paths; a fresh peer needs them all.
         let scans = pull.from.is_empty() || upto.count_beyond(&pull.from) > limits.collected_dots;
         Ok(Self {
             snapshot,
+            tables,
+            fold,
+            since_ms: 0,
             namespace: pull.namespace,
             transfer: pull.transfer,
             upto,
@@ -252,11 +315,21 @@ impl Supply {
             Phase::Log(ranges) => match ranges.pop() {
                 Some(range) => self.read_log(range),
                 None => {
-                    let cursor = self.resume.as_ref().map(|resume| resume.cursor.clone());
-                    self.phase = Phase::Rows(cursor);
+                    self.phase = match self.fold {
+                        Some(_) => Phase::Staged(None),
+                        None => self.first_rows(),
+                    };
                     Ok(Step::Working)
                 }
             },
+            Phase::Staged(after) => {
+                let after = after.clone();
+                self.phase = match self.read_staged(after)? {
+                    Some(last) => Phase::Staged(Some(last)),
+                    None => self.first_rows(),
+                };
+                Ok(Step::Working)
+            }
             Phase::Rows(cursor) => {
                 let cursor = cursor.clone();
                 let (frame, payload, last) =
@@ -285,6 +358,53 @@ impl Supply {
         }
     }
 
+    /// The question for the rest, as whoever asked would put it if this ended here.
+    fn rest(self) -> Pull {
+        let Self { namespace, transfer, from, upto, mut resume, phase, .. } = self;
+        if let Phase::Rows(Some(cursor)) = phase {
+            let since = resume.map_or(upto, |resume| resume.upto);
+            resume = Some(Resume { upto: since, cursor });
+        }
+        Pull { namespace, transfer, from, resume }
+    }
+
+    /// Whether it may go on with a newer snapshot. Not in its last part, which would begin again each time; nor
+    /// for a refresh, which is of the snapshot that was compared.
+    fn is_renewable(&self) -> bool {
+        self.session.is_none() && !matches!(self.phase, Phase::Behind(_))
+    }
+
+    /// Whether it resumes another one while what has changed since is partly staged.
+    pub(super) fn is_torn(&self) -> bool {
+        self.fold.is_some() && self.resume.is_some()
+    }
+
+    fn first_rows(&self) -> Phase {
+        Phase::Rows(self.resume.as_ref().map(|resume| resume.cursor.clone()))
+    }
+
+    /// Finds the paths of some staged rows, as the log will have them; and where it ended, unless that was
+    /// the end.
+    fn read_staged(&mut self, after: Option<Path>) -> Result<Option<Path>, StoreError> {
+        let (Some(fold), mut read, mut last) = (&self.fold, 0, None) else { return Ok(None) };
+        let (scans, from, paths) = (self.scans || self.is_verify, &self.from, &mut self.paths);
+        fold.staged_rows(&*self.tables, self.namespace, after.as_ref(), &mut |row| {
+            let deletes = fold.new_deletes(&row).filter(|(dot, _)| !from.covers(*dot));
+            let deletes: Vec<(Dot, Hlc)> = deletes.collect();
+            let is_new = row.live.iter().any(|live| !from.covers(live.dot));
+            if !deletes.is_empty() || (is_new && !scans) {
+                paths.entry(row.path.clone()).or_default().extend(deletes);
+            }
+            read += 1;
+            if read < STEP_ROWS {
+                return ControlFlow::Continue(());
+            }
+            last = Some(row.path);
+            ControlFlow::Break(())
+        })?;
+        Ok(last)
+    }
+
     /// Reads some of the log, and puts the rest of the range back.
     fn read_log(&mut self, range: DotRange) -> Result<Step, StoreError> {
         let mut read = 0;
@@ -301,7 +421,7 @@ impl Supply {
             if read < STEP_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let DotRange { incarnation, after, upto } = range;
-        self.snapshot.log(self.namespace, incarnation, after, upto.get(), &mut visit)?;
+        self.tables.log(self.namespace, incarnation, after, upto.get(), &mut visit)?;
         if let (STEP_ROWS.., Some(after), Phase::Log(ranges)) = (read, last, &mut self.phase)
             && after < upto.get()
         {

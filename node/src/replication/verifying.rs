@@ -21,7 +21,7 @@ use super::engine::Engine;
 use super::mending::Hole;
 use crate::planted::planted;
 use crate::probes::{never, sometimes};
-use crate::state::View;
+use crate::state::{Overlay, View};
 use crate::status::{VerifiedPeer, VerifyOutcome};
 use crate::store::StoreError;
 use crate::verify::{Deletes, Finding, Ground, Suspicion, judge};
@@ -327,6 +327,7 @@ fn judge_all(comparing: &Comparing, told: &Told) -> Result<Judged, StoreError> {
     let (their_vv, their_floor) = comparing.theirs.as_ref().unwrap_or(&nothing);
     let ours = Ground { vv: &comparing.vv, floor: &comparing.floor };
     let theirs = Ground { vv: their_vv, floor: their_floor };
+    let log = Overlay::over(comparing.snapshot.clone(), namespace)?;
     let own_deletes = deletes_beyond(&view, their_vv)?;
     let mut judged = Judged::default();
     for path in paths(comparing, told, &view)? {
@@ -340,7 +341,7 @@ fn judge_all(comparing: &Comparing, told: &Told) -> Result<Judged, StoreError> {
             Deletes { ours: own_deletes.contains(&path), theirs: told.deletes.contains(&path) };
         let row = told.rows.get(&path).map(Vec::as_slice).unwrap_or_default();
         let mut logs_live = |dot| {
-            let row = comparing.snapshot.log_row(namespace, dot);
+            let row = log.log_row(namespace, dot);
             row.is_ok_and(|row| row.is_some_and(|row| row.path == path && row.deleted.is_none()))
         };
         let found = judge((&own, ours), (row, theirs), deletes, &mut logs_live);

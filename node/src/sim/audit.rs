@@ -7,15 +7,17 @@ use millpond_core::{Dot, Incarnation, Namespace, Path, VersionVector};
 
 use super::net::NodeId;
 use super::world::{Check, NAMESPACES, World, ensure};
-use crate::state::{CutMark, meta_key, read_meta};
+use crate::state::{CutMark, Overlay, meta_key, read_meta};
 use crate::store::{LogRow, Snapshot, Store};
 
 /// Audits a node's store.
 pub(crate) fn audit(world: &World, id: NodeId) -> Check {
     let snapshot = world.nodes[id].store.snapshot().unwrap();
+    // What is visible and not folded counts as folded.
+    let folded = |namespace| Overlay::over(snapshot.clone(), namespace).unwrap();
     NAMESPACES
         .into_iter()
-        .try_for_each(|namespace| audit_namespace(&*snapshot, namespace))
+        .try_for_each(|namespace| audit_namespace(&*folded(namespace), namespace))
         .map_err(|why| format!("{why}, at node {id}"))
 }
 

@@ -124,6 +124,7 @@ impl SimDisk {
     }
 
     /// Flips a bit somewhere in the entries or the log of a namespace. Only a file has bits.
+    #[cfg(test)]
     pub(crate) fn tamper(&self, namespace: Namespace, is_log: bool, pick: u64, bit: u64) {
         let Medium::File { store, .. } = &self.medium else { return };
         store.tamper(namespace, is_log, pick, bit);

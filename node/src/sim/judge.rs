@@ -83,6 +83,8 @@ fn queues_are_bounded(world: &World, node: NodeId) -> Check {
     ensure!(ring <= found.ring_bytes_max, "bounds: the ring of {node} holds {ring} bytes");
     ensure!(found.lacking <= 400, "bounds: {node} counts {} lacking origins", found.lacking);
     ensure!(found.introduced <= 400, "bounds: {node} was introduced to {}", found.introduced);
+    let (held_ms, held_ms_max) = (found.oldest_snapshot_ms, found.snapshot_ms_max);
+    ensure!(held_ms <= held_ms_max, "bounds: {node} has held a snapshot for {held_ms} ms");
     ensure!(found.links <= 40, "bounds: {node} holds {} links", found.links);
     let under_way = world.net.bytes_under_way();
     ensure!(under_way < UNDER_WAY_BYTES, "bounds: the network holds {under_way} bytes");
@@ -282,6 +284,7 @@ impl Stage {
             // What a rotten disk alone holds nobody can get, though all go on asking for it.
             if self.world.outcasts.is_empty() {
                 ensure!(found.pulls == 0, "liveness: {id} still catches up");
+                ensure!(found.folds == 0, "liveness: {id} still folds");
                 ensure!(found.supplies == 0, "liveness: {id} still supplies {}", found.supplies);
                 ensure!(found.lacking == 0, "liveness: {id} lacks {} origins", found.lacking);
             }

@@ -572,6 +572,9 @@ pub(crate) const SMALL: Limits = Limits {
     waiting_bytes: 2_000,
     batch_bytes: 900,
     slice_bytes: 300,
+    slice_rows: 40,
+    fold_rows: 3,
+    snapshot_ms: 3_000,
     rows_frame_bytes: 150,
     collected_dots: 8,
 };

@@ -1,14 +1,14 @@
 //! Applying a job: the one function that changes the replicated state.
 
-use bytes::Bytes;
-use millpond_core::message::Message;
-use millpond_core::wire::{self, PushFrame, RowsFrame, RowsWriter};
-use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Path, Push, Row, VersionVector};
+use millpond_core::wire::{PushFrame, RowsFrame};
+use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Push, Row, VersionVector};
 
 use super::floor::{shares_nothing, tells_all};
+use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads};
 use super::job::{Cut, Job, JobError, Local, Outcome};
 use super::mend::mend;
+use super::staged_row::encode_staged;
 use super::transaction::Transaction;
 use super::write::write;
 use crate::membership;
@@ -34,7 +34,11 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(outcome)
         }
         Job::Cut(cut) => apply_cut(tx, cut),
-        Job::Flip { namespace, mark } => flip(tx, namespace, &mark),
+        Job::Flip { namespace, mark, rows_max } => flip(tx, namespace, &mark, rows_max),
+        Job::Fold { namespace, rows_max } => {
+            fold_slice(tx, namespace, rows_max)?;
+            Ok(Outcome::default())
+        }
         Job::DropCut { namespace } => {
             drop_cut(tx, namespace)?;
             Ok(Outcome::default())
@@ -107,6 +111,9 @@ fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcom
             return Err(JobError::Dependencies);
         }
         let push = push.to_push();
+        for write in &push.writes {
+            tx.fold_first(push.namespace, &write.path)?;
+        }
         // Its paths differ, so none of its writes changes what another one meets.
         let entries = push.writes.iter().map(|write| tx.entry(push.namespace, &write.path));
         let entries = entries.collect::<Result<Vec<Entry>, StoreError>>()?;
@@ -137,6 +144,10 @@ pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: 
 /// Rows of a large cut: straight into the final tables, hidden because no vector covers them, or staged.
 fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     let Cut { namespace, mark, begins, rows } = cut;
+    // Its rows would mingle with those that are to be folded.
+    if tx.heads.folds.contains_key(&namespace) && !planted!("a cut waits for the fold before it") {
+        return Err(JobError::Folding);
+    }
     let continues = tx.heads.cuts.get(&namespace).is_some_and(|held| held.continues_as(&mark));
     if !begins && !continues && !planted!("a continuation needs its beginning") {
         return Err(JobError::NoCut);
@@ -161,13 +172,14 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     Ok(outcome)
 }
 
-/// Makes a cut visible: folds what is staged and covers it, all in one commit. It must be the cut that is
-/// meant, with all of its rows: the last slice may have been refused, and then an older cut is still here,
-/// or this one without its end.
+/// Makes a cut visible: its vector is covered from now on, and its rows are folded, the first of them in the
+/// same commit. It must be the cut that is meant, with all of its rows: the last slice may have been refused,
+/// and then an older cut is still here, or this one without its end.
 fn flip(
     tx: &mut Transaction<'_>,
     namespace: Namespace,
     meant: &CutMark,
+    rows_max: usize,
 ) -> Result<Outcome, JobError> {
     let mark = tx.heads.cuts.remove(&namespace).ok_or(JobError::NoCut)?;
     if mark != *meant && !planted!("a flip names its cut") {
@@ -175,23 +187,26 @@ fn flip(
     }
     check_cut(&tx.heads, namespace, &mark)?;
     check_compared(&tx.heads, namespace, &mark)?;
-    if planted!("rows are joined before the flip") {
-        advance(&mut tx.heads, namespace, &mark.upto);
-    }
-    let mut ignored = Outcome::default();
-    if !mark.direct {
-        for (path, row) in tx.staged(namespace)? {
-            let row = decode_staged(&path, row)?;
-            join_cut_row(tx, namespace, &row, &mark.upto, &mut ignored)?;
-        }
-        tx.unstage(namespace);
+    let mut before = tx.heads.vv(namespace).clone();
+    if planted!("rows are joined under the vector before the flip") {
+        before.join(&mark.upto);
     }
     advance(&mut tx.heads, namespace, &mark.upto);
     raise_floor(&mut tx.heads, namespace, &mark.floor);
+    if !mark.direct {
+        let fold = Fold { before, upto: mark.upto, rows: mark.rows, folded: 0 };
+        tx.heads.folds.insert(namespace, fold);
+        fold_slice(tx, namespace, rows_max)?;
+        sometimes!(tx.heads.folds.contains_key(&namespace), FlipLeavesRows);
+    }
     Ok(Outcome::default())
 }
 
 fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreError> {
+    if tx.heads.folds.contains_key(&namespace) && !planted!("a cut waits for the fold before it") {
+        // There is no cut: what is staged is visible.
+        return Ok(());
+    }
     let mark = tx.heads.cuts.remove(&namespace);
     if planted!("nothing stays of a cut that is given up") {
         return Ok(());
@@ -314,35 +329,4 @@ impl CutMark {
             && self.compared.is_some() == next.compared.is_some()
             && (next.upto.covers_all(&self.upto) || planted!("a cut never falls back"))
     }
-}
-
-/// A staged row is a rows frame of one row.
-fn encode_staged(row: &Row) -> Bytes {
-    let mut writer = RowsWriter::new(0);
-    writer.push(row);
-    let frames = wire::encode(&Message::Rows(writer.finish()));
-    match frames.len() {
-        1 => frames.into_iter().next().expect("it has one"),
-        _ => frames.concat().into(),
-    }
-}
-
-fn decode_staged(path: &Path, mut bytes: Bytes) -> Result<Row, StoreError> {
-    let corrupt = || StoreError::Corrupt { what: format!("the staged row at {path}") };
-    let mut decoder = wire::Decoder::new();
-    while !bytes.is_empty() {
-        let header = *bytes.first_chunk().ok_or_else(corrupt)?;
-        let header = millpond_core::frame::FrameHeader::decode(header).map_err(|_| corrupt())?;
-        let length = millpond_core::frame::FRAME_HEADER_BYTES + header.body_bytes;
-        if length > bytes.len() {
-            return Err(corrupt());
-        }
-        let frame = bytes.split_to(length);
-        match decoder.decode(frame).map_err(|_| corrupt())? {
-            Some(Message::Rows(rows)) => return rows.rows().next().ok_or_else(corrupt),
-            Some(_) => return Err(corrupt()),
-            None => {}
-        }
-    }
-    Err(corrupt())
 }

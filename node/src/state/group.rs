@@ -77,10 +77,10 @@ fn weigh(job: &Job) -> usize {
     match job {
         Job::Local(_) => 16,
         Job::Pushes(pushes) => pushes.iter().map(|push| push.len()).sum(),
-        Job::Batch { rows, .. } => rows.iter().map(|rows| rows.len()).sum(),
-        Job::Cut(cut) => cut.rows.iter().map(|rows| rows.len()).sum(),
-        Job::Flip { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
         Job::Mend(mend) | Job::AcceptLoss(mend, _) => mend.found.len() + mend.unlogged.len() + 16,
+        // As much as one commit may do beside small writes: they wait for one such job at most.
+        Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
+        Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
         Job::Close | Job::Meta(_) => 1,
     }
 }

@@ -9,6 +9,7 @@ use millpond_core::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::fold::Fold;
 use crate::planted::planted;
 use crate::probes::always;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
@@ -40,6 +41,8 @@ pub(crate) struct CutMark {
     /// The vector that every row here is at, at least: the first `upto`. A transfer that was resumed and cut
     /// off again may not have sent again all that changed since.
     pub(crate) since: VersionVector,
+    /// How many rows came so far; one that came twice counts twice.
+    pub(crate) rows: u64,
     /// The last path that is durably here, encoded; none yet.
     pub(crate) cursor: Option<Vec<u8>>,
     /// Whether rows go straight to the final tables, hidden since no vector covers them.
@@ -73,6 +76,8 @@ pub(crate) struct Heads {
     pub(crate) ceiling: Hlc,
     /// Cuts that are arriving.
     pub(crate) cuts: BTreeMap<Namespace, CutMark>,
+    /// Cuts that are visible and not yet folded. While one is, no other cut arrives.
+    pub(crate) folds: BTreeMap<Namespace, Fold>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
 }
@@ -90,6 +95,9 @@ impl Heads {
             }
             if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
                 heads.cuts.insert(namespace, cut);
+            }
+            if let Some(fold) = Fold::of(snapshot, namespace)? {
+                heads.folds.insert(namespace, fold);
             }
         }
         heads.open = read_meta(snapshot, &meta_key::open())?;
@@ -133,6 +141,10 @@ impl Heads {
             let cut = self.cuts.get(&namespace);
             if before.cuts.get(&namespace) != cut {
                 write_meta(changes, meta_key::cut(namespace), cut);
+            }
+            let fold = self.folds.get(&namespace);
+            if before.folds.get(&namespace) != fold {
+                write_meta(changes, meta_key::fold(namespace), fold);
             }
         }
         if before.open != self.open {
@@ -180,6 +192,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn cut(namespace: Namespace) -> MetaKey {
         MetaKey(format!("cut/{}", namespace.number()))
+    }
+
+    pub(crate) fn fold(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("fold/{}", namespace.number()))
     }
 
     pub(crate) fn peer(key: NodeKey) -> MetaKey {

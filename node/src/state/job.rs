@@ -32,12 +32,21 @@ pub(crate) enum Job {
     },
     /// Some rows of a cut that is too large for one commit.
     Cut(Cut),
-    /// The end of a cut: its rows become visible.
+    /// The end of a cut: its rows become visible, and the first of them are folded.
     Flip {
         /// Of which namespace.
         namespace: Namespace,
         /// The cut, as it stands once all of its rows are committed.
         mark: CutMark,
+        /// How many rows are folded at once: a small cut needs no fold of its own.
+        rows_max: usize,
+    },
+    /// Folds some rows of a cut that is visible; nothing if there is none.
+    Fold {
+        /// Of which namespace.
+        namespace: Namespace,
+        /// How many.
+        rows_max: usize,
     },
     /// Gives up a cut that cannot be resumed.
     DropCut {
@@ -126,6 +135,9 @@ pub(crate) enum JobError {
     /// A push whose dependencies are not covered.
     #[error("the push depends on dots that are not here")]
     Dependencies,
+    /// Rows of a cut while those of the one before it are still being folded.
+    #[error("the catch-up before this one is still being folded")]
+    Folding,
     /// Something has come since the comparison that a refresh is based on, which its supplier covers.
     #[error("something that the supplier covers came since the two were compared")]
     Overtaken,

@@ -1,7 +1,8 @@
 //! Mending: putting back what a store has lost, as peers hold it.
 //!
 //! Nothing of it is a write: no dot is taken, and no vector moves. A dot is put back only where this replica's
-//! own log says that it lives, at the moment of the commit: what was overwritten since stays so.
+//! own log says that it lives, at the moment of the commit: what was overwritten since stays so. Both are those of
+//! the tables, in which a cut that is not yet folded does not count.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +71,7 @@ fn mend_log(tx: &mut Transaction<'_>, mend: &Mend, outcome: &mut Outcome) -> Res
         }
     }
     for (path, dot) in &mend.unlogged {
-        let lives = match tx.entry(namespace, path) {
+        let lives = match tx.changed_entry(namespace, path) {
             Ok(entry) => entry.contains(*dot),
             Err(StoreError::Corrupt { .. }) => false,
             Err(error) => return Err(error.into()),
@@ -97,12 +98,12 @@ fn mend_entries(
 ) -> Result<(), JobError> {
     let namespace = mend.namespace;
     let is_damaged =
-        |path: &Path| matches!(tx.entry(namespace, path), Err(StoreError::Corrupt { .. }));
+        |path: &Path| matches!(tx.changed_entry(namespace, path), Err(StoreError::Corrupt { .. }));
     let damaged = mend.damaged.filter(is_damaged);
     let mut entries: BTreeMap<Path, Entry> = BTreeMap::new();
     let read = |tx: &Transaction<'_>, path: &Path| match damaged {
         Some(_) => Ok(Entry::absent()),
-        None => tx.entry(namespace, path),
+        None => tx.changed_entry(namespace, path),
     };
     for (path, live) in mend.found {
         let is_known = tx.logs_live(namespace, &path, live.dot)?;

@@ -6,20 +6,27 @@
 
 mod apply;
 mod floor;
+mod fold;
+mod gap;
 mod group;
 mod heads;
 mod job;
 mod mend;
+mod overlay;
+mod staged_row;
+mod staging;
 mod transaction;
 mod view;
 mod write;
 
 pub(crate) use apply::apply;
 pub(crate) use floor::tells_all;
+pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use mend::Mend;
+pub(crate) use overlay::Overlay;
 pub(crate) use transaction::Transaction;
 pub use view::View;
 pub use write::{WriteError, WriteTx};

@@ -9,7 +9,9 @@ use millpond_core::{
     Context, Dot, Entry, Hlc, Joined, LiveDot, Namespace, Path, Row, VersionVector, join,
 };
 
+use super::gap::{Gap, Upto};
 use super::heads::Heads;
+use super::staged_row::decode_staged;
 use crate::planted::planted;
 use crate::store::{Changes, LogRow, Snapshot, StoreError};
 
@@ -17,9 +19,9 @@ use crate::store::{Changes, LogRow, Snapshot, StoreError};
 /// and its own. Its own changes join the group's only when the job succeeds, so one that fails spoils
 /// nothing.
 pub(crate) struct Transaction<'a> {
-    snapshot: &'a dyn Snapshot,
-    group: &'a Changes,
-    own: Changes,
+    pub(super) snapshot: &'a dyn Snapshot,
+    pub(super) group: &'a Changes,
+    pub(super) own: Changes,
     /// Where the snapshot is known to have no entries, from looking for some there.
     gap: RefCell<Gap>,
     /// The heads, to be changed freely: they are adopted with the changes.
@@ -46,6 +48,7 @@ impl<'a> Transaction<'a> {
         context: Context<'_>,
         last: Option<Dot>,
     ) -> Result<bool, StoreError> {
+        self.fold_first(namespace, &row.path)?;
         let entry = self.entry(namespace, &row.path)?;
         if planted!("merging has no limit") && entry.live().len() > 2 {
             return Err(StoreError::Full);
@@ -53,7 +56,7 @@ impl<'a> Transaction<'a> {
         Ok(self.join_row_into(namespace, row, entry, context, last))
     }
 
-    /// The same, given the entry that is at the row's path.
+    /// The same, given the entry that is at the row's path, at which nothing is left to fold.
     pub(crate) fn join_row_into(
         &mut self,
         namespace: Namespace,
@@ -142,24 +145,28 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Stores a row of a cut that is arriving.
-    pub(crate) fn stage(&mut self, namespace: Namespace, path: Path, row: Bytes) {
-        self.own.staged.insert((namespace, path), Some(row));
-    }
-
-    /// Drops all staged rows of a namespace.
-    pub(crate) fn unstage(&mut self, namespace: Namespace) {
-        self.own.staged.retain(|(staged, _), _| *staged != namespace);
-        self.own.unstaged.insert(namespace);
-    }
-
     /// Changes a meta value.
     pub(crate) fn put_meta(&mut self, key: crate::store::MetaKey, value: Option<Bytes>) {
         self.own.meta.insert(key, value);
     }
 
-    /// The entry at a path, hidden dots included.
+    /// The entry at a path as it is once all is folded, hidden dots included.
     pub(crate) fn entry(&self, namespace: Namespace, path: &Path) -> Result<Entry, StoreError> {
+        let mut entry = self.changed_entry(namespace, path)?;
+        if let Some(row) = self.unfolded(namespace, path)?
+            && let Some(fold) = self.heads.folds.get(&namespace)
+        {
+            fold.join(&mut entry, &row);
+        }
+        Ok(entry)
+    }
+
+    /// The entry in the tables.
+    pub(super) fn changed_entry(
+        &self,
+        namespace: Namespace,
+        path: &Path,
+    ) -> Result<Entry, StoreError> {
         let key = (namespace, path.clone());
         for changes in [&self.own, self.group] {
             // Most jobs write in path order: then one look at the last path tells that a path is new.
@@ -263,36 +270,17 @@ impl<'a> Transaction<'a> {
                 found.insert(path.clone(), entry.clone());
             }
         }
+        if let Some(fold) = self.heads.folds.get(&namespace) {
+            for (path, row) in self.staged(namespace, within)? {
+                let row = decode_staged(&path, row)?;
+                fold.join(found.entry(path).or_default(), &row);
+            }
+        }
         found.retain(|_, entry| !entry.is_absent());
         Ok(found)
     }
 
-    /// The staged rows of a namespace, in path order.
-    pub(crate) fn staged(&self, namespace: Namespace) -> Result<BTreeMap<Path, Bytes>, StoreError> {
-        let mut rows = BTreeMap::new();
-        if !self.group.unstaged.contains(&namespace) && !self.own.unstaged.contains(&namespace) {
-            self.snapshot.staged(namespace, None, &mut |path, row| {
-                rows.insert(path, row);
-                ControlFlow::Continue(())
-            })?;
-        }
-        for (changes, cleared) in
-            [(self.group, self.own.unstaged.contains(&namespace)), (&self.own, false)]
-        {
-            if cleared {
-                continue;
-            }
-            for ((_, path), row) in namespace_range(&changes.staged, namespace, None) {
-                match row {
-                    Some(row) => rows.insert(path.clone(), row.clone()),
-                    None => rows.remove(path),
-                };
-            }
-        }
-        Ok(rows)
-    }
-
-    fn log_joined(
+    pub(super) fn log_joined(
         &mut self,
         namespace: Namespace,
         path: &Path,
@@ -310,7 +298,14 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn log_delete(&mut self, namespace: Namespace, path: &Path, dot: Dot, hlc: Hlc, last: bool) {
+    pub(super) fn log_delete(
+        &mut self,
+        namespace: Namespace,
+        path: &Path,
+        dot: Dot,
+        hlc: Hlc,
+        last: bool,
+    ) {
         if planted!("a delete stays in the log") {
             return;
         }
@@ -319,42 +314,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// A part of a namespace's path order without entries.
-#[derive(Debug, Default)]
-struct Gap {
-    /// An absent path; none before one was looked for.
-    after: Option<(Namespace, Path)>,
-    upto: Upto,
-}
-
-/// How far a gap reaches.
-#[derive(Debug, Default)]
-enum Upto {
-    /// Nobody has looked.
-    #[default]
-    Unknown,
-    /// To this path.
-    Before(Path),
-    /// To the end of the namespace.
-    End,
-}
-
-impl Gap {
-    fn begins_before(&self, namespace: Namespace, path: &Path) -> bool {
-        self.after.as_ref().is_some_and(|(within, after)| *within == namespace && after <= path)
-    }
-
-    fn holds(&self, namespace: Namespace, path: &Path) -> bool {
-        let reaches = match &self.upto {
-            Upto::Unknown => false,
-            Upto::Before(next) => path < next,
-            Upto::End => true,
-        };
-        reaches && self.begins_before(namespace, path)
-    }
-}
-
-fn namespace_range<'m, V>(
+pub(super) fn namespace_range<'m, V>(
     map: &'m BTreeMap<(Namespace, Path), V>,
     namespace: Namespace,
     within: Option<&'m Path>,

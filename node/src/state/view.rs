@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millpond_core::{Dot, Entry, Incarnation, Namespace, Path, VersionVector};
 
 use super::heads::{meta_key, read_meta};
+use super::overlay::Overlay;
 use crate::store::{DamagedEntries, LogRow, Snapshot, StoreError};
 
 /// A consistent snapshot of one namespace, as of one version vector. Cheap to clone; holding one keeps the
@@ -26,6 +27,7 @@ impl View {
         namespace: Namespace,
     ) -> Result<Self, StoreError> {
         let vv = read_meta(&*snapshot, &meta_key::vv(namespace))?.unwrap_or_default();
+        let snapshot = Overlay::over(snapshot, namespace)?;
         Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
     }
 

@@ -263,6 +263,7 @@ pub(crate) fn write(
     let mut stamps = Vec::with_capacity(pending.len());
     let mut greatest = None;
     for (path, payload) in pending {
+        tx.fold_first(namespace, &path)?;
         let entry = tx.entry(namespace, &path)?;
         let is_seen =
             |dot| vv.covers(dot) || planted!("a write overwrites what its node has covered");

@@ -1,15 +1,19 @@
 //! What a node can tell about itself: one model for the CLI, the HTTP API and the metrics.
 
+mod backup;
 mod counters;
 mod origins;
+mod pace;
 mod survey;
 mod verify;
 
 use serde::{Deserialize, Serialize};
 
+pub use backup::BackupStatus;
 pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
+pub use pace::{CatchUp, Folding, Pace};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 pub use verify::{LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyTotals};
 
@@ -30,6 +34,9 @@ pub struct Status {
     pub sources: Vec<OriginStatus>,
     /// What each namespace holds.
     pub namespaces: Vec<NamespaceStatus>,
+    /// The backups that it makes by itself, if it does.
+    #[serde(default)]
+    pub backup: Option<BackupStatus>,
     /// Totals of this node since it started.
     pub totals: Totals,
     /// What an operator should know or change, in plain words.
@@ -50,7 +57,18 @@ impl Status {
     ) -> Self {
         let verdict = Verdict::of(&node, &peers);
         let next = next_steps(&node, &peers);
-        Self { verdict, node, peers, sources, namespaces, totals, warnings, next }
+        let backup = None;
+        Self { verdict, node, peers, sources, namespaces, backup, totals, warnings, next }
+    }
+
+    /// Adds how the node's own backups are.
+    #[cfg(feature = "backup")]
+    pub(crate) fn with_backup(mut self, backup: BackupStatus) -> Self {
+        if let Some(warning) = backup.warning() {
+            self.warnings.push(warning);
+        }
+        self.backup = Some(backup);
+        self
     }
 
     /// The status of a replica that was closed.
@@ -273,18 +291,6 @@ pub struct LinkStatus {
     pub refresh_needed: bool,
 }
 
-/// A catch-up under way.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CatchUp {
-    /// The namespace.
-    pub namespace: String,
-    /// Rows that arrived so far.
-    pub rows: u64,
-    /// Rows expected, about.
-    pub rows_expected: u64,
-}
-
 /// What a namespace holds here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -297,6 +303,9 @@ pub struct NamespaceStatus {
     pub vv: std::collections::BTreeMap<String, u64>,
     /// Its durable vector: incarnation to seq.
     pub durable: std::collections::BTreeMap<String, u64>,
+    /// A catch-up that is visible and moves to its place, if there is one.
+    #[serde(default)]
+    pub folding: Option<Folding>,
 }
 
 /// What an operator can do about it, most urgent first.

@@ -351,6 +351,11 @@ impl Origin {
         self.cool_down = self.cool_down.saturating_sub(1);
         let Some(own) = ways.get(&link) else { return };
         let lead_ms = LEAD_MS_MIN.max(own.round_trip_ms / 20);
+        let announced = &self.announced;
+        let is_behind = |link: &LinkId| announced.get(link).is_none_or(|it| it.seq < seq);
+        if !planted!("whoever is behind once begins again") {
+            self.ahead.retain(|other, _| !is_behind(other));
+        }
         for (&other, announced) in self.announced.iter().filter(|(_, it)| it.seq >= seq) {
             let Some(way) = ways.get(&other).filter(|_| other != link) else { continue };
             let is_cheaper =
@@ -490,12 +495,12 @@ const DEADLINE_MS_MAX: u64 = 250;
 const OVERSLEPT_MS: u64 = 20;
 /// By how much an announcer must be ahead of the source, or by a tenth of the source's way.
 const LEAD_MS_MIN: u64 = 5;
-/// What comes within as long as announcements gather is one burst.
+/// What comes within so short a time was read at once.
 const SAMPLE_EVERY_MS: u64 = 20;
 /// How often in turn.
 const AHEAD_TIMES: u32 = 3;
-/// And how far apart: longer than most stalls of a link.
-const AHEAD_MS_APART: u64 = 250;
+/// And how far apart: as long as most stalls of a link.
+const AHEAD_MS_APART: u64 = 100;
 /// Samples after a change of source before the next one.
 const COOL_DOWN: u32 = 10;
 /// What a graft may take beyond its round trip and a quarter.

@@ -193,6 +193,22 @@ fn a_stall_is_no_reason_to_change_the_source() {
     });
 }
 
+/// Between its stalls the source is as fast as ever, and nobody else has anything to announce by then.
+#[test]
+fn three_stalls_in_a_minute_are_no_reason_either() {
+    depends_on(&["whoever is behind once begins again"], || {
+        let mut at = At::fed_by_p();
+        (31..=90).all(|seq| {
+            at.now_ms += 900;
+            if seq % 15 == 0 {
+                at.says(Q, ORIGIN, seq, seq - 1);
+            }
+            at.now_ms += 100;
+            at.data(P, ORIGIN, seq).is_empty()
+        })
+    });
+}
+
 #[test]
 fn a_cheaper_way_is_taken_if_it_is_no_slower_and_a_dearer_one_never() {
     let run = |cost| {

@@ -60,7 +60,8 @@ pub(super) fn check(history: &History, covered: Covered, code: &Code) -> Result<
     check_readers(history, covered, code)?;
     check_tables(history, covered, code)?;
     let (stored, heads) = (&code.stored, &code.heads);
-    let is_stored = (&stored.vv, &stored.cuts, stored.open) == (&heads.vv, &heads.cuts, heads.open)
+    let is_stored = (&stored.vv, &stored.cuts, &stored.folds, stored.open)
+        == (&heads.vv, &heads.cuts, &heads.folds, heads.open)
         && stored.clock.last() >= heads.clock.last();
     hold!(Durable, is_stored, "on disk are {stored:?}, not {heads:?}");
     Ok(())

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use millpond_core::{Dot, Entry, Namespace, Path};
 
 use super::history::{NODES, NodeId, incarnation};
-use crate::state::{Heads, Job, JobError, Outcome, View, commit_group, meta_key, write_meta};
+use crate::state::{
+    Heads, Job, JobError, Outcome, Overlay, View, commit_group, meta_key, write_meta,
+};
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, LogRow, Snapshot, Store, StoreError};
 
@@ -91,7 +93,6 @@ impl Code {
     fn read(&mut self, snapshot: Arc<dyn Snapshot>) -> Result<(), StoreError> {
         let mut hasher = DefaultHasher::new();
         snapshot.entries(Namespace::MAIN, None, None, &mut |path, entry| {
-            self.live.extend(entry.live().iter().map(|it| (it.dot, path.clone())));
             (path, entry).hash(&mut hasher);
             ControlFlow::Continue(())
         })?;
@@ -102,18 +103,34 @@ impl Code {
         for node in 0..NODES {
             let visit = &mut |dot: Dot, row: LogRow| {
                 (dot, &row.path, row.deleted, row.ends_transaction).hash(&mut hasher);
-                self.log.insert(dot, row);
                 ControlFlow::Continue(())
             };
             snapshot.log(Namespace::MAIN, incarnation(node), 0, u64::MAX, visit)?;
         }
-        let Heads { vv, clock, ceiling, cuts, last_local, open, incarnations, floor } = &self.heads;
+        let Heads { vv, floor, clock, ceiling, cuts, folds, last_local, open, incarnations } =
+            &self.heads;
         (vv, floor, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);
         for (namespace, cut) in cuts {
             (namespace, &cut.from, &cut.upto, &cut.since, &cut.cursor).hash(&mut hasher);
             (cut.supplier, cut.boot.counter, cut.direct).hash(&mut hasher);
         }
+        for (namespace, fold) in folds {
+            (namespace, &fold.before, &fold.upto).hash(&mut hasher);
+        }
         self.digest = hasher.finish();
+        // The tables as they will be once all is folded.
+        let folded = Overlay::over(snapshot.clone(), Namespace::MAIN)?;
+        folded.entries(Namespace::MAIN, None, None, &mut |path, entry| {
+            self.live.extend(entry.live().iter().map(|it| (it.dot, path.clone())));
+            ControlFlow::Continue(())
+        })?;
+        for node in 0..NODES {
+            let visit = &mut |dot: Dot, row: LogRow| {
+                self.log.insert(dot, row);
+                ControlFlow::Continue(())
+            };
+            folded.log(Namespace::MAIN, incarnation(node), 0, u64::MAX, visit)?;
+        }
         View::new(snapshot, Namespace::MAIN)?.entries(None, None, &mut |path, entry| {
             self.entries.insert(path, entry);
             ControlFlow::Continue(())
@@ -136,7 +153,7 @@ impl Hash for Code {
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let heads = &self.heads;
-        write!(f, "{:?} cut {:?} live {:?}", heads.vv, heads.cuts, self.live)
+        write!(f, "{:?} cut {:?} fold {:?} live {:?}", heads.vv, heads.cuts, heads.folds, self.live)
     }
 }
 

@@ -19,7 +19,7 @@
 //! that come late, twice or never, cuts that are broken off and resumed, crashes.
 //!
 //! Where the engine keeps order, the exploration does not: a node may have several catch-ups under way at
-//! once, whose slices and flips come in between each other, and may ask from a base that it has received and
+//! once, whose slices, flips and folds come in between each other, and may ask from a base that it has received and
 //! loses again. So the rules of the store hold by themselves, whatever the engine does around them. Nodes
 //! that have not written are alike, so they write for the first time in the order of their numbers.
 //!

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use millpond_core::Namespace;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use super::check::Rule;
-use super::history::{Kind, NODES, Name, NodeId};
+use super::history::{Kind, NODES, Name, NodeId, incarnation};
 use super::state::State;
 use super::steps::{Action, is_next};
 use crate::planted;
@@ -49,12 +50,14 @@ struct Exploration {
 }
 
 /// What must be reachable, or the exploration proves little.
-pub(super) const REACHED: [&str; 5] = [
+pub(super) const REACHED: [&str; 7] = [
     "two values in conflict",
     "a delete beside a write",
     "a cut resumed on a newer snapshot",
     "a batch whose base is not covered",
     "all nodes level",
+    "a catch-up supplied while its supplier folds",
+    "a write at a node that folds",
 ];
 
 impl Scope {
@@ -124,6 +127,8 @@ impl Model for Exploration {
                 actions.push(Action::Flip(index));
             }
         }
+        let folding = (0..nodes).filter(|&node| state.nodes[node].is_folding());
+        actions.extend(folding.map(Action::Fold));
         if state.crashes < crashes {
             actions.extend((0..nodes).map(Action::Crash));
         }
@@ -138,7 +143,7 @@ impl Model for Exploration {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let [conflict, beside, resumed, unbased, level] = REACHED;
+        let [conflict, beside, resumed, unbased, level, supplied, written] = REACHED;
         vec![
             Property::always(FAULT, |exploration: &Self, state: &State| {
                 state.fault.is_none() || exploration.has_failed.swap(true, Ordering::Relaxed)
@@ -151,6 +156,17 @@ impl Model for Exploration {
                 transfers.any(|it| !state.nodes[it.asker].covered.covers_all(it.from))
             }),
             Property::sometimes(level, |_, state: &State| state.is_level()),
+            Property::sometimes(supplied, |_, state: &State| {
+                state.transfers.iter().any(|it| it.is_of_folding)
+            }),
+            Property::sometimes(written, |_, state: &State| {
+                state.nodes.iter().enumerate().any(|(id, node)| {
+                    let fold = node.code.heads.folds.get(&Namespace::MAIN);
+                    let own = incarnation(id);
+                    let written = node.code.heads.vv(Namespace::MAIN).seq(own);
+                    fold.is_some_and(|fold| written > fold.before.seq(own).max(fold.upto.seq(own)))
+                })
+            }),
         ]
     }
 }

@@ -51,6 +51,13 @@ pub(super) struct Node {
 
 impl Eq for Node {}
 
+impl Node {
+    /// Whether a cut is visible here and not yet in its place.
+    pub(super) fn is_folding(&self) -> bool {
+        self.code.heads.folds.contains_key(&Namespace::MAIN)
+    }
+}
+
 impl Past {
     pub(super) fn new(history: History, pushes: BTreeMap<Name, Bytes>) -> Self {
         let mut hasher = DefaultHasher::new();

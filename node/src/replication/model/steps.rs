@@ -11,7 +11,7 @@ use super::super::inbox::{Fate, Inbox, Received};
 use super::check::{Fault, Rule, hold};
 use super::history::{Covered, History, Kind, Name, NodeId, incarnation, path, payload};
 use super::state::{Node, Past, State, decode, encode};
-use super::transfer::Transfer;
+use super::transfer::{Asked, Transfer};
 use crate::state::{Job, JobError, Local};
 
 /// One step.
@@ -30,6 +30,8 @@ pub(super) enum Action {
     Slice(usize),
     /// The rest arrives, and the cut flips.
     Flip(usize),
+    /// A node folds a row of a cut that is visible.
+    Fold(NodeId),
     /// A node loses all that is not in its store, and starts again.
     Crash(NodeId),
 }
@@ -44,6 +46,7 @@ impl State {
             Action::Batch(index) => self.batch(index),
             Action::Slice(index) => self.slice(index),
             Action::Flip(index) => self.flip(index),
+            Action::Fold(node) => self.fold(node),
             Action::Crash(node) => self.crash(node),
         }
     }
@@ -114,8 +117,10 @@ impl State {
             let write = self.past.history.get(first).expect("it was written");
             applied.advance(Name { seq: write.transaction.1, ..first });
         }
-        let Some(transfer) = Transfer::ask(self, asker, supplier, applied)? else {
-            return self.drop_cut(asker);
+        let transfer = match Transfer::ask(self, asker, supplier, applied)? {
+            Asked::Supplied(transfer) => *transfer,
+            Asked::Refused => return Ok(()),
+            Asked::FellBack => return self.drop_cut(asker),
         };
         if !self.transfers.contains(&transfer) {
             self.asked += 1;
@@ -180,6 +185,7 @@ impl State {
         let mut others = self.transfers.iter().map(|other| other.asker);
         others.all(|other| other != transfer.asker)
             && node.covered == transfer.applied
+            && !node.is_folding()
             && (has_cut || !transfer.is_sliced())
             && (!transfer.from.is_empty() || node.covered.is_apart(transfer.upto))
     }
@@ -188,6 +194,13 @@ impl State {
     fn drop_cut(&mut self, id: NodeId) -> Result<(), Fault> {
         let results = self.commit(id, vec![Job::DropCut { namespace: Namespace::MAIN }])?;
         assert!(results[0].is_ok(), "dropping is always possible");
+        self.audit(id)
+    }
+
+    fn fold(&mut self, id: NodeId) -> Result<(), Fault> {
+        let job = Job::Fold { namespace: Namespace::MAIN, rows_max: 1 };
+        let results = self.commit(id, vec![job])?;
+        assert!(results[0].is_ok(), "folding is always possible");
         self.audit(id)
     }
 

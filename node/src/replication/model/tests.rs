@@ -80,7 +80,7 @@ fn the_code_does_as_the_model_says() {
 /// Not here: that one delete dot does not remove several paths (finding 2), since a delete names one path;
 /// that a request states what is durable (finding 4), since the exploration asks without that; that a cut is
 /// of one boot (S11), since no store falls back here.
-static FOUND: [(&str, Scope); 24] = [
+static FOUND: [(&str, Scope); 28] = [
     ("losers of a race are kept", PUSHES),
     ("an overwritten dot leaves the log", PUSHES),
     ("a delete stays in the log", PUSHES),
@@ -96,7 +96,11 @@ static FOUND: [(&str, Scope); 24] = [
     ("a partial cut covers nothing", CUTS),
     ("a flip names its cut", CUTS),
     ("a cut never falls back", CUTS),
-    ("rows are joined before the flip", CUTS),
+    ("rows are joined under the vector before the flip", CUTS),
+    ("a cut is seen whole", CUTS),
+    ("a write folds its path first", CUTS),
+    ("a cut waits for the fold before it", CUTS),
+    ("what is supplied is folded", CUTS_AND_PUSHES),
     ("a resumption sends what changed", CUTS),
     ("a resumption starts from the oldest rows", CUTS),
     ("a row sent again holds all its deletes", CUTS),

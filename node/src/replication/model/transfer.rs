@@ -26,20 +26,31 @@ pub(super) struct Transfer {
     pub(super) upto: Covered,
     /// Whether it resumes a cut on a snapshot that is newer than the cut's.
     pub(super) is_newer: bool,
+    /// Whether the supplier folds: its tables alone do not hold what it supplies.
+    pub(super) is_of_folding: bool,
     /// The rows that have not arrived, one to a frame, the last one first.
     frames: Vec<Bytes>,
     /// The asker's side.
     pulling: Pulling,
 }
 
+/// What came of a question.
+pub(super) enum Asked {
+    Supplied(Box<Transfer>),
+    /// Not now: the supplier folds.
+    Refused,
+    /// The supplier has less than before.
+    FellBack,
+}
+
 impl Transfer {
-    /// A node asks another one for all that it lacks, or for the rest of a cut. `None` when it falls back.
+    /// A node asks another one for all that it lacks, or for the rest of a cut.
     pub(super) fn ask(
         state: &State,
         asker: NodeId,
         supplier: NodeId,
         applied: Covered,
-    ) -> Result<Option<Self>, Fault> {
+    ) -> Result<Asked, Fault> {
         let (key, boot) = (State::key(supplier), state.boot(supplier));
         let cut = state.nodes[asker].code.heads.cuts.get(&Namespace::MAIN);
         let question = Question::new(applied.vector(), cut, key, boot);
@@ -47,11 +58,14 @@ impl Transfer {
         let pull = Pull { namespace: Namespace::MAIN, transfer: 1, from: from.clone(), resume };
         let snapshot = state.nodes[supplier].code.snapshot();
         let mut supply = Supply::new(snapshot, pull, ONE_ROW).expect("a store in memory works");
+        if supply.is_torn() {
+            return Ok(Asked::Refused);
+        }
         let (upto, floor) = (supply.upto.clone(), supply.floor.clone());
         let is_newer = question.resume.is_some() && cut.is_some_and(|cut| cut.upto != upto);
         let mut pulling = Pulling::new(question, key, boot);
         if !pulling.starts(Offer { upto: upto.clone(), floor }) {
-            return Ok(None);
+            return Ok(Asked::FellBack);
         }
         let mut frames = Vec::new();
         loop {
@@ -67,7 +81,17 @@ impl Transfer {
         }
         frames.reverse();
         let (from, upto) = (Covered::of(&from), Covered::of(&upto));
-        Ok(Some(Self { asker, applied, from, upto, is_newer, frames, pulling }))
+        let is_of_folding = state.nodes[supplier].is_folding();
+        Ok(Asked::Supplied(Box::new(Self {
+            asker,
+            applied,
+            from,
+            upto,
+            is_newer,
+            is_of_folding,
+            frames,
+            pulling,
+        })))
     }
 
     /// Whether some of its rows were handed to the writer, now or before it was resumed.
@@ -116,14 +140,14 @@ impl Transfer {
     fn arrive(&mut self) -> bool {
         let Some(frame) = self.frames.pop() else { return false };
         let rows = rows_of(&frame);
-        self.pulling.frames_bytes += rows.encoded_bytes();
-        self.pulling.frames.push(rows);
+        self.pulling.arrived(rows);
         true
     }
 
     fn next_job(&mut self, limits: &Limits) -> Option<Job> {
         // An engine whose latest commit is still at the writer may take itself to be empty when it is not.
-        let job = self.pulling.next_job(Namespace::MAIN, true, limits);
+        // Nor does it know that the cut before has become visible.
+        let job = self.pulling.next_job(Namespace::MAIN, true, false, limits);
         drop(self.pulling.pending(Namespace::MAIN));
         job
     }
@@ -160,6 +184,9 @@ const SLICED: Limits = Limits {
     waiting_bytes: 0,
     batch_bytes: 1,
     slice_bytes: 1,
+    slice_rows: 1,
+    fold_rows: 1,
+    snapshot_ms: u64::MAX,
     rows_frame_bytes: 1,
     collected_dots: 1,
 };

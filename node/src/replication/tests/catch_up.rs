@@ -137,7 +137,9 @@ fn a_resumption_does_not_start_anew() {
 
 #[test]
 fn finding_6_rows_are_joined_before_the_flip() {
-    depends_on(&["rows are joined before the flip"], || a_catch_up_breaks_off(false, 1).map(drop));
+    depends_on(&["rows are joined under the vector before the flip"], || {
+        a_catch_up_breaks_off(false, 1).map(drop)
+    });
 }
 
 /// A cut is given up for another supplier's, whose first rows are still at the disk when the first supplier

@@ -4,6 +4,7 @@
 //! | rule | interleavings | tests |
 //! |---|---|---|
 //! | R4 a batch is relative to its base, and one snapshot | 4, 5, 6, S11 | `catch_up` |
+//! | R7 a cut that is visible is whole, folded or not | 6, S16, S17 | `folds` |
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
@@ -39,6 +40,7 @@ mod continuity;
 mod dials;
 mod feeds;
 mod floors;
+mod folds;
 mod hostile;
 mod names;
 mod refreshes;

@@ -108,7 +108,7 @@ impl EmbeddedStore {
 
     /// Flips a bit of one of the stored values of a namespace behind the store's back: of its entries, or of
     /// its log.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) fn tamper(
         &self,
         namespace: millpond_core::Namespace,

@@ -1,0 +1,78 @@
+//! Folding at the engine: while a cut that has become visible is not in its place, the writer always has a
+//! slice of it to fold, between all that it has to do besides.
+
+use millpond_core::Namespace;
+
+use super::commit::Pending;
+use super::engine::{Engine, NAMESPACES};
+use crate::planted::planted;
+use crate::probes::sometimes;
+use crate::state::{Job, JobError};
+
+/// A fold under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Folding {
+    /// Whether a slice is at the writer.
+    is_at_writer: bool,
+    /// Not before then: the disk had no room for a slice.
+    after_ms: u64,
+    /// When this run began with it, and how many rows were folded then.
+    pub(super) since_ms: u64,
+    pub(super) folded_before: u64,
+}
+
+impl Engine {
+    /// Hands the writer the next slice of each fold. That of an earlier run goes on, too.
+    pub(super) fn run_folds(&mut self) {
+        let now_ms = self.now.mono_ms;
+        for namespace in NAMESPACES {
+            let Some(fold) = self.heads.folds.get(&namespace) else { continue };
+            let begun = Folding {
+                is_at_writer: false,
+                after_ms: 0,
+                since_ms: now_ms,
+                folded_before: fold.folded,
+            };
+            sometimes!(self.totals.commits == 0 && fold.folded > 0, FoldGoesOn);
+            let folding = self.folding.entry(namespace).or_insert(begun);
+            if folding.is_at_writer || folding.after_ms > now_ms || planted!("a fold goes on") {
+                continue;
+            }
+            folding.is_at_writer = true;
+            let rows_max = self.config.limits.fold_rows;
+            self.submit(Pending::Fold(namespace), Job::Fold { namespace, rows_max });
+        }
+    }
+
+    /// A slice is folded, or could not be.
+    pub(super) fn folded(&mut self, namespace: Namespace, error: Option<&JobError>) {
+        let now_ms = self.now.mono_ms;
+        if let Some(folding) = self.folding.get_mut(&namespace) {
+            folding.is_at_writer = false;
+            if let Some(error) = error {
+                sometimes!(FoldFindsNoRoom);
+                tracing::warn!(%namespace, %error, "a catch-up cannot be folded now");
+                folding.after_ms = now_ms + self.config.digest_ms;
+            }
+        }
+        if self.heads.folds.contains_key(&namespace) {
+            return;
+        }
+        self.folding.remove(&namespace);
+        tracing::debug!(%namespace, "folded");
+        if let Some(pulling) = self.pulls.get_mut(&namespace) {
+            pulling.progress_ms = now_ms;
+        }
+        self.submit_rows(namespace);
+    }
+
+    pub(super) fn next_fold_ms(&self) -> u64 {
+        let waits = |namespace: &Namespace| match self.folding.get(namespace) {
+            Some(folding) if folding.is_at_writer => u64::MAX,
+            Some(folding) => folding.after_ms,
+            None => 0,
+        };
+        let next = self.heads.folds.keys().map(waits).min().unwrap_or(u64::MAX);
+        if planted!("a fold goes on") { u64::MAX } else { next }
+    }
+}
