@@ -37,6 +37,9 @@ pub struct Config {
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
     pub cost: u32,
+    /// Whether the node refreshes with a peer by itself when one of the two was absent while the other forgot
+    /// deletes. If not, it says so, and waits for [`Replica::refresh`](crate::Replica::refresh).
+    pub automatic_refresh: bool,
     /// How often the node looks through its own store and compares itself with its peers; `None` for never,
     /// unless it is asked to.
     pub verify_every: Option<Duration>,
@@ -69,6 +72,7 @@ impl Config {
             topology: Topology::default(),
             region: None,
             cost: 0,
+            automatic_refresh: true,
             verify_every: Some(Duration::from_secs(600)),
             verify_rows_per_s: 20_000,
             #[cfg(feature = "backup")]

@@ -28,7 +28,7 @@ use crate::replication::{
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
 use crate::state::{Heads, View, WriteError, WriteTx};
-use crate::status::{Status, Survey, VerifyReport};
+use crate::status::{RefreshError, RefreshReport, Status, Survey, VerifyReport};
 #[cfg(feature = "backup")]
 use crate::store::Snapshot;
 use crate::store::{Store, StoreError};
@@ -168,6 +168,7 @@ impl Replica {
             region: config.region.clone(),
             cost: config.cost,
             limits: Limits::default(),
+            automatic_refresh: config.automatic_refresh,
             verify: VerifySettings {
                 every_ms: config.verify_every.map(|every| every.as_millis() as u64),
                 rows_per_s: config.verify_rows_per_s,
@@ -353,6 +354,23 @@ impl Replica {
         match self.inner.engine.ask(Request::Verify { peers, is_deep }).await {
             Some(Answer::Verified(report)) => *report,
             _ => VerifyReport::default(),
+        }
+    }
+
+    /// Refreshes with a peer, whether or not the two need it, and waits until that is done: what each holds is
+    /// joined into the other, deletes that both have forgotten included. A dry one only tells what would come here, go,
+    /// and stay.
+    ///
+    /// # Errors
+    /// [`RefreshError`]; a refresh that has begun goes on all the same.
+    pub async fn refresh(
+        &self,
+        peer: NodeKey,
+        is_dry: bool,
+    ) -> Result<RefreshReport, RefreshError> {
+        match self.inner.engine.ask(Request::Refresh { peer, is_dry }).await {
+            Some(Answer::Refreshed(result)) => result,
+            _ => Err(RefreshError::Closed),
         }
     }
 

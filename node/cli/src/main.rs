@@ -76,6 +76,8 @@ enum Command {
     Digest(status::DigestArgs),
     /// Whether the node holds what its peers hold; mends what is damaged
     Verify(verify::VerifyArgs),
+    /// Join what this node and a peer hold, though deletes between them are forgotten
+    Refresh(verify::RefreshArgs),
     /// Give up values that a damaged disk has lost and nobody else has
     Repair(verify::RepairArgs),
     /// By which way each member's writes reach all others, and what if one dies
@@ -146,6 +148,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Export(args) => transfer::export(args, &dir).await,
         Command::Digest(args) => status::digest(args, &dir).await,
         Command::Verify(args) => verify::verify(args, &dir).await,
+        Command::Refresh(args) => verify::refresh(args, &dir).await,
         Command::Repair(args) => verify::repair(args, &dir).await,
         Command::Topology(args) => topology::topology(args, &dir).await,
         Command::Config(args) => config::run(&args, &dir),

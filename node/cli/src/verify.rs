@@ -1,14 +1,16 @@
-//! `verify` and `repair`: whether the node holds what it should, and what if not.
+//! `verify`, `refresh` and `repair`: whether the node holds what it should, and what if not.
 
 use std::path::Path;
 
 use clap::Args;
-use millpond::status::{VerifiedPeer, VerifyOutcome, VerifyReport};
+use millpond::status::{
+    PeerStatus, RefreshReport, Status, VerifiedPeer, VerifyOutcome, VerifyReport,
+};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::failure::{Exit, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::status::table;
 
 /// Compare the node with its peers.
@@ -23,6 +25,20 @@ pub(crate) struct VerifyArgs {
     /// Read the whole store first, and check every value
     #[arg(long)]
     deep: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Refresh with a peer.
+#[derive(Debug, Args)]
+pub(crate) struct RefreshArgs {
+    /// The member to refresh with: its name, or its key [default: the one that status says needs it]
+    #[arg(long)]
+    from: Option<String>,
+    /// Only tell what would come, go and stay
+    #[arg(long)]
+    dry_run: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -132,6 +148,46 @@ fn word(outcome: VerifyOutcome) -> &'static str {
         VerifyOutcome::BrokeOff => "broke off",
         _ => "unknown",
     }
+}
+
+pub(crate) async fn refresh(args: RefreshArgs, dir: &Path) -> Outcome {
+    let what = "cannot refresh";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let from = match args.from {
+        Some(from) => from,
+        None => {
+            let status: Status = client.get("/api/v1/status").await.map_err(|it| it.at(what))?;
+            let needs = |peer: &&PeerStatus| peer.link.as_ref().is_some_and(|it| it.refresh_needed);
+            match status.peers.iter().find(needs) {
+                Some(peer) => peer.name.clone(),
+                None => {
+                    return Err(Failure::new(what)
+                        .why("no linked member needs one")
+                        .fix("name the member to refresh with all the same: --from PEER"));
+                }
+            }
+        }
+    };
+    let body = json!({"from": from, "dry_run": args.dry_run});
+    let report: RefreshReport =
+        client.post("/api/v1/refresh", &body).await.map_err(|error| error.at(what))?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report).expect("a report has a JSON form"));
+        return Ok(Exit::Ok);
+    }
+    let needed = if report.is_needed { "needed" } else { "not needed" };
+    if !report.is_dry {
+        println!("refreshed with {from}; it was {needed}");
+        return Ok(Exit::Ok);
+    }
+    println!("a refresh with {from} is {needed}; it would, of what both know by now:");
+    let least = if report.is_partial { "at least " } else { "" };
+    for (does, side) in [("bring", &report.come), ("take away", &report.go), ("send", &report.stay)]
+    {
+        println!("  {does} {least}{}", side.count);
+        side.paths.iter().for_each(|path| println!("      {path}"));
+    }
+    Ok(Exit::Ok)
 }
 
 pub(crate) async fn repair(args: RepairArgs, dir: &Path) -> Outcome {

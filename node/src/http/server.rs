@@ -174,6 +174,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/peers/pause", post(node::pause))
         .route("/peers/resume", post(node::resume))
         .route("/verify", post(verify::verify))
+        .route("/refresh", post(verify::refresh))
         .route("/repair", post(verify::repair))
         .route("/topology", get(node::topology).put(node::set_topology))
         .route("/invites", post(node::invite));

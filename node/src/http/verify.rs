@@ -1,8 +1,9 @@
-//! `POST /verify` and `POST /repair`.
+//! `POST /verify`, `POST /refresh` and `POST /repair`.
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use millpond_core::{NodeKey, Path};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,25 @@ pub(super) async fn verify(State(api): State<SharedApi>, body: Body) -> Result<R
         }
     };
     Ok(Json(api.replica.verify(peers, body.deep).await).into_response())
+}
+
+/// `POST /refresh`
+pub(super) async fn refresh(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RefreshBody {
+        from: String,
+        #[serde(default)]
+        dry_run: bool,
+    }
+    let RefreshBody { from, dry_run } = json(body).await?;
+    let peer = find_peer(api.replica.status().await.peers, &from)?;
+    let key = peer.key.parse().map_err(|_| Problem::internal("a peer's key is malformed"))?;
+    let report = api.replica.refresh(key, dry_run).await.map_err(|error| {
+        Problem::new(StatusCode::CONFLICT, "no_refresh", error.to_string())
+            .hint("see that it is linked: millpond status; it may want `millpond refresh` there")
+    })?;
+    Ok(Json(report).into_response())
 }
 
 /// `POST /repair`

@@ -386,6 +386,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a value whose tombstone was collected stays at the node that was absent";
     ["what came since the comparison is compared too"] "14", [],
         "a deleted value that a third node brings during a refresh stays for ever";
+    ["a refresh may wait for the operator"] "own", [],
+        "a node that is told to wait for its operator refreshes by itself";
     // Verify and scrub.
     ["the log tells what an entry has lost"] "own", [],
         "an entry that has vanished is not missed";

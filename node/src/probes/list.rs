@@ -25,8 +25,12 @@ macro_rules! probes {
 
 probes! {
     // Verify and scrub.
-    /// Two that are to be compared are far apart, or need a refresh.
+    /// Two that are compared are far apart, and one of them does not look further.
     VerifyPutOff,
+    /// A refresh waits for the operator.
+    RefreshWaits,
+    /// A refresh is visible.
+    RefreshFlipped,
     /// A peer that is damaged itself tells a part of what it holds.
     ToldInPart,
     /// Two that are compared hold the same.

@@ -162,9 +162,9 @@ impl Engine {
             sometimes!(CompareBusy);
             return refuse(self, CompareRefusal::Busy);
         }
-        if purpose == Purpose::Verify && self.is_far_from(link_id, namespace, &vv) {
-            sometimes!(VerifyPutOff);
-            return refuse(self, CompareRefusal::Busy);
+        if purpose == Purpose::Refresh && !self.may_refresh(&self.links[&link_id], namespace) {
+            sometimes!(RefreshWaits);
+            return refuse(self, CompareRefusal::NotAllowed);
         }
         self.comparisons.retain(|id, it| !asked_twice(id, it));
         let comparing = match self.comparing(namespace, purpose, salt, Some((vv, floor))) {

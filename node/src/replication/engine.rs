@@ -22,6 +22,7 @@ use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
+use super::refresh_asked::AskedRefresh;
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
@@ -65,6 +66,8 @@ pub(crate) struct EngineConfig {
     pub(crate) cost: u32,
     /// Sizes that it keeps to.
     pub(crate) limits: Limits,
+    /// Whether it refreshes with a peer without being asked to.
+    pub(crate) automatic_refresh: bool,
     /// When and how fast it looks through what it holds.
     pub(crate) verify: VerifySettings,
     /// Seed of all randomness.
@@ -113,6 +116,8 @@ pub(crate) struct Engine {
     pub(super) comparisons: BTreeMap<SessionId, Comparing>,
     /// Whether what is here is what should be.
     pub(super) verify: Verify,
+    /// Who waits for a refresh, or for what one would do.
+    pub(super) asked_refreshes: Vec<AskedRefresh>,
     pub(super) jobs: BTreeMap<Token, Pending>,
     pub(super) next_token: u64,
     pub(super) next_transfer: u64,
@@ -169,6 +174,7 @@ impl Engine {
             supplies: BTreeMap::new(),
             comparisons: BTreeMap::new(),
             verify: Verify::new(config.verify, now),
+            asked_refreshes: Vec::new(),
             jobs: BTreeMap::new(),
             next_token: 0,
             next_transfer: 0,
@@ -265,6 +271,7 @@ impl Engine {
             self.next_survey_ms(),
             self.next_comparison_ms(),
             self.next_verify_ms(),
+            self.next_asked_refresh_ms(),
         ]
         .into_iter()
         .min()
@@ -321,6 +328,7 @@ impl Engine {
         self.run_surveys();
         self.run_comparisons();
         self.run_verify();
+        self.run_asked_refreshes();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -341,6 +349,8 @@ impl Engine {
             }
             Request::Survey => self.ask_survey(id),
             Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
+            Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),
+            Request::Refresh { peer, is_dry: false } => self.ask_refresh(id, peer),
             Request::AcceptLoss(within) => self.accept_loss(id, within.as_ref()),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);

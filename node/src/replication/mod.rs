@@ -17,6 +17,7 @@
 //! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
+//! | `refresh_asked` | what an operator asks of a refresh |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
@@ -35,7 +36,7 @@ use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 use crate::membership::{Invite, InviteOptions};
 use crate::replica::InviteError;
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
-use crate::status::{Status, VerifyReport};
+use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
 use crate::topology::surveyed::Surveyed;
 
@@ -64,6 +65,7 @@ mod progress;
 mod pull;
 mod pulling;
 mod receive;
+mod refresh_asked;
 mod refreshing;
 mod report;
 mod ring;
@@ -159,6 +161,8 @@ pub(crate) enum Request {
     Survey,
     /// Verifies this node with these peers, or all, after looking through its own store if that is wanted.
     Verify { peers: Option<Vec<NodeKey>>, is_deep: bool },
+    /// Refreshes with a peer, or tells what that would do.
+    Refresh { peer: NodeKey, is_dry: bool },
     /// Deletes what is lost everywhere, at and below a path, or everywhere.
     AcceptLoss(Option<Path>),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
@@ -195,6 +199,8 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
+    /// What a refresh has come to, or would.
+    Refreshed(Result<RefreshReport, RefreshError>),
     /// What a verification has found.
     Verified(Box<VerifyReport>),
     /// How many lost values were deleted, and how many paths that makes.

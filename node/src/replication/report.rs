@@ -40,8 +40,17 @@ impl Engine {
         warnings.extend(self.warnings());
         let strange = |peer: &&PeerStatus| peer.link.as_ref().is_some_and(|it| it.refresh_needed);
         for peer in peers.iter().filter(strange) {
+            let is_it = |link: &&Link| link.peer.to_string() == peer.key;
+            let waits = self.links.values().find(is_it).is_some_and(|it| it.rules.refresh_waits);
+            let what = match waits {
+                true => format!(
+                    "; see what it would do: millpond refresh --from {} --dry-run",
+                    peer.name
+                ),
+                false => String::new(),
+            };
             warnings.push(format!(
-                "{} and this node need a refresh: one of them was absent while the other forgot deletes",
+                "{} and this node need a refresh: one of them was absent while the other forgot deletes{what}",
                 peer.name
             ));
         }

@@ -75,6 +75,13 @@ struct Asked {
     until_ms: u64,
 }
 
+impl Todo {
+    /// Whether it is made in this session.
+    pub(super) fn is_of(&self, session: SessionId) -> bool {
+        self.asked == Some(session)
+    }
+}
+
 impl Verify {
     pub(super) fn new(settings: VerifySettings, now: Now) -> Self {
         Self {

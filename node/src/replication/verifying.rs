@@ -77,6 +77,9 @@ impl Engine {
         let Some(comparing) = self.comparisons.get_mut(&id) else { return };
         if comparing.is_equal && !comparing.is_damaged {
             sometimes!(VerifiedEqual);
+            if self.plans(id) {
+                self.planned(id, &BTreeMap::new(), false);
+            }
             let Some(comparing) = self.comparisons.remove(&id) else { return };
             let Some(link) = self.links.get(&id.0) else { return };
             let (peer, namespace) = (link.peer, comparing.namespace);
@@ -88,7 +91,15 @@ impl Engine {
             self.fill_holes(peer, namespace, (Some(&theirs), &BTreeMap::new()));
             return self.verified(peer, namespace, report);
         }
-        if !self.links.get(&id.0).is_some_and(|link| link.may_take()) {
+        // Who asks has looked whether it is worth it.
+        let (namespace, theirs) = (comparing.namespace, comparing.theirs.clone());
+        let is_mine = self.verify.todo.values().any(|todo| todo.is_of(id)) || self.plans(id);
+        let is_far =
+            !is_mine && theirs.is_none_or(|(vv, _)| self.is_far_from(id.0, namespace, &vv));
+        sometimes!(is_far, VerifyPutOff);
+        let may_take = self.links.get(&id.0).is_some_and(|link| link.may_take());
+        let Some(comparing) = self.comparisons.get_mut(&id) else { return };
+        if is_far || !may_take {
             comparing.is_pulled = true;
             return self.end_comparison(id);
         }
@@ -179,6 +190,10 @@ impl Engine {
             return;
         };
         let peer = link.peer;
+        if self.plans(id) {
+            self.planned(id, &told.rows, told.is_cut || is_full(&told));
+            return self.end_comparison(id);
+        }
         let judged = match judge_all(&self.comparisons[&id], &told) {
             Ok(judged) => judged,
             Err(error) => {

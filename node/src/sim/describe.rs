@@ -35,6 +35,7 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
         Answer::Survey(_) => "a survey".into(),
+        Answer::Refreshed(result) => format!("refreshed, {result:?}"),
         Answer::Verified(report) => format!("verified, sound: {}", report.is_sound),
         Answer::LossAccepted(result) => format!("loss accepted, {result:?}"),
         Answer::Done => "done".into(),

@@ -31,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) keeps_lease: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Limits,
+    pub(crate) automatic_refresh: bool,
     pub(crate) verify: VerifySettings,
     /// How it takes part in the mesh, from its next start on.
     pub(crate) topology: Topology,
@@ -107,6 +108,7 @@ impl Node {
             keeps_lease: true,
             lease: None,
             limits: Limits::default(),
+            automatic_refresh: true,
             verify: VerifySettings { every_ms: None, rows_per_s: 20_000 },
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             region: None,
@@ -153,6 +155,7 @@ impl Node {
             region: record.region,
             cost: record.cost,
             limits: self.limits,
+            automatic_refresh: self.automatic_refresh,
             verify: self.verify,
             seed,
         };

@@ -4,6 +4,7 @@ mod backup;
 mod counters;
 mod origins;
 mod pace;
+mod refresh;
 mod survey;
 mod verify;
 
@@ -14,6 +15,7 @@ pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
+pub use refresh::{RefreshError, RefreshReport, RefreshSide};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 pub use verify::{LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyTotals};
 

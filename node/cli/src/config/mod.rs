@@ -106,6 +106,7 @@ pub(crate) struct Replication {
     pub origin: Origins,
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
+    pub automatic_refresh: Option<bool>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -224,6 +225,8 @@ impl File {
         if let Some(Span(interval)) = self.replication.digest_interval {
             config.digest_interval = interval;
         }
+        config.automatic_refresh =
+            self.replication.automatic_refresh.unwrap_or(config.automatic_refresh);
         if let Some(Every(every)) = self.verify.every {
             config.verify_every = every;
         }
