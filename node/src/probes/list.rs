@@ -59,6 +59,8 @@ probes! {
     OvertakenMend,
     /// A value of the log that was to be mended is sound.
     LogMendedBefore,
+    /// A folder comes back as what a backup holds, under a store of its own.
+    RestoredFromBackup,
     // The tree.
     /// Something is announced of an origin that has no source, or one that does not deliver.
     AnnouncedWithoutSource,
@@ -268,6 +270,10 @@ probes! {
     RowsBehindCursor,
     /// A cut becomes visible with rows that are not folded.
     FlipLeavesRows,
+    /// A cut that is given up has more rows than are dropped at once.
+    DropLeavesRows,
+    /// Rows of a cut meet one of which the engine did not know.
+    CutMeetsAnother,
     /// A write, a push or a batch meets a path that is not folded.
     WriteFoldsItsPath,
     /// A node starts with a fold that another boot began.

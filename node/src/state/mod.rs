@@ -5,6 +5,7 @@
 //! clock or draws randomness.
 
 mod apply;
+mod clear;
 mod floor;
 mod fold;
 mod gap;
@@ -20,10 +21,12 @@ mod view;
 mod write;
 
 pub(crate) use apply::apply;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use clear::Clear;
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
-pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};
+pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use mend::Mend;
 pub(crate) use overlay::Overlay;

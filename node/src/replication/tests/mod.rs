@@ -40,6 +40,7 @@ mod continuity;
 mod dials;
 mod feeds;
 mod floors;
+mod fold_laws;
 mod folds;
 mod hostile;
 mod names;
