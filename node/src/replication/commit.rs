@@ -38,6 +38,8 @@ pub(super) enum Pending {
     Pushes { namespace: Namespace, received: Vec<Received> },
     /// Rows of a catch-up.
     Rows(RowsJob),
+    /// Tombstones are collected.
+    Collect,
     /// A slice of a fold.
     Fold(Namespace),
     /// An invite is recorded: hand it out.
@@ -256,6 +258,7 @@ impl Engine {
             }
             (Pending::Mend(mending), Ok(outcome)) => self.mended(&mending, Ok(outcome.rows_new)),
             (Pending::Mend(mending), Err(error)) => self.mended(&mending, Err(error)),
+            (Pending::Collect, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Own | Pending::Note, Ok(_)) => {}

@@ -22,6 +22,7 @@
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
 //! | `dialer` | whom to dial, and when |
@@ -42,6 +43,7 @@ use crate::topology::surveyed::Surveyed;
 
 mod absences;
 mod announcing;
+mod collecting;
 mod commit;
 mod comparing;
 mod continuity;
@@ -78,12 +80,14 @@ mod verify_plan;
 mod verifying;
 #[cfg(feature = "backup")]
 mod whole;
+mod words;
 
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use collecting::Collection;
 pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;

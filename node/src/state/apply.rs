@@ -10,6 +10,7 @@ use super::heads::{CutMark, Heads, Place};
 use super::job::{Cut, Job, JobError, Local, Outcome};
 use super::mend::mend;
 use super::staged_row::encode_staged;
+use super::tombstones::collect;
 use super::transaction::Transaction;
 use super::write::write;
 use crate::membership;
@@ -59,6 +60,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             outcome.rows_new += mended.rows_new;
             Ok(outcome)
         }
+        Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
         Job::Close => {
             tx.heads.open = None;
             Ok(Outcome::default())

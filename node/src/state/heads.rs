@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clear::Clear;
 use super::fold::Fold;
+use super::tombstones::Tombstones;
 use crate::planted::planted;
 use crate::probes::always;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
@@ -67,6 +68,8 @@ pub(crate) struct Heads {
     pub(crate) vv: BTreeMap<Namespace, VersionVector>,
     /// Below these vectors, which `vv` covers, tombstones are gone.
     pub(crate) floor: BTreeMap<Namespace, VersionVector>,
+    /// The tombstones that are left, above the floor or between its entries.
+    pub(crate) tombstones: BTreeMap<Namespace, Tombstones>,
     /// The incarnation under which this replica writes, once it has written.
     pub(crate) open: Option<Incarnation>,
     /// All incarnations of this replica, oldest first.
@@ -107,6 +110,9 @@ impl Heads {
             if let Some(floor) = read_meta(snapshot, &meta_key::floor(namespace))? {
                 heads.floor.insert(namespace, floor);
             }
+            if let Some(tombstones) = read_meta(snapshot, &meta_key::tombstones(namespace))? {
+                heads.tombstones.insert(namespace, tombstones);
+            }
             if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
                 heads.cuts.insert(namespace, cut);
             }
@@ -137,6 +143,12 @@ impl Heads {
         self.floor.get(&namespace).unwrap_or(&NOTHING)
     }
 
+    /// The tombstones of a namespace.
+    pub(crate) fn tombstones(&self, namespace: Namespace) -> &Tombstones {
+        static NONE: Tombstones = Tombstones::NONE;
+        self.tombstones.get(&namespace).unwrap_or(&NONE)
+    }
+
     /// Whether a cut can arrive in a namespace.
     pub(crate) fn place(&self, namespace: Namespace) -> Place {
         match (self.folds.get(&namespace), self.clears.get(&namespace)) {
@@ -161,6 +173,11 @@ impl Heads {
             always!(self.vv(namespace).covers_all(floor), "what was collected was covered");
             if before.floor.get(&namespace) != Some(floor) {
                 write_meta(changes, meta_key::floor(namespace), Some(floor));
+            }
+        }
+        for (&namespace, tombstones) in &self.tombstones {
+            if before.tombstones.get(&namespace) != Some(tombstones) {
+                write_meta(changes, meta_key::tombstones(namespace), Some(tombstones));
             }
         }
         for namespace in NAMESPACES {
@@ -220,6 +237,10 @@ pub(crate) mod meta_key {
         MetaKey(format!("floor/{}", namespace.number()))
     }
 
+    pub(crate) fn tombstones(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("tombstones/{}", namespace.number()))
+    }
+
     pub(crate) fn cut(namespace: Namespace) -> MetaKey {
         MetaKey(format!("cut/{}", namespace.number()))
     }
@@ -232,8 +253,8 @@ pub(crate) mod meta_key {
         MetaKey(format!("clear/{}", namespace.number()))
     }
 
-    pub(crate) fn peer(key: NodeKey) -> MetaKey {
-        MetaKey(format!("peer/{key}"))
+    pub(crate) fn member(key: NodeKey) -> MetaKey {
+        MetaKey(format!("member/{key}"))
     }
 
     pub(crate) fn invites() -> MetaKey {

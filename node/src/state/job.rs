@@ -60,6 +60,13 @@ pub(crate) enum Job {
     Mend(Mend),
     /// The same, with what nobody has any more: this transaction deletes it.
     AcceptLoss(Mend, Local),
+    /// Drops some tombstones that every live member has on its disk.
+    Collect {
+        /// Of which namespace.
+        namespace: Namespace,
+        /// What they all have, and this node too.
+        stable: VersionVector,
+    },
     /// Ends the open incarnation: the next write opens a new one.
     Close,
     /// Notes that are nobody's data: peers' vectors, invites, marks.

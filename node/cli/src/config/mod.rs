@@ -107,6 +107,8 @@ pub(crate) struct Replication {
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
     pub automatic_refresh: Option<bool>,
+    pub offline_window: Option<Span>,
+    pub tombstones: Option<Size>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -233,6 +235,12 @@ impl File {
         if let Some(rows) = self.verify.rows_per_s {
             config.verify_rows_per_s = rows;
         }
+        if let Some(Span(window)) = self.replication.offline_window {
+            config.offline_window = window;
+        }
+        if let Some(Size(bytes)) = self.replication.tombstones {
+            config.tombstone_bytes_max = bytes as u64;
+        }
         if let Some(Size(bytes)) = self.store.cache {
             config.cache_bytes = bytes;
         }
@@ -337,7 +345,8 @@ mod tests {
         let file = parse(
             "version = 1\nname = \"paris-1\"\nstate_dir = \"/var/lib/state\"\n\
              [replication]\nbindaddress = \"[::]:8444\"\norigin = \"repl://paris.example.com:8444\"\n\
-             hold_down = \"250ms\"\ndigest_interval = \"5s\"\n[store]\ncache = \"64MiB\"\n[verify]\nevery = \"1h\"\n\
+             hold_down = \"250ms\"\ndigest_interval = \"5s\"\noffline_window = \"3d\"\ntombstones = \"2GiB\"\n\
+             [store]\ncache = \"64MiB\"\n[verify]\nevery = \"1h\"\n\
              [backup]\ndir = \"backups\"\nevery = \"2h\"\nkeep = { last = 9, weekly = 0 }\n\
              [http]\nbindaddress = \"127.0.0.1:0\"\nhosts = [\"paris\"]\n\
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
@@ -349,6 +358,8 @@ mod tests {
         assert_eq!(config.state_dir, Some("/var/lib/state".into()));
         assert_eq!(config.hold_down, Duration::from_millis(250));
         assert_eq!(config.digest_interval, Duration::from_secs(5));
+        assert_eq!(config.offline_window, Duration::from_secs(3 * 24 * 3600));
+        assert_eq!(config.tombstone_bytes_max, 2 << 30);
         assert_eq!(config.cache_bytes, 64 << 20);
         assert_eq!(config.verify_every, Some(Duration::from_secs(3_600)));
         let never = parse("[verify]\nevery = \"never\"").unwrap().replica(Path::new("x")).unwrap();
