@@ -5,10 +5,12 @@
 //! the tables, in which a cut that is not yet folded does not count.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use millpond_core::{Dot, Entry, LiveDot, Namespace, Path, VersionVector};
 
 use super::job::{JobError, Outcome};
+use super::tombstones::Tombstones;
 use super::transaction::Transaction;
 use crate::planted::planted;
 use crate::probes::sometimes;
@@ -70,6 +72,9 @@ fn mend_log(tx: &mut Transaction<'_>, mend: &Mend, outcome: &mut Outcome) -> Res
             floor.join(&last.into_iter().collect::<VersionVector>());
         }
     }
+    if !tx.own.damaged_log.is_empty() {
+        recount_tombstones(tx, namespace)?;
+    }
     for (path, dot) in &mend.unlogged {
         let lives = match tx.changed_entry(namespace, path) {
             Ok(entry) => entry.contains(*dot),
@@ -87,6 +92,33 @@ fn mend_log(tx: &mut Transaction<'_>, mend: &Mend, outcome: &mut Outcome) -> Res
             tx.log_live(namespace, path, *dot);
             outcome.rows_new += 1;
         }
+    }
+    Ok(())
+}
+
+/// Counts anew the tombstones that are left once the damaged values of the log are dropped. It reads the whole
+/// log, which a disk that rots is worth.
+fn recount_tombstones(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), JobError> {
+    let mut left = BTreeMap::new();
+    for last in tx.heads.vv(namespace).iter() {
+        tx.snapshot.sound_log(namespace, last.incarnation, 0, u64::MAX, &mut |met| {
+            if let Ok((dot, row)) = met {
+                left.insert(dot, row);
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    for ((_, dot), row) in tx.group.log.iter().filter(|((of, _), _)| *of == namespace) {
+        match row {
+            Some(row) => drop(left.insert(*dot, row.clone())),
+            None => drop(left.remove(dot)),
+        }
+    }
+    let tombstones = tx.heads.tombstones.entry(namespace).or_default();
+    let swept = std::mem::take(&mut tombstones.swept);
+    *tombstones = Tombstones { swept, ..Tombstones::NONE };
+    for (dot, row) in left.iter().filter(|(_, row)| row.deleted.is_some()) {
+        tombstones.add(*dot, &row.path);
     }
     Ok(())
 }
