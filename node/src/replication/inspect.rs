@@ -95,7 +95,7 @@ impl Engine {
 
     /// What moved between this node and each peer.
     pub(crate) fn counters_of_peers(&self) -> impl Iterator<Item = (NodeKey, &LinkCounters)> {
-        self.peers.iter().map(|(&key, peer)| (key, &peer.counters))
+        self.peers.iter().map(|(&key, peer)| (key, &*peer.counters))
     }
 
     /// Incarnations that the vectors name and whose owner is not known.

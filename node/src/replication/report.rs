@@ -148,7 +148,7 @@ impl Engine {
             None => PeerState::Offline,
         };
         let now_ms = self.now.mono_ms;
-        let mut counters = peer.counters;
+        let mut counters = *peer.counters;
         if let Some((_, stats)) = link.and_then(|(id, _)| stats.iter().find(|(it, _)| it == id)) {
             counters.wire_bytes_sent += stats.wire_bytes_sent;
             counters.wire_bytes_received += stats.wire_bytes_received;
