@@ -104,7 +104,7 @@ pub use config::Config;
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 pub use network::ListenError;
-pub use replica::{InviteError, JoinError, Receipt, Replica};
+pub use replica::{InviteError, JoinError, Receipt, ReleaseError, Replica};
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};

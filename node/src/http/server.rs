@@ -176,6 +176,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/verify", post(verify::verify))
         .route("/refresh", post(verify::refresh))
         .route("/repair", post(verify::repair))
+        .route("/fence/release", post(node::release))
         .route("/topology", get(node::topology).put(node::set_topology))
         .route("/invites", post(node::invite));
     Router::new()

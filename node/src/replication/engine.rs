@@ -15,14 +15,15 @@ use rand_core::{Rng, SeedableRng};
 use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
-use super::continuity::Continuity;
 use super::counting::count_control;
+use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
+use super::recalling::Recalling;
 use super::refresh_asked::AskedRefresh;
 use super::ring::Ring;
 use super::supply::Supply;
@@ -89,10 +90,16 @@ pub(crate) struct Engine {
     pub(super) introduced: BTreeMap<Incarnation, NodeKey>,
     /// As of the latest commit.
     pub(super) heads: Heads,
-    pub(super) continuity: Continuity,
     /// The incarnation that was ended in this boot, while the store may not have heard of it.
     pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
+    /// What is disputed, while it is not issued anew.
+    pub(super) overtaken: Option<Overtaken>,
+    /// Questions to peers about this node's own writes, and who was asked in this boot.
+    pub(super) recalls: BTreeMap<LinkId, Recalling>,
+    pub(super) recalled: BTreeSet<NodeKey>,
+    /// When the store is told of the fence again, if it had no room.
+    pub(super) fence_again_ms: u64,
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
@@ -128,7 +135,7 @@ pub(crate) struct Engine {
     pub(super) save_peers_at_ms: u64,
     pub(super) totals: Totals,
     pub(super) surveys: Surveys,
-    outputs: VecDeque<Output>,
+    pub(super) outputs: VecDeque<Output>,
     /// When the next deadline is, if nothing has changed since it was asked for.
     deadline_ms: Cell<Option<u64>>,
 }
@@ -143,24 +150,34 @@ impl Engine {
         store: Arc<dyn Store>,
         now: Now,
     ) -> Result<Self, StoreError> {
+        let mut engine = Self::load(config, store, now)?;
+        engine.check_continuity();
+        engine.reissue();
+        engine.members_changed();
+        Ok(engine)
+    }
+
+    /// An engine that has done nothing yet.
+    pub(super) fn load(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        now: Now,
+    ) -> Result<Self, StoreError> {
         let snapshot = store.snapshot()?;
         let heads = Heads::load(&*snapshot)?;
         let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
-        let continuity = match heads.open {
-            Some(_) if !config.is_continuous && !planted!("continuity is proven") => {
-                Continuity::unproven()
-            }
-            _ => Continuity::Proven,
-        };
         let mut engine = Self {
             rng: ChaCha8Rng::from_seed(config.seed),
             started_ms: now.mono_ms,
             now,
             members,
             introduced: BTreeMap::new(),
-            continuity,
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
+            overtaken: read_meta(&*snapshot, &meta_key::overtaken())?,
+            recalls: BTreeMap::new(),
+            recalled: BTreeSet::new(),
+            fence_again_ms: u64::MAX,
             joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
             told_self: None,
@@ -200,7 +217,6 @@ impl Engine {
             engine.inboxes.insert(namespace, inbox);
         }
         engine.remember_peers(&*snapshot)?;
-        engine.members_changed();
         Ok(engine)
     }
 
@@ -272,8 +288,8 @@ impl Engine {
             self.next_supply_ms(),
             self.next_graft_ms(),
             self.next_announcement_ms(),
-            self.continuity.deadline_ms(),
             self.next_survey_ms(),
+            self.fence_again_ms,
             self.next_collection_ms(),
             self.next_comparison_ms(),
             self.next_verify_ms(),
@@ -294,14 +310,11 @@ impl Engine {
     }
 
     /// Whether a lease of a store at these heads may be written: it says that this boot's store is the one
-    /// that continues. A boot that has no proof of that, or whose store has not yet heard that its incarnation
-    /// has ended, would give a proof to the next one.
+    /// that continues. A store that has not yet heard that its incarnation has ended would give a proof to the
+    /// next boot.
     pub(crate) fn may_write_lease(&self, heads: &Heads) -> bool {
-        let is_proven = self.continuity.is_proven() || planted!("a lease is of a proven boot");
-        let is_ended = heads.open.is_some()
-            && heads.open == self.closed
-            && !planted!("a lease is not of an ended incarnation");
-        is_proven && !is_ended
+        let is_ended = heads.open.is_some() && heads.open == self.closed;
+        !is_ended || planted!("a lease is not of an ended incarnation")
     }
 
     /// Whether this node holds an invite and is no member yet.
@@ -324,7 +337,6 @@ impl Engine {
 
     fn run_deadlines(&mut self) {
         self.run_sessions();
-        self.run_continuity();
         self.run_pulls();
         self.run_supplies();
         self.run_progress();
@@ -332,6 +344,7 @@ impl Engine {
         self.run_grafts();
         self.run_dials();
         self.run_surveys();
+        self.run_fence();
         self.run_collection();
         self.run_comparisons();
         self.run_verify();
@@ -359,6 +372,7 @@ impl Engine {
             Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),
             Request::Refresh { peer, is_dry: false } => self.ask_refresh(id, peer),
             Request::AcceptLoss(within) => self.accept_loss(id, within.as_ref()),
+            Request::Release => self.release(id),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);
                 self.answer(id, Answer::Done);
@@ -451,6 +465,12 @@ impl Engine {
             }
             Message::PullCompared { session, transfer, resume: _ } => {
                 self.supply_compared(link_id, session, transfer);
+            }
+            Message::Recall { namespace, incarnation, after, upto } => {
+                self.tell_recalled(link_id, (namespace, incarnation), (after, upto));
+            }
+            Message::Recalled { namespace, incarnation, upto: _, writes } => {
+                self.recalled(link_id, (namespace, incarnation), &writes);
             }
             unexpected => {
                 never!("sends what only a node to come understands");

@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `session` | who is welcome: hello and its outcomes, duplicates, joining |
 //! | `introductions` | whose an incarnation is, before its record has come |
-//! | `fence` | who holds this node's key, too |
+//! | `fence` | who holds this node's key or history, too |
+//! | `recalling` | whether peers hold this node's writes as it does |
+//! | `reissuing` | what becomes of writes whose numbers went on elsewhere |
 //! | `feed` | what is pushed live, and what is held back |
 //! | `rules` | what the settings say of a link, and whom to link with |
 //! | `announcing` | what is told to whom that is not sent |
@@ -35,7 +37,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
-use crate::replica::InviteError;
+use crate::replica::{InviteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
@@ -66,9 +68,11 @@ mod peer;
 mod progress;
 mod pull;
 mod pulling;
+mod recalling;
 mod receive;
 mod refresh_asked;
 mod refreshing;
+mod reissuing;
 mod report;
 mod ring;
 mod rules;
@@ -169,6 +173,8 @@ pub(crate) enum Request {
     Refresh { peer: NodeKey, is_dry: bool },
     /// Deletes what is lost everywhere, at and below a path, or everywhere.
     AcceptLoss(Option<Path>),
+    /// Lifts the fence: a person has looked.
+    Release,
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
 }
@@ -209,6 +215,8 @@ pub(crate) enum Answer {
     Verified(Box<VerifyReport>),
     /// How many lost values were deleted, and how many paths that makes.
     LossAccepted(Result<u64, WriteError>),
+    /// The fence is lifted; or why not.
+    Released(Result<(), ReleaseError>),
     /// Done.
     Done,
 }

@@ -107,6 +107,8 @@ impl Peer {
                 return BootMet::Leftover;
             }
             if self.boot_seen_ms >= first_ms + late_ms {
+                // When one of them is stopped, the other one is to be found to live.
+                before.seen_ms = Some(now_ms);
                 return match planted!("two that are heard are copies") {
                     true => BootMet::Leftover,
                     false => BootMet::Copy,

@@ -72,7 +72,7 @@ impl Engine {
             listen: self.config.listen.clone(),
             addresses: self.config.addresses.clone(),
             state_dir: None, // the shell's
-            fenced: self.fenced.clone(),
+            fenced: self.why_fenced(),
             uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
             store_bytes,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -275,7 +275,7 @@ impl Engine {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(why) = &self.fenced {
+        if let Some(why) = &self.why_fenced() {
             warnings.push(format!("this node is fenced and takes no writes: {why}"));
         }
         if let Some(invite) = &self.joining {

@@ -102,6 +102,13 @@ impl Verify {
         }
     }
 
+    /// What is left of it for an engine that begins anew: what was found of dots may be of others now.
+    pub(super) fn outliving(self) -> Self {
+        let scrub = self.scrub.is_some().then(Scrub::new);
+        let (holes, suspects, again) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { scrub, holes, suspects, again, ..self }
+    }
+
     /// How long a step of so many rows pauses.
     pub(super) fn pause_ms(&self, rows: u64) -> u64 {
         if self.is_hurried { 0 } else { rows * 1_000 / self.settings.rows_per_s.max(1) }

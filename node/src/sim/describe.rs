@@ -38,6 +38,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Refreshed(result) => format!("refreshed, {result:?}"),
         Answer::Verified(report) => format!("verified, sound: {}", report.is_sound),
         Answer::LossAccepted(result) => format!("loss accepted, {result:?}"),
+        Answer::Released(Ok(())) => "released".into(),
+        Answer::Released(Err(why)) => format!("not released, {why}"),
         Answer::Done => "done".into(),
     }
 }

@@ -9,6 +9,7 @@ use millpond_core::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::began::Began;
 use super::clear::Clear;
 use super::fold::Fold;
 use super::tombstones::Tombstones;
@@ -86,6 +87,8 @@ pub(crate) struct Heads {
     pub(crate) clears: BTreeMap<Namespace, Clear>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
+    /// What this boot began with.
+    pub(crate) began: Began,
 }
 
 /// What becomes of the last cut of a namespace.
@@ -123,6 +126,7 @@ impl Heads {
                 heads.clears.insert(namespace, clear);
             }
         }
+        heads.began = Began::at(heads.vv.clone());
         heads.open = read_meta(snapshot, &meta_key::open())?;
         heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
         heads.ceiling = read_meta(snapshot, &meta_key::ceiling())?.unwrap_or_default();
@@ -267,6 +271,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn fenced() -> MetaKey {
         MetaKey("fenced".into())
+    }
+
+    pub(crate) fn overtaken() -> MetaKey {
+        MetaKey("overtaken".into())
     }
 }
 

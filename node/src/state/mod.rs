@@ -5,6 +5,7 @@
 //! clock or draws randomness.
 
 mod apply;
+mod began;
 mod clear;
 mod floor;
 mod fold;
@@ -14,6 +15,7 @@ mod heads;
 mod job;
 mod mend;
 mod overlay;
+mod reissue;
 mod staged_row;
 mod staging;
 mod tombstones;
@@ -31,6 +33,9 @@ pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, wri
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use mend::Mend;
 pub(crate) use overlay::Overlay;
+pub(crate) use reissue::Reissue;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use reissue::Reissued;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use tombstones::Tombstones;
 pub(crate) use transaction::Transaction;

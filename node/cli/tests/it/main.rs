@@ -3,6 +3,7 @@
 mod backup;
 mod demo;
 mod failed_disk;
+mod fence;
 mod full_disk;
 mod kill;
 mod netns;
