@@ -37,6 +37,14 @@ pub struct Config {
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
     pub cost: u32,
+    /// Whether the node refreshes with a peer by itself when one of the two was absent while the other forgot
+    /// deletes. If not, it says so, and waits for [`Replica::refresh`](crate::Replica::refresh).
+    pub automatic_refresh: bool,
+    /// How often the node looks through its own store and compares itself with its peers; `None` for never,
+    /// unless it is asked to.
+    pub verify_every: Option<Duration>,
+    /// Rows of its own store that it looks at in a second then.
+    pub verify_rows_per_s: u64,
     /// Backups that the node makes by itself; none unless it is told.
     #[cfg(feature = "backup")]
     pub backup: Option<crate::backup::BackupSchedule>,
@@ -55,7 +63,8 @@ impl Config {
     pub const REGION_BYTES_MAX: usize = 64;
 
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
-    /// every 5 s, a cache of 64 MiB, no lease, no backups, deletes remembered for 7 days.
+    /// every 5 s, verification every ten minutes, a cache of 64 MiB, no lease, no backups, deletes remembered for
+    /// 7 days.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -70,6 +79,9 @@ impl Config {
             topology: Topology::default(),
             region: None,
             cost: 0,
+            automatic_refresh: true,
+            verify_every: Some(Duration::from_secs(600)),
+            verify_rows_per_s: 20_000,
             #[cfg(feature = "backup")]
             backup: None,
             cache_bytes: 64 << 20,

@@ -97,6 +97,7 @@ mod state;
 pub mod status;
 pub mod store;
 mod topology;
+mod verify;
 
 pub use commits::{Commits, CommitsEnded};
 pub use config::Config;

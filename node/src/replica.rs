@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_core::transport::Transport;
-use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
+use millpond_core::{Dot, Namespace, NodeKey, Path as RecordPath, VersionVector};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,12 +23,12 @@ use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
 use crate::network;
 use crate::replication::{
-    Answer, Collection, Engine, EngineConfig, JoinProgress, Limits, Now, Request,
+    Answer, Collection, Engine, EngineConfig, JoinProgress, Limits, Now, Request, VerifySettings,
 };
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
 use crate::state::{Heads, View, WriteError, WriteTx};
-use crate::status::{Status, Survey};
+use crate::status::{RefreshError, RefreshReport, Status, Survey, VerifyReport};
 #[cfg(feature = "backup")]
 use crate::store::Snapshot;
 use crate::store::{Store, StoreError};
@@ -188,6 +188,11 @@ impl Replica {
             region: config.region.clone(),
             cost: config.cost,
             limits: Limits::default(),
+            automatic_refresh: config.automatic_refresh,
+            verify: VerifySettings {
+                every_ms: config.verify_every.map(|every| every.as_millis() as u64),
+                rows_per_s: config.verify_rows_per_s,
+            },
             seed: folder::random(),
         };
         let now = Now { mono_ms: 0, wall_ms: wall_ms() };
@@ -370,6 +375,47 @@ impl Replica {
         match self.inner.engine.ask(Request::Survey).await {
             Some(Answer::Survey(surveyed)) => surveyed.survey(),
             _ => Survey::default(),
+        }
+    }
+
+    /// Compares this node with these peers, or with all members, and waits until that is done; what the log says
+    /// that one of two has lost is mended on the way. A deep one reads the node's whole store first, and checks
+    /// every value. Costs each node a scan, and the network a few kilobytes for each difference.
+    ///
+    /// A closed replica has verified nothing.
+    pub async fn verify(&self, peers: Option<Vec<NodeKey>>, is_deep: bool) -> VerifyReport {
+        match self.inner.engine.ask(Request::Verify { peers, is_deep }).await {
+            Some(Answer::Verified(report)) => *report,
+            _ => VerifyReport::default(),
+        }
+    }
+
+    /// Refreshes with a peer, whether or not the two need it, and waits until that is done: what each holds is
+    /// joined into the other, deletes that both have forgotten included. A dry one only tells what would come here, go,
+    /// and stay.
+    ///
+    /// # Errors
+    /// [`RefreshError`]; a refresh that has begun goes on all the same.
+    pub async fn refresh(
+        &self,
+        peer: NodeKey,
+        is_dry: bool,
+    ) -> Result<RefreshReport, RefreshError> {
+        match self.inner.engine.ask(Request::Refresh { peer, is_dry }).await {
+            Some(Answer::Refreshed(result)) => result,
+            _ => Err(RefreshError::Closed),
+        }
+    }
+
+    /// Gives up what this node has lost and no peer has: deletes it, at and below a path, or everywhere. Says how
+    /// many values that were. [`Replica::verify`] finds out what is lost.
+    ///
+    /// # Errors
+    /// Any [`WriteError`]; then nothing was deleted that is not told lost any more.
+    pub async fn accept_loss(&self, within: Option<RecordPath>) -> Result<u64, WriteError> {
+        match self.inner.engine.ask(Request::AcceptLoss(within)).await {
+            Some(Answer::LossAccepted(result)) => result,
+            _ => Err(WriteError::Closed),
         }
     }
 

@@ -74,10 +74,18 @@ fn node(registry: &mut Registry, status: &Status) {
     registry.register("applied_dots", "Writes applied, by namespace", dots);
     progress(registry, status);
     let totals = &status.totals;
+    let lost: Gauge = Gauge::default();
+    lost.set(totals.verify.lost.try_into().unwrap_or(i64::MAX));
+    registry.register("verify_lost_values", "Values lost here that nobody has given back", lost);
     for (name, help, value) in [
         ("transactions", "Local transactions committed", totals.transactions),
         ("dots_issued", "Writes issued here", totals.dots_issued),
         ("commits", "Commits of the store", totals.commits),
+        ("verify_comparisons", "Comparisons with peers that ended", totals.verify.comparisons),
+        ("verify_scrubs", "Times that the own store was looked through", totals.verify.scrubs),
+        ("verify_mended", "Values and log rows put back", totals.verify.mended),
+        ("verify_suspect", "Values that only one of two nodes holds", totals.verify.suspect),
+        ("verify_issued_again", "Values issued again", totals.verify.issued_again),
     ] {
         let counter = Counter::<u64>::default();
         counter.inc_by(value);

@@ -97,7 +97,7 @@ async fn chosen(api: &Api, body: Body) -> Result<(Option<NodeKey>, Chosen), Prob
     Ok((Some(key), Chosen { peers: vec![peer.name] }))
 }
 
-fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
+pub(super) fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
     let is_meant = |peer: &PeerStatus| is_named(wanted, &peer.key, &peer.name);
     only(peers.into_iter().filter(is_meant), wanted)
 }

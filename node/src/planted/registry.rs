@@ -8,7 +8,7 @@
 //! | finding 14 | refresh |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | finding 16 | closing of incarnations |
-//! | finding 19 | verify and repair |
+//! | S5 | repair of what the clock has spoilt |
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
@@ -407,6 +407,25 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a value whose tombstone was collected stays at the node that was absent";
     ["what came since the comparison is compared too"] "14", [],
         "a deleted value that a third node brings during a refresh stays for ever";
+    ["a refresh may wait for the operator"] "own", [],
+        "a node that is told to wait for its operator refreshes by itself";
+    // Verify and scrub.
+    ["the log tells what an entry has lost"] "own", [],
+        "an entry that has vanished is not missed";
+    ["what differs is looked at again"] "19", [],
+        "a value that a sick peer is about to get back is issued again";
+    ["what is on its way explains a difference"] "19", [],
+        "verify under load finds faults where there are none";
+    ["a damaged side does not tell all"] "own", [],
+        "two nodes that have lost the same value agree that it was deleted";
+    ["a damaged value is put back whole"] "20", [],
+        "what only a damaged node holds is dropped with the damage";
+    ["only what the log has is put back"] "own", [],
+        "a copy that was on its way brings back what was overwritten meanwhile";
+    ["a lost tombstone raises the floor"] "own", [],
+        "a node whose log has lost a tombstone brings others level without it";
+    ["what is told is bounded"] "own", [],
+        "a peer that is verified with fills the memory";
 };
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
+use super::mending::Mending;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
@@ -16,7 +17,8 @@ use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::replica::{InviteError, ReleaseError};
 use crate::state::{
-    Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
+    Heads, Job, JobError, Local, LocalClosure, Mend, Outcome, View, WriteError, meta_key,
+    write_meta,
 };
 use crate::status::Moved;
 use crate::store::Changes;
@@ -41,6 +43,8 @@ pub(super) enum Pending {
     Fold(Namespace),
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// The store was mended.
+    Mend(Mending),
     /// The store is told of the fence.
     Fence,
     /// The fence is lifted: answer the application.
@@ -61,6 +65,7 @@ impl Pending {
     pub(super) fn outliving(self) -> Self {
         match self {
             Self::Write(_) | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
+            Self::Mend(_) => self,
             _ => Self::Note,
         }
     }
@@ -79,7 +84,7 @@ impl Engine {
         self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
     }
 
-    fn may_write(&self) -> Result<(), WriteError> {
+    pub(super) fn may_write(&self) -> Result<(), WriteError> {
         if let Some(why) = self.why_fenced().filter(|_| !planted!("a fenced node takes no writes"))
         {
             sometimes!(FencedWriteRefused);
@@ -97,7 +102,33 @@ impl Engine {
         self.submit_local(pending, Namespace::SYSTEM, closure);
     }
 
-    fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
+    pub(super) fn submit_local(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+    ) {
+        self.submit_local_as(pending, namespace, closure, Job::Local);
+    }
+
+    /// A transaction that deletes what is lost, together with mending the rest.
+    pub(super) fn submit_loss(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+        mend: Mend,
+    ) {
+        self.submit_local_as(pending, namespace, closure, |local| Job::AcceptLoss(mend, local));
+    }
+
+    fn submit_local_as(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+        job: impl FnOnce(Local) -> Job,
+    ) {
         let fenced = self.why_fenced();
         if let Some(why) = fenced.filter(|_| !planted!("a fenced node takes no dots")) {
             // Not even its own records: they would take dots that a copy may have taken.
@@ -114,7 +145,7 @@ impl Engine {
             fresh,
             key: self.config.key,
         };
-        self.submit(pending, Job::Local(local));
+        self.submit(pending, job(local));
     }
 
     /// Gives the writer a job.
@@ -179,8 +210,12 @@ impl Engine {
     }
 
     fn job_done(&mut self, pending: Pending, result: Result<Outcome, JobError>) {
-        if let Ok(outcome) = &result {
-            self.feed_own(outcome);
+        match &result {
+            Ok(outcome) => self.feed_own(outcome),
+            Err(JobError::Store(error) | JobError::Write(WriteError::Store(error))) => {
+                self.look_for_damage(error);
+            }
+            Err(_) => {}
         }
         self.follow(pending, result);
     }
@@ -234,6 +269,8 @@ impl Engine {
             (Pending::Rows(job), Err(error)) => {
                 self.rows_failed(&job, &error);
             }
+            (Pending::Mend(mending), Ok(outcome)) => self.mended(&mending, Ok(outcome.rows_new)),
+            (Pending::Mend(mending), Err(error)) => self.mended(&mending, Err(error)),
             (Pending::Collect, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),

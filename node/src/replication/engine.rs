@@ -24,9 +24,11 @@ use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
 use super::recalling::Recalling;
+use super::refresh_asked::AskedRefresh;
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
+use super::verify_plan::{Verify, VerifySettings};
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members, OwnRecord};
 use crate::planted::planted;
@@ -68,6 +70,10 @@ pub(crate) struct EngineConfig {
     pub(crate) cost: u32,
     /// Sizes that it keeps to.
     pub(crate) limits: Limits,
+    /// Whether it refreshes with a peer without being asked to.
+    pub(crate) automatic_refresh: bool,
+    /// When and how fast it looks through what it holds.
+    pub(crate) verify: VerifySettings,
     /// Seed of all randomness.
     pub(crate) seed: [u8; 32],
 }
@@ -119,6 +125,10 @@ pub(crate) struct Engine {
     pub(super) collecting: Collecting,
     /// Comparisons with peers.
     pub(super) comparisons: BTreeMap<SessionId, Comparing>,
+    /// Whether what is here is what should be.
+    pub(super) verify: Verify,
+    /// Who waits for a refresh, or for what one would do.
+    pub(super) asked_refreshes: Vec<AskedRefresh>,
     pub(super) jobs: BTreeMap<Token, Pending>,
     pub(super) next_token: u64,
     pub(super) next_transfer: u64,
@@ -185,6 +195,8 @@ impl Engine {
             supplies: BTreeMap::new(),
             collecting: Collecting::new(now.mono_ms),
             comparisons: BTreeMap::new(),
+            verify: Verify::new(config.verify, now),
+            asked_refreshes: Vec::new(),
             jobs: BTreeMap::new(),
             next_token: 0,
             next_transfer: 0,
@@ -280,6 +292,8 @@ impl Engine {
             self.fence_again_ms,
             self.next_collection_ms(),
             self.next_comparison_ms(),
+            self.next_verify_ms(),
+            self.next_asked_refresh_ms(),
         ]
         .into_iter()
         .min()
@@ -333,6 +347,8 @@ impl Engine {
         self.run_fence();
         self.run_collection();
         self.run_comparisons();
+        self.run_verify();
+        self.run_asked_refreshes();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -352,6 +368,10 @@ impl Engine {
                 self.answer(id, Answer::Done);
             }
             Request::Survey => self.ask_survey(id),
+            Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
+            Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),
+            Request::Refresh { peer, is_dry: false } => self.ask_refresh(id, peer),
+            Request::AcceptLoss(within) => self.accept_loss(id, within.as_ref()),
             Request::Release => self.release(id),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);
@@ -398,6 +418,20 @@ impl Engine {
             Message::Hello(hello) => self.hello(link_id, hello),
             Message::Introduce(members) => self.introduce(members),
             Message::Pull(pull) => self.supply(link_id, pull),
+            Message::PullStart { transfer, upto, floor, .. }
+                if self.is_told_of(link_id, transfer) =>
+            {
+                self.verified_start(link_id, transfer, (upto, floor));
+            }
+            Message::Rows(rows) if self.is_told_of(link_id, rows.transfer()) => {
+                self.verified_rows(link_id, &rows);
+            }
+            Message::PullEnd { transfer, .. } if self.is_told_of(link_id, transfer) => {
+                self.verified_end(link_id, transfer);
+            }
+            Message::PullRefused { transfer, .. } if self.is_told_of(link_id, transfer) => {
+                self.verified_refused(link_id, transfer);
+            }
             Message::PullStart { transfer, upto, rows_estimate, floor } => {
                 self.pull_start(link_id, transfer, Offer { upto, floor }, rows_estimate);
             }

@@ -19,7 +19,9 @@
 //! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
 //! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
+//! | `refresh_asked` | what an operator asks of a refresh |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
+//! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
@@ -32,12 +34,12 @@
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
+use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
 use crate::replica::{InviteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
-use crate::status::Status;
+use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
 use crate::topology::surveyed::Surveyed;
 
@@ -60,6 +62,7 @@ mod inspect;
 mod introductions;
 mod limits;
 mod link;
+mod mending;
 mod names;
 mod peer;
 mod progress;
@@ -67,6 +70,7 @@ mod pull;
 mod pulling;
 mod recalling;
 mod receive;
+mod refresh_asked;
 mod refreshing;
 mod reissuing;
 mod report;
@@ -76,6 +80,8 @@ mod session;
 mod sources;
 mod supply;
 mod survey;
+mod verify_plan;
+mod verifying;
 #[cfg(feature = "backup")]
 mod whole;
 mod words;
@@ -90,6 +96,7 @@ pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
+pub(crate) use verify_plan::VerifySettings;
 #[cfg(feature = "backup")]
 pub(crate) use whole::{Whole, not_of_whole};
 
@@ -160,6 +167,12 @@ pub(crate) enum Request {
     Resume(Option<NodeKey>),
     /// How the whole mesh is.
     Survey,
+    /// Verifies this node with these peers, or all, after looking through its own store if that is wanted.
+    Verify { peers: Option<Vec<NodeKey>>, is_deep: bool },
+    /// Refreshes with a peer, or tells what that would do.
+    Refresh { peer: NodeKey, is_dry: bool },
+    /// Deletes what is lost everywhere, at and below a path, or everywhere.
+    AcceptLoss(Option<Path>),
     /// Lifts the fence: a person has looked.
     Release,
     /// Takes part in the mesh in another way from now on. The settings have been checked.
@@ -196,6 +209,12 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
+    /// What a refresh has come to, or would.
+    Refreshed(Result<RefreshReport, RefreshError>),
+    /// What a verification has found.
+    Verified(Box<VerifyReport>),
+    /// How many lost values were deleted, and how many paths that makes.
+    LossAccepted(Result<u64, WriteError>),
     /// The fence is lifted; or why not.
     Released(Result<(), ReleaseError>),
     /// Done.

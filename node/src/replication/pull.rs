@@ -271,6 +271,10 @@ impl Engine {
             link.below_floor.remove(&namespace);
         }
         if let Some(session) = pulling.and_then(|it| it.session) {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.refresh_wanted.remove(&namespace);
+            }
+            sometimes!(RefreshFlipped);
             self.end_comparison((link, session));
         }
         tracing::debug!(%namespace, link = link.0, "caught up");

@@ -14,6 +14,7 @@ use millpond_core::{Incarnation, Namespace};
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::fence::Overtaken;
+use super::verify_plan::Verify;
 use super::{LinkId, Output, Token};
 use crate::probes::{always, sometimes};
 use crate::state::{Heads, Job, JobError, Outcome, Reissue, meta_key};
@@ -137,6 +138,9 @@ impl Engine {
         (self.next_token, self.next_transfer) = (before.next_token, before.next_transfer);
         self.totals = std::mem::take(&mut before.totals);
         self.surveys = std::mem::take(&mut before.surveys);
+        let fresh = Verify::new(self.config.verify, self.now);
+        self.verify = std::mem::replace(&mut before.verify, fresh).outliving();
+        self.asked_refreshes = std::mem::take(&mut before.asked_refreshes);
         self.outputs = std::mem::take(&mut before.outputs);
         for (token, pending) in std::mem::take(&mut before.jobs) {
             self.jobs.insert(token, pending.outliving());

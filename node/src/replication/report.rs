@@ -33,14 +33,24 @@ impl Engine {
             .collect();
         peers.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         let mut totals = self.totals;
+        totals.verify = self.verify.totals;
         for peer in &peers {
             totals.links.add(&peer.counters);
         }
         warnings.extend(self.warnings());
         let strange = |peer: &&PeerStatus| peer.link.as_ref().is_some_and(|it| it.refresh_needed);
         for peer in peers.iter().filter(strange) {
+            let is_it = |link: &&Link| link.peer.to_string() == peer.key;
+            let waits = self.links.values().find(is_it).is_some_and(|it| it.rules.refresh_waits);
+            let what = match waits {
+                true => format!(
+                    "; see what it would do: millpond refresh --from {} --dry-run",
+                    peer.name
+                ),
+                false => String::new(),
+            };
             warnings.push(format!(
-                "{} and this node need a refresh: one of them was absent while the other forgot deletes",
+                "{} and this node need a refresh: one of them was absent while the other forgot deletes{what}",
                 peer.name
             ));
         }
@@ -279,6 +289,16 @@ impl Engine {
             let mut members = self.members.iter().filter(|(key, _)| *key != self.config.key);
             !link.is_for_others() && !members.any(|(key, member)| link.names(key, &member.name))
         };
+        let lost = self.verify.totals.lost;
+        if lost > 0 {
+            warnings.push(format!(
+                "this node's disk has lost {lost} values, and no linked peer has given them back: millpond verify --deep"
+            ));
+        }
+        if let Some(alarm) = self.verify.alarms.back() {
+            let count = self.verify.alarms.len();
+            warnings.push(format!("verify has told {count} alarms, the last: {alarm}"));
+        }
         for link in self.config.topology.links.iter().filter(is_nobody) {
             warnings.push(format!("the topology names {:?}, which is no other member", link.peer));
         }

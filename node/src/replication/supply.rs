@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use millpond_core::message::{Message, Pull, PullRefusal, Resume};
+use millpond_core::message::{Message, Pull, PullRefusal, Purpose, Resume};
 use millpond_core::transport::Lane;
 use millpond_core::wire::{RowsFrame, RowsWriter};
 use millpond_core::{Dot, DotRange, Entry, Hlc, Namespace, Path, Row, RowDot, VersionVector};
@@ -39,6 +39,10 @@ pub(super) struct Supply {
     /// The comparison whose half it is, and what of it differs.
     pub(super) session: Option<u64>,
     differs: Option<Arc<Differs>>,
+    /// Whether it is for a verification, which needs contents and no more than what differs.
+    is_verify: bool,
+    /// Whether there is damage here, which hides some of it.
+    pub(super) is_partial: bool,
     /// Paths found in the log, with their delete dots.
     paths: BTreeMap<Path, Vec<(Dot, Hlc)>>,
     /// Whether `paths` holds only those with delete dots, since the entries are scanned anyway.
@@ -109,8 +113,9 @@ impl Engine {
     /// Begins to supply, unless there is too much to do.
     pub(super) fn begin_supply(&mut self, link_id: LinkId, supply: Supply) {
         let (namespace, transfer) = (supply.namespace, supply.transfer);
+        let is_verify = supply.is_verify;
         let is_again = |(link, _): &(LinkId, u64), supply: &Supply| {
-            *link == link_id && supply.namespace == namespace
+            *link == link_id && supply.namespace == namespace && supply.is_verify == is_verify
         };
         // A new question on the same link replaces the one before.
         sometimes!(self.supplies.iter().any(|(key, supply)| is_again(key, supply)), AskedAgain);
@@ -194,8 +199,14 @@ impl Engine {
                 Ok(Step::Working) => {}
                 Ok(Step::Frame(frame, payload)) => self.send_rows(link_id, frame, payload),
                 Ok(Step::Done { rows }) => {
-                    let session = self.supplies.remove(&key).and_then(|it| it.session);
-                    self.send(link_id, Lane::Bulk, &Message::PullEnd { transfer, rows });
+                    let supplied = self.supplies.remove(&key);
+                    let session = supplied.as_ref().and_then(|it| it.session);
+                    match supplied.is_some_and(|it| it.is_partial) {
+                        true => self.refuse_pull(link_id, transfer, PullRefusal::Busy),
+                        false => {
+                            self.send(link_id, Lane::Bulk, &Message::PullEnd { transfer, rows });
+                        }
+                    }
                     if let Some(session) = session {
                         self.supplied_compared((link_id, session));
                     }
@@ -253,6 +264,8 @@ impl Supply {
             resume: pull.resume,
             session: None,
             differs: None,
+            is_verify: false,
+            is_partial: false,
             paths: BTreeMap::new(),
             scans,
             phase: Phase::Log(ranges),
@@ -276,7 +289,7 @@ impl Supply {
     pub(super) fn of_compared(
         snapshot: Arc<dyn Snapshot>,
         (namespace, transfer, from): (Namespace, u64, VersionVector),
-        (session, differs): (u64, Arc<Differs>),
+        (session, differs, purpose): (u64, Arc<Differs>, Purpose),
         limits: Limits,
     ) -> Result<Self, StoreError> {
         let pull = Pull { namespace, transfer, from, resume: None };
@@ -289,11 +302,15 @@ impl Supply {
             None => supply.scans = true,
         }
         (supply.session, supply.differs) = (Some(session), Some(differs));
+        supply.is_verify = purpose == Purpose::Verify;
         Ok(supply)
     }
 
     /// Does a bounded piece of work.
     pub(super) fn step(&mut self) -> Result<Step, StoreError> {
+        if self.is_verify && self.rows >= VERIFIED_ROWS_MAX {
+            return Ok(Step::Done { rows: self.rows });
+        }
         match &mut self.phase {
             Phase::Log(ranges) => match ranges.pop() {
                 Some(range) => self.read_log(range),
@@ -370,7 +387,7 @@ impl Supply {
     /// the end.
     fn read_staged(&mut self, after: Option<Path>) -> Result<Option<Path>, StoreError> {
         let (Some(fold), mut read, mut last) = (&self.fold, 0, None) else { return Ok(None) };
-        let (scans, from, paths) = (self.scans, &self.from, &mut self.paths);
+        let (scans, from, paths) = (self.scans || self.is_verify, &self.from, &mut self.paths);
         fold.staged_rows(&*self.tables, self.namespace, after.as_ref(), &mut |row| {
             let deletes = fold.new_deletes(&row).filter(|(dot, _)| !from.covers(*dot));
             let deletes: Vec<(Dot, Hlc)> = deletes.collect();
@@ -392,11 +409,11 @@ impl Supply {
     fn read_log(&mut self, range: DotRange) -> Result<Step, StoreError> {
         let mut read = 0;
         let mut last = None;
-        let (scans, paths) = (self.scans, &mut self.paths);
+        let (skips_live, paths) = (self.scans || self.is_verify, &mut self.paths);
         let mut visit = |dot: Dot, row: LogRow| {
             match row.deleted {
                 Some(hlc) => paths.entry(row.path).or_default().push((dot, hlc)),
-                None if scans => {}
+                None if skips_live => {}
                 None => drop(paths.entry(row.path).or_default()),
             }
             read += 1;
@@ -418,7 +435,11 @@ impl Supply {
     fn collected(&self, cursor: Option<Path>) -> Result<Piece, StoreError> {
         let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
         for (path, deletes) in self.paths_beyond(cursor) {
-            let entry = self.snapshot.entry(self.namespace, path)?;
+            let entry = match self.snapshot.entry(self.namespace, path) {
+                // It is this side's to mend, and hides nothing of the rest.
+                Err(StoreError::Corrupt { .. }) if self.is_verify => continue,
+                entry => entry?,
+            };
             if let Some(row) = self.row(path.clone(), entry, deletes.clone()) {
                 piece.push(&row);
             }
@@ -435,7 +456,7 @@ impl Supply {
         let mut deleted = self.paths_beyond(cursor.clone()).peekable();
         let mut visited = 0;
         let mut last = None;
-        self.snapshot.entries(self.namespace, None, cursor.as_ref(), &mut |path, entry| {
+        let visit = &mut |path: Path, entry| {
             while let Some((gone, deletes)) = deleted.next_if(|(gone, _)| **gone < path) {
                 piece.extend(self.row(gone.clone(), Entry::absent(), deletes.clone()));
             }
@@ -448,7 +469,15 @@ impl Supply {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
-        })?;
+        };
+        if self.is_verify {
+            self.snapshot.sound_entries(self.namespace, cursor.as_ref(), &mut |met| match met {
+                Ok((path, entry)) => visit(path, entry),
+                Err(_) => ControlFlow::Continue(()),
+            })?;
+        } else {
+            self.snapshot.entries(self.namespace, None, cursor.as_ref(), visit)?;
+        }
         if last.is_none() {
             for (gone, deletes) in deleted {
                 sometimes!(DeletesAfterAllEntries);
@@ -506,6 +535,15 @@ impl Supply {
         if planted!("a batch carries the deletes") {
             deletes.clear();
         }
+        let differs = self.differs.as_ref().is_some_and(|differs| differs.contains(&path));
+        if self.is_verify {
+            let live = entry.live().iter().map(|live| {
+                let content = differs.then(|| (live.hlc, live.payload.clone()));
+                RowDot { dot: live.dot, content }
+            });
+            let is_needed = differs || !deletes.is_empty();
+            return is_needed.then(|| Row { path, live: live.collect(), deletes });
+        }
         let live: Vec<RowDot> = entry
             .live()
             .iter()
@@ -517,7 +555,6 @@ impl Supply {
             })
             .collect();
         sometimes!(live.iter().any(|live| live.content.is_none()), ContentOmitted);
-        let differs = self.differs.as_ref().is_some_and(|differs| differs.contains(&path));
         let is_needed =
             differs || !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
         is_needed.then_some(Row { path, live, deletes })
@@ -584,3 +621,5 @@ fn payload_bytes(row: &Row) -> u64 {
 const SUPPLIES_MAX: usize = 4;
 /// Rows looked at in one step: some milliseconds.
 const STEP_ROWS: usize = 4_000;
+/// Rows of one verification: what differs beyond is no rot, and is told the next time.
+const VERIFIED_ROWS_MAX: u64 = 4_000;

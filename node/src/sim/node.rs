@@ -9,7 +9,9 @@ use super::clock::SimClock;
 use super::disk::SimDisk;
 use super::net::NodeId;
 use crate::membership::OwnRecord;
-use crate::replication::{Collection, Engine, EngineConfig, Input, Limits, Now, Token};
+use crate::replication::{
+    Collection, Engine, EngineConfig, Input, Limits, Now, Token, VerifySettings,
+};
 use crate::runtime::Lease;
 use crate::state::{
     Heads, Identity, Job, JobError, Local, Outcome, Reissued, View, commit_group, meta_key,
@@ -31,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) keeps_lease: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Limits,
+    pub(crate) automatic_refresh: bool,
+    pub(crate) verify: VerifySettings,
     /// When it collects tombstones.
     pub(crate) collection: Collection,
     /// How it takes part in the mesh, from its next start on.
@@ -128,6 +132,8 @@ impl Node {
             keeps_lease: true,
             lease: None,
             limits: Limits::default(),
+            automatic_refresh: true,
+            verify: VerifySettings { every_ms: None, rows_per_s: 20_000 },
             collection: COLLECTION,
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             region: None,
@@ -175,6 +181,8 @@ impl Node {
             region: record.region,
             cost: record.cost,
             limits: self.limits,
+            automatic_refresh: self.automatic_refresh,
+            verify: self.verify,
             seed,
         };
         let engine = Engine::new(config, self.store.clone(), self.now(now_ms))?;
@@ -300,7 +308,9 @@ impl Node {
             Some(error) => Err(error),
             None => committed,
         };
-        let is_dead = committed.as_ref().is_err_and(|error| !matches!(error, StoreError::Full));
+        let is_dead = committed
+            .as_ref()
+            .is_err_and(|error| !matches!(error, StoreError::Full | StoreError::Corrupt { .. }));
         let results = match committed {
             Ok(results) => tokens.into_iter().zip(results).collect(),
             Err(error) => {

@@ -8,6 +8,7 @@ use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads, Place};
 use super::job::{Cut, Job, JobError, Local, Outcome};
+use super::mend::mend;
 use super::reissue::reissue;
 use super::staged_row::encode_staged;
 use super::tombstones::collect;
@@ -52,6 +53,13 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
         Job::DropCut { namespace, rows_max } => {
             drop_cut(tx, namespace, rows_max)?;
             Ok(Outcome::default())
+        }
+        Job::Mend(it) => mend(tx, it),
+        Job::AcceptLoss(it, local) => {
+            let mended = mend(tx, it)?;
+            let mut outcome = apply_local(tx, local)?;
+            outcome.rows_new += mended.rows_new;
+            Ok(outcome)
         }
         Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
         Job::Close => {

@@ -6,6 +6,7 @@ use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Incarnation, Namespace, NodeKey, Push, VersionVector};
 
 use super::heads::CutMark;
+use super::mend::Mend;
 use super::reissue::{Reissue, Reissued};
 use super::write::{WriteError, WriteTx};
 use crate::store::{MetaKey, StoreError};
@@ -56,6 +57,10 @@ pub(crate) enum Job {
         /// How many.
         rows_max: usize,
     },
+    /// Puts back what the store has lost.
+    Mend(Mend),
+    /// The same, with what nobody has any more: this transaction deletes it.
+    AcceptLoss(Mend, Local),
     /// Drops some tombstones that every live member has on its disk.
     Collect {
         /// Of which namespace.

@@ -13,6 +13,7 @@ mod gap;
 mod group;
 mod heads;
 mod job;
+mod mend;
 mod overlay;
 mod reissue;
 mod staged_row;
@@ -30,6 +31,7 @@ pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
+pub(crate) use mend::Mend;
 pub(crate) use overlay::Overlay;
 pub(crate) use reissue::Reissue;
 #[cfg(any(test, feature = "sim"))]

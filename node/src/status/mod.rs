@@ -4,8 +4,10 @@ mod backup;
 mod counters;
 mod origins;
 mod pace;
+mod refresh;
 mod survey;
 mod tombstones;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +16,10 @@ pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
+pub use refresh::{RefreshError, RefreshReport, RefreshSide};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 pub use tombstones::{Blocker, Eviction, TombstoneStatus};
+pub use verify::{LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyTotals};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
 

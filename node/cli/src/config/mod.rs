@@ -16,7 +16,7 @@ use serde_json::json;
 
 use complaint::{Complaint, parse};
 use values::FormatVersion;
-pub(crate) use values::{Level, Origins, Region, Size, Span};
+pub(crate) use values::{Every, Level, Origins, Region, Size, Span};
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::state_dir;
@@ -91,6 +91,8 @@ pub(crate) struct File {
     pub store: Store,
     pub backup: Option<Backup>,
     #[serde(default)]
+    pub verify: Verify,
+    #[serde(default)]
     pub http: Http,
     #[serde(default)]
     pub log: Log,
@@ -104,6 +106,7 @@ pub(crate) struct Replication {
     pub origin: Origins,
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
+    pub automatic_refresh: Option<bool>,
     pub offline_window: Option<Span>,
     pub tombstones: Option<Size>,
 }
@@ -112,6 +115,13 @@ pub(crate) struct Replication {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub cache: Option<Size>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Verify {
+    pub every: Option<Every>,
+    pub rows_per_s: Option<u64>,
 }
 
 /// Backups that the node makes by itself.
@@ -216,6 +226,14 @@ impl File {
         }
         if let Some(Span(interval)) = self.replication.digest_interval {
             config.digest_interval = interval;
+        }
+        config.automatic_refresh =
+            self.replication.automatic_refresh.unwrap_or(config.automatic_refresh);
+        if let Some(Every(every)) = self.verify.every {
+            config.verify_every = every;
+        }
+        if let Some(rows) = self.verify.rows_per_s {
+            config.verify_rows_per_s = rows;
         }
         if let Some(Span(window)) = self.replication.offline_window {
             config.offline_window = window;
@@ -328,7 +346,7 @@ mod tests {
             "version = 1\nname = \"paris-1\"\nstate_dir = \"/var/lib/state\"\n\
              [replication]\nbindaddress = \"[::]:8444\"\norigin = \"repl://paris.example.com:8444\"\n\
              hold_down = \"250ms\"\ndigest_interval = \"5s\"\noffline_window = \"3d\"\ntombstones = \"2GiB\"\n\
-             [store]\ncache = \"64MiB\"\n\
+             [store]\ncache = \"64MiB\"\n[verify]\nevery = \"1h\"\n\
              [backup]\ndir = \"backups\"\nevery = \"2h\"\nkeep = { last = 9, weekly = 0 }\n\
              [http]\nbindaddress = \"127.0.0.1:0\"\nhosts = [\"paris\"]\n\
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
@@ -343,6 +361,9 @@ mod tests {
         assert_eq!(config.offline_window, Duration::from_secs(3 * 24 * 3600));
         assert_eq!(config.tombstone_bytes_max, 2 << 30);
         assert_eq!(config.cache_bytes, 64 << 20);
+        assert_eq!(config.verify_every, Some(Duration::from_secs(3_600)));
+        let never = parse("[verify]\nevery = \"never\"").unwrap().replica(Path::new("x")).unwrap();
+        assert_eq!(never.verify_every, None);
         let backup = config.backup.unwrap();
         assert_eq!(backup.folder, Path::new("x/backups"));
         assert_eq!(backup.every, Duration::from_secs(7200));

@@ -76,6 +76,26 @@ impl FromStr for Span {
     }
 }
 
+/// How often something is done: a length of time, or `never`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Every(pub Option<Duration>);
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        match text.parse()? {
+            Span(every) if every < Duration::from_secs(1) => {
+                Err("a second at least: 10m, 1h; or never".into())
+            }
+            Span(every) => Ok(Self(Some(every))),
+        }
+    }
+}
+
 /// A number of bytes: `512KiB`, `64MiB`, `2GiB`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Size(pub usize);
@@ -124,4 +144,4 @@ macro_rules! deserialize_from_text {
     )*};
 }
 
-deserialize_from_text!(Region, Span, Size, Level);
+deserialize_from_text!(Region, Span, Every, Size, Level);

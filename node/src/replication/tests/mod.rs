@@ -20,6 +20,7 @@
 //! | whom to dial, and when | | `dials` |
 //! | settings of a running node | | `settings` |
 //! | numbers that stand for incarnations | | `names` |
+//! | what is damaged is mended, what nothing explains is told | 19 | `verifies` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -54,6 +55,7 @@ mod sessions;
 mod settings;
 mod surveys;
 mod trees;
+mod verifies;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {
