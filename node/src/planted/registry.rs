@@ -396,6 +396,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
+    ["what is overwritten tells nothing of a history"] "own", ["restore"],
+        "a node that folds takes its own overwritten write for another history, and issues anew what all have";
     ["who is released speaks as a new boot"] "own", ["fence", "clone"],
         "a node that a person has released is taken for a copy again, on what was heard of the other one before";
     // Comparing and refreshing.

@@ -354,6 +354,8 @@ probes! {
     ArrivedSinceCompared,
     /// The flip of a refresh finds that something came since.
     RefreshOvertaken,
+    /// A write that a peer is asked about is overwritten, and its log row still there.
+    RecalledIsOverwritten,
     // Dials.
     /// A dial comes to nothing.
     DialFailed,
