@@ -37,6 +37,11 @@ pub struct Config {
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
     pub cost: u32,
+    /// How long the node may lag behind its peers and still count as ready. Beyond it is in rehab until it has
+    /// caught up.
+    pub max_lag: Duration,
+    /// How many of its peers' writes it may lack and still count as ready; `None` sets no bound.
+    pub max_lag_writes: Option<u64>,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
 }
@@ -61,6 +66,8 @@ impl Config {
             topology: Topology::default(),
             region: None,
             cost: 0,
+            max_lag: Duration::from_secs(30),
+            max_lag_writes: None,
             cache_bytes: 64 << 20,
         }
     }

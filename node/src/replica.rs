@@ -161,6 +161,8 @@ impl Replica {
             topology: config.topology.clone(),
             region: config.region.clone(),
             cost: config.cost,
+            max_lag_ms: config.max_lag.as_millis() as u64,
+            max_lag_writes: config.max_lag_writes.unwrap_or(u64::MAX),
             limits: Limits::default(),
             seed: folder::random(),
         };

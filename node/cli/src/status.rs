@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
-use millpond::status::{Health, Lag, NodeStatus, Pace, PeerState, PeerStatus, Status};
+use millpond::status::{Health, Lag, NodeState, NodeStatus, Pace, PeerState, PeerStatus, Status};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -87,8 +87,13 @@ fn about(node: &NodeStatus) -> String {
         0 => String::new(),
         cost => format!("; costs others {cost}"),
     };
+    let state = match node.state {
+        NodeState::Lagging => ", lagging",
+        NodeState::Rehab => ", in rehab: not ready",
+        _ => "",
+    };
     format!(
-        "this node: {role}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
+        "this node: {role}{state}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
          {topology}{region}{cost}\n"
     )
 }
@@ -122,6 +127,7 @@ fn state_word(state: PeerState) -> &'static str {
         PeerState::Connecting => "connecting",
         PeerState::Offline => "offline",
         PeerState::Fenced => "fenced",
+        PeerState::Rehab => "rehab",
         _ => "unknown",
     }
 }

@@ -11,6 +11,7 @@ use super::info::BackupProgress;
 use super::reader::{BackupReader, rows_expected};
 use super::restore::Restore;
 use super::writer::OnProgress;
+use crate::replication::Beginning;
 use crate::membership::{Invite, Members, Role, grant_role, record_incarnation};
 use crate::planted::planted;
 use crate::state::{
@@ -111,6 +112,9 @@ impl Filled {
             StoreIdentity { store: identity.store, domain: identity.domain, key: identity.key };
         write_meta(&mut changes, meta_key::identity(), Some(&about));
         write_meta(&mut changes, meta_key::ceiling(), Some(&heads.ceiling));
+        if identity.recovery.is_none() {
+            write_meta(&mut changes, meta_key::rehab(), Some(&Beginning::Restored));
+        }
         if let Some(invite) = identity.invite {
             write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
         }

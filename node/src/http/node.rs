@@ -242,6 +242,9 @@ pub(super) async fn readyz(State(api): State<SharedApi>) -> Response {
     if status.verdict.health == Health::Failing {
         reasons.push(status.verdict.text);
     }
+    if let Some(why) = status.node.rehab {
+        reasons.push(format!("the node {why}"));
+    }
     if let Err(error) = api.read(|_| Ok(())).await {
         reasons.push(error.detail);
     }

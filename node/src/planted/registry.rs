@@ -377,6 +377,15 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
+    // Rehab.
+    ["who has not caught up is no source"] "own", [],
+        "a restored node serves others before it knows what it lacks";
+    ["who catches up has what others had"] "own", [],
+        "a restored node calls itself ready at its first link";
+    ["who serves again is asked again"] "own", [],
+        "a peer that did not serve at first is never asked for its live feed";
+    ["who is far behind is not ready"] "own", [],
+        "clients are sent to a node that lags by minutes";
     // Comparing and refreshing.
     ["both sides learn what differs"] "9", [],
         "one side keeps to itself which of its peer's entries it has not";

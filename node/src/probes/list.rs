@@ -24,6 +24,11 @@ macro_rules! probes {
 }
 
 probes! {
+    // Rehab.
+    /// A node that joined with nothing has caught up.
+    FreshCaughtUp,
+    /// A node is so far behind that it is not ready.
+    TooFarBehind,
     // The tree.
     /// Something is announced of an origin that has no source, or one that does not deliver.
     AnnouncedWithoutSource,

@@ -158,6 +158,9 @@ impl Engine {
                 self.job_done(pending, result);
             }
         }
+        if self.recovery.beginning.is_some() {
+            self.check_rehab();
+        }
         self.greet_waiting();
     }
 
@@ -313,6 +316,8 @@ impl Engine {
             sometimes!(Joined);
             let mut changes = Changes::default();
             write_meta::<()>(&mut changes, meta_key::pending_invite(), None);
+            write_meta(&mut changes, meta_key::rehab(), self.recovery.beginning.as_ref());
+            self.check_rehab_soon();
             self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
             self.emit(Output::Join(JoinProgress::Joined));
             return self.members_changed();

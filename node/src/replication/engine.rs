@@ -22,6 +22,7 @@ use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
+use super::rehab::{Beginning, Recovery};
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
@@ -62,6 +63,9 @@ pub(crate) struct EngineConfig {
     pub(crate) region: Option<String>,
     /// What it costs others to receive from it.
     pub(crate) cost: u32,
+    /// How far behind its peers it may be and count as ready: for how long, and by how many writes.
+    pub(crate) max_lag_ms: u64,
+    pub(crate) max_lag_writes: u64,
     /// Sizes that it keeps to.
     pub(crate) limits: Limits,
     /// Seed of all randomness.
@@ -84,6 +88,8 @@ pub(crate) struct Engine {
     /// The incarnation that was ended in this boot, while the store may not have heard of it.
     pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
+    /// How far behind it is.
+    pub(super) recovery: Recovery,
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
@@ -138,6 +144,9 @@ impl Engine {
             }
             _ => Continuity::Proven,
         };
+        let joining = read_meta(&*snapshot, &meta_key::pending_invite())?;
+        let held: Option<Beginning> = read_meta(&*snapshot, &meta_key::rehab())?;
+        let beginning = held.or(joining.as_ref().map(|_: &Invite| Beginning::Fresh));
         let mut engine = Self {
             rng: ChaCha8Rng::from_seed(config.seed),
             started_ms: now.mono_ms,
@@ -147,7 +156,8 @@ impl Engine {
             continuity,
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
-            joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
+            recovery: Recovery::new(beginning),
+            joining,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
             told_self: None,
             links: BTreeMap::new(),
@@ -257,6 +267,7 @@ impl Engine {
             self.next_announcement_ms(),
             self.continuity.deadline_ms(),
             self.next_survey_ms(),
+            self.next_rehab_ms(),
             self.next_comparison_ms(),
         ]
         .into_iter()
@@ -312,6 +323,7 @@ impl Engine {
         self.run_grafts();
         self.run_dials();
         self.run_surveys();
+        self.run_rehab();
         self.run_comparisons();
     }
 

@@ -22,6 +22,7 @@
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
+//! | `rehab` | whether this node is ready, and a source for others |
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
 //! | `report`, `sources`, `counting` | what to tell the operator |
@@ -63,6 +64,7 @@ mod pull;
 mod pulling;
 mod receive;
 mod refreshing;
+mod rehab;
 mod report;
 mod ring;
 mod rules;
@@ -82,6 +84,8 @@ pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
+#[cfg(feature = "backup")]
+pub(crate) use rehab::Beginning;
 #[cfg(feature = "backup")]
 pub(crate) use whole::{Whole, not_of_whole};
 

@@ -150,6 +150,8 @@ impl Node {
             topology: self.topology.clone(),
             region: record.region,
             cost: record.cost,
+            max_lag_ms: MAX_LAG_MS,
+            max_lag_writes: u64::MAX,
             limits: self.limits,
             seed,
         };
@@ -349,6 +351,7 @@ pub(crate) const DOMAIN: Domain = Domain::from_bytes([0xd0; 16]);
 /// Hold-down and digests as they are by default.
 pub(crate) const HOLD_DOWN_MS: u64 = 1_000;
 pub(crate) const DIGEST_MS: u64 = 5_000;
+const MAX_LAG_MS: u64 = 30_000;
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;
 

@@ -210,6 +210,10 @@ pub(crate) mod meta_key {
         MetaKey("pending-invite".into())
     }
 
+    pub(crate) fn rehab() -> MetaKey {
+        MetaKey("rehab".into())
+    }
+
     pub(crate) fn fenced() -> MetaKey {
         MetaKey("fenced".into())
     }

@@ -2,6 +2,7 @@
 
 mod counters;
 mod origins;
+mod state;
 mod pace;
 mod survey;
 
@@ -11,6 +12,7 @@ pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
+pub use state::{NodeState, Rehab};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
@@ -65,6 +67,8 @@ impl Status {
             listen: String::new(),
             addresses: Vec::new(),
             state_dir: None,
+            state: NodeState::Fenced,
+            rehab: None,
             fenced: Some("the replica is closed".into()),
             uptime_s: 0,
             store_bytes: 0,
@@ -92,6 +96,9 @@ impl Verdict {
     fn of(node: &NodeStatus, peers: &[PeerStatus]) -> Self {
         if let Some(why) = &node.fenced {
             return Self { health: Health::Failing, text: format!("takes no writes: {why}") };
+        }
+        if let Some(why) = &node.rehab {
+            return Self { health: Health::Degraded, text: format!("not ready: it {why}") };
         }
         let current = peers.iter().filter(|peer| peer.state == PeerState::Current).count();
         if peers.is_empty() {
@@ -150,6 +157,12 @@ pub struct NodeStatus {
     pub addresses: Vec<String>,
     /// The folder of its lease; absent without one.
     pub state_dir: Option<String>,
+    /// What it is doing.
+    #[serde(default)]
+    pub state: NodeState,
+    /// Why it is not ready, while its state is rehab.
+    #[serde(default)]
+    pub rehab: Option<Rehab>,
     /// Why it refuses writes, if it does.
     pub fenced: Option<String>,
     /// Seconds since it started.
@@ -220,6 +233,8 @@ pub enum PeerState {
     Offline,
     /// Two live nodes hold its key.
     Fenced,
+    /// Linked, and by its own word not ready: it has yet to catch up, or is too far behind.
+    Rehab,
 }
 
 /// How far one node is behind another.
@@ -308,7 +323,10 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
                 Some(error) => format!("check {}: {error}", peer.name),
                 None => format!("check that {} runs and can be reached", peer.name),
             }),
-            PeerState::Current | PeerState::Lagging | PeerState::Connecting => {}
+            PeerState::Current
+            | PeerState::Lagging
+            | PeerState::Rehab
+            | PeerState::Connecting => {}
         }
     }
     if peers.is_empty() {
@@ -317,8 +335,9 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
     next
 }
 
-const STATE_WORDS: [(PeerState, &str); 5] = [
+const STATE_WORDS: [(PeerState, &str); 6] = [
     (PeerState::Lagging, "lagging"),
+    (PeerState::Rehab, "in rehab"),
     (PeerState::Connecting, "connecting"),
     (PeerState::Paused, "paused"),
     (PeerState::Offline, "offline"),
@@ -340,6 +359,8 @@ mod tests {
             listen: "[::]:8444".into(),
             addresses: Vec::new(),
             state_dir: None,
+            state: NodeState::Current,
+            rehab: None,
             fenced: fenced.map(Into::into),
             uptime_s: 1,
             store_bytes: 0,

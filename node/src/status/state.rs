@@ -1,0 +1,63 @@
+//! The states of a node.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a node is doing, as it sees itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum NodeState {
+    /// It lacks nothing of what its linked peers have that is older than a moment.
+    #[default]
+    Current,
+    /// It catches up.
+    Lagging,
+    /// It is not ready: [`NodeStatus::rehab`](super::NodeStatus::rehab) says why.
+    Rehab,
+    /// It takes no writes until a person has looked.
+    Fenced,
+}
+
+impl NodeState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Current, Self::Lagging, Self::Rehab, Self::Fenced];
+
+    /// Its word, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Lagging => "lagging",
+            Self::Rehab => "rehab",
+            Self::Fenced => "fenced",
+        }
+    }
+}
+
+/// Why a node is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Rehab {
+    /// It is new, and has not caught up yet.
+    Fresh,
+    /// It was made of a backup or a copied folder, and has not caught up since.
+    Restored,
+    /// It compares its state with a peer's, since one of them was absent for long.
+    Refreshing,
+    /// It lags by more than [`Config::max_lag`](crate::Config::max_lag), or by more writes than
+    /// [`Config::max_lag_writes`](crate::Config::max_lag_writes).
+    TooFarBehind,
+}
+
+impl fmt::Display for Rehab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fresh => "is new, and has not caught up yet",
+            Self::Restored => "was restored, and has not caught up yet",
+            Self::Refreshing => "is being refreshed after a long absence",
+            Self::TooFarBehind => "is further behind than `max_lag` allows",
+        })
+    }
+}
