@@ -37,6 +37,8 @@ pub struct Config {
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
     pub cost: u32,
+    /// Which members take writes. The domain's own word, once an admin has promoted somebody, goes before it.
+    pub preset: Preset,
     /// How long the node may lag behind its peers and still count as ready. Beyond it is in rehab until it has
     /// caught up.
     pub max_lag: Duration,
@@ -44,6 +46,21 @@ pub struct Config {
     pub max_lag_writes: Option<u64>,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
+}
+
+/// Which members take writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// All whose roles allow it.
+    #[default]
+    MultiWriter,
+    /// One, the primary; the others are backups. Which one it is, [`Replica::promote`](crate::Replica::promote)
+    /// says, and before it was called for the first time:
+    PrimaryBackup {
+        /// The name or the key of a member, or the first 8 digits of the key. Without one nobody writes yet.
+        primary: Option<String>,
+    },
 }
 
 impl Config {
@@ -66,6 +83,7 @@ impl Config {
             topology: Topology::default(),
             region: None,
             cost: 0,
+            preset: Preset::default(),
             max_lag: Duration::from_secs(30),
             max_lag_writes: None,
             cache_bytes: 64 << 20,

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::advertise;
 use crate::commits::Commits;
-use crate::config::Config;
+use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
 use crate::network;
@@ -76,6 +76,30 @@ pub enum InviteError {
     /// It could not be recorded.
     #[error("the invite was not recorded: {0}")]
     Store(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
+/// Why no member was promoted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PromoteError {
+    /// This node is no admin.
+    #[error("only an admin may promote, and this node is none; run it on an admin's node")]
+    NotAdmin,
+    /// There is no such member.
+    #[error("there is no such member")]
+    NoMember,
+    /// That member's role does not allow writes.
+    #[error("the member's role is {role}, which may not write")]
+    MayNotWrite {
+        /// Its role.
+        role: String,
+    },
+    /// It could not be recorded.
+    #[error("the promotion was not recorded: {0}")]
+    NotRecorded(String),
     /// The replica is closed.
     #[error("the replica is closed")]
     Closed,
@@ -161,6 +185,10 @@ impl Replica {
             topology: config.topology.clone(),
             region: config.region.clone(),
             cost: config.cost,
+            primary: match &config.preset {
+                Preset::MultiWriter => None,
+                Preset::PrimaryBackup { primary } => Some(primary.clone().unwrap_or_default()),
+            },
             max_lag_ms: config.max_lag.as_millis() as u64,
             max_lag_writes: config.max_lag_writes.unwrap_or(u64::MAX),
             limits: Limits::default(),
@@ -300,6 +328,20 @@ impl Replica {
         match self.inner.engine.ask(request).await {
             Some(Answer::Invite(invite)) => invite,
             _ => Err(InviteError::Closed),
+        }
+    }
+
+    /// Makes a member the primary, which alone takes writes; the others are its backups, and refuse them with
+    /// [`WriteError::NotPrimary`]. `None` ends that: everybody writes whose role allows it. It is recorded in the
+    /// domain and holds from each node's next commit on, restarts included; of promotions at once the later one
+    /// holds everywhere. What a former primary wrote and nobody has yet is merged when it returns.
+    ///
+    /// # Errors
+    /// Any [`PromoteError`]; then nothing has changed.
+    pub async fn promote(&self, primary: Option<NodeKey>) -> Result<(), PromoteError> {
+        match self.inner.engine.ask(Request::Promote(primary)).await {
+            Some(Answer::Promoted(promoted)) => promoted,
+            _ => Err(PromoteError::Closed),
         }
     }
 

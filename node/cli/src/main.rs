@@ -8,6 +8,7 @@ mod dataset;
 mod demo;
 mod details;
 mod failure;
+mod promote;
 mod restore;
 mod run;
 mod setup;
@@ -75,6 +76,8 @@ enum Command {
     Digest(status::DigestArgs),
     /// By which way each member's writes reach all others, and what if one dies
     Topology(topology::TopologyArgs),
+    /// Make a member the primary, which alone takes writes, or end that
+    Promote(promote::PromoteArgs),
     /// Look after the configuration
     Config(config::ConfigArgs),
     /// Start nodes on this machine, cut them apart, write on all of them, and watch them converge
@@ -141,6 +144,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Export(args) => transfer::export(args, &dir).await,
         Command::Digest(args) => status::digest(args, &dir).await,
         Command::Topology(args) => topology::topology(args, &dir).await,
+        Command::Promote(args) => promote::promote(args, &dir).await,
         Command::Config(args) => config::run(&args, &dir),
     }
 }

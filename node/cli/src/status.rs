@@ -92,8 +92,15 @@ fn about(node: &NodeStatus) -> String {
         NodeState::Rehab => ", in rehab: not ready",
         _ => "",
     };
+    let primary = match &node.primary {
+        None => String::new(),
+        Some(primary) if primary.is_this_node => "; the primary".into(),
+        Some(primary) => {
+            format!("; a backup of {}", primary.name.as_deref().unwrap_or("no primary yet"))
+        }
+    };
     format!(
-        "this node: {role}{state}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
+        "this node: {role}{primary}{state}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
          {topology}{region}{cost}\n"
     )
 }

@@ -11,9 +11,9 @@ use super::info::BackupProgress;
 use super::reader::{BackupReader, rows_expected};
 use super::restore::Restore;
 use super::writer::OnProgress;
-use crate::replication::Beginning;
 use crate::membership::{Invite, Members, Role, grant_role, record_incarnation};
 use crate::planted::planted;
+use crate::replication::Beginning;
 use crate::state::{
     Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, View, commit_group,
     meta_key, write_meta,

@@ -54,7 +54,12 @@ fn node(registry: &mut Registry, status: &Status) {
     let fenced = u64::from(status.node.fenced.is_some());
     gauge(registry, "fenced", "1 while the node refuses writes", fenced);
     let ready = status.node.rehab.is_none() && status.node.fenced.is_none();
-    gauge(registry, "ready", "1 while the node is ready: neither in rehab nor fenced", ready.into());
+    gauge(
+        registry,
+        "ready",
+        "1 while the node is ready: neither in rehab nor fenced",
+        ready.into(),
+    );
     let states = Gauges::default();
     for state in NodeState::ALL {
         let labels = vec![("state", state.word().to_owned())];

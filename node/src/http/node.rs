@@ -179,6 +179,49 @@ pub(super) async fn set_topology(
     Ok(Json(Set { settings }).into_response())
 }
 
+/// `POST /promote`
+pub(super) async fn promote(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct PromoteBody {
+        node: Option<String>,
+        #[serde(default)]
+        everybody: bool,
+    }
+    #[derive(Serialize)]
+    struct Promoted {
+        primary: Option<String>,
+    }
+    let body = bytes(body).await?;
+    let body: PromoteBody = match body.is_empty() {
+        true => PromoteBody::default(),
+        false => json(Body::from(body)).await?,
+    };
+    if body.everybody && body.node.is_some() {
+        let detail = "one node is the primary, or everybody writes: not both";
+        return Err(Problem::bad_request("bad_primary", detail));
+    }
+    let status = api.replica.status().await;
+    let is_this = |wanted: &str| is_named(wanted, &status.node.key, &status.node.name);
+    let (key, name) = match body.node {
+        _ if body.everybody => (None, None),
+        Some(wanted) if !is_this(&wanted) => {
+            let peer = find_peer(status.peers, &wanted)?;
+            (Some(peer.key), Some(peer.name))
+        }
+        _ => (Some(status.node.key), Some(status.node.name)),
+    };
+    let key: Option<NodeKey> = key
+        .map(|key| key.parse())
+        .transpose()
+        .map_err(|_| Problem::internal("a member's key is malformed"))?;
+    api.replica.promote(key).await.map_err(|error| {
+        Problem::new(StatusCode::CONFLICT, "not_promoted", error.to_string())
+            .hint("an admin promotes a member whose role is writer or admin: millpond status")
+    })?;
+    Ok(Json(Promoted { primary: name }).into_response())
+}
+
 /// `POST /invites`
 pub(super) async fn invite(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
     #[derive(Default, Deserialize)]

@@ -174,6 +174,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/peers/pause", post(node::pause))
         .route("/peers/resume", post(node::resume))
         .route("/topology", get(node::topology).put(node::set_topology))
+        .route("/promote", post(node::promote))
         .route("/invites", post(node::invite));
     Router::new()
         .nest("/api/v1", api_v1)

@@ -11,6 +11,8 @@ use millpond_core::{
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::primary::Promotion;
+use crate::planted::planted;
 use crate::state::{View, WriteError, WriteTx};
 use crate::store::StoreError;
 
@@ -19,6 +21,8 @@ use crate::store::StoreError;
 pub(crate) struct Members {
     members: BTreeMap<NodeKey, Member>,
     owners: BTreeMap<Incarnation, NodeKey>,
+    /// Who takes writes, as the last promotion says: one member, or everybody.
+    promoted: Option<Option<NodeKey>>,
 }
 
 /// One member.
@@ -55,6 +59,12 @@ struct RoleGrant {
     author_vv: VersionVector,
 }
 
+/// What an admin has said.
+enum Decree {
+    Role(RoleGrant),
+    Primary(Promotion),
+}
+
 impl Members {
     /// Reads the members from the system namespace.
     pub(crate) fn read(view: &View) -> Result<Self, StoreError> {
@@ -63,7 +73,7 @@ impl Members {
         let mut regions = BTreeMap::new();
         let mut costs = BTreeMap::new();
         let mut owners = BTreeMap::new();
-        let mut grants = Vec::new();
+        let mut decrees = Vec::new();
         view.entries(None, None, &mut |path, entry| {
             let components: Vec<Vec<u8>> = path.components().collect();
             let parts: Vec<&[u8]> = components.iter().map(Vec::as_slice).collect();
@@ -84,14 +94,16 @@ impl Members {
                     let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
                     owners.extend(incarnation.zip(node_key(key)));
                 }
-                [b"role", _] => grants.extend(read_grants(&entry)),
+                [b"role", _] => decrees.extend(read_log(&entry, Decree::Role)),
+                [b"primary", _] => decrees.extend(read_log(&entry, Decree::Primary)),
                 _ => {}
             }
             ControlFlow::Continue(())
         })?;
 
-        grants.sort_by_key(|(order, _)| *order);
-        let members = effective_roles(grants.into_iter().map(|(_, grant)| grant))
+        decrees.sort_by_key(|(order, _)| *order);
+        let (roles, promoted) = effective(decrees.into_iter().map(|(_, decree)| decree));
+        let members = roles
             .into_iter()
             .filter(|(_, role)| role.is_node())
             .map(|(key, role)| {
@@ -102,7 +114,7 @@ impl Members {
                 (key, Member { name, addresses, region, cost, role })
             })
             .collect();
-        Ok(Self { members, owners })
+        Ok(Self { members, owners, promoted })
     }
 
     /// The member of this key.
@@ -122,6 +134,11 @@ impl Members {
             .iter()
             .filter(move |(_, owner)| **owner == key)
             .map(|(&incarnation, _)| incarnation)
+    }
+
+    /// Who takes writes, as the last promotion says: one member, or everybody; nothing while there was none.
+    pub(crate) fn promoted(&self) -> Option<Option<NodeKey>> {
+        self.promoted
     }
 
     /// Whose an incarnation is, as its owner has recorded.
@@ -183,25 +200,42 @@ pub(crate) fn grant_role(
     tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: bytes.into() })
 }
 
-/// The roles that grants, in their order, amount to. The first one founds the domain: its author grants
-/// itself. Each later one counts if its author was an admin by then.
-fn effective_roles(grants: impl Iterator<Item = RoleGrant>) -> BTreeMap<NodeKey, Role> {
+/// What decrees, in their order, amount to: roles, and who takes writes. The first one founds the domain: its
+/// author grants itself. Each later one counts if its author was an admin by then.
+fn effective(
+    decrees: impl Iterator<Item = Decree>,
+) -> (BTreeMap<NodeKey, Role>, Option<Option<NodeKey>>) {
     let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
-    for grant in grants {
-        let founds = roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
-        if founds || roles.get(&grant.author).is_some_and(|role| role.may_grant()) {
-            roles.insert(grant.subject, grant.role);
+    let mut promoted = None;
+    for decree in decrees {
+        let may = |author| roles.get(author).is_some_and(|role: &Role| role.may_grant());
+        match decree {
+            Decree::Role(grant) => {
+                let founds =
+                    roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
+                if founds || may(&grant.author) {
+                    roles.insert(grant.subject, grant.role);
+                }
+            }
+            Decree::Primary(promotion) => {
+                if may(&promotion.author) || planted!("only an admin promotes") {
+                    promoted = Some(promotion.primary);
+                }
+            }
         }
     }
-    roles
+    (roles, promoted)
 }
 
-fn read_grants(entry: &Entry) -> Vec<((Hlc, Dot), RoleGrant)> {
-    let grants = entry.live().iter().filter(|live| live.payload.kind == PayloadKind::LOG);
-    grants
+fn read_log<T: serde::de::DeserializeOwned>(
+    entry: &Entry,
+    decree: fn(T) -> Decree,
+) -> Vec<((Hlc, Dot), Decree)> {
+    let entries = entry.live().iter().filter(|live| live.payload.kind == PayloadKind::LOG);
+    entries
         .filter_map(|live| {
-            let grant = postcard::from_bytes(&live.payload.bytes).ok()?;
-            Some(((live.hlc, live.dot), grant))
+            let value = postcard::from_bytes(&live.payload.bytes).ok()?;
+            Some(((live.hlc, live.dot), decree(value)))
         })
         .collect()
 }
@@ -242,7 +276,7 @@ mod tests {
     }
 
     fn roles(grants: &[RoleGrant]) -> Vec<(u8, Role)> {
-        let roles = effective_roles(grants.iter().cloned());
+        let (roles, _) = effective(grants.iter().cloned().map(Decree::Role));
         roles.into_iter().map(|(key, role)| (key.as_bytes()[0], role)).collect()
     }
 
@@ -266,6 +300,26 @@ mod tests {
             grant(1, 2, Role::Reader),
         ];
         assert_eq!(roles(&grants), [(1, Role::Admin), (2, Role::Reader), (3, Role::Writer)]);
+    }
+
+    #[test]
+    fn only_an_admins_promotion_counts_and_the_last_of_them_holds() {
+        let key = |number| NodeKey::from_bytes([number; 32]);
+        let promoted = |by: u8, primary: Option<u8>| {
+            Decree::Primary(Promotion::new(key(by), primary.map(key)))
+        };
+        let after = |more: Vec<Decree>| {
+            let roles = [(1, 1, Role::Admin), (1, 2, Role::Admin), (1, 3, Role::Writer)];
+            let roles = roles.map(|(by, of, role)| Decree::Role(grant(by, of, role)));
+            effective(roles.into_iter().chain(more)).1
+        };
+        assert_eq!(after(vec![]), None);
+        assert_eq!(after(vec![promoted(1, Some(1)), promoted(2, Some(2))]), Some(Some(key(2))));
+        assert_eq!(after(vec![promoted(1, Some(1)), promoted(1, None)]), Some(None));
+        let usurped = || after(vec![promoted(1, Some(1)), promoted(3, Some(3))]);
+        assert_eq!(usurped(), Some(Some(key(1))));
+        let found = crate::planted::without(&["only an admin promotes"], usurped);
+        assert_eq!(found, Some(Some(key(3))));
     }
 
     /// A store of the system namespace, and what one member says there.

@@ -7,16 +7,19 @@
 //! member / <key> / cost                         register, written by the member itself, if it has one
 //! member / <key> / incarnation / <incarnation>  register, written by the member itself
 //! role   / <dot>                                log entry: subject, role, author, the author's vector
+//! primary / <dot>                               log entry: the primary or none, author, the author's vector
 //! ```
 //!
-//! Roles are a log, never overwritten, and read in the order of (stamp, dot): a grant counts if its author
-//! was an admin by then.
+//! Roles and primaries are logs, never overwritten, and read together in the order of (stamp, dot): an entry
+//! counts if its author was an admin by then. The last promotion that counts holds, on every member alike.
 
 mod invite;
 mod members;
+mod primary;
 mod role;
 
 pub use invite::{Invite, InviteOptions, ParseInviteError};
 pub(crate) use invite::{InviteBook, Redeemed};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
+pub(crate) use primary::promote;
 pub use role::Role;

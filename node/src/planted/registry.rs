@@ -377,6 +377,11 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
+    // Primary and backup.
+    ["a backup takes no writes"] "own", [],
+        "each member writes, whoever is the primary";
+    ["only an admin promotes"] "own", [],
+        "a writer makes itself the primary";
     // Rehab.
     ["who has not caught up is no source"] "own", [],
         "a restored node serves others before it knows what it lacks";

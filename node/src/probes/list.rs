@@ -24,6 +24,9 @@ macro_rules! probes {
 }
 
 probes! {
+    // Primary and backup.
+    /// A backup is asked to write.
+    BackupRefusesWrite,
     // Rehab.
     /// A node that joined with nothing has caught up.
     FreshCaughtUp,

@@ -15,7 +15,7 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::InviteError;
+use crate::replica::{InviteError, PromoteError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -38,6 +38,8 @@ pub(super) enum Pending {
     Rows(RowsJob),
     /// A slice of a fold.
     Fold(Namespace),
+    /// It is recorded who takes writes.
+    Promote { id: RequestId },
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
     /// Nothing.
@@ -76,7 +78,7 @@ impl Engine {
             return Err(WriteError::Fenced { why: why.clone() });
         }
         match self.members.get(self.config.key).map(|member| member.role) {
-            Some(role) if role.may_write() => Ok(()),
+            Some(role) if role.may_write() => self.may_write_as_primary(),
             Some(role) => Err(WriteError::ReadOnly { role: role.to_string() }),
             None => Err(WriteError::ReadOnly { role: "none, since it has not joined yet".into() }),
         }
@@ -205,6 +207,12 @@ impl Engine {
                 sometimes!(InviteFindsNoRoom);
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
+            }
+            (Pending::Promote { id }, result) => {
+                let promoted = result.map(drop);
+                let promoted =
+                    promoted.map_err(|error| PromoteError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Promoted(promoted));
             }
             (Pending::Pushes { namespace, received }, Ok(_)) => {
                 self.pushes_applied(namespace, received);

@@ -63,6 +63,8 @@ pub(crate) struct EngineConfig {
     pub(crate) region: Option<String>,
     /// What it costs others to receive from it.
     pub(crate) cost: u32,
+    /// Whether one member alone takes writes until an admin says which one, and its name; empty for nobody yet.
+    pub(crate) primary: Option<String>,
     /// How far behind its peers it may be and count as ready: for how long, and by how many writes.
     pub(crate) max_lag_ms: u64,
     pub(crate) max_lag_writes: u64,
@@ -343,6 +345,7 @@ impl Engine {
                 self.resume(peer);
                 self.answer(id, Answer::Done);
             }
+            Request::Promote(primary) => self.promote(id, primary),
             Request::Survey => self.ask_survey(id),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);

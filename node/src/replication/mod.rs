@@ -22,6 +22,7 @@
 //! | `progress` | acks, digests, credit |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
+//! | `primary` | who takes writes, where one member does |
 //! | `rehab` | whether this node is ready, and a source for others |
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
@@ -33,7 +34,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
-use crate::replica::InviteError;
+use crate::replica::{InviteError, PromoteError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 use crate::topology::settings::Topology;
@@ -59,6 +60,7 @@ mod limits;
 mod link;
 mod names;
 mod peer;
+mod primary;
 mod progress;
 mod pull;
 mod pulling;
@@ -156,6 +158,8 @@ pub(crate) enum Request {
     Resume(Option<NodeKey>),
     /// How the whole mesh is.
     Survey,
+    /// Makes a member the only one that takes writes, or everybody.
+    Promote(Option<NodeKey>),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
 }
@@ -188,6 +192,8 @@ pub(crate) enum Answer {
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
     Invite(Result<Invite, InviteError>),
+    /// It is recorded who takes writes; or why not.
+    Promoted(Result<(), PromoteError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
     /// Done.

@@ -12,8 +12,8 @@ use super::peer::Peer;
 use crate::membership::Member;
 use crate::state::View;
 use crate::status::{
-    CatchUp, Folding, Lag, LinkStatus, NamespaceStatus, NodeState, NodeStatus, OriginCounters, Pace,
-    PeerState, PeerStatus, Status,
+    CatchUp, Folding, Lag, LinkStatus, NamespaceStatus, NodeState, NodeStatus, OriginCounters,
+    Pace, PeerState, PeerStatus, Status,
 };
 use crate::topology::settings::{LinkSettings, Ripple};
 
@@ -64,6 +64,7 @@ impl Engine {
             state_dir: None, // the shell's
             state: self.state(peers),
             rehab: self.rehab(),
+            primary: self.primary_status(),
             fenced: self.fenced.clone(),
             uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
             store_bytes,

@@ -34,6 +34,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Status(_) => "the status".into(),
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
+        Answer::Promoted(Ok(())) => "promoted".into(),
+        Answer::Promoted(Err(error)) => format!("not promoted, {error}"),
         Answer::Survey(_) => "a survey".into(),
         Answer::Done => "done".into(),
     }

@@ -150,6 +150,7 @@ impl Node {
             topology: self.topology.clone(),
             region: record.region,
             cost: record.cost,
+            primary: None,
             max_lag_ms: MAX_LAG_MS,
             max_lag_writes: u64::MAX,
             limits: self.limits,

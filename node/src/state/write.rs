@@ -75,6 +75,14 @@ pub enum WriteError {
         /// Its role.
         role: String,
     },
+    /// This node is a backup, and another member is the primary, which alone takes writes.
+    #[error("this node is a backup and takes no writes: {}", primary_text(primary, address))]
+    NotPrimary {
+        /// The primary's name, if there is one.
+        primary: Option<String>,
+        /// Where members reach it, if it has said.
+        address: Option<String>,
+    },
     /// The replica does not hold what the write's context names.
     #[error("this replica is behind what the write refers to; retry when it has caught up")]
     Behind,
@@ -87,6 +95,14 @@ pub enum WriteError {
     /// The replica is closing.
     #[error("the replica is closed")]
     Closed,
+}
+
+fn primary_text(primary: &Option<String>, address: &Option<String>) -> String {
+    match (primary, address) {
+        (Some(primary), Some(address)) => format!("the primary is {primary}, at {address}"),
+        (Some(primary), None) => format!("the primary is {primary}"),
+        (None, _) => "no member is the primary yet; an admin promotes one".into(),
+    }
 }
 
 impl WriteTx<'_> {

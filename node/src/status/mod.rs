@@ -2,8 +2,8 @@
 
 mod counters;
 mod origins;
-mod state;
 mod pace;
+mod state;
 mod survey;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
-pub use state::{NodeState, Rehab};
+pub use state::{NodeState, PrimaryStatus, Rehab};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
@@ -69,6 +69,7 @@ impl Status {
             state_dir: None,
             state: NodeState::Fenced,
             rehab: None,
+            primary: None,
             fenced: Some("the replica is closed".into()),
             uptime_s: 0,
             store_bytes: 0,
@@ -163,6 +164,9 @@ pub struct NodeStatus {
     /// Why it is not ready, while its state is rehab.
     #[serde(default)]
     pub rehab: Option<Rehab>,
+    /// Who alone takes writes; absent where every writer does.
+    #[serde(default)]
+    pub primary: Option<PrimaryStatus>,
     /// Why it refuses writes, if it does.
     pub fenced: Option<String>,
     /// Seconds since it started.
@@ -313,6 +317,18 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
             "read the warnings below; this node takes no writes until that is resolved".into(),
         );
     }
+    match &node.primary {
+        Some(PrimaryStatus { key: None, .. }) => {
+            next.push("name a primary: millpond promote NODE, at an admin's node".into());
+        }
+        Some(PrimaryStatus { key: Some(key), name: Some(name), .. }) => {
+            let is_it = |peer: &&PeerStatus| peer.key == *key && peer.state == PeerState::Offline;
+            next.extend(peers.iter().find(is_it).map(|_| {
+                format!("the primary {name} is gone: if it stays so, millpond promote NODE")
+            }));
+        }
+        _ => {}
+    }
     for peer in peers {
         match peer.state {
             PeerState::Fenced => {
@@ -323,10 +339,7 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
                 Some(error) => format!("check {}: {error}", peer.name),
                 None => format!("check that {} runs and can be reached", peer.name),
             }),
-            PeerState::Current
-            | PeerState::Lagging
-            | PeerState::Rehab
-            | PeerState::Connecting => {}
+            PeerState::Current | PeerState::Lagging | PeerState::Rehab | PeerState::Connecting => {}
         }
     }
     if peers.is_empty() {
@@ -361,6 +374,7 @@ mod tests {
             state_dir: None,
             state: NodeState::Current,
             rehab: None,
+            primary: None,
             fenced: fenced.map(Into::into),
             uptime_s: 1,
             store_bytes: 0,

@@ -61,3 +61,17 @@ impl fmt::Display for Rehab {
         })
     }
 }
+
+/// Who alone takes writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PrimaryStatus {
+    /// Its key, 64 hex digits; absent while there is none, and nobody takes writes.
+    pub key: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Where members reach it, if it has said.
+    pub address: Option<String>,
+    /// Whether it is this node.
+    pub is_this_node: bool,
+}

@@ -8,12 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use millpond::{Config, Mode, Topology};
+use millpond::{Config, Mode, Preset, Topology};
 use serde::Deserialize;
 use serde_json::json;
 
 use complaint::{Complaint, parse};
-use values::FormatVersion;
+use values::{FormatVersion, PresetName};
 pub(crate) use values::{Level, Origins, Region, Size, Span};
 
 use crate::failure::{Exit, Failure, Outcome};
@@ -79,6 +79,9 @@ pub(crate) struct File {
     version: Option<FormatVersion>,
     pub name: Option<String>,
     pub state_dir: Option<PathBuf>,
+    #[serde(default)]
+    pub preset: PresetName,
+    pub primary: Option<String>,
     pub region: Option<Region>,
     pub cost: Option<u32>,
     #[serde(default)]
@@ -159,13 +162,14 @@ impl File {
     /// The replica's settings.
     ///
     /// # Errors
-    /// A state folder in the data folder.
+    /// A state folder in the data folder, a primary without its preset.
     pub fn replica(&self, dir: &Path) -> Result<Config, Failure> {
         let mut config = Config::new(dir);
         config.state_dir = state_dir::resolve(self.state_dir.as_deref(), dir)?;
         config.name = self.name.clone().unwrap_or_else(host_name);
         config.advertise.clone_from(&self.replication.origin.0);
         config.listen = self.replication.bindaddress.unwrap_or(LISTEN);
+        config.preset = self.preset()?;
         config.region = self.region.clone().map(|Region(region)| region);
         config.cost = self.cost.unwrap_or(config.cost);
         config.topology = self.topology.clone();
@@ -183,6 +187,22 @@ impl File {
             config.cache_bytes = bytes;
         }
         Ok(config)
+    }
+}
+
+impl File {
+    fn preset(&self) -> Result<Preset, Failure> {
+        match (self.preset, &self.primary) {
+            (PresetName::MultiWriter, None) => Ok(Preset::MultiWriter),
+            (PresetName::PrimaryBackup, primary) => {
+                Ok(Preset::PrimaryBackup { primary: primary.clone() })
+            }
+            (PresetName::MultiWriter, Some(_)) => {
+                Err(Failure::new("`primary` is set, and `preset` is not \"primary-backup\"")
+                    .fix("set both, or neither")
+                    .exit(Exit::Config))
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod full_disk;
 mod kill;
 mod netns;
 mod node;
+mod primary;
 mod service;
 
 use std::io::Write;

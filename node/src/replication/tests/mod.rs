@@ -16,6 +16,7 @@
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
+//! | who takes writes, where one member does | | `primary` |
 //! | who is ready, and who is a source | | `rehab` |
 //! | settings of a running node | | `settings` |
 //! | numbers that stand for incarnations | | `names` |
@@ -43,6 +44,7 @@ mod floors;
 mod folds;
 mod hostile;
 mod names;
+mod primary;
 mod refreshes;
 mod rehab;
 mod reports;

@@ -1,0 +1,36 @@
+//! Who alone takes writes, if an admin has said so.
+
+use bytes::Bytes;
+use millpond_core::{NodeKey, Path, PathError, Payload, PayloadKind, VersionVector};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{WriteError, WriteTx};
+
+/// An entry of the log of primaries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Promotion {
+    /// Who takes writes from then on: one member, or all that their roles allow to.
+    pub(super) primary: Option<NodeKey>,
+    pub(super) author: NodeKey,
+    /// What the author had applied of the system namespace.
+    author_vv: VersionVector,
+}
+
+impl Promotion {
+    #[cfg(test)]
+    pub(super) fn new(author: NodeKey, primary: Option<NodeKey>) -> Self {
+        Self { primary, author, author_vv: VersionVector::new() }
+    }
+}
+
+/// Makes `primary` the only one that takes writes, on the word of `author`; none makes it everybody.
+pub(crate) fn promote(
+    tx: &mut WriteTx<'_>,
+    primary: Option<NodeKey>,
+    author: NodeKey,
+) -> Result<(), WriteError> {
+    let promotion = Promotion { primary, author, author_vv: tx.vv().clone() };
+    let bytes = postcard::to_allocvec(&promotion).expect("plain values always encode");
+    let path: Result<Path, PathError> = Path::new([&b"primary"[..], &tx.unique_name()]);
+    tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: Bytes::from(bytes) })
+}
