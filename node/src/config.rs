@@ -44,6 +44,9 @@ pub struct Config {
     pub max_lag: Duration,
     /// How many of its peers' writes it may lack and still count as ready; `None` sets no bound.
     pub max_lag_writes: Option<u64>,
+    /// Backups that the node makes by itself; none unless it is told.
+    #[cfg(feature = "backup")]
+    pub backup: Option<crate::backup::BackupSchedule>,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
 }
@@ -68,7 +71,7 @@ impl Config {
     pub const REGION_BYTES_MAX: usize = 64;
 
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
-    /// every 5 s, a cache of 64 MiB, no lease.
+    /// every 5 s, a cache of 64 MiB, no lease, no backups.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -86,6 +89,8 @@ impl Config {
             preset: Preset::default(),
             max_lag: Duration::from_secs(30),
             max_lag_writes: None,
+            #[cfg(feature = "backup")]
+            backup: None,
             cache_bytes: 64 << 20,
         }
     }

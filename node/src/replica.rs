@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::advertise;
+#[cfg(feature = "backup")]
+use crate::backup::Backups;
 use crate::commits::Commits;
 use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
@@ -52,6 +54,8 @@ struct Inner {
     warnings: Vec<String>,
     failed: watch::Receiver<Option<StoreError>>,
     writer: Mutex<Option<WriterHandle>>,
+    #[cfg(feature = "backup")]
+    backups: Option<Arc<Backups>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -244,10 +248,15 @@ impl Replica {
             warnings,
             failed,
             writer: Mutex::new(Some(writer)),
+            #[cfg(feature = "backup")]
+            backups: config.backup.clone().map(|it| Backups::new(it, about.key, about.domain)),
             tasks,
             stop,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let replica = Self { inner: Arc::new(inner) };
+        #[cfg(feature = "backup")]
+        replica.keep_backups();
+        Ok(replica)
     }
 
     /// This node's key.
@@ -313,6 +322,10 @@ impl Replica {
             Some(Answer::Status(mut status)) => {
                 let state_dir = inner.state_dir.as_ref().map(|dir| dir.display().to_string());
                 status.node.state_dir = state_dir;
+                #[cfg(feature = "backup")]
+                if let Some(backups) = &inner.backups {
+                    return status.with_backup(backups.status());
+                }
                 *status
             }
             _ => Status::closed(&inner.key.to_string(), &inner.name),
@@ -463,6 +476,15 @@ impl Replica {
 
     pub(crate) fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Makes backups as the configuration says. Does not keep the replica open: whoever drops it ends that.
+    fn keep_backups(&self) {
+        let Some(backups) = self.inner.backups.clone() else { return };
+        let (name, stop) = (self.inner.name.clone(), self.inner.stop.clone());
+        let inner = Arc::downgrade(&self.inner);
+        let replica = move || inner.upgrade().map(|inner| Self { inner });
+        self.inner.tasks.spawn(backups.run(name, replica, stop));
     }
 
     pub(crate) fn is_closed(&self) -> bool {

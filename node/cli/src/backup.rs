@@ -42,7 +42,7 @@ struct CreateArgs {
     /// The file to write
     #[arg(long, conflicts_with = "into")]
     to: Option<PathBuf>,
-    /// The folder to write it into, named after the node and the time [default: this one]
+    /// The folder to write it into, named after the node and the time [default: that of [backup], or this one]
     #[arg(long)]
     into: Option<PathBuf>,
     /// Put the node's secret key into it: whoever has such a file can be the node
@@ -56,7 +56,7 @@ struct CreateArgs {
 /// List backups.
 #[derive(Debug, Args)]
 struct LsArgs {
-    /// The folder [default: this one]
+    /// The folder [default: that of [backup] in millpond.toml, or this one]
     folder: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -76,7 +76,7 @@ struct VerifyArgs {
 pub(crate) async fn run_command(args: BackupArgs, dir: &Path) -> Outcome {
     match args.command {
         BackupCommand::Create(args) => create(args, dir).await,
-        BackupCommand::Ls(args) => ls(&args),
+        BackupCommand::Ls(args) => ls(&args, dir),
         BackupCommand::Verify(args) => verify(args).await,
         BackupCommand::Restore(args) => restore::restore(args).await,
     }
@@ -86,7 +86,8 @@ async fn create(args: CreateArgs, dir: &Path) -> Outcome {
     let config = config::load_or_default(dir, None)?.replica(dir)?;
     let to = args.to.unwrap_or_else(|| {
         let name = backup::file_name(&config.name, wall_ms());
-        args.into.unwrap_or_default().join(name)
+        let own = config.backup.as_ref().map(|backup| backup.folder.clone());
+        args.into.or(own).unwrap_or_default().join(name)
     });
     let what = format!("cannot make the backup {}", to.display());
     let Some(info) = make(&config, &to, args.with_key, &what).await? else {
@@ -153,8 +154,14 @@ async fn make(
     }
 }
 
-fn ls(args: &LsArgs) -> Outcome {
-    let folder = args.folder.clone().unwrap_or_else(|| ".".into());
+fn ls(args: &LsArgs, dir: &Path) -> Outcome {
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => {
+            let schedule = config::load_or_default(dir, None)?.replica(dir)?.backup;
+            schedule.map_or(".".into(), |schedule| schedule.folder)
+        }
+    };
     let what = format!("cannot list the backups in {}", folder.display());
     let listed = backup::list(&folder).map_err(|error| failure(what, &error))?;
     if args.json {

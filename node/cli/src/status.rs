@@ -5,7 +5,9 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
-use millpond::status::{Health, Lag, NodeState, NodeStatus, Pace, PeerState, PeerStatus, Status};
+use millpond::status::{
+    BackupStatus, Health, Lag, NodeState, NodeStatus, Pace, PeerState, PeerStatus, Status,
+};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -60,6 +62,7 @@ fn render(status: &Status) -> String {
     let mut out = format!("{word}  {} ({key}) in domain {domain}: {text}\n", node.name);
     out += &peer_table(&status.peers);
     out += &about(node);
+    out += &status.backup.as_ref().map(last_backup).unwrap_or_default();
     for namespace in &status.namespaces {
         let Some(folding) = &namespace.folding else { continue };
         let (name, rows, all) = (&namespace.namespace, folding.rows, folding.rows_expected);
@@ -103,6 +106,14 @@ fn about(node: &NodeStatus) -> String {
         "this node: {role}{primary}{state}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
          {topology}{region}{cost}\n"
     )
+}
+
+/// How old the newest backup is.
+fn last_backup(backup: &BackupStatus) -> String {
+    let every = age_text(backup.every_s as f64);
+    let last =
+        backup.age_s.map_or("none yet".into(), |age_s| format!("{} old", age_text(age_s as f64)));
+    format!("           last backup {last}, every {every} in {}\n", backup.folder)
 }
 
 fn peer_table(peers: &[PeerStatus]) -> String {

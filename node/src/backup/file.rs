@@ -46,7 +46,6 @@ impl NewFile {
         })?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(".");
         hidden.push(UNFINISHED);
         let unfinished = match planted!("a backup has its name once it is whole") {
             true => path.to_owned(),
@@ -70,6 +69,23 @@ impl Drop for NewFile {
     }
 }
 
+/// Removes what a process that was killed had not finished of the backups of a node, which have its name and a moment
+/// in theirs. Two nodes of one name need two folders.
+pub(super) fn remove_unfinished(folder: &Path, stem: &str) -> Result<(), BackupError> {
+    let failed = |error| BackupError::io(folder, error);
+    for item in fs::read_dir(folder).map_err(failed)? {
+        let item = item.map_err(failed)?;
+        let name = item.file_name();
+        let name = name.to_string_lossy();
+        let file = name.strip_prefix('.').and_then(|name| name.strip_suffix(UNFINISHED));
+        let moment = file.and_then(|file| file.strip_prefix(stem)?.strip_prefix('-'));
+        if moment.is_some_and(|moment| moment.len() == MOMENT.len() + 1 + EXTENSION.len()) {
+            fs::remove_file(item.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a file's name durable.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
@@ -83,8 +99,11 @@ pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
 /// What backups are named: `.mpb`.
 pub(super) const EXTENSION: &str = "mpb";
 
+/// How a moment is written in a name.
+const MOMENT: &str = "20261120T092632Z";
+
 /// The end of the name of one that is being written.
-const UNFINISHED: &str = "unfinished";
+const UNFINISHED: &str = ".unfinished";
 
 /// Read and written at a time.
 pub(super) const READ_BYTES: usize = 256 << 10;

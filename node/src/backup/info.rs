@@ -108,12 +108,17 @@ impl BackupInfo {
 /// What a backup of a node taken at this moment is named by default: `paris-1-20261120T092632Z.mpb`. Names of one
 /// node are in the order of their moments.
 pub fn file_name(node: &str, taken_ms: u64) -> String {
+    let node = file_stem(node);
+    let moment = rfc3339(Hlc::from_ms(taken_ms));
+    let moment = moment[.."2026-11-20T09:26:32".len()].replace(['-', ':'], "");
+    format!("{node}-{moment}Z.{EXTENSION}")
+}
+
+/// What the names of a node's backups begin with.
+pub(super) fn file_stem(node: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let node: String = node.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
-    let node = node.trim_start_matches('.');
-    let moment =
-        rfc3339(Hlc::from_ms(taken_ms))[.."2026-11-20T09:26:32".len()].replace(['-', ':'], "");
-    format!("{node}-{moment}Z.{EXTENSION}")
+    node.trim_start_matches('.').to_owned()
 }
 
 /// What a backup says of itself at its beginning and at its end. What is between is not read: [`verify`] does.

@@ -22,9 +22,11 @@ mod file;
 mod fill;
 mod format;
 mod info;
+mod keep;
 mod place;
 mod reader;
 mod restore;
+mod schedule;
 mod writer;
 
 pub use create::{BackupOptions, create, receive};
@@ -32,7 +34,10 @@ pub use error::BackupError;
 pub use info::{
     BackupInfo, BackupNamespace, BackupProgress, Listed, file_name, info, list, verify,
 };
+pub use keep::Keep;
 pub use restore::{Restore, Restored, clone_folder, restore};
+pub use schedule::BackupSchedule;
+pub(crate) use schedule::Backups;
 
 #[cfg(test)]
 mod tests;

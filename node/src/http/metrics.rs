@@ -66,6 +66,18 @@ fn node(registry: &mut Registry, status: &Status) {
         states.get_or_create(&labels).set((status.node.state == state).into());
     }
     registry.register("state", "1 for the state that the node is in", states);
+    if let Some(backup) = &status.backup {
+        let (made, failed) = (Counter::<u64>::default(), Counter::<u64>::default());
+        made.inc_by(backup.made);
+        failed.inc_by(backup.failed);
+        registry.register("backup_made", "Backups that the node made by itself", made);
+        registry.register("backup_failed", "Those that it could not make", failed);
+        if let Some(ms) = backup.last_success_ms {
+            let (name, help) =
+                ("backup_last_success_timestamp_seconds", "When the newest was taken");
+            gauge(registry, name, help, ms / 1000);
+        }
+    }
     let dots = Gauges::default();
     for namespace in &status.namespaces {
         let labels = vec![("namespace", namespace.namespace.clone())];

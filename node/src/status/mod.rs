@@ -1,5 +1,6 @@
 //! What a node can tell about itself: one model for the CLI, the HTTP API and the metrics.
 
+mod backup;
 mod counters;
 mod origins;
 mod pace;
@@ -8,6 +9,7 @@ mod survey;
 
 use serde::{Deserialize, Serialize};
 
+pub use backup::BackupStatus;
 pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
@@ -32,6 +34,9 @@ pub struct Status {
     pub sources: Vec<OriginStatus>,
     /// What each namespace holds.
     pub namespaces: Vec<NamespaceStatus>,
+    /// The backups that it makes by itself, if it does.
+    #[serde(default)]
+    pub backup: Option<BackupStatus>,
     /// Totals of this node since it started.
     pub totals: Totals,
     /// What an operator should know or change, in plain words.
@@ -52,7 +57,18 @@ impl Status {
     ) -> Self {
         let verdict = Verdict::of(&node, &peers);
         let next = next_steps(&node, &peers);
-        Self { verdict, node, peers, sources, namespaces, totals, warnings, next }
+        let backup = None;
+        Self { verdict, node, peers, sources, namespaces, backup, totals, warnings, next }
+    }
+
+    /// Adds how the node's own backups are.
+    #[cfg(feature = "backup")]
+    pub(crate) fn with_backup(mut self, backup: BackupStatus) -> Self {
+        if let Some(warning) = backup.warning() {
+            self.warnings.push(warning);
+        }
+        self.backup = Some(backup);
+        self
     }
 
     /// The status of a replica that was closed.

@@ -6,8 +6,10 @@ mod values;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use millpond::backup::BackupSchedule;
 use millpond::{Config, Mode, Preset, Topology};
 use serde::Deserialize;
 use serde_json::json;
@@ -90,6 +92,7 @@ pub(crate) struct File {
     pub replication: Replication,
     #[serde(default)]
     pub store: Store,
+    pub backup: Option<Backup>,
     #[serde(default)]
     pub http: Http,
     #[serde(default)]
@@ -112,6 +115,25 @@ pub(crate) struct Replication {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub cache: Option<Size>,
+}
+
+/// Backups that the node makes by itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backup {
+    /// Within the node's folder, unless it is a whole path.
+    pub dir: PathBuf,
+    pub every: Option<Span>,
+    #[serde(default)]
+    pub keep: Kept,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kept {
+    pub last: Option<usize>,
+    pub daily: Option<usize>,
+    pub weekly: Option<usize>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -158,6 +180,25 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+impl Backup {
+    fn schedule(&self, dir: &Path) -> Result<BackupSchedule, Failure> {
+        let mut schedule = BackupSchedule::new(dir.join(&self.dir));
+        if let Some(Span(every)) = self.every {
+            if every < Duration::from_secs(1) {
+                return Err(Failure::new("`every` under [backup] is less than a second")
+                    .fix("every = \"6h\"")
+                    .exit(Exit::Config));
+            }
+            schedule.every = every;
+        }
+        let (keep, Kept { last, daily, weekly }) = (&mut schedule.keep, self.keep);
+        keep.last = last.unwrap_or(keep.last);
+        keep.daily = daily.unwrap_or(keep.daily);
+        keep.weekly = weekly.unwrap_or(keep.weekly);
+        Ok(schedule)
+    }
+}
+
 impl File {
     /// The replica's settings.
     ///
@@ -173,6 +214,7 @@ impl File {
         config.region = self.region.clone().map(|Region(region)| region);
         config.cost = self.cost.unwrap_or(config.cost);
         config.topology = self.topology.clone();
+        config.backup = self.backup.as_ref().map(|backup| backup.schedule(dir)).transpose()?;
         if let Some(Span(hold_down)) = self.replication.hold_down {
             config.hold_down = hold_down;
         }
@@ -295,8 +337,6 @@ const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8440);
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use millpond::Direction;
 
@@ -306,6 +346,7 @@ mod tests {
             "version = 1\nname = \"paris-1\"\nstate_dir = \"/var/lib/state\"\n\
              [replication]\nbindaddress = \"[::]:8444\"\norigin = \"repl://paris.example.com:8444\"\n\
              hold_down = \"250ms\"\ndigest_interval = \"5s\"\nmax_lag = \"1m\"\nmax_lag_writes = 500\n[store]\ncache = \"64MiB\"\n\
+             [backup]\ndir = \"backups\"\nevery = \"2h\"\nkeep = { last = 9, weekly = 0 }\n\
              [http]\nbindaddress = \"127.0.0.1:0\"\nhosts = [\"paris\"]\n\
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
         )
@@ -318,6 +359,10 @@ mod tests {
         assert_eq!(config.digest_interval, Duration::from_secs(5));
         assert_eq!((config.max_lag.as_secs(), config.max_lag_writes), (60, Some(500)));
         assert_eq!(config.cache_bytes, 64 << 20);
+        let backup = config.backup.unwrap();
+        assert_eq!(backup.folder, Path::new("x/backups"));
+        assert_eq!(backup.every, Duration::from_secs(7200));
+        assert_eq!((backup.keep.last, backup.keep.daily, backup.keep.weekly), (9, 7, 0));
         assert_eq!(file.log.format, LogFormat::Json);
     }
 

@@ -121,6 +121,61 @@ fn a_node_restored_into_the_live_mesh_catches_up_under_a_new_incarnation() {
     assert_eq!(first.run(&["digest"]).ok(), second.run(&["digest"]).ok());
 }
 
+/// Killed again and again while it writes backups: what has a name is whole.
+#[test]
+fn a_kill_leaves_no_half_backup_under_a_name() {
+    let mut node = Node::start_with_state();
+    let lines: String = (0..5_000)
+        .map(|n| format!("{{\"id\":\"k{n}\",\"text\":\"{:0>100}\"}}\n", n * 7919))
+        .collect();
+    node.run_with(&["import", "-", "--collection", "t", "--key-field", "id"], lines.as_bytes())
+        .ok();
+    assert_eq!(node.stop("TERM"), Some(0));
+    let file = node.data().join("millpond.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let schedule =
+        "[backup]\ndir = \"backups\"\nevery = \"1s\"\nkeep = { last = 3, daily = 0, weekly = 0 }\n";
+    std::fs::write(&file, format!("{settings}\n{schedule}")).unwrap();
+    for _ in 0..4 {
+        node.restart();
+        // One is due, or under way: sooner or later than the kill.
+        node.until(&["status"], "last backup");
+        node.until(&["ls"], "      5000  t\n");
+        node.kill();
+    }
+    node.restart();
+    node.until(&["status", "--json"], "\"made\":3,");
+    let listed = value(&node.run(&["backup", "ls", "--json"]).ok());
+    let listed = listed["backups"].as_array().unwrap();
+    assert!((1..=4).contains(&listed.len()), "{listed:?}");
+    for backup in listed {
+        // The node goes on, and removes what need not be kept.
+        let path = backup["path"].as_str().unwrap();
+        let verified = millpond(&["backup", "verify", path], b"");
+        assert!(verified.code == Some(0) || !Path::new(path).exists(), "{verified:?}");
+    }
+    let names = std::fs::read_dir(node.data().join("backups")).unwrap();
+    let hidden =
+        names.filter(|it| it.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
+    assert!(hidden.count() <= 1, "only that which is being written");
+    let metrics = request(&node, "/metrics");
+    assert!(metrics.contains("millpond_backup_last_success_timestamp_seconds 1"), "{metrics}");
+}
+
+fn request(node: &Node, path: &str) -> String {
+    use std::io::{Read, Write};
+    let read = |name: &str| std::fs::read_to_string(node.data().join(name)).unwrap();
+    let (address, token) = (read("http.addr"), read("http.token"));
+    let mut stream = std::net::TcpStream::connect(address.trim()).unwrap();
+    let (address, token) = (address.trim(), token.trim());
+    let head =
+        format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn a_fork_never_links_to_the_domain_that_it_comes_from() {
     let node = Node::start_with_state();

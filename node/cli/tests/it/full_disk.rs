@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::node::Node;
+use crate::node::{Node, millpond};
 
 #[test]
 fn a_full_disk_refuses_writes_keeps_reading_and_goes_on_when_there_is_room() {
@@ -54,6 +54,40 @@ fn a_full_disk_refuses_writes_keeps_reading_and_goes_on_when_there_is_room() {
     node.restart();
     assert_eq!(node.run(&["ls"]).ok(), listed, "nothing that was acknowledged is lost");
     assert_eq!(node.stop("TERM"), Some(0));
+}
+
+#[test]
+fn a_restore_that_finds_no_room_leaves_nothing_and_works_when_there_is_some() {
+    let Some(device) = Device::mount("12m") else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: cannot mount a tmpfs here; run as root");
+        return;
+    };
+    let node = Node::start();
+    let fields = format!(r#"{{"text":"{}"}}"#, "v".repeat(200_000));
+    for n in 0..20 {
+        node.run_with(&["put", &format!("large/{n}"), "-"], fields.as_bytes()).ok();
+    }
+    let backup = node.dir().join("a.mpb");
+    let backup = backup.to_str().unwrap();
+    node.run(&["backup", "create", "--to", backup]).ok();
+    let filler = device.path().join("filler");
+    std::fs::write(&filler, vec![0; 8 << 20]).unwrap();
+    let data = device.path().join("node");
+    let restore = ["backup", "restore", backup, "--data", data.to_str().unwrap(), "--as-fork"];
+    let refused = millpond(&restore, b"").failed(1);
+    assert!(refused.contains("there is no room left for the store"), "{refused}");
+    let left: Vec<_> =
+        std::fs::read_dir(&data).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["millpond.lock"]);
+    let to = filler.with_file_name("a.mpb");
+    std::fs::write(device.path().join("more"), vec![0; 12 << 20]).unwrap_err();
+    let refused = node.run(&["backup", "create", "--to", to.to_str().unwrap()]).failed(1);
+    assert!(refused.contains("there is no room left on the device"), "{refused}");
+    assert!(!to.exists());
+
+    std::fs::remove_file(&filler).unwrap();
+    std::fs::remove_file(device.path().join("more")).unwrap();
+    millpond(&restore, b"").ok();
 }
 
 /// A small device of its own, mounted on a folder.

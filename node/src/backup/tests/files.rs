@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::world::{dump, go_on};
 use crate::backup::error::Fault;
-use crate::backup::file::NewFile;
+use crate::backup::file::{NewFile, remove_unfinished};
 use crate::backup::{
     BackupError, BackupOptions, Restore, clone_folder, create, file_name, info, list, receive,
     restore, verify,
@@ -263,4 +263,19 @@ fn a_list_is_by_age_and_shows_what_is_no_backup() {
     assert_eq!(names, ["c.mpb", "a.mpb", "b.mpb"]);
     assert_eq!(listed[0].info.as_ref().unwrap().taken_ms, 5);
     assert!(matches!(listed[2].info, Err(BackupError::NotBackup { .. })));
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed_and_nothing_else() {
+    let place = Place::new();
+    let (own, other) =
+        (".a-20261120T092632Z.mpb.unfinished", ".a-b-20261120T092632Z.mpb.unfinished");
+    for name in [own, other, "a-20261120T092632Z.mpb", ".a-x.unfinished"] {
+        std::fs::write(place.path(name), "").unwrap();
+    }
+    remove_unfinished(place.folder.path(), "a").unwrap();
+    assert_eq!(
+        place.files("."),
+        [".a-b-20261120T092632Z.mpb.unfinished", ".a-x.unfinished", "a-20261120T092632Z.mpb"]
+    );
 }

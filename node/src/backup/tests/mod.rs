@@ -3,4 +3,5 @@
 mod damage;
 mod files;
 mod round_trip;
+mod schedule;
 mod world;
