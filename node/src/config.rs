@@ -39,6 +39,9 @@ pub struct Config {
     pub cost: u32,
     /// Which members take writes. The domain's own word, once an admin has promoted somebody, goes before it.
     pub preset: Preset,
+    /// Makes this a delayed replica: it receives at once, shows what it has received so much later, and takes no
+    /// writes. All that arrives meanwhile waits on disk, beside a second copy of the data.
+    pub apply_after: Option<Duration>,
     /// How long the node may lag behind its peers and still count as ready. Beyond it is in rehab until it has
     /// caught up.
     pub max_lag: Duration,
@@ -87,6 +90,7 @@ impl Config {
             region: None,
             cost: 0,
             preset: Preset::default(),
+            apply_after: None,
             max_lag: Duration::from_secs(30),
             max_lag_writes: None,
             #[cfg(feature = "backup")]

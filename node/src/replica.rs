@@ -22,10 +22,12 @@ use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
 use crate::network;
-use crate::replication::{Answer, Engine, EngineConfig, JoinProgress, Limits, Now, Request};
+use crate::replication::{
+    Answer, DelayOrder, Engine, EngineConfig, JoinProgress, Limits, Now, Request,
+};
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
-use crate::state::{Heads, View, WriteError, WriteTx};
+use crate::state::{Heads, View, WriteError, WriteTx, shown_in};
 use crate::status::{Status, Survey};
 #[cfg(feature = "backup")]
 use crate::store::Snapshot;
@@ -47,6 +49,8 @@ struct Inner {
     dir: PathBuf,
     key: NodeKey,
     name: String,
+    /// Whether it was opened as a delayed replica; it may have been promoted since.
+    may_be_delayed: bool,
     store: Arc<dyn Store>,
     engine: EngineHandle,
     transport: Option<Arc<dyn Transport>>,
@@ -103,6 +107,27 @@ pub enum PromoteError {
     },
     /// It could not be recorded.
     #[error("the promotion was not recorded: {0}")]
+    NotRecorded(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
+/// Why a delayed replica does not do what it was told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DelayError {
+    /// It is none.
+    #[error("this node is no delayed replica")]
+    NotDelayed,
+    /// It shows more than that already.
+    #[error("this node shows more than that already")]
+    Past,
+    /// That moment has not come yet.
+    #[error("that moment has not come yet")]
+    Future,
+    /// It could not be recorded.
+    #[error("the order was not recorded: {0}")]
     NotRecorded(String),
     /// The replica is closed.
     #[error("the replica is closed")]
@@ -189,6 +214,7 @@ impl Replica {
             topology: config.topology.clone(),
             region: config.region.clone(),
             cost: config.cost,
+            apply_after_ms: config.apply_after.map(|after| after.as_millis() as u64),
             primary: match &config.preset {
                 Preset::MultiWriter => None,
                 Preset::PrimaryBackup { primary } => Some(primary.clone().unwrap_or_default()),
@@ -203,7 +229,7 @@ impl Replica {
 
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let heads = Heads::load(&*store.snapshot()?)?;
-        let (committed_tx, committed) = watch::channel(heads.vv(Namespace::MAIN).clone());
+        let (committed_tx, committed) = watch::channel(heads.vv(heads.shown()).clone());
         let (joined_tx, joined) = watch::channel(None);
         if !engine.is_joining() {
             joined_tx.send_replace(Some(JoinProgress::Joined));
@@ -241,6 +267,7 @@ impl Replica {
             dir: config.dir.clone(),
             key: about.key,
             name: config.name.clone(),
+            may_be_delayed: config.apply_after.is_some(),
             store,
             engine: EngineHandle { events, committed, joined },
             transport,
@@ -277,7 +304,12 @@ impl Replica {
         if self.inner.stop.is_cancelled() {
             return Err(StoreError::Poisoned { reason: "the replica is closed".into() });
         }
-        View::new(self.inner.store.snapshot()?, Namespace::MAIN)
+        let snapshot = self.inner.store.snapshot()?;
+        let namespace = match self.inner.may_be_delayed {
+            true => shown_in(&*snapshot)?,
+            false => Namespace::MAIN,
+        };
+        View::new(snapshot, namespace)
     }
 
     /// Runs a transaction: a short synchronous closure, on the writer's thread. All that it writes becomes
@@ -355,6 +387,48 @@ impl Replica {
         match self.inner.engine.ask(Request::Promote(primary)).await {
             Some(Answer::Promoted(promoted)) => promoted,
             _ => Err(PromoteError::Closed),
+        }
+    }
+
+    /// Stops a delayed replica from showing more, until [`Replica::resume_delay`]. It goes on receiving.
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn pause_delay(&self) -> Result<(), DelayError> {
+        self.order_delay(DelayOrder::Pause).await
+    }
+
+    /// Lets a delayed replica show again whatever is old enough.
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn resume_delay(&self) -> Result<(), DelayError> {
+        self.order_delay(DelayOrder::Resume).await
+    }
+
+    /// Lets a delayed replica show, soon, exactly what had arrived by a moment on its wall clock, and then
+    /// pauses it.
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn apply_until(&self, moment: SystemTime) -> Result<(), DelayError> {
+        let since = moment.duration_since(UNIX_EPOCH).map_err(|_| DelayError::Past)?;
+        self.order_delay(DelayOrder::ApplyUntil(since.as_millis() as u64)).await
+    }
+
+    /// Ends the delay: this replica shows all that it has received, and takes writes. It stays so until it is
+    /// opened without [`Config::apply_after`].
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn end_delay(&self) -> Result<(), DelayError> {
+        self.order_delay(DelayOrder::Promote).await
+    }
+
+    async fn order_delay(&self, order: DelayOrder) -> Result<(), DelayError> {
+        match self.inner.engine.ask(Request::Delay(order)).await {
+            Some(Answer::Delay(ordered)) => ordered,
+            _ => Err(DelayError::Closed),
         }
     }
 

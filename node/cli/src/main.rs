@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod data;
 mod dataset;
+mod delayed;
 mod demo;
 mod details;
 mod failure;
@@ -78,6 +79,8 @@ enum Command {
     Topology(topology::TopologyArgs),
     /// Make a member the primary, which alone takes writes, or end that
     Promote(promote::PromoteArgs),
+    /// Pause, resume or end the delay of a delayed replica, or let it show what was at a moment
+    Delayed(delayed::DelayedArgs),
     /// Look after the configuration
     Config(config::ConfigArgs),
     /// Start nodes on this machine, cut them apart, write on all of them, and watch them converge
@@ -145,6 +148,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Digest(args) => status::digest(args, &dir).await,
         Command::Topology(args) => topology::topology(args, &dir).await,
         Command::Promote(args) => promote::promote(args, &dir).await,
+        Command::Delayed(args) => delayed::delayed(args, &dir).await,
         Command::Config(args) => config::run(&args, &dir),
     }
 }

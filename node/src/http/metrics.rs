@@ -53,11 +53,13 @@ fn node(registry: &mut Registry, status: &Status) {
     gauge(registry, "store_bytes", "Size of the store", status.node.store_bytes);
     let fenced = u64::from(status.node.fenced.is_some());
     gauge(registry, "fenced", "1 while the node refuses writes", fenced);
-    let ready = status.node.rehab.is_none() && status.node.fenced.is_none();
+    let ready = status.node.rehab.is_none()
+        && status.node.delayed.is_none()
+        && status.node.fenced.is_none();
     gauge(
         registry,
         "ready",
-        "1 while the node is ready: neither in rehab nor fenced",
+        "1 while the node is ready: neither in rehab nor delayed nor fenced",
         ready.into(),
     );
     let states = Gauges::default();

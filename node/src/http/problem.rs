@@ -46,7 +46,8 @@ impl Problem {
 
     /// Whether the node, not the request, is at fault: what follows would fail alike.
     pub fn is_node_wide(&self) -> bool {
-        self.status.is_server_error() || matches!(self.code, "read_only" | "not_primary")
+        self.status.is_server_error()
+            || matches!(self.code, "read_only" | "not_primary" | "delayed")
     }
 }
 
@@ -131,6 +132,10 @@ impl From<WriteError> for Problem {
                 Self::new(StatusCode::MISDIRECTED_REQUEST, "not_primary", detail).hint(
                     "write at the primary; if it is gone for good: millpond promote, at an admin's node",
                 )
+            }
+            WriteError::Delayed => {
+                Self::new(StatusCode::MISDIRECTED_REQUEST, "delayed", detail)
+                    .hint("write at another member; millpond delayed promote ends the delay")
             }
             WriteError::Behind => unavailable("behind")
                 .retryable()

@@ -175,6 +175,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/peers/resume", post(node::resume))
         .route("/topology", get(node::topology).put(node::set_topology))
         .route("/promote", post(node::promote))
+        .route("/delayed", post(node::delayed))
         .route("/invites", post(node::invite));
     Router::new()
         .nest("/api/v1", api_v1)

@@ -21,8 +21,8 @@ use crate::store::StoreError;
 pub(crate) struct Members {
     members: BTreeMap<NodeKey, Member>,
     owners: BTreeMap<Incarnation, NodeKey>,
-    /// Who takes writes, as the last promotion says: one member, or everybody.
-    promoted: Option<Option<NodeKey>>,
+    /// The last promotion: its order, and who takes writes: one member, or everybody.
+    promoted: Option<(u64, Option<NodeKey>)>,
 }
 
 /// One member.
@@ -36,6 +36,8 @@ pub(crate) struct Member {
     pub(crate) region: Option<String>,
     /// What it says it costs to receive from it, beside the way to it.
     pub(crate) cost: u32,
+    /// How long it waits before it shows what it has received; zero unless it is a delayed replica.
+    pub(crate) apply_after_ms: u64,
     /// What it may do.
     pub(crate) role: Role,
 }
@@ -47,6 +49,7 @@ pub(crate) struct OwnRecord {
     pub(crate) addresses: Vec<String>,
     pub(crate) region: Option<String>,
     pub(crate) cost: u32,
+    pub(crate) apply_after_ms: u64,
 }
 
 /// An entry of the role log.
@@ -72,6 +75,7 @@ impl Members {
         let mut addresses = BTreeMap::new();
         let mut regions = BTreeMap::new();
         let mut costs = BTreeMap::new();
+        let mut delays = BTreeMap::new();
         let mut owners = BTreeMap::new();
         let mut decrees = Vec::new();
         view.entries(None, None, &mut |path, entry| {
@@ -89,6 +93,9 @@ impl Members {
                 }
                 [b"member", key, b"cost"] => {
                     costs.extend(node_key(key).zip(value::<u32>(&entry)));
+                }
+                [b"member", key, b"apply-after"] => {
+                    delays.extend(node_key(key).zip(value::<u64>(&entry)));
                 }
                 [b"member", key, b"incarnation", incarnation] => {
                     let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
@@ -111,7 +118,8 @@ impl Members {
                 let addresses = addresses.remove(&key).unwrap_or_default();
                 let region = regions.remove(&key);
                 let cost = costs.remove(&key).unwrap_or_default();
-                (key, Member { name, addresses, region, cost, role })
+                let apply_after_ms = delays.remove(&key).unwrap_or_default();
+                (key, Member { name, addresses, region, cost, apply_after_ms, role })
             })
             .collect();
         Ok(Self { members, owners, promoted })
@@ -138,7 +146,12 @@ impl Members {
 
     /// Who takes writes, as the last promotion says: one member, or everybody; nothing while there was none.
     pub(crate) fn promoted(&self) -> Option<Option<NodeKey>> {
-        self.promoted
+        self.promoted.map(|(_, primary)| primary)
+    }
+
+    /// The order of the next promotion.
+    pub(crate) fn next_promotion(&self) -> u64 {
+        self.promoted.map_or(0, |(order, _)| order.saturating_add(1))
     }
 
     /// Whose an incarnation is, as its owner has recorded.
@@ -160,8 +173,9 @@ pub(crate) fn record_incarnation(
 impl OwnRecord {
     /// Whether this is what is recorded.
     pub(crate) fn is_told(&self, member: &Member) -> bool {
-        let Member { name, addresses, region, cost, role: _ } = member;
-        (&self.name, &self.addresses, &self.region, &self.cost) == (name, addresses, region, cost)
+        let Member { name, addresses, region, cost, apply_after_ms, role: _ } = member;
+        (&self.name, &self.addresses, &self.region) == (name, addresses, region)
+            && (&self.cost, &self.apply_after_ms) == (cost, apply_after_ms)
     }
 }
 
@@ -184,7 +198,8 @@ pub(crate) fn record_self(
     record(b"name", own.name.as_bytes().to_vec(), None)?;
     record(b"addresses", encode(&own.addresses), None)?;
     record(b"region", own.region.clone().unwrap_or_default().into_bytes(), Some(Vec::new()))?;
-    record(b"cost", encode(&own.cost), Some(encode(&0_u32)))
+    record(b"cost", encode(&own.cost), Some(encode(&0_u32)))?;
+    record(b"apply-after", encode(&own.apply_after_ms), Some(encode(&0_u64)))
 }
 
 /// Grants `subject` a role, on the word of `author`.
@@ -204,9 +219,9 @@ pub(crate) fn grant_role(
 /// author grants itself. Each later one counts if its author was an admin by then.
 fn effective(
     decrees: impl Iterator<Item = Decree>,
-) -> (BTreeMap<NodeKey, Role>, Option<Option<NodeKey>>) {
+) -> (BTreeMap<NodeKey, Role>, Option<(u64, Option<NodeKey>)>) {
     let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
-    let mut promoted = None;
+    let mut promoted: Option<(u64, Option<NodeKey>)> = None;
     for decree in decrees {
         let may = |author| roles.get(author).is_some_and(|role: &Role| role.may_grant());
         match decree {
@@ -218,8 +233,12 @@ fn effective(
                 }
             }
             Decree::Primary(promotion) => {
-                if may(&promotion.author) || planted!("only an admin promotes") {
-                    promoted = Some(promotion.primary);
+                let is_lawful = may(&promotion.author) || planted!("only an admin promotes");
+                // Of two that did not see each other the one with the later stamp holds.
+                let is_later = promoted.is_none_or(|(order, _)| order <= promotion.order)
+                    || planted!("who has seen a promotion comes after it");
+                if is_lawful && is_later {
+                    promoted = Some((promotion.order, promotion.primary));
                 }
             }
         }
@@ -305,18 +324,26 @@ mod tests {
     #[test]
     fn only_an_admins_promotion_counts_and_the_last_of_them_holds() {
         let key = |number| NodeKey::from_bytes([number; 32]);
-        let promoted = |by: u8, primary: Option<u8>| {
-            Decree::Primary(Promotion::new(key(by), primary.map(key)))
+        let promoted = |order: u64, by: u8, primary: Option<u8>| {
+            Decree::Primary(Promotion::new(order, key(by), primary.map(key)))
         };
         let after = |more: Vec<Decree>| {
             let roles = [(1, 1, Role::Admin), (1, 2, Role::Admin), (1, 3, Role::Writer)];
             let roles = roles.map(|(by, of, role)| Decree::Role(grant(by, of, role)));
-            effective(roles.into_iter().chain(more)).1
+            effective(roles.into_iter().chain(more)).1.map(|(_, primary)| primary)
         };
         assert_eq!(after(vec![]), None);
-        assert_eq!(after(vec![promoted(1, Some(1)), promoted(2, Some(2))]), Some(Some(key(2))));
-        assert_eq!(after(vec![promoted(1, Some(1)), promoted(1, None)]), Some(None));
-        let usurped = || after(vec![promoted(1, Some(1)), promoted(3, Some(3))]);
+        assert_eq!(
+            after(vec![promoted(0, 1, Some(1)), promoted(0, 2, Some(2))]),
+            Some(Some(key(2)))
+        );
+        assert_eq!(after(vec![promoted(0, 1, Some(1)), promoted(1, 1, None)]), Some(None));
+        // The clock of the second is behind.
+        let seen = || after(vec![promoted(1, 2, Some(2)), promoted(0, 1, Some(1))]);
+        assert_eq!(seen(), Some(Some(key(2))));
+        let found = crate::planted::without(&["who has seen a promotion comes after it"], seen);
+        assert_eq!(found, Some(Some(key(1))));
+        let usurped = || after(vec![promoted(0, 1, Some(1)), promoted(1, 3, Some(3))]);
         assert_eq!(usurped(), Some(Some(key(1))));
         let found = crate::planted::without(&["only an admin promotes"], usurped);
         assert_eq!(found, Some(Some(key(3))));
@@ -360,7 +387,8 @@ mod tests {
 
     fn own(region: Option<&str>, cost: u32) -> OwnRecord {
         let (name, addresses) = ("paris-1".into(), vec!["127.0.0.1:1".into()]);
-        OwnRecord { name, addresses, region: region.map(Into::into), cost }
+        let region = region.map(Into::into);
+        OwnRecord { name, addresses, region, cost, apply_after_ms: u64::from(cost) * 1000 }
     }
 
     #[test]

@@ -5,13 +5,15 @@
 //! member / <key> / addresses                    register, written by the member itself
 //! member / <key> / region                       register, written by the member itself, if it has one
 //! member / <key> / cost                         register, written by the member itself, if it has one
+//! member / <key> / apply-after                  register, written by the member itself, if it is delayed
 //! member / <key> / incarnation / <incarnation>  register, written by the member itself
 //! role   / <dot>                                log entry: subject, role, author, the author's vector
-//! primary / <dot>                               log entry: the primary or none, author, the author's vector
+//! primary / <dot>                               log entry: order, the primary or none, author, its vector
 //! ```
 //!
 //! Roles and primaries are logs, never overwritten, and read together in the order of (stamp, dot): an entry
-//! counts if its author was an admin by then. The last promotion that counts holds, on every member alike.
+//! counts if its author was an admin by then. Of the promotions that count the one of the greatest order holds, and of
+//! those that did not see each other the last one, on every member alike.
 
 mod invite;
 mod members;

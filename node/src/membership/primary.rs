@@ -9,6 +9,8 @@ use crate::state::{WriteError, WriteTx};
 /// An entry of the log of primaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Promotion {
+    /// One more than that of any promotion that the author had seen: it comes after those, whatever clocks say.
+    pub(super) order: u64,
     /// Who takes writes from then on: one member, or all that their roles allow to.
     pub(super) primary: Option<NodeKey>,
     pub(super) author: NodeKey,
@@ -18,18 +20,19 @@ pub(super) struct Promotion {
 
 impl Promotion {
     #[cfg(test)]
-    pub(super) fn new(author: NodeKey, primary: Option<NodeKey>) -> Self {
-        Self { primary, author, author_vv: VersionVector::new() }
+    pub(super) fn new(order: u64, author: NodeKey, primary: Option<NodeKey>) -> Self {
+        Self { order, primary, author, author_vv: VersionVector::new() }
     }
 }
 
 /// Makes `primary` the only one that takes writes, on the word of `author`; none makes it everybody.
 pub(crate) fn promote(
     tx: &mut WriteTx<'_>,
+    order: u64,
     primary: Option<NodeKey>,
     author: NodeKey,
 ) -> Result<(), WriteError> {
-    let promotion = Promotion { primary, author, author_vv: tx.vv().clone() };
+    let promotion = Promotion { order, primary, author, author_vv: tx.vv().clone() };
     let bytes = postcard::to_allocvec(&promotion).expect("plain values always encode");
     let path: Result<Path, PathError> = Path::new([&b"primary"[..], &tx.unique_name()]);
     tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: Bytes::from(bytes) })

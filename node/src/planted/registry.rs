@@ -382,6 +382,21 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "each member writes, whoever is the primary";
     ["only an admin promotes"] "own", [],
         "a writer makes itself the primary";
+    ["who has seen a promotion comes after it"] "own", [],
+        "a promotion at a node whose clock is behind does nothing, and is acknowledged";
+    // Delay.
+    ["what is delayed is not shown early"] "catalogue 37", [],
+        "a delayed replica shows at once what it receives";
+    ["a restart shows nothing early"] "catalogue 37", [],
+        "the delay is measured by the wall clock, from which a restart begins anew";
+    ["what came later is not shown"] "own", [],
+        "a delayed replica that is to show what was before a mistake shows the mistake too";
+    ["a record is of what readers see"] "own", [],
+        "a delayed replica shows the vector of a cut whose rows are still being folded";
+    ["a delayed replica takes no writes"] "catalogue 37", [],
+        "a write at a delayed replica is acknowledged, and not seen there for an hour";
+    ["a delayed replica is the last source"] "own", [],
+        "a node catches up from a delayed replica though others are there";
     // Rehab.
     ["who has not caught up is no source"] "own", [],
         "a restored node serves others before it knows what it lacks";

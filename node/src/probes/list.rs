@@ -24,6 +24,9 @@ macro_rules! probes {
 }
 
 probes! {
+    // Delay.
+    /// A delayed replica shows exactly what had arrived by a moment.
+    AppliedUntil,
     // Primary and backup.
     /// A backup is asked to write.
     BackupRefusesWrite,

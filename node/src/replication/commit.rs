@@ -15,7 +15,7 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::{InviteError, PromoteError};
+use crate::replica::{DelayError, InviteError, PromoteError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -38,6 +38,10 @@ pub(super) enum Pending {
     Rows(RowsJob),
     /// A slice of a fold.
     Fold(Namespace),
+    /// A delayed replica has shown what was due.
+    Show,
+    /// It is recorded what becomes of what a delayed replica has yet to show.
+    Delay { id: RequestId },
     /// It is recorded who takes writes.
     Promote { id: RequestId },
     /// An invite is recorded: hand it out.
@@ -76,6 +80,9 @@ impl Engine {
         {
             sometimes!(FencedWriteRefused);
             return Err(WriteError::Fenced { why: why.clone() });
+        }
+        if self.is_delayed() && !planted!("a delayed replica takes no writes") {
+            return Err(WriteError::Delayed);
         }
         match self.members.get(self.config.key).map(|member| member.role) {
             Some(role) if role.may_write() => self.may_write_as_primary(),
@@ -117,6 +124,7 @@ impl Engine {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.jobs.insert(token, pending);
+        let job = self.with_arrival(job);
         self.emit(Output::Commit { token, job });
     }
 
@@ -163,6 +171,8 @@ impl Engine {
         if self.recovery.beginning.is_some() {
             self.check_rehab();
         }
+        self.tell_shown(&before);
+        self.run_delay();
         self.greet_waiting();
     }
 
@@ -207,6 +217,12 @@ impl Engine {
                 sometimes!(InviteFindsNoRoom);
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
+            }
+            (Pending::Show, result) => self.shown(&result),
+            (Pending::Delay { id }, result) => {
+                let done = result.map(drop);
+                let done = done.map_err(|error| DelayError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Delay(done));
             }
             (Pending::Promote { id }, result) => {
                 let promoted = result.map(drop);
@@ -335,6 +351,10 @@ impl Engine {
             addresses: self.config.addresses.clone(),
             region: self.config.region.clone(),
             cost: self.config.cost,
+            apply_after_ms: self
+                .heads
+                .delay()
+                .map_or(0, |_| self.config.apply_after_ms.unwrap_or(0)),
         };
         if !told.is_told(own) && self.told_self.as_ref() != Some(&told) {
             self.told_self = Some(told.clone());

@@ -16,6 +16,7 @@ use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::continuity::Continuity;
 use super::counting::count_control;
+use super::delaying::Delaying;
 use super::folding::Folding;
 use super::inbox::Inbox;
 use super::limits::Limits;
@@ -63,6 +64,8 @@ pub(crate) struct EngineConfig {
     pub(crate) region: Option<String>,
     /// What it costs others to receive from it.
     pub(crate) cost: u32,
+    /// How long a delayed replica waits before it shows what it has received.
+    pub(crate) apply_after_ms: Option<u64>,
     /// Whether one member alone takes writes until an admin says which one, and its name; empty for nobody yet.
     pub(crate) primary: Option<String>,
     /// How far behind its peers it may be and count as ready: for how long, and by how many writes.
@@ -90,6 +93,8 @@ pub(crate) struct Engine {
     /// The incarnation that was ended in this boot, while the store may not have heard of it.
     pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
+    /// When it shows what it has received, if it is a delayed replica.
+    pub(super) delaying: Delaying,
     /// How far behind it is.
     pub(super) recovery: Recovery,
     /// The invite that this node came with, until it is a member.
@@ -158,6 +163,7 @@ impl Engine {
             continuity,
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
+            delaying: Delaying::new(&heads, now.wall_ms),
             recovery: Recovery::new(beginning),
             joining,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
@@ -270,6 +276,7 @@ impl Engine {
             self.continuity.deadline_ms(),
             self.next_survey_ms(),
             self.next_rehab_ms(),
+            self.next_delay_ms(),
             self.next_comparison_ms(),
         ]
         .into_iter()
@@ -326,6 +333,7 @@ impl Engine {
         self.run_dials();
         self.run_surveys();
         self.run_rehab();
+        self.run_delay();
         self.run_comparisons();
     }
 
@@ -345,6 +353,7 @@ impl Engine {
                 self.resume(peer);
                 self.answer(id, Answer::Done);
             }
+            Request::Delay(order) => self.order_delay(id, order),
             Request::Promote(primary) => self.promote(id, primary),
             Request::Survey => self.ask_survey(id),
             Request::SetTopology(topology) => {

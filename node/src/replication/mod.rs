@@ -23,6 +23,7 @@
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
 //! | `primary` | who takes writes, where one member does |
+//! | `delaying` | when a delayed replica shows what it has received |
 //! | `rehab` | whether this node is ready, and a source for others |
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
@@ -34,7 +35,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
-use crate::replica::{InviteError, PromoteError};
+use crate::replica::{DelayError, InviteError, PromoteError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 use crate::topology::settings::Topology;
@@ -46,6 +47,7 @@ mod commit;
 mod comparing;
 mod continuity;
 mod counting;
+mod delaying;
 mod dialer;
 mod engine;
 mod feed;
@@ -160,8 +162,23 @@ pub(crate) enum Request {
     Survey,
     /// Makes a member the only one that takes writes, or everybody.
     Promote(Option<NodeKey>),
+    /// Does something else with what a delayed replica has yet to show.
+    Delay(DelayOrder),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
+}
+
+/// What becomes of what a delayed replica has yet to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DelayOrder {
+    /// It waits.
+    Pause,
+    /// It is shown when it is old enough.
+    Resume,
+    /// What arrived up to this moment, in milliseconds since 1970, is shown now; then all waits.
+    ApplyUntil(u64),
+    /// All is shown, and the delay ends.
+    Promote,
 }
 
 /// What the engine wants done.
@@ -179,6 +196,8 @@ pub(crate) enum Output {
     Answer { id: RequestId, answer: Answer },
     /// A namespace changed: its applied vector.
     Applied { namespace: Namespace, vv: VersionVector },
+    /// Readers of the data see more: the vector of what they see.
+    Shown { vv: VersionVector },
     /// What became of joining.
     Join(JoinProgress),
 }
@@ -194,6 +213,8 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// It is recorded who takes writes; or why not.
     Promoted(Result<(), PromoteError>),
+    /// It is recorded what becomes of what waits; or why not.
+    Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
     /// Done.

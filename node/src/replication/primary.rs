@@ -85,9 +85,9 @@ impl Engine {
         if let Err(error) = self.may_promote(primary) {
             return self.answer(id, Answer::Promoted(Err(error)));
         }
-        let author = self.config.key;
+        let (order, author) = (self.members.next_promotion(), self.config.key);
         let closure =
-            Box::new(move |tx: &mut crate::state::WriteTx<'_>| promote(tx, primary, author));
+            Box::new(move |tx: &mut crate::state::WriteTx<'_>| promote(tx, order, primary, author));
         self.write_system(Pending::Promote { id }, closure);
     }
 

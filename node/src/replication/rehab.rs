@@ -93,6 +93,11 @@ impl Engine {
         self.recovery.beginning.is_none() || planted!("who has not caught up is no source")
     }
 
+    /// Whether this node joined with nothing, and has not caught up since.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.recovery.beginning == Some(Beginning::Fresh)
+    }
+
     fn is_refreshing(&self) -> bool {
         let mut namespaces = NAMESPACES.into_iter();
         namespaces.any(|namespace| self.is_busy_with(namespace) && !self.pulls_plainly(namespace))

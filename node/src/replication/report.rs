@@ -65,6 +65,7 @@ impl Engine {
             state: self.state(peers),
             rehab: self.rehab(),
             primary: self.primary_status(),
+            delayed: self.delay_status(),
             fenced: self.fenced.clone(),
             uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
             store_bytes,
@@ -81,6 +82,7 @@ impl Engine {
             _ if self.fenced.is_some() => NodeState::Fenced,
             Some(_) => NodeState::Rehab,
             None if !self.pulls.is_empty() || peers.iter().any(lags) => NodeState::Lagging,
+            None if self.is_delayed() => NodeState::Delayed,
             None => NodeState::Current,
         }
     }
@@ -141,7 +143,10 @@ impl Engine {
             _ if peer.is_paused => PeerState::Paused,
             Some((_, link)) if link.terms().in_rehab => PeerState::Rehab,
             Some((id, _)) if self.pulls.values().any(|pull| pull.link == *id) => PeerState::Lagging,
-            Some(_) if is_fresh(they_lack) && is_fresh(we_lack) => PeerState::Current,
+            Some(_) if is_fresh(they_lack) && is_fresh(we_lack) => match member.apply_after_ms {
+                0 => PeerState::Current,
+                _ => PeerState::Delayed,
+            },
             Some(_) => PeerState::Lagging,
             None if peer.last_error.is_none() && !member.addresses.is_empty() => {
                 PeerState::Connecting

@@ -36,6 +36,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
         Answer::Promoted(Ok(())) => "promoted".into(),
         Answer::Promoted(Err(error)) => format!("not promoted, {error}"),
+        Answer::Delay(Ok(())) => "the delay is ordered".into(),
+        Answer::Delay(Err(error)) => format!("no order to the delay, {error}"),
         Answer::Survey(_) => "a survey".into(),
         Answer::Done => "done".into(),
     }

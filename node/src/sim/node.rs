@@ -13,7 +13,7 @@ use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token};
 use crate::runtime::Lease;
 use crate::state::{
     Heads, Identity, Job, JobError, Local, Outcome, View, commit_group, meta_key, read_meta,
-    take_group, write_meta,
+    settle_delay, take_group, write_meta,
 };
 use crate::store::{Changes, Durability, Store, StoreError};
 use crate::topology::settings::{Ripple, Topology};
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) topology: Topology,
     /// Where it says that it is.
     pub(crate) region: Option<String>,
+    /// How long it waits before it shows what it has received, from its next start on.
+    pub(crate) apply_after_ms: Option<u64>,
     /// What it says that it costs to receive from it.
     pub(crate) cost: u32,
     pub(crate) clock: SimClock,
@@ -108,6 +110,7 @@ impl Node {
             limits: Limits::default(),
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             region: None,
+            apply_after_ms: None,
             cost: 0,
             clock: SimClock::RIGHT,
             is_newer: false,
@@ -125,6 +128,7 @@ impl Node {
         seed: [u8; 32],
     ) -> Result<(), StoreError> {
         self.store.set_full(self.is_full);
+        settle_delay(&*self.store, self.apply_after_ms.is_some())?;
         let snapshot = self.store.snapshot()?;
         let about = self.identity();
         let heads = Heads::load(&*snapshot)?;
@@ -150,6 +154,7 @@ impl Node {
             topology: self.topology.clone(),
             region: record.region,
             cost: record.cost,
+            apply_after_ms: self.apply_after_ms,
             primary: None,
             max_lag_ms: MAX_LAG_MS,
             max_lag_writes: u64::MAX,
@@ -178,6 +183,7 @@ impl Node {
             addresses: vec![format!("{id}")],
             region: self.region.clone(),
             cost: self.cost,
+            apply_after_ms: self.apply_after_ms.unwrap_or(0),
         }
     }
 

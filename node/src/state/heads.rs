@@ -9,6 +9,7 @@ use millpond_core::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::delayed::{Delayed, SHOWN};
 use super::fold::Fold;
 use crate::planted::planted;
 use crate::probes::always;
@@ -78,6 +79,8 @@ pub(crate) struct Heads {
     pub(crate) cuts: BTreeMap<Namespace, CutMark>,
     /// Cuts that are visible and not yet folded. While one is, no other cut arrives.
     pub(crate) folds: BTreeMap<Namespace, Fold>,
+    /// How a delayed replica is with what it has yet to show.
+    pub(crate) delayed: Option<Delayed>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
 }
@@ -99,6 +102,10 @@ impl Heads {
             if let Some(fold) = Fold::of(snapshot, namespace)? {
                 heads.folds.insert(namespace, fold);
             }
+        }
+        heads.delayed = read_meta(snapshot, &meta_key::delayed())?;
+        if let Some(vv) = read_meta(snapshot, &meta_key::vv(SHOWN))? {
+            heads.vv.insert(SHOWN, vv);
         }
         heads.open = read_meta(snapshot, &meta_key::open())?;
         heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
@@ -146,6 +153,9 @@ impl Heads {
             if before.folds.get(&namespace) != fold {
                 write_meta(changes, meta_key::fold(namespace), fold);
             }
+        }
+        if before.delayed != self.delayed {
+            write_meta(changes, meta_key::delayed(), self.delayed.as_ref());
         }
         if before.open != self.open {
             write_meta(changes, meta_key::open(), self.open.as_ref());
@@ -208,6 +218,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn pending_invite() -> MetaKey {
         MetaKey("pending-invite".into())
+    }
+
+    pub(crate) fn delayed() -> MetaKey {
+        MetaKey("delayed".into())
     }
 
     pub(crate) fn rehab() -> MetaKey {

@@ -5,6 +5,7 @@
 //! clock or draws randomness.
 
 mod apply;
+mod delayed;
 mod floor;
 mod fold;
 mod gap;
@@ -19,6 +20,7 @@ mod view;
 mod write;
 
 pub(crate) use apply::apply;
+pub(crate) use delayed::{Arrival, DelayMode, Due, settle_delay, shown_in};
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};

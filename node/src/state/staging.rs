@@ -19,6 +19,11 @@ impl Transaction<'_> {
         self.own.staged.insert((namespace, path), Some(row));
     }
 
+    /// Drops a staged row.
+    pub(super) fn unstage_row(&mut self, namespace: Namespace, path: Path) {
+        self.own.staged.insert((namespace, path), None);
+    }
+
     /// Drops all staged rows of a namespace.
     pub(super) fn unstage(&mut self, namespace: Namespace) {
         self.own.staged.retain(|(staged, _), _| *staged != namespace);

@@ -83,6 +83,11 @@ pub enum WriteError {
         /// Where members reach it, if it has said.
         address: Option<String>,
     },
+    /// This node is a delayed replica: it shows what was, and takes no writes.
+    #[error(
+        "this node is a delayed replica and takes no writes; write at another member, or promote it"
+    )]
+    Delayed,
     /// The replica does not hold what the write's context names.
     #[error("this replica is behind what the write refers to; retry when it has caught up")]
     Behind,

@@ -14,7 +14,7 @@ pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
-pub use state::{NodeState, PrimaryStatus, Rehab};
+pub use state::{DelayStatus, NodeState, PrimaryStatus, Rehab};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
@@ -86,6 +86,7 @@ impl Status {
             state: NodeState::Fenced,
             rehab: None,
             primary: None,
+            delayed: None,
             fenced: Some("the replica is closed".into()),
             uptime_s: 0,
             store_bytes: 0,
@@ -117,7 +118,7 @@ impl Verdict {
         if let Some(why) = &node.rehab {
             return Self { health: Health::Degraded, text: format!("not ready: it {why}") };
         }
-        let current = peers.iter().filter(|peer| peer.state == PeerState::Current).count();
+        let current = peers.iter().filter(|peer| is_level(peer.state)).count();
         if peers.is_empty() {
             return Self { health: Health::Ok, text: "alone in its domain so far".into() };
         }
@@ -183,6 +184,9 @@ pub struct NodeStatus {
     /// Who alone takes writes; absent where every writer does.
     #[serde(default)]
     pub primary: Option<PrimaryStatus>,
+    /// What a delayed replica shows; absent on all others.
+    #[serde(default)]
+    pub delayed: Option<DelayStatus>,
     /// Why it refuses writes, if it does.
     pub fenced: Option<String>,
     /// Seconds since it started.
@@ -255,6 +259,8 @@ pub enum PeerState {
     Fenced,
     /// Linked, and by its own word not ready: it has yet to catch up, or is too far behind.
     Rehab,
+    /// Linked, and current as far as it is to be: it is a delayed replica, and shows later what it has received.
+    Delayed,
 }
 
 /// How far one node is behind another.
@@ -355,13 +361,21 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
                 Some(error) => format!("check {}: {error}", peer.name),
                 None => format!("check that {} runs and can be reached", peer.name),
             }),
-            PeerState::Current | PeerState::Lagging | PeerState::Rehab | PeerState::Connecting => {}
+            PeerState::Current
+            | PeerState::Lagging
+            | PeerState::Rehab
+            | PeerState::Delayed
+            | PeerState::Connecting => {}
         }
     }
     if peers.is_empty() {
         next.push("millpond invite, then millpond join on another machine".into());
     }
     next
+}
+
+fn is_level(state: PeerState) -> bool {
+    matches!(state, PeerState::Current | PeerState::Delayed)
 }
 
 const STATE_WORDS: [(PeerState, &str); 6] = [
@@ -391,6 +405,7 @@ mod tests {
             state: NodeState::Current,
             rehab: None,
             primary: None,
+            delayed: None,
             fenced: fenced.map(Into::into),
             uptime_s: 1,
             store_bytes: 0,

@@ -16,13 +16,16 @@ pub enum NodeState {
     Lagging,
     /// It is not ready: [`NodeStatus::rehab`](super::NodeStatus::rehab) says why.
     Rehab,
+    /// It is a delayed replica: it holds all that it has received, and shows it later.
+    Delayed,
     /// It takes no writes until a person has looked.
     Fenced,
 }
 
 impl NodeState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Current, Self::Lagging, Self::Rehab, Self::Fenced];
+    pub const ALL: [Self; 5] =
+        [Self::Current, Self::Lagging, Self::Rehab, Self::Delayed, Self::Fenced];
 
     /// Its word, as in JSON.
     pub fn word(self) -> &'static str {
@@ -30,6 +33,7 @@ impl NodeState {
             Self::Current => "current",
             Self::Lagging => "lagging",
             Self::Rehab => "rehab",
+            Self::Delayed => "delayed",
             Self::Fenced => "fenced",
         }
     }
@@ -74,4 +78,18 @@ pub struct PrimaryStatus {
     pub address: Option<String>,
     /// Whether it is this node.
     pub is_this_node: bool,
+}
+
+/// What a delayed replica shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DelayStatus {
+    /// How long it waits before it shows what it has received.
+    pub apply_after_s: u64,
+    /// Whether nothing more is shown until it is resumed.
+    pub is_paused: bool,
+    /// When the newest of what is shown arrived, in milliseconds since 1970; absent while nothing did.
+    pub shown_wall_ms: Option<u64>,
+    /// How long the oldest has waited that is not shown, on the node's own clock; absent while all is shown.
+    pub oldest_waiting_s: Option<u64>,
 }

@@ -107,6 +107,7 @@ pub(crate) struct Replication {
     pub origin: Origins,
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
+    pub apply_after: Option<Span>,
     pub max_lag: Option<Span>,
     pub max_lag_writes: Option<u64>,
 }
@@ -221,6 +222,7 @@ impl File {
         if let Some(Span(interval)) = self.replication.digest_interval {
             config.digest_interval = interval;
         }
+        config.apply_after = self.replication.apply_after.map(|Span(after)| after);
         if let Some(Span(max_lag)) = self.replication.max_lag {
             config.max_lag = max_lag;
         }
@@ -345,7 +347,7 @@ mod tests {
         let file = parse(
             "version = 1\nname = \"paris-1\"\nstate_dir = \"/var/lib/state\"\n\
              [replication]\nbindaddress = \"[::]:8444\"\norigin = \"repl://paris.example.com:8444\"\n\
-             hold_down = \"250ms\"\ndigest_interval = \"5s\"\nmax_lag = \"1m\"\nmax_lag_writes = 500\n[store]\ncache = \"64MiB\"\n\
+             hold_down = \"250ms\"\ndigest_interval = \"5s\"\nmax_lag = \"1m\"\nmax_lag_writes = 500\napply_after = \"1h\"\n[store]\ncache = \"64MiB\"\n\
              [backup]\ndir = \"backups\"\nevery = \"2h\"\nkeep = { last = 9, weekly = 0 }\n\
              [http]\nbindaddress = \"127.0.0.1:0\"\nhosts = [\"paris\"]\n\
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
@@ -357,6 +359,7 @@ mod tests {
         assert_eq!(config.state_dir, Some("/var/lib/state".into()));
         assert_eq!(config.hold_down, Duration::from_millis(250));
         assert_eq!(config.digest_interval, Duration::from_secs(5));
+        assert_eq!(config.apply_after, Some(Duration::from_secs(3600)));
         assert_eq!((config.max_lag.as_secs(), config.max_lag_writes), (60, Some(500)));
         assert_eq!(config.cache_bytes, 64 << 20);
         let backup = config.backup.unwrap();

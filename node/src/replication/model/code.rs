@@ -107,8 +107,18 @@ impl Code {
             };
             snapshot.log(Namespace::MAIN, incarnation(node), 0, u64::MAX, visit)?;
         }
-        let Heads { vv, floor, clock, ceiling, cuts, folds, last_local, open, incarnations } =
-            &self.heads;
+        let Heads {
+            vv,
+            floor,
+            clock,
+            ceiling,
+            cuts,
+            folds,
+            last_local,
+            open,
+            incarnations,
+            delayed: _,
+        } = &self.heads;
         (vv, floor, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);
         for (namespace, cut) in cuts {
             (namespace, &cut.from, &cut.upto, &cut.since, &cut.cursor).hash(&mut hasher);

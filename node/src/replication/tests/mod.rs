@@ -17,6 +17,7 @@
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
 //! | who takes writes, where one member does | | `primary` |
+//! | a delayed replica shows what it held so long ago | | `delays` |
 //! | who is ready, and who is a source | | `rehab` |
 //! | settings of a running node | | `settings` |
 //! | numbers that stand for incarnations | | `names` |
@@ -38,6 +39,7 @@ use crate::sim::world::Check;
 mod acceptance;
 mod catch_up;
 mod continuity;
+mod delays;
 mod dials;
 mod feeds;
 mod floors;
