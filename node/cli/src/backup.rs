@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use hyper::Method;
 use indicatif::HumanBytes;
-use millpond::Config;
 use millpond::backup::{self, BackupError, BackupInfo, BackupOptions};
+use millpond::store::StoreError;
+use millpond::{Config, OpenError};
 use serde_json::{Value, json};
 
 use crate::client::{Client, ClientError, Outgoing};
@@ -125,20 +126,13 @@ async fn make(
         Ok(client) => client.send(Method::POST, "/api/v1/backup", &[], Outgoing::empty()).await,
         Err(error) => Err(error),
     };
-    let failed = |error: BackupError, fix_in_use: Option<&str>| {
-        let failure = failure(what, &error);
-        match fix_in_use.filter(|_| error.to_string().contains("in use")) {
-            Some(fix) => failure.fix(fix),
-            None => failure,
-        }
-    };
     match answer {
         Ok(answer) => {
             let received = Received::of(answer);
             let written = run(Bar::bytes("writing"), move |on_progress| {
                 backup::receive(received, &to, key_of.as_deref(), on_progress)
             });
-            written.await.map_err(|error| failed(error, None))
+            written.await.map_err(|error| failure(what, &error))
         }
         // Nobody has it open, then.
         Err(ClientError::Unreachable { .. }) => {
@@ -147,8 +141,14 @@ async fn make(
             let written = run(Bar::rows("writing"), move |on_progress| {
                 backup::create(&config, &to, options, on_progress)
             });
-            let fix = "the node that runs there serves no API: stop it, or set `enabled = true` under [http]";
-            written.await.map_err(|error| failed(error, Some(fix)))
+            written.await.map_err(|error| match &error {
+                BackupError::Folder(OpenError::Store(StoreError::InUse { .. })) => {
+                    failure(what, &error).fix(
+                        "the node that runs there serves no API: stop it, or set `enabled = true` under [http]",
+                    )
+                }
+                error => failure(what, error),
+            })
         }
         Err(error) => Err(error.at(what)),
     }

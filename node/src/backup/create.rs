@@ -122,7 +122,7 @@ fn informed((header, end, bytes): Written) -> BackupInfo {
 }
 
 /// A replica that waits for its invite to be redeemed holds nothing, or what it was seeded with.
-fn check_joined(snapshot: &dyn Snapshot) -> Result<(), Fault> {
+pub(super) fn check_joined(snapshot: &dyn Snapshot) -> Result<(), Fault> {
     let invite: Option<crate::Invite> = read_meta(snapshot, &meta_key::pending_invite())?;
     match invite {
         Some(_) => Err(Fault::NotJoined),

@@ -13,6 +13,7 @@ use super::restore::Restore;
 use super::writer::OnProgress;
 use crate::membership::{Invite, Members, Role, grant_role, record_incarnation};
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::replication::Beginning;
 use crate::state::{
     Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, View, commit_group,
@@ -119,6 +120,7 @@ impl Filled {
             write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
         }
         store.commit(&changes, Durability::Synced)?;
+        sometimes!(RestoredFromBackup);
         Ok(members.get(identity.key).is_some())
     }
 }

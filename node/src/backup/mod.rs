@@ -27,6 +27,8 @@ mod place;
 mod reader;
 mod restore;
 mod schedule;
+#[cfg(any(test, feature = "sim"))]
+mod simulated;
 mod writer;
 
 pub use create::{BackupOptions, create, receive};
@@ -38,6 +40,11 @@ pub use keep::Keep;
 pub use restore::{Restore, Restored, clone_folder, restore};
 pub use schedule::BackupSchedule;
 pub(crate) use schedule::Backups;
+
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use simulated::back_up_and_restore;
+#[cfg(feature = "sim")]
+pub use simulated::fuzz_backup;
 
 #[cfg(test)]
 mod tests;

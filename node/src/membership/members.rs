@@ -21,8 +21,7 @@ use crate::store::StoreError;
 pub(crate) struct Members {
     members: BTreeMap<NodeKey, Member>,
     owners: BTreeMap<Incarnation, NodeKey>,
-    /// The last promotion: its order, and who takes writes: one member, or everybody.
-    promoted: Option<(u64, Option<NodeKey>)>,
+    promoted: Option<Promoted>,
 }
 
 /// One member.
@@ -61,6 +60,9 @@ struct RoleGrant {
     /// What the author had applied of the system namespace.
     author_vv: VersionVector,
 }
+
+/// The promotion that holds: its order, and who takes writes: one member, or everybody.
+type Promoted = (u64, Option<NodeKey>);
 
 /// What an admin has said.
 enum Decree {
@@ -217,11 +219,9 @@ pub(crate) fn grant_role(
 
 /// What decrees, in their order, amount to: roles, and who takes writes. The first one founds the domain: its
 /// author grants itself. Each later one counts if its author was an admin by then.
-fn effective(
-    decrees: impl Iterator<Item = Decree>,
-) -> (BTreeMap<NodeKey, Role>, Option<(u64, Option<NodeKey>)>) {
+fn effective(decrees: impl Iterator<Item = Decree>) -> (BTreeMap<NodeKey, Role>, Option<Promoted>) {
     let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
-    let mut promoted: Option<(u64, Option<NodeKey>)> = None;
+    let mut promoted: Option<Promoted> = None;
     for decree in decrees {
         let may = |author| roles.get(author).is_some_and(|role: &Role| role.may_grant());
         match decree {

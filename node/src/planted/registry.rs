@@ -195,6 +195,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "what is visible is never folded";
     ["a fold is sliced"] "S17", [],
         "one commit folds all that a catch-up has brought";
+    ["a drop is sliced"] "S17", [],
+        "one commit drops all that is left of a catch-up";
+    ["a batch waits until what is hidden is gone"] "own", [],
+        "a batch makes visible what was left of a catch-up that was given up";
     ["a catch-up outlasts the fold before it"] "S16", [],
         "a catch-up that waits for a fold is given up for want of progress";
     ["a snapshot is given back in time"] "5", [],

@@ -24,6 +24,8 @@ macro_rules! probes {
 }
 
 probes! {
+    /// A folder comes back as what a backup holds, under a store of its own.
+    RestoredFromBackup,
     // Delay.
     /// A delayed replica shows exactly what had arrived by a moment.
     AppliedUntil,
@@ -244,6 +246,10 @@ probes! {
     RowsBehindCursor,
     /// A cut becomes visible with rows that are not folded.
     FlipLeavesRows,
+    /// A cut that is given up has more rows than are dropped at once.
+    DropLeavesRows,
+    /// Rows of a cut meet one of which the engine did not know.
+    CutMeetsAnother,
     /// A write, a push or a batch meets a path that is not folded.
     WriteFoldsItsPath,
     /// A node starts with a fold that another boot began.

@@ -1,5 +1,5 @@
 //! Folding at the engine: while a cut that has become visible is not in its place, the writer always has a
-//! slice of it to fold, between all that it has to do besides.
+//! slice of it to fold, between all that it has to do besides; and of one that was given up a slice to drop.
 
 use millpond_core::Namespace;
 
@@ -7,7 +7,7 @@ use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use crate::planted::planted;
 use crate::probes::sometimes;
-use crate::state::{Job, JobError};
+use crate::state::{Job, JobError, Place};
 
 /// A fold under way.
 #[derive(Debug, Clone, Copy)]
@@ -26,14 +26,11 @@ impl Engine {
     pub(super) fn run_folds(&mut self) {
         let now_ms = self.now.mono_ms;
         for namespace in NAMESPACES {
-            let Some(fold) = self.heads.folds.get(&namespace) else { continue };
-            let begun = Folding {
-                is_at_writer: false,
-                after_ms: 0,
-                since_ms: now_ms,
-                folded_before: fold.folded,
-            };
-            sometimes!(self.totals.commits == 0 && fold.folded > 0, FoldGoesOn);
+            if self.heads.place(namespace) == Place::Free {
+                continue;
+            }
+            sometimes!(self.totals.commits == 0, FoldGoesOn);
+            let begun = self.begun_fold(namespace);
             let folding = self.folding.entry(namespace).or_insert(begun);
             if folding.is_at_writer || folding.after_ms > now_ms || planted!("a fold goes on") {
                 continue;
@@ -44,7 +41,24 @@ impl Engine {
         }
     }
 
-    /// A slice is folded, or could not be.
+    /// Gives up the cut of a namespace, and what the writer has of it.
+    pub(super) fn drop_cut(&mut self, namespace: Namespace) {
+        let begun = self.begun_fold(namespace);
+        let folding = self.folding.entry(namespace).or_insert(begun);
+        if !folding.is_at_writer {
+            folding.is_at_writer = true;
+            let rows_max = self.config.limits.slice_rows;
+            self.submit(Pending::Fold(namespace), Job::DropCut { namespace, rows_max });
+        }
+    }
+
+    fn begun_fold(&self, namespace: Namespace) -> Folding {
+        let folded_before = self.heads.folds.get(&namespace).map_or(0, |fold| fold.folded);
+        let since_ms = self.now.mono_ms;
+        Folding { is_at_writer: false, after_ms: 0, since_ms, folded_before }
+    }
+
+    /// A slice is folded or dropped, or could not be.
     pub(super) fn folded(&mut self, namespace: Namespace, error: Option<&JobError>) {
         let now_ms = self.now.mono_ms;
         if let Some(folding) = self.folding.get_mut(&namespace) {
@@ -55,11 +69,14 @@ impl Engine {
                 folding.after_ms = now_ms + self.config.digest_ms;
             }
         }
-        if self.heads.folds.contains_key(&namespace) {
+        if self.heads.place(namespace) != Place::Free {
             return;
         }
         self.folding.remove(&namespace);
-        tracing::debug!(%namespace, "folded");
+        if error.is_some() {
+            return;
+        }
+        tracing::debug!(%namespace, "nothing is left of a cut");
         if let Some(pulling) = self.pulls.get_mut(&namespace) {
             pulling.progress_ms = now_ms;
         }
@@ -72,7 +89,8 @@ impl Engine {
             Some(folding) => folding.after_ms,
             None => 0,
         };
-        let next = self.heads.folds.keys().map(waits).min().unwrap_or(u64::MAX);
+        let left = self.heads.folds.keys().chain(self.heads.clears.keys());
+        let next = left.map(waits).min().unwrap_or(u64::MAX);
         if planted!("a fold goes on") { u64::MAX } else { next }
     }
 }

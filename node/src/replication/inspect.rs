@@ -23,7 +23,7 @@ pub(crate) struct Inspection {
     /// How long the oldest snapshot of those has been held, and how long one may be.
     pub(crate) oldest_snapshot_ms: u64,
     pub(crate) snapshot_ms_max: u64,
-    /// Cuts that are visible and not folded.
+    /// Cuts that are visible and not folded, or given up and not gone.
     pub(crate) folds: usize,
     /// Origins of which a peer is known to have more.
     pub(crate) lacking: usize,
@@ -61,7 +61,7 @@ impl Engine {
             supplies: self.supplies.len(),
             oldest_snapshot_ms: self.oldest_snapshot_ms(),
             snapshot_ms_max: self.config.limits.snapshot_ms,
-            folds: self.heads.folds.len(),
+            folds: self.heads.folds.len() + self.heads.clears.len(),
             lacking: self.lacking.len(),
             introduced: self.introduced.len(),
             waiting_bytes: waiting.max().unwrap_or(0),

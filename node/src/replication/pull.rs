@@ -11,7 +11,7 @@ use super::engine::{Engine, NAMESPACES};
 use super::pulling::{Offer, Pulling, Question, RowsJob, inadmissible};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
-use crate::state::{Job, JobError};
+use crate::state::{Job, JobError, Place};
 
 impl Engine {
     /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
@@ -171,8 +171,7 @@ impl Engine {
         if !pulling.starts(offer) {
             // The supplier fell back below what it had supplied: what is staged must not be completed.
             never!("supplies less than before, within one boot");
-            self.submit(Pending::Note, Job::DropCut { namespace });
-            self.heads.cuts.remove(&namespace);
+            self.drop_cut(namespace);
             return self.give_up_pull(namespace);
         }
         pulling.rows_expected = rows_expected;
@@ -222,14 +221,18 @@ impl Engine {
     pub(super) fn submit_rows(&mut self, namespace: Namespace) {
         loop {
             let is_empty = self.applied(namespace).is_empty();
-            let is_folding = self.heads.folds.contains_key(&namespace);
+            let place = self.heads.place(namespace);
             let limits = self.config.limits;
+            let other = self.heads.cuts.get(&namespace).map(|cut| cut.direct);
             let Some(pulling) = self.pulls.get_mut(&namespace) else { return };
             if pulling.jobs >= JOBS_MAX {
                 sometimes!(RowsWaitForWriter);
                 return;
             }
-            let Some(job) = pulling.next_job(namespace, is_empty, is_folding, &limits) else {
+            if other.is_some_and(|is_direct| pulling.takes_place(is_direct, &limits)) {
+                return self.drop_cut(namespace);
+            }
+            let Some(job) = pulling.next_job(namespace, is_empty, place, &limits) else {
                 return;
             };
             let pending = pulling.pending(namespace);
@@ -305,7 +308,7 @@ impl Engine {
             }
             JobError::Base => sometimes!(BatchBaseRefused),
             JobError::NoCut => sometimes!(BatchWithoutCut),
-            JobError::Folding => never!("hands a slice to a writer that folds"),
+            JobError::Occupied => sometimes!(CutMeetsAnother),
             JobError::Store(_) => sometimes!(BatchFindsNoRoom),
             _ => {}
         }
@@ -315,8 +318,11 @@ impl Engine {
         if matches!(error, JobError::Overtaken) {
             return self.look_for_absences_again(namespace);
         }
-        if matches!(error, JobError::Base | JobError::BelowFloor | JobError::NoCut) {
-            self.submit(Pending::Note, Job::DropCut { namespace });
+        if matches!(
+            error,
+            JobError::Base | JobError::BelowFloor | JobError::NoCut | JobError::Occupied
+        ) {
+            self.drop_cut(namespace);
         }
         // What the store could not take now it will hardly take at once.
         let retry_ms = self.now.mono_ms + self.config.digest_ms;
@@ -440,12 +446,12 @@ impl Engine {
 
     /// The catch-up of a namespace if it waits for its supplier.
     fn waiting_pull(&self, namespace: Namespace) -> Option<&Pulling> {
-        let is_folding = self.heads.folds.contains_key(&namespace);
+        let is_free = self.heads.place(namespace) == Place::Free;
         let pulling = self.pulls.get(&namespace)?;
-        let waits_for_fold = is_folding
-            && pulling.waits_for_fold(&self.config.limits)
+        let waits_for_place = !is_free
+            && pulling.waits_for_place(&self.config.limits)
             && !planted!("a catch-up outlasts the fold before it");
-        (pulling.jobs == 0 && !waits_for_fold).then_some(pulling)
+        (pulling.jobs == 0 && !waits_for_place).then_some(pulling)
     }
 
     fn pull_of(&self, link_id: LinkId, transfer: u64) -> Option<Namespace> {

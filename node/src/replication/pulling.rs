@@ -12,7 +12,7 @@ use super::commit::Pending;
 use super::limits::Limits;
 use crate::planted::planted;
 use crate::probes::sometimes;
-use crate::state::{Cut, CutMark, Job};
+use crate::state::{Cut, CutMark, Job, Place};
 
 /// What to ask a supplier for.
 #[derive(Debug)]
@@ -216,18 +216,28 @@ impl Pulling {
         self.frames.iter().map(|frame| frame.credit as u64).sum()
     }
 
-    /// Whether rows wait until the cut before them is folded.
-    pub(super) fn waits_for_fold(&self, limits: &Limits) -> bool {
-        self.jobs == 0 && !self.is_finishing && self.has_slice(limits)
+    /// Whether rows, or the end, wait until nothing is left of the cut before them.
+    pub(super) fn waits_for_place(&self, limits: &Limits) -> bool {
+        self.jobs == 0 && !self.is_finishing && (self.is_complete || self.has_slice(limits))
+    }
+
+    /// Whether the next job cannot be done beside a cut that is here and not this one: it is the first slice of
+    /// a cut, or a batch whose vector may cover what is hidden.
+    pub(super) fn takes_place(&self, is_direct: bool, limits: &Limits) -> bool {
+        let is_batch = self.is_complete && is_direct;
+        self.mark.is_none()
+            && self.upto.is_some()
+            && !self.is_finishing
+            && (self.has_slice(limits) || is_batch)
     }
 
     /// What the writer is to do next, with the rows at hand: all of them at once if they are few, else slice
-    /// by slice, and in the end the flip. No slice while the cut before this one is being folded.
+    /// by slice, and in the end the flip. No slice while something is left of the cut before this one.
     pub(super) fn next_job(
         &mut self,
         namespace: Namespace,
         is_empty: bool,
-        is_folding: bool,
+        place: Place,
         limits: &Limits,
     ) -> Option<Job> {
         if self.is_finishing {
@@ -235,7 +245,7 @@ impl Pulling {
         }
         let upto = self.upto.clone()?;
         if self.has_slice(limits) {
-            if is_folding && !planted!("a cut waits for the fold before it") {
+            if place != Place::Free && !planted!("a cut waits for the fold before it") {
                 sometimes!(RowsWaitForFold);
                 return None;
             }
@@ -246,7 +256,9 @@ impl Pulling {
             sometimes!(!mark.direct, CutIsStaged);
             return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
         }
-        if !self.is_complete || self.looks_for_absences {
+        let is_hindered =
+            place == Place::Clearing && !planted!("a batch waits until what is hidden is gone");
+        if !self.is_complete || self.looks_for_absences || is_hindered {
             return None;
         }
         self.is_finishing = true;

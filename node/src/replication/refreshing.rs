@@ -7,7 +7,6 @@ use millpond_core::{Namespace, NodeKey};
 
 use super::LinkId;
 use super::absences::Absences;
-use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::engine::Engine;
 use super::pulling::{Pulling, Question};
@@ -126,7 +125,7 @@ impl Engine {
         for namespace in wanting.map(|(&it, _)| it).collect::<Vec<_>>() {
             if let Err(error) = self.step_absence(namespace) {
                 tracing::error!(%error, "a refresh cannot go on");
-                self.submit(Pending::Note, Job::DropCut { namespace });
+                self.drop_cut(namespace);
                 self.give_up_pull(namespace);
             }
         }

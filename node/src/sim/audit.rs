@@ -7,7 +7,7 @@ use millpond_core::{Dot, Incarnation, Namespace, Path, VersionVector};
 
 use super::net::NodeId;
 use super::world::{Check, NAMESPACES, World, ensure};
-use crate::state::{CutMark, Overlay, meta_key, read_meta};
+use crate::state::{Clear, CutMark, Overlay, meta_key, read_meta};
 use crate::store::{LogRow, Snapshot, Store};
 
 /// Audits a node's store.
@@ -49,7 +49,9 @@ fn audit_namespace(snapshot: &dyn Snapshot, namespace: Namespace) -> Check {
     let vv: VersionVector =
         read_meta(snapshot, &meta_key::vv(namespace)).unwrap().unwrap_or_default();
     let cut: Option<CutMark> = read_meta(snapshot, &meta_key::cut(namespace)).unwrap();
-    let upto = cut.filter(|cut| cut.direct).map(|cut| cut.upto).unwrap_or_default();
+    let clear: Option<Clear> = read_meta(snapshot, &meta_key::clear(namespace)).unwrap();
+    let cleared = clear.and_then(|clear| clear.direct);
+    let upto = cut.filter(|cut| cut.direct).map(|cut| cut.upto).or(cleared).unwrap_or_default();
     let live = live_dots(snapshot, namespace);
     let incarnations: BTreeSet<Incarnation> = vv
         .iter()

@@ -1,4 +1,4 @@
-//! Folders that are put aside, and put back.
+//! Folders that are put aside, and put back: as they were, or by way of a backup.
 
 use millpond_core::Namespace;
 
@@ -45,12 +45,24 @@ impl Stage {
         if !with_lease || !self.world.nodes[node].is_lease_level() {
             self.world.nodes[node].lease = None;
         }
-        self.put_back(node);
+        // Every other one that comes without its lease comes as the file of a backup.
+        let is_from_file = self.world.nodes[node].lease.is_none() && self.world.now_ms % 2 == 1;
+        self.put(node, is_from_file);
     }
 
     /// Puts the copy in the folder's place, and starts the node.
     pub(super) fn put_back(&mut self, node: NodeId) {
+        self.put(node, false);
+    }
+
+    fn put(&mut self, node: NodeId, is_from_file: bool) {
         let Some(Backup { image, .. }) = self.backups.get(&node) else { return };
+        let store = self.world.now_ms.to_le_bytes();
+        let restored = match is_from_file {
+            true => image.through_a_backup(self.world.nodes[node].key, store),
+            false => None,
+        };
+        let image = restored.as_ref().unwrap_or(image);
         if node == INVITER {
             self.has_replaced_inviter = true;
             let strangers = self.strangers_after(image);

@@ -308,6 +308,16 @@ impl Net {
         }
     }
 
+    /// Whether something is on its way from one node to another that arrives after this.
+    pub(crate) fn is_postponed(&self, from: NodeId, to: NodeId, until_ms: u64) -> bool {
+        between(&self.links_of, from, to).any(|id| {
+            let connection = &self.links[&id];
+            let [frames, back] = &connection.frames;
+            let frames = if connection.ends[0].node == from { frames } else { back };
+            frames.iter().flatten().any(|frame| frame.at_ms > until_ms)
+        })
+    }
+
     /// How long a frame and its answer take between two nodes, while nothing delays them.
     pub(crate) fn round_trip_ms(&self, a: NodeId, b: NodeId) -> u64 {
         self.roads.look(a, b).delay_ms[0] + self.roads.look(b, a).delay_ms[0]

@@ -79,6 +79,23 @@ impl Image {
     }
 }
 
+impl Image {
+    /// What a restore of a backup of it makes; `None` when no backup can be made of it, since it is rotten or its
+    /// node has not joined. Its store is another one, and so needs an id of its own.
+    #[cfg(feature = "backup")]
+    pub(crate) fn through_a_backup(&self, key: NodeKey, store: [u8; 8]) -> Option<Self> {
+        let restored = SimDisk::new(false);
+        let snapshot = self.0.snapshot().expect("a copy can be read");
+        crate::backup::back_up_and_restore(&snapshot, &restored, key, store)?;
+        Some(Self(restored))
+    }
+
+    #[cfg(not(feature = "backup"))]
+    pub(crate) fn through_a_backup(&self, _: NodeKey, _: [u8; 8]) -> Option<Self> {
+        None
+    }
+}
+
 /// What the disk has done.
 pub(crate) struct Worked {
     /// What the engine is to be told.

@@ -70,7 +70,11 @@ impl World {
             let node = &self.nodes[id];
             node.commit_ms <= PROMPT_MS && !node.is_full
         };
-        is_prompt(a) && is_prompt(b) && self.net.is_clear(a, b) && self.net.is_clear(b, a)
+        let is_clear = |from, to| {
+            self.net.is_clear(from, to)
+                && !self.net.is_postponed(from, to, self.now_ms + POSTPONED_MS)
+        };
+        is_prompt(a) && is_prompt(b) && is_clear(a, b) && is_clear(b, a)
     }
 }
 
@@ -78,5 +82,7 @@ impl World {
 pub(crate) const LOOK_MS: u64 = 500;
 /// How long a node may lack what a linked one has: a digest tells of it, and it is asked for.
 const STARVED_MS: u64 = DIGEST_MS + 5_000;
+/// What is so long on its way has been held up, and all behind it.
+const POSTPONED_MS: u64 = 2_000;
 /// A commit that takes longer makes a node late for all that follows from it.
 const PROMPT_MS: u64 = 10;

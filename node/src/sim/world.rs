@@ -592,7 +592,7 @@ pub(crate) const SMALL: Limits = Limits {
     waiting_bytes: 2_000,
     batch_bytes: 900,
     slice_bytes: 300,
-    slice_rows: 40,
+    slice_rows: 8,
     fold_rows: 3,
     snapshot_ms: 3_000,
     rows_frame_bytes: 150,

@@ -3,10 +3,11 @@
 use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Push, Row, VersionVector};
 
+use super::clear::{clear_slice, drop_cut};
 use super::delayed::{apply_due, note_arrival};
 use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
-use super::heads::{CutMark, Heads};
+use super::heads::{CutMark, Heads, Place};
 use super::job::{Cut, Job, JobError, Local, Outcome};
 use super::staged_row::encode_staged;
 use super::transaction::Transaction;
@@ -25,6 +26,13 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
         Job::Batch { namespace, from, upto, floor, rows } => {
             check_base(&tx.heads, namespace, &from, &upto)?;
             check_floor(&tx.heads, namespace, &upto, &floor)?;
+            // Its vector may cover what is hidden, and its supplier have seen that go.
+            let is_direct = |cut: &CutMark| cut.direct;
+            let hides = tx.heads.cuts.get(&namespace).is_some_and(is_direct)
+                || tx.heads.place(namespace) == Place::Clearing;
+            if hides && !planted!("a batch waits until what is hidden is gone") {
+                return Err(JobError::Occupied);
+            }
             let mut outcome = Outcome::default();
             for row in rows.iter().flat_map(RowsFrame::rows) {
                 join_cut_row(tx, namespace, &row, &upto, &mut outcome)?;
@@ -37,10 +45,11 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
         Job::Flip { namespace, mark, rows_max } => flip(tx, namespace, &mark, rows_max),
         Job::Fold { namespace, rows_max } => {
             fold_slice(tx, namespace, rows_max)?;
+            clear_slice(tx, namespace, rows_max)?;
             Ok(Outcome::default())
         }
-        Job::DropCut { namespace } => {
-            drop_cut(tx, namespace)?;
+        Job::DropCut { namespace, rows_max } => {
+            drop_cut(tx, namespace, rows_max)?;
             Ok(Outcome::default())
         }
         Job::At(arrival, job) => {
@@ -151,16 +160,17 @@ pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: 
 /// Rows of a large cut: straight into the final tables, hidden because no vector covers them, or staged.
 fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     let Cut { namespace, mark, begins, rows } = cut;
-    // Its rows would mingle with those that are to be folded.
-    if tx.heads.folds.contains_key(&namespace) && !planted!("a cut waits for the fold before it") {
-        return Err(JobError::Folding);
+    // Its rows would mingle with those of another one.
+    if tx.heads.place(namespace) != Place::Free && !planted!("a cut waits for the fold before it") {
+        return Err(JobError::Occupied);
     }
-    let continues = tx.heads.cuts.get(&namespace).is_some_and(|held| held.continues_as(&mark));
+    let held = tx.heads.cuts.get(&namespace);
+    if begins && held.is_some() && !planted!("nothing stays of a cut that is given up") {
+        return Err(JobError::Occupied);
+    }
+    let continues = held.is_some_and(|held| held.continues_as(&mark));
     if !begins && !continues && !planted!("a continuation needs its beginning") {
         return Err(JobError::NoCut);
-    }
-    if begins || !continues {
-        drop_cut(tx, namespace)?;
     }
     check_cut(&tx.heads, namespace, &mark)?;
     let mut outcome = Outcome::default();
@@ -207,28 +217,6 @@ fn flip(
         sometimes!(tx.heads.folds.contains_key(&namespace), FlipLeavesRows);
     }
     Ok(Outcome::default())
-}
-
-fn drop_cut(tx: &mut Transaction<'_>, namespace: Namespace) -> Result<(), StoreError> {
-    if tx.heads.folds.contains_key(&namespace) && !planted!("a cut waits for the fold before it") {
-        // There is no cut: what is staged is visible.
-        return Ok(());
-    }
-    let mark = tx.heads.cuts.remove(&namespace);
-    if planted!("nothing stays of a cut that is given up") {
-        return Ok(());
-    }
-    tx.unstage(namespace);
-    let Some(mark) = mark else { return Ok(()) };
-    sometimes!(mark.direct, DirectCutDropped);
-    sometimes!(!mark.direct, StagedCutDropped);
-    if mark.direct {
-        for (path, entry) in tx.entries(namespace, None)? {
-            tx.drop_uncovered(namespace, path, entry);
-        }
-        tx.drop_log_beyond(namespace, &mark.upto)?;
-    }
-    Ok(())
 }
 
 fn join_cut_row(

@@ -277,7 +277,7 @@ pub(super) fn apply_due(tx: &mut Transaction<'_>, due: Due) -> Result<(), StoreE
         let shown_wall_ms = record.wall_ms;
         let (vv, changes) = record.apply()?;
         tx.absorb(changes);
-        tx.unstage_row(WAITING, path);
+        tx.unstage(WAITING, path);
         tx.heads.vv.extend(vv.map(|vv| (SHOWN, vv)));
         if let Some(delayed) = &mut tx.heads.delayed {
             delayed.shown_wall_ms = shown_wall_ms;

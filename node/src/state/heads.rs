@@ -9,6 +9,7 @@ use millpond_core::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::clear::Clear;
 use super::delayed::{Delayed, SHOWN};
 use super::fold::Fold;
 use crate::planted::planted;
@@ -79,10 +80,23 @@ pub(crate) struct Heads {
     pub(crate) cuts: BTreeMap<Namespace, CutMark>,
     /// Cuts that are visible and not yet folded. While one is, no other cut arrives.
     pub(crate) folds: BTreeMap<Namespace, Fold>,
+    /// Cuts that were given up and are not gone yet. The same holds.
+    pub(crate) clears: BTreeMap<Namespace, Clear>,
     /// How a delayed replica is with what it has yet to show.
     pub(crate) delayed: Option<Delayed>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
+}
+
+/// What becomes of the last cut of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nothing is left of it.
+    Free,
+    /// It is visible, and some of its rows are not folded.
+    Folding,
+    /// It was given up, and some of its rows are still here.
+    Clearing,
 }
 
 impl Heads {
@@ -101,6 +115,9 @@ impl Heads {
             }
             if let Some(fold) = Fold::of(snapshot, namespace)? {
                 heads.folds.insert(namespace, fold);
+            }
+            if let Some(clear) = read_meta(snapshot, &meta_key::clear(namespace))? {
+                heads.clears.insert(namespace, clear);
             }
         }
         heads.delayed = read_meta(snapshot, &meta_key::delayed())?;
@@ -125,6 +142,15 @@ impl Heads {
     /// Below this vector tombstones of a namespace are gone.
     pub(crate) fn floor(&self, namespace: Namespace) -> &VersionVector {
         self.floor.get(&namespace).unwrap_or(&NOTHING)
+    }
+
+    /// Whether a cut can arrive in a namespace.
+    pub(crate) fn place(&self, namespace: Namespace) -> Place {
+        match (self.folds.get(&namespace), self.clears.get(&namespace)) {
+            (Some(_), _) => Place::Folding,
+            (None, Some(_)) => Place::Clearing,
+            (None, None) => Place::Free,
+        }
     }
 
     /// Writes what differs from `before` into `changes`, raising the clock's ceiling ahead of need.
@@ -152,6 +178,10 @@ impl Heads {
             let fold = self.folds.get(&namespace);
             if before.folds.get(&namespace) != fold {
                 write_meta(changes, meta_key::fold(namespace), fold);
+            }
+            let clear = self.clears.get(&namespace);
+            if before.clears.get(&namespace) != clear {
+                write_meta(changes, meta_key::clear(namespace), clear);
             }
         }
         if before.delayed != self.delayed {
@@ -206,6 +236,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn fold(namespace: Namespace) -> MetaKey {
         MetaKey(format!("fold/{}", namespace.number()))
+    }
+
+    pub(crate) fn clear(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("clear/{}", namespace.number()))
     }
 
     pub(crate) fn peer(key: NodeKey) -> MetaKey {

@@ -41,17 +41,20 @@ pub(crate) enum Job {
         /// How many rows are folded at once: a small cut needs no fold of its own.
         rows_max: usize,
     },
-    /// Folds some rows of a cut that is visible; nothing if there is none.
+    /// Folds some rows of a cut that is visible, or drops some of one that was given up; nothing if there is
+    /// none.
     Fold {
         /// Of which namespace.
         namespace: Namespace,
         /// How many.
         rows_max: usize,
     },
-    /// Gives up a cut that cannot be resumed.
+    /// Gives up a cut that cannot be resumed, and drops the first of its rows.
     DropCut {
         /// Of which namespace.
         namespace: Namespace,
+        /// How many.
+        rows_max: usize,
     },
     /// What this one does arrived at that time: a delayed replica shows it as long after. Without a job the time
     /// is only noted.
@@ -138,9 +141,9 @@ pub(crate) enum JobError {
     /// A push whose dependencies are not covered.
     #[error("the push depends on dots that are not here")]
     Dependencies,
-    /// Rows of a cut while those of the one before it are still being folded.
-    #[error("the catch-up before this one is still being folded")]
-    Folding,
+    /// Rows of a cut while there are rows of the one before it.
+    #[error("there are still rows of the catch-up before this one")]
+    Occupied,
     /// Something has come since the comparison that a refresh is based on, which its supplier covers.
     #[error("something that the supplier covers came since the two were compared")]
     Overtaken,

@@ -5,6 +5,7 @@
 //! clock or draws randomness.
 
 mod apply;
+mod clear;
 mod delayed;
 mod floor;
 mod fold;
@@ -20,11 +21,13 @@ mod view;
 mod write;
 
 pub(crate) use apply::apply;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use clear::Clear;
 pub(crate) use delayed::{Arrival, DelayMode, Due, settle_delay, shown_in};
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
-pub(crate) use heads::{CutMark, Heads, Identity, meta_key, read_meta, write_meta};
+pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use overlay::Overlay;
 pub(crate) use transaction::Transaction;

@@ -20,14 +20,8 @@ impl Transaction<'_> {
     }
 
     /// Drops a staged row.
-    pub(super) fn unstage_row(&mut self, namespace: Namespace, path: Path) {
+    pub(super) fn unstage(&mut self, namespace: Namespace, path: Path) {
         self.own.staged.insert((namespace, path), None);
-    }
-
-    /// Drops all staged rows of a namespace.
-    pub(super) fn unstage(&mut self, namespace: Namespace) {
-        self.own.staged.retain(|(staged, _), _| *staged != namespace);
-        self.own.unstaged.insert(namespace);
     }
 
     /// Before anything is written at a path, what is staged there is folded.
@@ -62,7 +56,7 @@ impl Transaction<'_> {
         for (dot, hlc) in deletes {
             self.log_delete(namespace, path, dot, hlc, false);
         }
-        self.own.staged.insert((namespace, path.clone()), None);
+        self.unstage(namespace, path.clone());
         Ok(())
     }
 

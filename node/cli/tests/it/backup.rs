@@ -1,9 +1,13 @@
 //! Backups of running nodes, and nodes made of them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use serde_json::Value;
 
+use crate::kill::{export, request, until};
 use crate::node::{Node, millpond};
 
 fn value(text: &str) -> Value {
@@ -121,6 +125,77 @@ fn a_node_restored_into_the_live_mesh_catches_up_under_a_new_incarnation() {
     assert_eq!(first.run(&["digest"]).ok(), second.run(&["digest"]).ok());
 }
 
+/// A backup is made while all nodes write, and restored while the others do: all that was acknowledged and passed on
+/// is on every node, and all hold the same.
+#[test]
+fn a_node_of_a_busy_cluster_is_restored_while_the_others_write() {
+    let mut first = Node::start_with_state();
+    let others = [first.join("london-1", "writer"), first.join("tokyo-1", "writer")];
+    let key = first.dir().join("node.key.copy");
+    std::fs::copy(first.data().join("node.key"), &key).unwrap();
+    let configuration = std::fs::read(first.data().join("millpond.toml")).unwrap();
+    let backup = first.dir().join("busy.mpb");
+    let (is_over, answered) = (AtomicBool::new(false), Mutex::new(BTreeMap::new()));
+    let write = |folder: &Path, writer: &str, n: u64| {
+        let (key, body) = (format!("own/{writer}-{n}"), format!("{{\"n\":{n}}}"));
+        let answer = request(folder, "PUT", &format!("/api/v1/c/{key}"), &body);
+        if answer.is_some() {
+            answered.lock().unwrap().insert(key, n);
+        }
+        // All of them change this one, and it must come out the same.
+        request(folder, "PUT", "/api/v1/c/shared/one", &body);
+    };
+    let is_everywhere = |folders: &[&Path]| {
+        until("all that was answered has come", || {
+            let answered = answered.lock().unwrap().clone();
+            let has_all = |folder: &&Path| {
+                let held = export(folder);
+                answered.keys().all(|key| held.contains_key(key))
+            };
+            folders.iter().all(has_all)
+        });
+    };
+    std::thread::scope(|scope| {
+        let _end = End(&is_over);
+        for (node, writer) in others.iter().zip(["london", "tokyo"]) {
+            let (write, is_over) = (&write, &is_over);
+            scope.spawn(move || {
+                (1..)
+                    .take_while(|_| !is_over.load(Relaxed))
+                    .for_each(|n| write(node.data(), writer, n));
+            });
+        }
+        (0..40).for_each(|n| write(first.data(), "paris", n));
+        first.run(&["backup", "create", "--to", text(&backup)]).ok();
+        (40..80).for_each(|n| write(first.data(), "paris", n));
+        is_everywhere(&[others[0].data()]);
+        first.kill();
+        std::fs::remove_dir_all(first.data()).unwrap();
+        std::fs::create_dir(first.data()).unwrap();
+        std::fs::write(first.data().join("millpond.toml"), configuration).unwrap();
+        let restore = ["backup", "restore", text(&backup), "--data", text(first.data())];
+        let how = ["--into-domain", "--key", text(&key)];
+        millpond(&[&restore[..], &how].concat(), b"").ok();
+        first.restart();
+        (80..120).for_each(|n| write(first.data(), "paris", n));
+    });
+    assert!(answered.lock().unwrap().len() > 150);
+    let folders = [first.data(), others[0].data(), others[1].data()];
+    is_everywhere(&folders);
+    until("all hold the same", || {
+        let digests = folders.map(|folder| request(folder, "GET", "/api/v1/digest", ""));
+        digests.iter().all(|it| it.is_some() && *it == digests[0])
+    });
+}
+
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Killed again and again while it writes backups: what has a name is whole.
 #[test]
 fn a_kill_leaves_no_half_backup_under_a_name() {
@@ -158,22 +233,8 @@ fn a_kill_leaves_no_half_backup_under_a_name() {
     let hidden =
         names.filter(|it| it.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
     assert!(hidden.count() <= 1, "only that which is being written");
-    let metrics = request(&node, "/metrics");
+    let metrics = request(node.data(), "GET", "/metrics", "").unwrap();
     assert!(metrics.contains("millpond_backup_last_success_timestamp_seconds 1"), "{metrics}");
-}
-
-fn request(node: &Node, path: &str) -> String {
-    use std::io::{Read, Write};
-    let read = |name: &str| std::fs::read_to_string(node.data().join(name)).unwrap();
-    let (address, token) = (read("http.addr"), read("http.token"));
-    let mut stream = std::net::TcpStream::connect(address.trim()).unwrap();
-    let (address, token) = (address.trim(), token.trim());
-    let head =
-        format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Drop for End<'_> {
 }
 
 /// All records of a node: `collection/key` to its fields.
-fn export(folder: &Path) -> BTreeMap<String, Value> {
+pub(crate) fn export(folder: &Path) -> BTreeMap<String, Value> {
     let text = request(folder, "GET", "/api/v1/export", "").expect("the node answers");
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON Lines"));
     let name = |line: &Value| {
@@ -158,7 +158,7 @@ fn get(folder: &Path, path: &str) -> Option<Value> {
 }
 
 /// The body of an answer whose status is a success, if there is one.
-fn request(folder: &Path, method: &str, path: &str, body: &str) -> Option<String> {
+pub(crate) fn request(folder: &Path, method: &str, path: &str, body: &str) -> Option<String> {
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
     let (address, token) = (read("http.addr")?, read("http.token")?);
     let (address, token) = (address.trim(), token.trim());
@@ -178,7 +178,7 @@ fn request(folder: &Path, method: &str, path: &str, body: &str) -> Option<String
     head.split(' ').nth(1)?.starts_with('2').then(|| body.to_owned())
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");

@@ -13,6 +13,7 @@ use crate::backup::block::{BlockReader, BlockWriter};
 use crate::backup::error::Fault;
 use crate::backup::format;
 use crate::backup::info::check;
+use crate::backup::simulated::{fuzz_backup, seed};
 use crate::planted::without;
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Snapshot, Store, StoreError};
@@ -138,6 +139,30 @@ proptest! {
         let byte = usize::from(rest.len() as u8 ^ change) % good[block].1.len();
         good[block].1[byte] ^= change;
         let _ = is_refused(&of_blocks(good.iter().map(|(kind, body)| (*kind, &body[..]))));
+    }
+}
+
+/// `MILLPOND_WRITE_SEEDS=1` writes the seeds anew. A find of the fuzzer is added by hand.
+#[test]
+fn the_fuzzer_s_seeds_pass() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/backup");
+    let mut steps = some_steps();
+    let seeds = std::iter::from_fn(|| {
+        let seed = [0, 1].map(|node| seed(&blocks_of(&World::after(&steps).node(node).backup())));
+        steps.pop().map(|_| seed)
+    });
+    let seeds: Vec<Vec<u8>> = seeds.flatten().collect();
+    for (index, seed) in seeds.iter().enumerate() {
+        fuzz_backup(seed);
+        if std::env::var_os("MILLPOND_WRITE_SEEDS").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(format!("seed-{index:02}")), seed).unwrap();
+        }
+    }
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    assert!(files.len() >= seeds.len());
+    for file in files {
+        fuzz_backup(&std::fs::read(file.unwrap().path()).unwrap());
     }
 }
 

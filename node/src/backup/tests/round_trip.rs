@@ -52,6 +52,23 @@ proptest! {
         }
     }
 
+    /// What is shown and not yet in its place is put aside too.
+    #[test]
+    fn a_backup_during_a_fold_is_that_of_what_is_shown(steps in steps()) {
+        let mut world = World::after(&steps);
+        world.take_unfolded(1);
+        let node = world.node(1);
+        let backup = node.backup();
+        world.fold(1);
+        let node = world.node(1);
+        prop_assert!(heads(&node.store).folds.is_empty());
+        let restored = MemoryStore::new();
+        restore_into(&restored, &backup, node.key, &AGAIN).unwrap();
+        for namespace in [Namespace::SYSTEM, Namespace::MAIN] {
+            prop_assert_eq!(dump(&restored, namespace), dump(&node.store, namespace));
+        }
+    }
+
     #[test]
     fn a_fork_keeps_the_data_and_nobody_else(steps in steps()) {
         let world = World::after(&steps);
@@ -135,6 +152,24 @@ fn a_floor_and_the_deletes_above_it_come_back() {
     assert_ne!(floor, raised.floor, "nothing was taken out");
     let (_, held) = without(&["a batch carries the deletes"], restore);
     assert_ne!(held, dump(&node.store, main), "nothing was taken out");
+}
+
+#[test]
+fn what_is_not_folded_yet_is_put_aside() {
+    let mut world = World::after(&some_steps());
+    world.take_unfolded(0);
+    assert!(!heads(&world.node(0).store).folds.is_empty());
+    let backup = world.node(0).backup();
+    let half = without(&["what is supplied is folded"], || world.node(0).backup());
+    world.fold(0);
+    let restored = |backup: &[u8]| {
+        let restored = MemoryStore::new();
+        restore_into(&restored, backup, world.node(0).key, &AGAIN).unwrap();
+        dump(&restored, Namespace::MAIN)
+    };
+    let shown = dump(&world.node(0).store, Namespace::MAIN);
+    assert_eq!(restored(&backup), shown);
+    assert_ne!(restored(&half), shown, "nothing was taken out");
 }
 
 #[test]

@@ -20,7 +20,8 @@ use crate::backup::writer::{About, write};
 use crate::backup::{BackupProgress, Restore};
 use crate::membership::{Role, grant_role};
 use crate::state::{
-    Heads, Identity as StoreIdentity, Job, Local, LocalClosure, commit_group, meta_key, write_meta,
+    Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, commit_group,
+    meta_key, write_meta,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Snapshot, Store};
@@ -149,6 +150,39 @@ impl World {
         if !news.is_empty() {
             self.run(node, Job::Pushes(news));
         }
+    }
+
+    /// A node gets all that the other one has as a cut, which it shows and has not folded.
+    pub(super) fn take_unfolded(&mut self, node: usize) {
+        let other = &self.nodes[1 - node];
+        let (namespace, backup) = (Namespace::MAIN, other.backup());
+        let upto = other.heads.vv(namespace).clone();
+        let mut reader = BackupReader::begin(&backup[..]).unwrap();
+        let mut rows = Vec::new();
+        while let Some((of, frame)) = reader.next().unwrap() {
+            rows.extend((of == namespace).then_some(frame));
+        }
+        let mark = CutMark {
+            supplier: other.key,
+            boot: Boot { counter: 1, random: 1 },
+            from: VersionVector::new(),
+            since: upto.clone(),
+            upto,
+            floor: VersionVector::new(),
+            rows: rows.iter().map(|rows| rows.len() as u64).sum(),
+            cursor: None,
+            direct: false,
+            compared: None,
+        };
+        let begins = true;
+        self.run(node, Job::Cut(Cut { namespace, mark: mark.clone(), begins, rows }));
+        self.run(node, Job::Flip { namespace, mark, rows_max: 0 });
+        self.nodes[1 - node].told = self.nodes[1 - node].written.len();
+    }
+
+    /// Brings all that is shown to its place.
+    pub(super) fn fold(&mut self, node: usize) {
+        self.run(node, Job::Fold { namespace: Namespace::MAIN, rows_max: usize::MAX });
     }
 
     fn run(&mut self, node: usize, job: Job) {

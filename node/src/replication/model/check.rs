@@ -60,8 +60,9 @@ pub(super) fn check(history: &History, covered: Covered, code: &Code) -> Result<
     check_readers(history, covered, code)?;
     check_tables(history, covered, code)?;
     let (stored, heads) = (&code.stored, &code.heads);
-    let is_stored = (&stored.vv, &stored.cuts, &stored.folds, stored.open)
-        == (&heads.vv, &heads.cuts, &heads.folds, heads.open)
+    let is_stored = (&stored.vv, &stored.cuts, &stored.folds, &stored.clears)
+        == (&heads.vv, &heads.cuts, &heads.folds, &heads.clears)
+        && stored.open == heads.open
         && stored.clock.last() >= heads.clock.last();
     hold!(Durable, is_stored, "on disk are {stored:?}, not {heads:?}");
     Ok(())
@@ -94,7 +95,8 @@ fn check_readers(history: &History, covered: Covered, code: &Code) -> Result<(),
 
 fn check_tables(history: &History, covered: Covered, code: &Code) -> Result<(), Fault> {
     let cut = code.heads.cuts.get(&Namespace::MAIN).filter(|cut| cut.direct);
-    let hidden = cut.map(|cut| cut.upto.clone()).unwrap_or_default();
+    let cleared = code.heads.clears.get(&Namespace::MAIN).and_then(|clear| clear.direct.clone());
+    let hidden = cut.map(|cut| cut.upto.clone()).or(cleared).unwrap_or_default();
     let vv = covered.vector();
     let is_hidden = |dot: Dot| !vv.covers(dot) && hidden.covers(dot);
     let mut log: BTreeMap<Dot, &LogRow> = code.log.iter().map(|(dot, row)| (*dot, row)).collect();

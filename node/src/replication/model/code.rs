@@ -114,6 +114,7 @@ impl Code {
             ceiling,
             cuts,
             folds,
+            clears,
             last_local,
             open,
             incarnations,
@@ -127,6 +128,7 @@ impl Code {
         for (namespace, fold) in folds {
             (namespace, &fold.before, &fold.upto).hash(&mut hasher);
         }
+        format!("{clears:?}").hash(&mut hasher);
         self.digest = hasher.finish();
         // The tables as they will be once all is folded.
         let folded = Overlay::over(snapshot.clone(), Namespace::MAIN)?;

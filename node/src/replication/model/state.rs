@@ -13,7 +13,7 @@ use super::check::{Fault, Rule, check, hold};
 use super::code::Code;
 use super::history::{Covered, History, Kind, NODES, Name, NodeId};
 use super::transfer::Transfer;
-use crate::state::{Job, JobError, Outcome};
+use crate::state::{Job, JobError, Outcome, Place};
 
 /// One state, of the model and of the code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,9 +52,16 @@ pub(super) struct Node {
 impl Eq for Node {}
 
 impl Node {
-    /// Whether a cut is visible here and not yet in its place.
+    /// Whether rows of a cut are hidden in the tables.
+    pub(super) fn hides_rows(&self) -> bool {
+        let cut = self.code.heads.cuts.get(&Namespace::MAIN);
+        cut.is_some_and(|cut| cut.direct)
+            || self.code.heads.place(Namespace::MAIN) == Place::Clearing
+    }
+
+    /// Whether a cut is visible here and not yet in its place, or given up and not yet gone.
     pub(super) fn is_folding(&self) -> bool {
-        self.code.heads.folds.contains_key(&Namespace::MAIN)
+        self.code.heads.place(Namespace::MAIN) != Place::Free
     }
 }
 

@@ -133,7 +133,8 @@ impl State {
     fn batch(&mut self, index: usize) -> Result<(), Fault> {
         let transfer = self.transfers[index].clone();
         let Transfer { asker, from, upto, .. } = transfer;
-        let is_based = self.nodes[asker].covered.covers_all(from);
+        let node = &self.nodes[asker];
+        let is_based = node.covered.covers_all(from) && !node.hides_rows();
         let result = self.commit(asker, vec![transfer.whole()])?.swap_remove(0);
         if result.is_ok() {
             self.nodes[asker].covered.join(upto);
@@ -186,13 +187,15 @@ impl State {
         others.all(|other| other != transfer.asker)
             && node.covered == transfer.applied
             && !node.is_folding()
+            && (!has_cut || transfer.is_sliced())
             && (has_cut || !transfer.is_sliced())
             && (!transfer.from.is_empty() || node.covered.is_apart(transfer.upto))
     }
 
     /// What the engine does with a cut that was not taken.
     fn drop_cut(&mut self, id: NodeId) -> Result<(), Fault> {
-        let results = self.commit(id, vec![Job::DropCut { namespace: Namespace::MAIN }])?;
+        let results =
+            self.commit(id, vec![Job::DropCut { namespace: Namespace::MAIN, rows_max: 1 }])?;
         assert!(results[0].is_ok(), "dropping is always possible");
         self.audit(id)
     }

@@ -13,7 +13,7 @@ use super::super::supply::{Step, Supply};
 use super::check::{Fault, Rule, hold};
 use super::history::{Covered, NodeId};
 use super::state::{State, decode, encode};
-use crate::state::Job;
+use crate::state::{Job, Place};
 
 /// A catch-up whose rows have left the supplier and may arrive at any time.
 #[derive(Clone)]
@@ -147,7 +147,7 @@ impl Transfer {
     fn next_job(&mut self, limits: &Limits) -> Option<Job> {
         // An engine whose latest commit is still at the writer may take itself to be empty when it is not.
         // Nor does it know that the cut before has become visible.
-        let job = self.pulling.next_job(Namespace::MAIN, true, false, limits);
+        let job = self.pulling.next_job(Namespace::MAIN, true, Place::Free, limits);
         drop(self.pulling.pending(Namespace::MAIN));
         job
     }

@@ -43,6 +43,7 @@ mod delays;
 mod dials;
 mod feeds;
 mod floors;
+mod fold_laws;
 mod folds;
 mod hostile;
 mod names;
