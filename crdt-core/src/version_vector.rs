@@ -78,6 +78,15 @@ impl VersionVector {
         *self = self.iter().chain(other.iter()).collect();
     }
 
+    /// What both cover (the meet).
+    pub fn meet(&self, other: &Self) -> Self {
+        let common = self.iter().filter_map(|dot| {
+            let seq = Seq::new(dot.seq.get().min(other.seq(dot.incarnation)))?;
+            Some(Dot::new(dot.incarnation, seq))
+        });
+        common.collect()
+    }
+
     /// Forgets all of one incarnation. Only fencing and vectors of differences do that.
     pub fn remove(&mut self, incarnation: Incarnation) {
         if let Ok(index) = self.position(incarnation) {

@@ -52,6 +52,12 @@ pub struct Config {
     pub backup: Option<crate::backup::BackupSchedule>,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
+    /// For how long deletes are remembered for a member that is silent. One that is away for longer is
+    /// brought level by a refresh when it returns, and loses nothing that it wrote. Only the time in which
+    /// this node runs counts.
+    pub offline_window: Duration,
+    /// How many bytes of deletes may be remembered for members that nobody hears, before the window ends.
+    pub tombstone_bytes_max: u64,
 }
 
 /// Which members take writes.
@@ -74,7 +80,7 @@ impl Config {
     pub const REGION_BYTES_MAX: usize = 64;
 
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
-    /// every 5 s, a cache of 64 MiB, no lease, no backups.
+    /// every 5 s, a cache of 64 MiB, no lease, no backups, deletes remembered for 7 days.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -96,6 +102,8 @@ impl Config {
             #[cfg(feature = "backup")]
             backup: None,
             cache_bytes: 64 << 20,
+            offline_window: Duration::from_secs(7 * 24 * 3600),
+            tombstone_bytes_max: 1 << 30,
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
 use crate::network;
 use crate::replication::{
-    Answer, DelayOrder, Engine, EngineConfig, JoinProgress, Limits, Now, Request,
+    Answer, Collection, DelayOrder, Engine, EngineConfig, JoinProgress, Limits, Now, Request,
 };
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
@@ -211,6 +211,12 @@ impl Replica {
             is_continuous,
             hold_down_ms: config.hold_down.as_millis() as u64,
             digest_ms: config.digest_interval.as_millis() as u64,
+            collection: Collection {
+                interval_ms: config.digest_interval.as_millis() as u64,
+                offline_window_ms: config.offline_window.as_millis() as u64,
+                bytes_max: config.tombstone_bytes_max,
+                linger_ms: LINGER_MS,
+            },
             topology: config.topology.clone(),
             region: config.region.clone(),
             cost: config.cost,
@@ -596,3 +602,5 @@ pub(crate) fn wall_ms() -> u64 {
 
 /// Events that may wait for the engine; beyond, links stop reading.
 const EVENTS_MAX: usize = 1024;
+/// Longer than most readers of changes take to connect again.
+const LINGER_MS: u64 = 60_000;

@@ -44,6 +44,10 @@ proptest! {
         prop_assert_eq!(join(&a, &a), a.clone());
         prop_assert!(join(&a, &b).covers_all(&a));
         prop_assert_eq!(join(&a, &VersionVector::new()), a.clone());
+        prop_assert_eq!(a.meet(&b), b.meet(&a));
+        prop_assert_eq!(a.meet(&b).meet(&c), a.meet(&b.meet(&c)));
+        prop_assert_eq!(a.meet(&join(&a, &b)), a.clone());
+        prop_assert_eq!(join(&a, &a.meet(&b)), a.clone());
         let order = match (a.covers_all(&b), b.covers_all(&a)) {
             (true, true) => Some(Ordering::Equal),
             (true, false) => Some(Ordering::Greater),

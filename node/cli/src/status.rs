@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 use millpond::status::{
     BackupStatus, DelayStatus, Health, Lag, NodeState, NodeStatus, Pace, PeerState, PeerStatus,
-    Status,
+    Status, TombstoneStatus,
 };
 use serde_json::{Value, json};
 
@@ -118,8 +118,34 @@ fn about(node: &NodeStatus) -> String {
     };
     format!(
         "this node: {role}{primary}{state}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
-         {topology}{region}{cost}\n"
+         {topology}{region}{cost}\n{}",
+        deletes(&node.tombstones)
     )
+}
+
+/// Deletes that somebody may not have heard of: how many, for whom they wait, and until when.
+fn deletes(left: &TombstoneStatus) -> String {
+    if left.count == 0 {
+        return String::new();
+    }
+    let blockers = left.gc_blocked_by.iter().map(|it| {
+        let age = |seconds: u64| age_text(seconds as f64);
+        match it.silent_s {
+            0 => format!("{} (for {})", it.name, age(it.since_s)),
+            silent_s => format!(
+                "{} (silent for {}; no longer in {})",
+                it.name,
+                age(silent_s),
+                age(it.evicted_in_s)
+            ),
+        }
+    });
+    let waits = match blockers.collect::<Vec<_>>() {
+        none if none.is_empty() => String::new(),
+        some => format!("; they wait for {}", some.join(", ")),
+    };
+    let (count, bytes) = (left.count, HumanBytes(left.bytes));
+    format!("deletes:   {count} remembered, {bytes}{waits}\n")
 }
 
 /// How old the newest backup is.
@@ -206,6 +232,10 @@ fn note(peer: &PeerStatus) -> String {
         _ if peer.link.is_some() => return String::new(),
         Some(seconds) => format!("last seen {} ago", age_text(seconds as f64)),
         None => "not seen since this node started".into(),
+    };
+    let seen = match peer.evicted {
+        Some(_) => format!("{seen}; deletes no longer wait for it"),
+        None => seen,
     };
     match &peer.last_error {
         Some(error) if peer.state != PeerState::Paused => format!("{seen}; {error}"),
@@ -312,4 +342,29 @@ pub(crate) async fn digest(args: DigestArgs, dir: &Path) -> Outcome {
         println!("{digest}  {}, {}, {}", count("records"), count("rows"), count("conflicts"));
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletes_that_are_remembered_are_told_with_whom_they_wait_for() {
+        let status = |blockers: Value| -> TombstoneStatus {
+            let status = json!({"count": 12, "bytes": 2048, "offline_window_s": 604_800,
+                "gc_blocked_by": blockers});
+            serde_json::from_value(status).unwrap()
+        };
+        assert_eq!(deletes(&TombstoneStatus::default()), "");
+        assert_eq!(deletes(&status(json!([]))), "deletes:   12 remembered, 2.00 KiB\n");
+        let blockers = json!([
+            {"name": "tokyo", "key": "aa", "since_s": 7200, "silent_s": 7260, "evicted_in_s": 597_540},
+            {"name": "lyon", "key": "bb", "since_s": 61, "silent_s": 0, "evicted_in_s": 604_800},
+        ]);
+        assert_eq!(
+            deletes(&status(blockers)),
+            "deletes:   12 remembered, 2.00 KiB; they wait for \
+             tokyo (silent for 2h1m; no longer in 6d21h), lyon (for 1m1s)\n"
+        );
+    }
 }

@@ -117,6 +117,12 @@ impl Watcher<'_> {
             return out.flush();
         }
         match &event.fields {
+            _ if event.kind == "resync" => {
+                writeln!(
+                    out,
+                    "= deletes since then are forgotten: what follows is all that there is"
+                )?;
+            }
             _ if event.kind != "change" => {}
             Some(fields) => {
                 writeln!(out, "+ {}/{}  {}", event.collection, event.key, fields.text())?;
@@ -127,7 +133,7 @@ impl Watcher<'_> {
     }
 }
 
-/// A change or a cut.
+/// A change, a cut, or a new beginning.
 #[derive(Deserialize)]
 struct Event {
     #[serde(rename = "type")]

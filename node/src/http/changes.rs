@@ -3,7 +3,8 @@
 //! A *cut* is all that changed between two version vectors of this node. It is sent whole, as record-level
 //! `change` events, and then a `cut` event whose id is the token to resume from: a client that breaks off
 //! within a cut gets the cut again. The node keeps nothing per client but its vector. A slow client gets
-//! larger cuts, in which each record comes once, as it is then.
+//! larger cuts, in which each record comes once, as it is then. A client that was away until deletes that it
+//! lacks were forgotten gets `resync` first: what it holds is void, and all that there is follows.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -44,6 +45,7 @@ enum Event<'a> {
         token: &'a str,
         changes: u64,
     },
+    Resync,
 }
 
 /// `GET /changes`
@@ -92,6 +94,7 @@ impl Form {
             (Self::Events, Event::Change { .. }) => {
                 sink.text("event: change\ndata: ", event, "\n\n")
             }
+            (Self::Events, Event::Resync) => sink.text("event: resync\ndata: ", event, "\n\n"),
             (Self::Events, Event::Cut { token, .. }) => {
                 sink.text(&format!("event: cut\nid: {token}\ndata: "), event, "\n\n")
             }
@@ -151,6 +154,10 @@ impl<W: Fn(&RecordId) -> bool + Send + 'static> Follower<W> {
         let since = self.since.get_or_insert_with(|| view.vv().clone());
         let mut flow = ControlFlow::Continue(());
         let mut changes = 0;
+        if !view.can_tell_since(since)? {
+            *since = VersionVector::new();
+            flow = form.write(sink, &Event::Resync);
+        }
         view.changes(since, &self.wanted, &mut |change: Change| {
             changes += 1;
             flow = form.write(sink, &Event::of(&change));

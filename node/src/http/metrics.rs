@@ -36,6 +36,7 @@ fn registry(status: &Status) -> Registry {
     let build = Info::new(vec![("version", status.node.version.clone())]);
     registry.register("build", "The program that runs", build);
     node(&mut registry, status);
+    tombstones(&mut registry, status);
     lag(&mut registry, status);
     links(&mut registry, status);
     control(&mut registry, status);
@@ -97,6 +98,41 @@ fn node(registry: &mut Registry, status: &Status) {
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
+}
+
+/// What deletes have left, and who holds it back.
+fn tombstones(registry: &mut Registry, status: &Status) {
+    let left = &status.node.tombstones;
+    for (name, help, value) in [
+        ("tombstones", "Deletes that some member may not have on its disk yet", left.count),
+        ("tombstone_bytes", "About what they take", left.bytes),
+        (
+            "offline_window_seconds",
+            "For how long a silent member is waited for",
+            left.offline_window_s,
+        ),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(value.try_into().unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
+    let (blocked, silent, left_s) = (Gauges::default(), Gauges::default(), Gauges::default());
+    let evicted = Gauges::default();
+    for blocker in &left.gc_blocked_by {
+        let labels = vec![("peer", blocker.name.clone())];
+        let seconds = |seconds: u64| seconds.try_into().unwrap_or(i64::MAX);
+        blocked.get_or_create(&labels).set(seconds(blocker.since_s));
+        silent.get_or_create(&labels).set(seconds(blocker.silent_s));
+        left_s.get_or_create(&labels).set(seconds(blocker.evicted_in_s));
+    }
+    for peer in &status.peers {
+        let labels = vec![("peer", peer.name.clone())];
+        evicted.get_or_create(&labels).set(peer.evicted.is_some().into());
+    }
+    registry.register("gc_blocked_seconds", "Since when the peer holds tombstones back", blocked);
+    registry.register("gc_blocker_silent_seconds", "For how long nobody has heard of it", silent);
+    registry.register("gc_blocker_left_seconds", "Until it is no longer waited for", left_s);
+    registry.register("peer_evicted", "1 while tombstones do not wait for the peer", evicted);
 }
 
 /// What is to come of the catch-ups under way, and what is to be folded of those that are visible. Nothing
@@ -283,10 +319,12 @@ mod tests {
         number(&mut counters, &mut numbered);
         let node = json!({"key": "aa", "name": "a", "domain": "d", "role": "admin", "incarnation": null,
             "boot": 1, "listen": "", "addresses": [], "state_dir": null, "fenced": null,
-            "uptime_s": 1, "store_bytes": 1, "version": "0"});
+            "uptime_s": 1, "store_bytes": 1, "version": "0", "tombstones": {"count": 5, "bytes": 300,
+            "offline_window_s": 604_800, "gc_blocked_by": [{"name": "b", "key": "bb", "since_s": 61,
+            "silent_s": 62, "evicted_in_s": 63}]}});
         let peer = json!({"key": "bb", "name": "b", "role": "writer", "addresses": [],
             "state": "current", "they_lack": null, "we_lack": null, "link": null,
-            "last_seen_s": null, "last_error": null, "counters": counters,
+            "last_seen_s": null, "last_error": null, "evicted": "silent", "counters": counters,
             "origins": [{"origin": "c", "incarnation": "1", "grafted": {"rows": 71, "bytes": 72}},
                 {"origin": "c", "incarnation": "2", "grafted": {"rows": 100, "bytes": 200}}]});
         let source = json!({"origin": "c", "key": "cc", "incarnation": "2", "is_own": false,
@@ -323,6 +361,22 @@ mod tests {
         for (name, value) in numbered {
             let shown = text.lines().filter(|line| line.ends_with(&format!(" {value}"))).count();
             assert_eq!(shown, 1, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn tombstones_and_who_holds_them_back_are_shown() {
+        let (text, _) = text();
+        for line in [
+            "millpond_tombstones 5",
+            "millpond_tombstone_bytes 300",
+            "millpond_offline_window_seconds 604800",
+            "millpond_gc_blocked_seconds{peer=\"b\"} 61",
+            "millpond_gc_blocker_silent_seconds{peer=\"b\"} 62",
+            "millpond_gc_blocker_left_seconds{peer=\"b\"} 63",
+            "millpond_peer_evicted{peer=\"b\"} 1",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}: {text}");
         }
     }
 

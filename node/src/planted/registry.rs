@@ -4,9 +4,9 @@
 //!
 //! | source | waits for |
 //! |---|---|
-//! | M2, M8, finding 20, S10 | the collection of tombstones, types that arbitrate |
-//! | M9, findings 13, 14 | refresh |
-//! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets; eviction |
+//! | S10 | types that arbitrate |
+//! | finding 14 | refresh |
+//! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | findings 9, 16 | housekeeping writes, re-issue, closing of incarnations |
 //! | finding 19, S5 | verify and repair |
 //! | finding 25, S6 | a check of peers' clocks |
@@ -181,6 +181,23 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a catch-up goes on though deletes behind its cursor were collected";
     ["a floor comes with its batch"] "1", [],
         "a node passes on a catch-up without the deletes that its supplier had collected";
+    // Tombstones.
+    ["a word counts once it is covered"] "M8, 20, S10", [],
+        "a delete is forgotten before a member that nobody here has heard of has it";
+    ["a word that waits is not replaced"] "20", [],
+        "under load nobody's word ever counts, and no delete is forgotten";
+    ["who has said nothing has nothing"] "M2", ["delete-heavy"],
+        "a delete is forgotten though a member that has never spoken may lack it";
+    ["the floor rises with what is collected"] "M9, 13", [],
+        "who was evicted is caught up without the deletes that were forgotten";
+    ["an absent member is evicted"] "own", ["delete-heavy"],
+        "a member that is gone for ever holds all deletes back";
+    ["only time in which it listened counts"] "27", [],
+        "a node that has slept for a week takes all others for gone";
+    ["a fold ends before a collection"] "7.3", [],
+        "tombstones that a fold brings after a collection are never collected";
+    ["what the dead hold back is bounded"] "own", [],
+        "a dead member fills the others' disks with deletes";
     ["rows are joined under the vector before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";
     ["a cut is seen whole"] "6, 7.3", ["catch-up"],

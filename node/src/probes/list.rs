@@ -282,6 +282,13 @@ probes! {
     PullLosesItsLink,
     /// A supplier has enough to do.
     SupplierIsBusy,
+    // Tombstones.
+    /// All live members have some.
+    TombstonesCollected,
+    /// The disk does not take their collection.
+    CollectionFailed,
+    /// A member is silent for too long.
+    MemberEvicted,
     // Catch-up, at the supplier.
     /// Too many ask at once.
     SuppliesFull,

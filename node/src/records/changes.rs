@@ -51,7 +51,19 @@ impl FromStr for Token {
 }
 
 impl RecordView {
+    /// Whether all that changed beyond `since` can still be told. Deletes that all members have are forgotten,
+    /// so a reader who was away for long may have to begin anew: drop what it holds, and take all that there
+    /// is.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub fn can_tell_since(&self, since: &VersionVector) -> Result<bool, RecordError> {
+        Ok(since.is_empty() || since.covers_all(&self.view.floor()?))
+    }
+
     /// Visits the records that changed beyond `since`, each once, in path order, as they are in this view.
+    ///
+    /// Deletes are among them as far as [`RecordView::can_tell_since`] says.
     ///
     /// It first collects the names of all of them; from the beginning it reads what exists instead.
     ///

@@ -238,7 +238,7 @@ impl Engine {
         };
         if !said.iter().any(differs) {
             link.doubts = 0;
-            return;
+            return self.hear_word(link_id);
         }
         link.doubts += 1;
         if link.doubts >= DOUBTS_MAX && !planted!("what was told must add up") {

@@ -36,6 +36,8 @@ pub(super) enum Pending {
     Pushes { namespace: Namespace, received: Vec<Received> },
     /// Rows of a catch-up.
     Rows(RowsJob),
+    /// Tombstones are collected.
+    Collect,
     /// A slice of a fold.
     Fold(Namespace),
     /// A delayed replica has shown what was due.
@@ -247,6 +249,7 @@ impl Engine {
             (Pending::Rows(job), Err(error)) => {
                 self.rows_failed(&job, &error);
             }
+            (Pending::Collect, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Own | Pending::Note, Ok(_)) => {}

@@ -12,6 +12,7 @@ use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::continuity::Continuity;
@@ -58,6 +59,8 @@ pub(crate) struct EngineConfig {
     pub(crate) hold_down_ms: u64,
     /// How often digests go out (H).
     pub(crate) digest_ms: u64,
+    /// When tombstones are collected.
+    pub(crate) collection: Collection,
     /// Whom it links with, and what becomes of data that came by replication.
     pub(crate) topology: Topology,
     /// Where it is.
@@ -119,6 +122,7 @@ pub(crate) struct Engine {
     /// When to look again at what is lacking.
     pub(super) pull_retry_ms: u64,
     pub(super) supplies: BTreeMap<(LinkId, u64), Supply>,
+    pub(super) collecting: Collecting,
     /// Comparisons with peers.
     pub(super) comparisons: BTreeMap<SessionId, Comparing>,
     pub(super) jobs: BTreeMap<Token, Pending>,
@@ -180,6 +184,7 @@ impl Engine {
             folding: BTreeMap::new(),
             pull_retry_ms: u64::MAX,
             supplies: BTreeMap::new(),
+            collecting: Collecting::new(now.mono_ms),
             comparisons: BTreeMap::new(),
             jobs: BTreeMap::new(),
             next_token: 0,
@@ -275,6 +280,7 @@ impl Engine {
             self.next_announcement_ms(),
             self.continuity.deadline_ms(),
             self.next_survey_ms(),
+            self.next_collection_ms(),
             self.next_rehab_ms(),
             self.next_delay_ms(),
             self.next_comparison_ms(),
@@ -332,6 +338,7 @@ impl Engine {
         self.run_grafts();
         self.run_dials();
         self.run_surveys();
+        self.run_collection();
         self.run_rehab();
         self.run_delay();
         self.run_comparisons();

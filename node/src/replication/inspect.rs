@@ -5,7 +5,7 @@ use millpond_core::message::Credit;
 use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::engine::NAMESPACES;
-use super::{Engine, LinkId};
+use super::{Collection, Engine, LinkId};
 use crate::status::LinkCounters;
 
 /// What an engine holds at one moment.
@@ -39,6 +39,8 @@ pub(crate) struct Inspection {
     pub(crate) is_unproven: bool,
     /// Links that the engine knows.
     pub(crate) links: usize,
+    /// Members for which tombstones wait.
+    pub(crate) blockers: Vec<NodeKey>,
 }
 
 /// What an engine believes of the node at the other end of a link.
@@ -70,7 +72,13 @@ impl Engine {
             ring_bytes_max: self.config.limits.ring_bytes,
             is_unproven: !self.continuity.is_proven(),
             links: self.links.len(),
+            blockers: self.blockers().collect(),
         }
+    }
+
+    /// When tombstones are collected from now on.
+    pub(crate) fn set_collection(&mut self, collection: Collection) {
+        self.config.collection = collection;
     }
 
     /// The incarnation of a number that this node has given on a link.

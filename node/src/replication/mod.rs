@@ -20,6 +20,7 @@
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
 //! | `primary` | who takes writes, where one member does |
@@ -43,6 +44,7 @@ use crate::topology::surveyed::Surveyed;
 
 mod absences;
 mod announcing;
+mod collecting;
 mod commit;
 mod comparing;
 mod continuity;
@@ -78,12 +80,14 @@ mod supply;
 mod survey;
 #[cfg(feature = "backup")]
 mod whole;
+mod words;
 
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use collecting::Collection;
 pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;

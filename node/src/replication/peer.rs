@@ -6,9 +6,10 @@ use millpond_core::{Boot, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
 use super::counting::Origins;
+use super::words::Words;
 use crate::planted::planted;
 use crate::probes::sometimes;
-use crate::status::LinkCounters;
+use crate::status::{Eviction, LinkCounters};
 
 /// What is known of a peer.
 #[derive(Debug, Default)]
@@ -17,6 +18,12 @@ pub(super) struct Peer {
     pub(super) vectors: BTreeMap<Namespace, Vectors>,
     /// Below these vectors its tombstones are gone, by its latest hello.
     pub(super) floors: BTreeMap<Namespace, VersionVector>,
+    /// What it had on its disk, by which tombstones are collected.
+    pub(super) words: Words,
+    /// For how long this node has listened and not heard of it.
+    pub(super) silent_ms: u64,
+    /// Why it is not waited for, if it is not.
+    pub(super) evicted: Option<Eviction>,
     /// Whether they are its word in this run, not one remembered from an earlier.
     pub(super) is_heard: bool,
     /// Whether what was heard differs from what the store remembers.

@@ -1,19 +1,32 @@
 //! Acks, digests and credit: what peers tell each other about how far they are.
 
+use std::collections::BTreeMap;
+
 use millpond_core::limits::VECTOR_ENTRIES_MAX;
 use millpond_core::message::{Ack, CloseCode, Credit, Message};
 use millpond_core::transport::Lane;
 use millpond_core::{Dot, Incarnation, Namespace, Seq, VersionVector};
+
+use serde::{Deserialize, Serialize};
 
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::names::NAMED_AT_ONCE;
 use super::peer::Vectors;
+use super::words::Words;
 use crate::planted::planted;
 use crate::probes::{never, sometimes};
 use crate::state::{Job, meta_key, read_meta, write_meta};
 use crate::store::{Changes, Snapshot, StoreError};
+
+/// What the store remembers of a member.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    vectors: BTreeMap<Namespace, Vectors>,
+    words: Words,
+    silent_ms: u64,
+}
 
 impl Engine {
     /// This node's vectors have changed: its peers are to be told, coalesced. Each as soon as it wants; else
@@ -201,11 +214,11 @@ impl Engine {
     pub(super) fn remember_peers(&mut self, snapshot: &dyn Snapshot) -> Result<(), StoreError> {
         let members: Vec<_> = self.members.iter().map(|(key, _)| key).collect();
         for key in members {
-            let held: Option<Vec<(Namespace, Vectors)>> =
-                read_meta(snapshot, &meta_key::peer(key))?;
-            if let Some(held) = held {
+            let held: Option<Remembered> = read_meta(snapshot, &meta_key::member(key))?;
+            if let Some(Remembered { vectors, words, silent_ms }) = held {
                 sometimes!(PeerRemembered);
-                self.peer_mut(key).vectors = held.into_iter().collect();
+                let peer = self.peer_mut(key);
+                (peer.vectors, peer.words, peer.silent_ms) = (vectors, words, silent_ms);
             }
         }
         Ok(())
@@ -215,8 +228,12 @@ impl Engine {
         let mut changes = Changes::default();
         for (&key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_unsaved) {
             peer.is_unsaved = false;
-            let vectors: Vec<(&Namespace, &Vectors)> = peer.vectors.iter().collect();
-            write_meta(&mut changes, meta_key::peer(key), Some(&vectors));
+            let remembered = Remembered {
+                vectors: peer.vectors.clone(),
+                words: peer.words.clone(),
+                silent_ms: peer.silent_ms,
+            };
+            write_meta(&mut changes, meta_key::member(key), Some(&remembered));
         }
         if !changes.meta.is_empty() {
             self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));

@@ -73,6 +73,7 @@ impl Engine {
             region: self.config.region.clone(),
             cost: self.config.cost,
             topology: self.config.topology.clone(),
+            tombstones: self.tombstone_status(),
         }
     }
 
@@ -171,6 +172,7 @@ impl Engine {
             link: link.map(|(&id, link)| self.link_status(id, link, stats)),
             last_seen_s: peer.seen_ms.map(|seen_ms| (now_ms - seen_ms) / 1000),
             last_error: peer.last_error.clone(),
+            evicted: peer.evicted,
             counters,
             origins: self.origin_counters(peer),
         }

@@ -299,6 +299,7 @@ impl Engine {
         // The peer's word of now replaces whatever it said before: it may have fallen back.
         if !planted!("a hello replaces what was acknowledged") {
             state.vectors.clear();
+            state.words.forget();
         }
         for held in hello.namespaces.iter().filter(|it| NAMESPACES.contains(&it.namespace)) {
             let vectors = state.vectors.entry(held.namespace).or_default();
@@ -315,6 +316,7 @@ impl Engine {
         }
         let own = hello.incarnations.into_iter().map(|incarnation| (incarnation, peer));
         self.introduce(own.collect());
+        self.hear_word(link_id);
         tracing::debug!(link = link_id.0, peer = %peer.short(), "link open");
         let lot = self.rng.next_u64();
         if let Some(link) = self.links.get_mut(&link_id) {

@@ -7,7 +7,7 @@ use millpond_core::{Dot, Incarnation, Namespace, Path, VersionVector};
 
 use super::net::NodeId;
 use super::world::{Check, NAMESPACES, World, ensure};
-use crate::state::{Clear, CutMark, Overlay, meta_key, read_meta};
+use crate::state::{Clear, CutMark, Overlay, Tombstones, meta_key, read_meta};
 use crate::store::{LogRow, Snapshot, Store};
 
 /// Audits a node's store.
@@ -68,6 +68,17 @@ fn audit_namespace(snapshot: &dyn Snapshot, namespace: Namespace) -> Check {
             })
             .unwrap();
     }
+    let floor: VersionVector =
+        read_meta(snapshot, &meta_key::floor(namespace)).unwrap().unwrap_or_default();
+    ensure!(vv.covers_all(&floor), "R9: the floor {floor:?} is above {vv:?}");
+    let left: Option<Tombstones> = read_meta(snapshot, &meta_key::tombstones(namespace)).unwrap();
+    let (counted, found) =
+        (left.map_or(0, |it| it.count), log.values().filter(|it| it.deleted.is_some()).count());
+    let is_folding = snapshot.meta(&meta_key::fold(namespace)).unwrap().is_some();
+    ensure!(
+        is_folding || counted == found as u64,
+        "R8: {counted} tombstones are counted, and there are {found}"
+    );
     for (&dot, path) in &live {
         ensure!(
             vv.covers(dot) || upto.covers(dot),

@@ -1,17 +1,18 @@
 //! The judge: what must hold at every moment, and once all is mended.
 
-use millpond_core::Namespace;
 use millpond_core::types::counter::{self, Slot};
+use millpond_core::{Dot, Namespace, NodeKey};
 
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
 use super::net::NodeId;
+use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
 use crate::replication::{Answer, Belief};
 use crate::seal::Seal;
-use crate::state::WriteError;
-use crate::store::StoreError;
+use crate::state::{Overlay, WriteError};
+use crate::store::{Store, StoreError};
 
 /// A client reads everything at a node: exactly what was written up to its vector (R1, R7), the register's
 /// winner, and the counter's sum.
@@ -22,8 +23,46 @@ pub(crate) fn read(world: &World, node: NodeId) -> Check {
     for namespace in NAMESPACES {
         let view = world.try_view(node, namespace).map_err(|error| error.to_string())?;
         oracle.compare(node, namespace, &view)?;
+        deletes_are_remembered(world, node, namespace)?;
     }
     count(world, node)
+}
+
+/// Each delete is in the log or below the floor (R3), and what is below the floor nobody who was waited for has
+/// yet to learn (R8).
+fn deletes_are_remembered(world: &World, node: NodeId, namespace: Namespace) -> Check {
+    let (Some(oracle), Some(running)) = (&world.oracle, &world.nodes[node].running) else {
+        return Ok(());
+    };
+    let floor = running.heads.floor(namespace);
+    let snapshot = world.nodes[node].store.snapshot();
+    let snapshot = snapshot.and_then(|it| Overlay::over(it, namespace));
+    let snapshot = snapshot.map_err(|error| error.to_string())?;
+    let deletes: Vec<Dot> = oracle.deletes(node, namespace).collect();
+    for &dot in &deletes {
+        let is_logged = || matches!(snapshot.log_row(namespace, dot), Ok(Some(_)) | Err(_));
+        ensure!(
+            floor.covers(dot) || is_logged(),
+            "R3: {node} has forgotten {dot}, above its floor"
+        );
+    }
+    // Whoever was evicted, or has fallen back, is below floors until it is refreshed.
+    let evicts = world.collection.offline_window_ms <= SHORT_WINDOW_MS;
+    for other in (0..world.nodes.len()).filter(|other| *other != node && !evicts) {
+        let key = world.nodes[other].key;
+        let has_moved = world.nodes.iter().filter(|node| node.key == key).count() > 1;
+        let is_waited_for = !has_moved
+            && !world.outcasts.contains(&other)
+            && !oracle.is_stranger(other)
+            && !world.fallen_back.contains(&other);
+        let mut forgotten = deletes.iter().filter(|dot| is_waited_for && floor.covers(**dot));
+        let unknown = forgotten.find(|dot| oracle.has_yet_to_forget(other, namespace, **dot));
+        ensure!(
+            unknown.is_none(),
+            "R8: {node} has forgotten {unknown:?}, and {other} has not heard of it"
+        );
+    }
+    Ok(())
 }
 
 fn count(world: &World, node: NodeId) -> Check {
@@ -126,6 +165,7 @@ impl Stage {
             self.judge_node(node)?;
         }
         self.judge_seals(&ordinary)?;
+        self.judge_tombstones(&ordinary)?;
         self.judge_silence()?;
         self.asked.iter().try_for_each(|asked| self.judge_answer(asked))?;
         self.try_out(&ordinary)
@@ -168,6 +208,29 @@ impl Stage {
             ensure!(differ.is_none(), "fingerprints: they differ at equal vectors: {differ:?}");
         }
         Ok(())
+    }
+
+    /// Once all have everything no tombstone is left (R8): those that wait for who is gone go with the offline
+    /// window, and only who has never come may hold some back.
+    fn judge_tombstones(&mut self, nodes: &[NodeId]) -> Check {
+        let collection = self.world.collection;
+        if !self.world.is_plain() {
+            return Ok(());
+        }
+        let keys: Vec<NodeKey> = nodes.iter().map(|&node| self.world.nodes[node].key).collect();
+        let is_short = collection.offline_window_ms <= BURIED_MS;
+        let is_over = |world: &World| {
+            nodes.iter().all(|&node| {
+                let Some(running) = &world.nodes[node].running else { return true };
+                let is_gone = |key: &NodeKey| !keys.contains(key);
+                let left = NAMESPACES.iter().map(|it| running.heads.tombstones(*it).count);
+                let blockers = || running.engine.inspect().blockers;
+                left.sum::<u64>() == 0 || (!is_short && blockers().iter().any(is_gone))
+            })
+        };
+        let patience_ms = COLLECTED_MS + if is_short { collection.offline_window_ms } else { 0 };
+        let over = self.world.run_until(patience_ms, is_over);
+        over.map(drop).map_err(|why| format!("R8: tombstones are left, {why}"))
     }
 
     /// An acknowledged operation happened, a refused one did not, and every one is answered.
@@ -311,6 +374,8 @@ const NOTED_MS: u64 = 100;
 const REFUSED_FRAMES: u64 = 40;
 /// How long nodes may take to be level once all is mended.
 const CONVERGE_MS: u64 = 60_000;
+/// How long the last tombstones may stay: until each node has heard of all others.
+const COLLECTED_MS: u64 = 40_000;
 /// How long two live copies may write.
 const FENCED_MS: u64 = 60_000;
 /// How long an answer may take when all is well: the members' answers are waited for at most five seconds.

@@ -5,7 +5,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::episode::Episode;
 use super::profile::Profile;
-use super::scenario::{Scenario, VERSION};
+use super::scenario::{Action, Scenario, Step, VERSION};
 
 /// How likely each kind of thing is, in one scenario. Zero is never.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +65,11 @@ impl Scenario {
         let mut steps = Vec::new();
         for _ in 0..mix.steps {
             steps.extend(draw.steps(&mix));
+        }
+        // In one of three some member never comes back, whom nobody is to wait for.
+        if profile == Profile::DeleteHeavy && seed.is_multiple_of(3) {
+            let bury = Step { after_ms: 0, action: Action::Bury { node: mix.nodes - 1 } };
+            steps.insert(steps.len() * 3 / 4, bury);
         }
         let shape = (profile == Profile::Mesh).then(|| draw.shape(mix.nodes));
         // Files are slow to simulate, and what tears them is a profile's matter.

@@ -9,7 +9,7 @@ use super::clock::SimClock;
 use super::disk::SimDisk;
 use super::net::NodeId;
 use crate::membership::OwnRecord;
-use crate::replication::{Engine, EngineConfig, Input, Limits, Now, Token};
+use crate::replication::{Collection, Engine, EngineConfig, Input, Limits, Now, Token};
 use crate::runtime::Lease;
 use crate::state::{
     Heads, Identity, Job, JobError, Local, Outcome, View, commit_group, meta_key, read_meta,
@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) keeps_lease: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Limits,
+    /// When it collects tombstones.
+    pub(crate) collection: Collection,
     /// How it takes part in the mesh, from its next start on.
     pub(crate) topology: Topology,
     /// Where it says that it is.
@@ -125,6 +127,7 @@ impl Node {
             keeps_lease: true,
             lease: None,
             limits: Limits::default(),
+            collection: COLLECTION,
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             region: None,
             apply_after_ms: None,
@@ -168,6 +171,7 @@ impl Node {
             is_continuous,
             hold_down_ms: HOLD_DOWN_MS,
             digest_ms: DIGEST_MS,
+            collection: self.collection,
             topology: self.topology.clone(),
             region: record.region,
             cost: record.cost,
@@ -375,6 +379,13 @@ pub(crate) const DOMAIN: Domain = Domain::from_bytes([0xd0; 16]);
 /// Hold-down and digests as they are by default.
 pub(crate) const HOLD_DOWN_MS: u64 = 1_000;
 pub(crate) const DIGEST_MS: u64 = 5_000;
+/// As in life.
+pub(crate) const COLLECTION: Collection = Collection {
+    interval_ms: DIGEST_MS,
+    offline_window_ms: 7 * 24 * 3_600_000,
+    bytes_max: 1 << 30,
+    linger_ms: 0,
+};
 const MAX_LAG_MS: u64 = 30_000;
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;

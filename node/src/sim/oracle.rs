@@ -357,6 +357,32 @@ impl Oracle {
             || belief.map_or(vv.is_empty(), |belief| belief.vv.covers_all(vv))
     }
 
+    /// The deletes that a node covers.
+    pub(crate) fn deletes(&self, node: NodeId, namespace: Namespace) -> impl Iterator<Item = Dot> {
+        self.vv(node, namespace).iter().collect::<Vec<_>>().into_iter().flat_map(move |last| {
+            let written = self.written.get(&(namespace, last.incarnation));
+            let covered = written.into_iter().flatten().take(last.seq.get() as usize).enumerate();
+            let deletes = covered.filter(|(_, written)| written.payload.is_none());
+            deletes.map(move |(index, _)| Dot::new(last.incarnation, Seq::FIRST.plus(index as u64)))
+        })
+    }
+
+    /// Whether a node holds something that a delete of which it has not heard has overwritten.
+    pub(crate) fn has_yet_to_forget(
+        &self,
+        node: NodeId,
+        namespace: Namespace,
+        delete: Dot,
+    ) -> bool {
+        let belief = self.nodes.get(node).and_then(|node| node.get(&namespace));
+        let overwritten = self.find(namespace, delete).map(|it| &it.overwritten);
+        belief.is_some_and(|belief| {
+            let has_some =
+                overwritten.is_some_and(|it| it.iter().any(|dot| belief.vv.covers(*dot)));
+            has_some && !belief.vv.covers(delete)
+        })
+    }
+
     /// Compares all that a reader sees with what it must see.
     pub(crate) fn compare(&self, node: NodeId, namespace: Namespace, view: &View) -> Check {
         if self.strangers.contains(&node) {

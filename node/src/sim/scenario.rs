@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::ClockFault;
+use super::node::COLLECTION;
 use super::profile::Profile;
 use super::shape::Shape;
+use crate::replication::Collection;
 use crate::topology::settings::{Direction, Topology};
 
 /// What is done to a cluster and when. Everything that happens in a run follows from it: the same scenario
@@ -102,6 +104,8 @@ pub(crate) enum Action {
     Clone { node: usize },
     /// The folder moves to another host; the node never comes back.
     Move { node: usize },
+    /// The node's machine burns: it never comes back.
+    Bury { node: usize },
     /// The lease is gone, or is written again.
     Lease { node: usize, is_kept: bool },
     /// Something happens to a clock.
@@ -168,6 +172,7 @@ impl Action {
             | Self::Invite { by: node, .. }
             | Self::Clone { node }
             | Self::Move { node }
+            | Self::Bury { node }
             | Self::Lease { node, .. }
             | Self::Clock { node, .. }
             | Self::Topology { node, .. }
@@ -233,6 +238,22 @@ impl Scenario {
         self.seed
     }
 
+    /// When its nodes collect tombstones. In some runs they wait for so short a time that members are evicted, and
+    /// come back by a refresh.
+    pub(crate) fn collection(&self) -> Collection {
+        let is_buried = self.steps.iter().any(|step| matches!(step.action, Action::Bury { .. }));
+        let is_about_absence = matches!(
+            self.profile,
+            Profile::Offline | Profile::DeleteHeavy | Profile::Clone | Profile::Restore
+        );
+        let offline_window_ms = match is_about_absence && self.seed.is_multiple_of(2) {
+            _ if is_buried => BURIED_MS,
+            true => SHORT_WINDOW_MS,
+            false => return COLLECTION,
+        };
+        Collection { offline_window_ms, ..COLLECTION }
+    }
+
     /// How many steps it has.
     pub fn steps(&self) -> usize {
         self.steps.len()
@@ -256,5 +277,9 @@ pub enum ScenarioError {
     },
 }
 
+/// For how long nodes wait for one that never comes back: longer than any other one is away.
+pub(crate) const BURIED_MS: u64 = 240_000;
+/// Shorter than many absences.
+pub(crate) const SHORT_WINDOW_MS: u64 = 20_000;
 /// The version of the file.
 pub(crate) const VERSION: u32 = 1;

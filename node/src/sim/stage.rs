@@ -136,6 +136,7 @@ impl Stage {
             Action::Start { node } => self.start(node),
             Action::Clone { node } => self.clone_node(node),
             Action::Move { node } => self.move_node(node),
+            Action::Bury { node } => self.bury(node),
             Action::Backup { node } => self.backup(node),
             Action::Restore { node, with_lease } => self.restore(node, with_lease),
             Action::Rot { node, key } => self.rot(node, key),
@@ -294,6 +295,16 @@ impl Stage {
         self.gone.insert(node);
         let moved = self.world.start_copy(node);
         self.moves(node, moved);
+    }
+
+    /// What only this node had is lost.
+    fn bury(&mut self, node: NodeId) {
+        if node == INVITER || !self.is_ordinary(node) || self.is_unsure(node) {
+            return;
+        }
+        self.kill(node, true);
+        self.gone.insert(node);
+        self.world.outcasts.insert(node);
     }
 
     fn rot(&mut self, node: NodeId, key: u64) {

@@ -13,12 +13,14 @@ use super::disk::SimDisk;
 use super::later::{Dressed, dress};
 use super::mesh::meter::Meter;
 use super::net::{Net, NetEvent, NodeId};
-use super::node::{DOMAIN, Done, Image, Node, Running, Worked, key};
+use super::node::{COLLECTION, DOMAIN, Done, Image, Node, Running, Worked, key};
 use super::nodes::{Nodes, Task};
 use super::oracle::Oracle;
 use super::trace::{EventKind, Trace};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
-use crate::replication::{Answer, Input, JoinProgress, Limits, LinkId, Output, Request, RequestId};
+use crate::replication::{
+    Answer, Collection, Input, JoinProgress, Limits, LinkId, Output, Request, RequestId,
+};
 use crate::state::{Heads, Identity, Job, Local, commit_group, meta_key, write_meta};
 use crate::store::{Changes, Durability, Store};
 use crate::topology::settings::{Ripple, Topology};
@@ -49,6 +51,7 @@ pub(crate) struct World {
     is_on_files: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
+    pub(crate) collection: Collection,
     pub(crate) topology: Topology,
     /// How many messages of each kind arrived, if anybody counts.
     pub(crate) heard: Option<BTreeMap<String, u64>>,
@@ -64,6 +67,8 @@ pub(crate) struct World {
     pub(crate) oracle: Option<Oracle>,
     /// Nodes that need not be like the others any more: rotten, or one of two copies.
     pub(crate) outcasts: BTreeSet<NodeId>,
+    /// Nodes whose folders were replaced.
+    pub(crate) fallen_back: BTreeSet<NodeId>,
     /// Follows updates and counts frames, in a mesh that is measured.
     pub(crate) meter: Option<Meter>,
     /// Called after each commit of a node.
@@ -116,6 +121,7 @@ impl World {
             rng: ChaCha8Rng::seed_from_u64(seed),
             is_on_files,
             limits,
+            collection: COLLECTION,
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             heard: None,
             answers: BTreeMap::new(),
@@ -125,6 +131,7 @@ impl World {
             trace,
             oracle,
             outcasts: BTreeSet::new(),
+            fallen_back: BTreeSet::new(),
             meter: None,
             observer: None,
             observed: Ok(()),
@@ -195,6 +202,7 @@ impl World {
     fn add(&mut self, store: SimDisk) -> NodeId {
         let mut node = Node::new(self.nodes.len(), store);
         node.limits = self.limits;
+        node.collection = self.collection;
         node.topology = self.topology.clone();
         self.settle_in(node, None)
     }
@@ -206,6 +214,17 @@ impl World {
         self.joined.push(joined);
         self.start(id);
         id
+    }
+
+    /// When all nodes collect tombstones from now on, and those to come.
+    pub(crate) fn set_collection(&mut self, collection: Collection) {
+        self.collection = collection;
+        for id in 0..self.nodes.len() {
+            self.nodes[id].collection = collection;
+            if let Some(running) = &mut self.nodes[id].running {
+                running.engine_mut().set_collection(collection);
+            }
+        }
     }
 
     /// How all nodes take part in the mesh from now on, and those to come.
@@ -232,6 +251,7 @@ impl World {
         self.joined.push(Some(JoinProgress::Joined));
         self.nodes[id].key = self.nodes[of].key;
         self.nodes[id].topology = self.nodes[of].topology.clone();
+        self.nodes[id].collection = self.collection;
         self.nodes[id].restore(&image);
         self.note_replaced(id, &[]);
         self.start(id);
@@ -279,6 +299,7 @@ impl World {
 
     /// The oracle hears that a folder was replaced, and who else may hold what was in it.
     fn note_replaced(&mut self, id: NodeId, others: &[NodeId]) {
+        self.fallen_back.insert(id);
         let Some(mut oracle) = self.oracle.take() else { return };
         let vectors =
             NAMESPACES.map(|namespace| (namespace, self.view(id, namespace).vv().clone()));

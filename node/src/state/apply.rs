@@ -10,6 +10,7 @@ use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads, Place};
 use super::job::{Cut, Job, JobError, Local, Outcome};
 use super::staged_row::encode_staged;
+use super::tombstones::collect;
 use super::transaction::Transaction;
 use super::write::write;
 use crate::membership;
@@ -52,6 +53,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             drop_cut(tx, namespace, rows_max)?;
             Ok(Outcome::default())
         }
+        Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
         Job::At(arrival, job) => {
             note_arrival(&mut tx.heads, arrival);
             job.map_or(Ok(Outcome::default()), |job| apply(tx, *job))

@@ -90,6 +90,8 @@ struct Record {
     /// The vector afterwards. None while a cut is visible that is not folded: what is in the tables is not
     /// what readers see, so there is nothing to be shown between this record and the next one with a vector.
     vv: Option<VersionVector>,
+    /// The floor afterwards: what readers of changes may go on from.
+    floor: VersionVector,
     entries: Vec<(Vec<u8>, Vec<StoredDot>)>,
     log: Vec<(Dot, Option<StoredLogRow>)>,
 }
@@ -103,7 +105,7 @@ struct StoredLogRow(Vec<u8>, Option<Hlc>, bool);
 impl Heads {
     /// The delay, while this replica is delayed.
     pub(crate) fn delay(&self) -> Option<&Delayed> {
-        self.delayed.as_ref().filter(|it| it.mode != DelayMode::Promoted)
+        self.delayed.as_deref().filter(|it| it.mode != DelayMode::Promoted)
     }
 
     /// The namespace that readers of the data see.
@@ -141,10 +143,8 @@ pub(super) fn record(
     let Some(record) = record else { return Ok(()) };
     let Some(delayed) = &mut after.delayed else { return Ok(()) };
     if is_shown && delayed.oldest_ms.is_none() && record.vv.is_some() {
-        let (vv, shown) = record.apply()?;
         delayed.shown_wall_ms = delayed.wall_ms;
-        after.vv.extend(vv.map(|vv| (SHOWN, vv)));
-        changes.absorb(shown);
+        changes.absorb(record.apply(after)?);
         return Ok(());
     }
     delayed.oldest_ms.get_or_insert(delayed.clock_ms);
@@ -174,6 +174,7 @@ impl Record {
         let record = Self {
             arrived_ms: delayed.clock_ms,
             wall_ms: delayed.wall_ms,
+            floor: after.floor(main).clone(),
             entries: entries
                 .map(|((_, path), entry)| (path.as_bytes().to_vec(), store(entry)))
                 .collect(),
@@ -184,8 +185,8 @@ impl Record {
         (is_of_vv || !record.entries.is_empty() || !record.log.is_empty()).then_some(record)
     }
 
-    /// What is to be changed of what is shown, and its vector then.
-    fn apply(self) -> Result<(Option<VersionVector>, Changes), StoreError> {
+    /// Changes the vector of what is shown, and its floor; and what is to be changed of its rows.
+    fn apply(self, heads: &mut Heads) -> Result<Changes, StoreError> {
         let mut changes = Changes::default();
         for (path, dots) in self.entries {
             changes.entries.insert((SHOWN, stored_path(path)?), load(dots));
@@ -196,7 +197,11 @@ impl Record {
             });
             changes.log.insert((SHOWN, dot), row.transpose()?);
         }
-        Ok((self.vv, changes))
+        if let Some(vv) = self.vv {
+            heads.vv.insert(SHOWN, vv);
+            heads.floor.insert(SHOWN, self.floor);
+        }
+        Ok(changes)
     }
 }
 
@@ -275,10 +280,9 @@ pub(super) fn apply_due(tx: &mut Transaction<'_>, due: Due) -> Result<(), StoreE
     let is_progress = !taken.is_empty();
     for (path, record) in taken {
         let shown_wall_ms = record.wall_ms;
-        let (vv, changes) = record.apply()?;
+        let changes = record.apply(&mut tx.heads)?;
         tx.absorb(changes);
         tx.unstage(WAITING, path);
-        tx.heads.vv.extend(vv.map(|vv| (SHOWN, vv)));
         if let Some(delayed) = &mut tx.heads.delayed {
             delayed.shown_wall_ms = shown_wall_ms;
         }
@@ -341,6 +345,7 @@ fn clear(store: &dyn Store) -> Result<(), StoreError> {
         })
     })?;
     write_meta::<VersionVector>(&mut slices.changes, meta_key::vv(SHOWN), None);
+    write_meta::<VersionVector>(&mut slices.changes, meta_key::floor(SHOWN), None);
     slices.commit()
 }
 
@@ -351,6 +356,7 @@ fn copy(store: &dyn Store) -> Result<(), StoreError> {
     let mut slices = Slices::new(store);
     // First: who clears what was half copied finds the log by it.
     write_meta(&mut slices.changes, meta_key::vv(SHOWN), Some(view.vv()));
+    write_meta(&mut slices.changes, meta_key::floor(SHOWN), Some(&view.floor()?));
     for Dot { incarnation, seq } in view.vv().iter() {
         slices.each(|visit| {
             view.log(incarnation, 0, seq.get(), &mut |dot, row| {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::clear::Clear;
 use super::delayed::{Delayed, SHOWN};
 use super::fold::Fold;
+use super::tombstones::Tombstones;
 use crate::planted::planted;
 use crate::probes::always;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
@@ -68,6 +69,8 @@ pub(crate) struct Heads {
     pub(crate) vv: BTreeMap<Namespace, VersionVector>,
     /// Below these vectors, which `vv` covers, tombstones are gone.
     pub(crate) floor: BTreeMap<Namespace, VersionVector>,
+    /// The tombstones that are left, above the floor or between its entries.
+    pub(crate) tombstones: BTreeMap<Namespace, Tombstones>,
     /// The incarnation under which this replica writes, once it has written.
     pub(crate) open: Option<Incarnation>,
     /// All incarnations of this replica, oldest first.
@@ -83,7 +86,7 @@ pub(crate) struct Heads {
     /// Cuts that were given up and are not gone yet. The same holds.
     pub(crate) clears: BTreeMap<Namespace, Clear>,
     /// How a delayed replica is with what it has yet to show.
-    pub(crate) delayed: Option<Delayed>,
+    pub(crate) delayed: Option<Box<Delayed>>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
 }
@@ -110,6 +113,9 @@ impl Heads {
             if let Some(floor) = read_meta(snapshot, &meta_key::floor(namespace))? {
                 heads.floor.insert(namespace, floor);
             }
+            if let Some(tombstones) = read_meta(snapshot, &meta_key::tombstones(namespace))? {
+                heads.tombstones.insert(namespace, tombstones);
+            }
             if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
                 heads.cuts.insert(namespace, cut);
             }
@@ -120,9 +126,11 @@ impl Heads {
                 heads.clears.insert(namespace, clear);
             }
         }
-        heads.delayed = read_meta(snapshot, &meta_key::delayed())?;
+        heads.delayed = read_meta(snapshot, &meta_key::delayed())?.map(Box::new);
         if let Some(vv) = read_meta(snapshot, &meta_key::vv(SHOWN))? {
             heads.vv.insert(SHOWN, vv);
+            let floor = read_meta(snapshot, &meta_key::floor(SHOWN))?;
+            heads.floor.insert(SHOWN, floor.unwrap_or_default());
         }
         heads.open = read_meta(snapshot, &meta_key::open())?;
         heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
@@ -142,6 +150,12 @@ impl Heads {
     /// Below this vector tombstones of a namespace are gone.
     pub(crate) fn floor(&self, namespace: Namespace) -> &VersionVector {
         self.floor.get(&namespace).unwrap_or(&NOTHING)
+    }
+
+    /// The tombstones of a namespace.
+    pub(crate) fn tombstones(&self, namespace: Namespace) -> &Tombstones {
+        static NONE: Tombstones = Tombstones::NONE;
+        self.tombstones.get(&namespace).unwrap_or(&NONE)
     }
 
     /// Whether a cut can arrive in a namespace.
@@ -170,6 +184,11 @@ impl Heads {
                 write_meta(changes, meta_key::floor(namespace), Some(floor));
             }
         }
+        for (&namespace, tombstones) in &self.tombstones {
+            if before.tombstones.get(&namespace) != Some(tombstones) {
+                write_meta(changes, meta_key::tombstones(namespace), Some(tombstones));
+            }
+        }
         for namespace in NAMESPACES {
             let cut = self.cuts.get(&namespace);
             if before.cuts.get(&namespace) != cut {
@@ -185,7 +204,7 @@ impl Heads {
             }
         }
         if before.delayed != self.delayed {
-            write_meta(changes, meta_key::delayed(), self.delayed.as_ref());
+            write_meta(changes, meta_key::delayed(), self.delayed.as_deref());
         }
         if before.open != self.open {
             write_meta(changes, meta_key::open(), self.open.as_ref());
@@ -230,6 +249,10 @@ pub(crate) mod meta_key {
         MetaKey(format!("floor/{}", namespace.number()))
     }
 
+    pub(crate) fn tombstones(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("tombstones/{}", namespace.number()))
+    }
+
     pub(crate) fn cut(namespace: Namespace) -> MetaKey {
         MetaKey(format!("cut/{}", namespace.number()))
     }
@@ -242,8 +265,8 @@ pub(crate) mod meta_key {
         MetaKey(format!("clear/{}", namespace.number()))
     }
 
-    pub(crate) fn peer(key: NodeKey) -> MetaKey {
-        MetaKey(format!("peer/{key}"))
+    pub(crate) fn member(key: NodeKey) -> MetaKey {
+        MetaKey(format!("member/{key}"))
     }
 
     pub(crate) fn invites() -> MetaKey {

@@ -56,6 +56,13 @@ pub(crate) enum Job {
         /// How many.
         rows_max: usize,
     },
+    /// Drops some tombstones that every live member has on its disk.
+    Collect {
+        /// Of which namespace.
+        namespace: Namespace,
+        /// What they all have, and this node too.
+        stable: VersionVector,
+    },
     /// What this one does arrived at that time: a delayed replica shows it as long after. Without a job the time
     /// is only noted.
     At(Arrival, Option<Box<Job>>),

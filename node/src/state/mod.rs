@@ -16,6 +16,7 @@ mod job;
 mod overlay;
 mod staged_row;
 mod staging;
+mod tombstones;
 mod transaction;
 mod view;
 mod write;
@@ -30,6 +31,8 @@ pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use overlay::Overlay;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use tombstones::Tombstones;
 pub(crate) use transaction::Transaction;
 pub use view::View;
 pub use write::{WriteError, WriteTx};

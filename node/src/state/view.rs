@@ -36,6 +36,11 @@ impl View {
         &self.vv
     }
 
+    /// Below this vector nothing tells any more what was deleted.
+    pub(crate) fn floor(&self) -> Result<VersionVector, StoreError> {
+        Ok(read_meta(&*self.snapshot, &meta_key::floor(self.namespace))?.unwrap_or_default())
+    }
+
     /// The entry at a path; absent when there is none.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod origins;
 mod pace;
 mod state;
 mod survey;
+mod tombstones;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
 pub use state::{DelayStatus, NodeState, PrimaryStatus, Rehab};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
+pub use tombstones::{Blocker, Eviction, TombstoneStatus};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
 
@@ -94,6 +96,7 @@ impl Status {
             region: None,
             cost: 0,
             topology: Topology::default(),
+            tombstones: TombstoneStatus::default(),
         };
         let (peers, sources, namespaces) = (Vec::new(), Vec::new(), Vec::new());
         Self::assess(node, peers, sources, namespaces, Totals::default(), Vec::new())
@@ -204,6 +207,9 @@ pub struct NodeStatus {
     /// How it takes part in the mesh now.
     #[serde(default)]
     pub topology: Topology,
+    /// What deletes have left here.
+    #[serde(default)]
+    pub tombstones: TombstoneStatus,
 }
 
 /// A member as seen from here.
@@ -233,6 +239,9 @@ pub struct PeerStatus {
     pub last_seen_s: Option<u64>,
     /// Why there is no link, as far as is known.
     pub last_error: Option<String>,
+    /// Why it is not waited for before deletes are forgotten, if it is not. It still counts as a member.
+    #[serde(default)]
+    pub evicted: Option<Eviction>,
     /// What has moved between the two since this node started.
     pub counters: LinkCounters,
     /// The same of what was pushed, by who wrote it; what catch-ups bring is in `counters` only.
@@ -413,6 +422,7 @@ mod tests {
             region: None,
             cost: 0,
             topology: Topology::default(),
+            tombstones: TombstoneStatus::default(),
         }
     }
 
@@ -429,6 +439,7 @@ mod tests {
             link: None,
             last_seen_s: None,
             last_error: None,
+            evicted: None,
             counters: LinkCounters::default(),
             origins: Vec::new(),
         }

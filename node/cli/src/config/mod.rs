@@ -107,6 +107,8 @@ pub(crate) struct Replication {
     pub origin: Origins,
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
+    pub offline_window: Option<Span>,
+    pub tombstones: Option<Size>,
     pub apply_after: Option<Span>,
     pub max_lag: Option<Span>,
     pub max_lag_writes: Option<u64>,
@@ -221,6 +223,12 @@ impl File {
         }
         if let Some(Span(interval)) = self.replication.digest_interval {
             config.digest_interval = interval;
+        }
+        if let Some(Span(window)) = self.replication.offline_window {
+            config.offline_window = window;
+        }
+        if let Some(Size(bytes)) = self.replication.tombstones {
+            config.tombstone_bytes_max = bytes as u64;
         }
         config.apply_after = self.replication.apply_after.map(|Span(after)| after);
         if let Some(Span(max_lag)) = self.replication.max_lag {
@@ -347,7 +355,9 @@ mod tests {
         let file = parse(
             "version = 1\nname = \"paris-1\"\nstate_dir = \"/var/lib/state\"\n\
              [replication]\nbindaddress = \"[::]:8444\"\norigin = \"repl://paris.example.com:8444\"\n\
-             hold_down = \"250ms\"\ndigest_interval = \"5s\"\nmax_lag = \"1m\"\nmax_lag_writes = 500\napply_after = \"1h\"\n[store]\ncache = \"64MiB\"\n\
+             hold_down = \"250ms\"\ndigest_interval = \"5s\"\noffline_window = \"3d\"\ntombstones = \"2GiB\"\n\
+             max_lag = \"1m\"\nmax_lag_writes = 500\napply_after = \"1h\"\n\
+             [store]\ncache = \"64MiB\"\n\
              [backup]\ndir = \"backups\"\nevery = \"2h\"\nkeep = { last = 9, weekly = 0 }\n\
              [http]\nbindaddress = \"127.0.0.1:0\"\nhosts = [\"paris\"]\n\
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
@@ -359,6 +369,8 @@ mod tests {
         assert_eq!(config.state_dir, Some("/var/lib/state".into()));
         assert_eq!(config.hold_down, Duration::from_millis(250));
         assert_eq!(config.digest_interval, Duration::from_secs(5));
+        assert_eq!(config.offline_window, Duration::from_secs(3 * 24 * 3600));
+        assert_eq!(config.tombstone_bytes_max, 2 << 30);
         assert_eq!(config.apply_after, Some(Duration::from_secs(3600)));
         assert_eq!((config.max_lag.as_secs(), config.max_lag_writes), (60, Some(500)));
         assert_eq!(config.cache_bytes, 64 << 20);

@@ -118,6 +118,7 @@ impl Code {
             last_local,
             open,
             incarnations,
+            tombstones: _,
             delayed: _,
         } = &self.heads;
         (vv, floor, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);

@@ -6,6 +6,7 @@
 //! | R4 a batch is relative to its base, and one snapshot | 4, 5, 6, S11 | `catch_up` |
 //! | R7 a cut that is visible is whole, folded or not | 6, S16, S17 | `folds` |
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
+//! | R8 what all live members have is collected | 13, 18, 20, 27 | `collection`, `super::words` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
@@ -38,6 +39,7 @@ use crate::sim::world::Check;
 
 mod acceptance;
 mod catch_up;
+mod collection;
 mod continuity;
 mod delays;
 mod dials;
