@@ -59,6 +59,9 @@ pub const COMPARED_ENDS_BYTES_MAX: usize = 256 << 10;
 /// Most ranges in one message, and most items in one range: what the bytes allow.
 pub const COMPARED_ITEMS_MAX: usize = 32 << 10;
 
+/// Most writes in one answer to a recall: whoever wants to know of more asks again.
+pub const RECALLED_WRITES_MAX: usize = 64;
+
 /// Most links in a node's answer to a survey: all of the largest mesh that is foreseen.
 pub const SURVEYED_LINKS_MAX: usize = 1024;
 

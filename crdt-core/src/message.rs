@@ -20,6 +20,7 @@
 //! | [`Compare`], [`CompareAccept`](Message::CompareAccept), [`CompareRefused`](Message::CompareRefused) | bulk | let us find where we differ |
 //! | [`Ranges`](Message::Ranges) | bulk | what I hold, range by range |
 //! | [`PullCompared`](Message::PullCompared) | control | send me what differs, and all that I lack |
+//! | [`Recall`](Message::Recall), [`Recalled`](Message::Recalled) | control | which of my writes do you hold, and as what? |
 //! | [`Survey`](Message::Survey) | control | tell me, and let all others tell me, how the mesh is |
 //! | [`Surveyed`](Message::Surveyed) | bulk | how one node sees it |
 
@@ -189,6 +190,32 @@ pub enum Message {
         transfer: u64,
         /// Where an earlier transfer was cut off, from this supplier's boot, with the same base.
         resume: Option<Resume>,
+    },
+    /// Asks what the receiver holds of the asker's own writes: an incarnation that was issued under twice shows
+    /// two contents for one dot.
+    Recall {
+        /// Which namespace.
+        namespace: Namespace,
+        /// One of the asker's incarnations.
+        incarnation: Incarnation,
+        /// Only what lies beyond this seq; `None` is before the first.
+        after: Option<Seq>,
+        /// And not beyond this one.
+        upto: Seq,
+    },
+    /// What the sender holds of them, live or as tombstones: the first ones, ascending, at most
+    /// [`RECALLED_WRITES_MAX`](crate::limits::RECALLED_WRITES_MAX).
+    Recalled {
+        /// Which namespace.
+        namespace: Namespace,
+        /// The incarnation.
+        incarnation: Incarnation,
+        /// Up to where that is all.
+        upto: Seq,
+        /// The first eight bytes of the BLAKE3 hash of each write: its path encoded, with the length before it
+        /// as eight bytes, little-endian; its stamp as eight bytes, big-endian; and, unless it deletes, its
+        /// kind as two bytes, little-endian, and its value.
+        writes: Vec<(Seq, [u8; 8])>,
     },
 }
 

@@ -14,7 +14,7 @@ pub struct Config {
     pub dir: PathBuf,
     /// Where the lease is kept, which proves that the store continues where it stopped: a folder that
     /// survives restarts and is *not* restored or copied together with `dir`. Without one the first write
-    /// after each start waits up to 5 s for the other members' answers.
+    /// after each start opens a new incarnation, one more to be named in every message.
     pub state_dir: Option<PathBuf>,
     /// The node's name, for people.
     pub name: String,

@@ -48,6 +48,15 @@ pub enum OpenError {
         /// The folder.
         dir: PathBuf,
     },
+    /// Another process on this host runs the same store: this folder is a copy of that one's, or its original.
+    #[error(
+        "{} is a copy of a folder whose node runs on this host, or the original of one",
+        dir.display()
+    )]
+    CopyRuns {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The settings of the topology make no sense.
     #[error("the topology: {0}")]
     Topology(#[from] TopologyError),
@@ -183,10 +192,11 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     let heads = Heads::load(&*snapshot)?;
     let last: Option<Boot> = read_meta(&*snapshot, &meta_key::boot())?;
     let lease = match &config.state_dir {
-        Some(state_dir) => Some(
-            LeaseFile::new(state_dir, &about.store)
-                .map_err(|source| OpenError::Io { path: state_dir.clone(), source })?,
-        ),
+        Some(state_dir) => match LeaseFile::hold(state_dir, &about.store) {
+            Ok(Some(lease)) => Some(lease),
+            Ok(None) => return Err(OpenError::CopyRuns { dir: dir.clone() }),
+            Err(source) => return Err(OpenError::Io { path: state_dir.clone(), source }),
+        },
         None => None,
     };
     let held = lease.as_ref().and_then(LeaseFile::read);

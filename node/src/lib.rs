@@ -103,7 +103,9 @@ pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 pub use network::ListenError;
-pub use replica::{DelayError, InviteError, JoinError, PromoteError, Receipt, Replica};
+pub use replica::{
+    DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,
+};
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};

@@ -37,8 +37,7 @@ use crate::topology::settings::{Topology, TopologyError};
 /// A running replica: reads, writes, and replicates in the background. Cheap to clone; all clones are one
 /// replica.
 ///
-/// It keeps working when the network does not: reads and writes never wait for a peer, except the first
-/// write after a start without a lease (see [`Config::state_dir`]).
+/// It keeps working when the network does not: reads and writes never wait for a peer.
 #[derive(Clone)]
 pub struct Replica {
     inner: Arc<Inner>,
@@ -134,6 +133,21 @@ pub enum DelayError {
     Closed,
 }
 
+/// A fence was not lifted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// There is none.
+    #[error("this node is not fenced")]
+    NotFenced,
+    /// That it is lifted could not be recorded: it is, until the next start.
+    #[error("that the fence is lifted was not recorded: {0}")]
+    Store(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
 /// Joining came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -189,8 +203,8 @@ impl Replica {
         };
         if lease.is_none() {
             warnings.push(
-                "no state folder is configured: without a lease the first write after each start waits \
-                 up to 5 s for the other members"
+                "no state folder is configured: without a lease the first write after each start opens a new \
+                 incarnation, which makes every message somewhat longer"
                     .into(),
             );
         }
@@ -451,6 +465,19 @@ impl Replica {
     /// Takes back [`Replica::pause`].
     pub async fn resume(&self, peer: Option<NodeKey>) {
         self.inner.engine.ask(Request::Resume(peer)).await;
+    }
+
+    /// Lifts the fence of a node whose key another live node holds, or held: once a person has stopped the
+    /// other one. What this node wrote stands, and reaches the others. While the other one lives both are
+    /// fenced again.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub async fn release(&self) -> Result<(), ReleaseError> {
+        match self.inner.engine.ask(Request::Release).await {
+            Some(Answer::Released(released)) => released,
+            _ => Err(ReleaseError::Closed),
+        }
     }
 
     /// Asks every node of the mesh how it is, and waits until all have told or two seconds have passed. A

@@ -11,6 +11,7 @@ use super::control_v1::{
     BehindV1, CreditV1, FeedV1, HelloV1, IntroduceV1, PullEndV1, PullRefusedV1, PullStartV2, PullV1,
 };
 use super::encode::{finish_frame, start_frame};
+use super::recall_v1::{RecallV1, RecalledV1};
 use super::survey_v1::{SurveyV1, SurveyedV1};
 use super::tree_v1::{
     AcksV2, AnnounceV1, DigestV2, GraftV1, NamesV1, PruneV1, TermsV1, after_v1, prune_v1,
@@ -54,6 +55,14 @@ pub(super) fn encode(message: &Message) -> Bytes {
         }
         Message::Credit(credit) => {
             body(kind::CREDIT, &CreditV1(credit.push_bytes, credit.rows_bytes))
+        }
+        Message::Recall { namespace, incarnation, after, upto } => {
+            let after = after.map_or(0, |after| after.get());
+            let recall = RecallV1(namespace.number(), *incarnation.as_bytes(), after, upto.get());
+            body(kind::RECALL, &recall)
+        }
+        Message::Recalled { namespace, incarnation, upto, writes } => {
+            body(kind::RECALLED, &RecalledV1::new(*namespace, *incarnation, *upto, writes))
         }
         Message::Survey { id } => body(kind::SURVEY, &SurveyV1(*id)),
         Message::Surveyed { id, report } => body(kind::SURVEYED, &SurveyedV1::new(*id, report)),
@@ -135,6 +144,8 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
             let (id, report) = parse::<SurveyedV1>(body)?.try_into()?;
             Message::Surveyed { id, report }
         }
+        kind::RECALL => parse::<RecallV1>(body)?.try_into()?,
+        kind::RECALLED => parse::<RecalledV1>(body)?.try_into()?,
         kind::COMPARE => Message::Compare(parse::<CompareV1>(body)?.try_into()?),
         kind::COMPARE_ACCEPT => {
             let CompareAcceptV1(session, vv, floor) = parse(body)?;

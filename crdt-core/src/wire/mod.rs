@@ -18,6 +18,7 @@ mod error;
 pub mod kind;
 mod primitives;
 mod push_frame;
+mod recall_v1;
 mod rows_frame;
 mod running;
 mod survey_v1;

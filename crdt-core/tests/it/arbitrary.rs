@@ -228,6 +228,25 @@ pub fn message() -> impl Strategy<Value = Message> {
         any::<(u64, u64)>().prop_map(|(push_bytes, rows_bytes)| {
             Message::Credit(Credit { push_bytes, rows_bytes })
         }),
+        (namespace(), incarnation(), any::<u32>(), 1..u64::MAX >> 1).prop_map(
+            |(namespace, incarnation, after, more)| Message::Recall {
+                namespace,
+                incarnation,
+                after: Seq::new(u64::from(after)),
+                upto: Seq::new(u64::from(after) + more).expect("not zero"),
+            }
+        ),
+        (namespace(), incarnation(), btree_map(1..u64::MAX, any::<[u8; 8]>(), 0..4)).prop_map(
+            |(namespace, incarnation, writes)| Message::Recalled {
+                namespace,
+                incarnation,
+                upto: Seq::new(u64::MAX).expect("not zero"),
+                writes: writes
+                    .into_iter()
+                    .map(|(seq, hash)| (Seq::new(seq).expect("not zero"), hash))
+                    .collect(),
+            }
+        ),
         any::<u64>().prop_map(|id| Message::Survey { id }),
         (any::<u64>(), report()).prop_map(|(id, report)| Message::Surveyed { id, report }),
         compare().prop_map(Message::Compare),

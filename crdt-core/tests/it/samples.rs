@@ -56,6 +56,24 @@ pub fn messages() -> Vec<(&'static str, Message)> {
             Message::CompareRefused { session: 9, reason: CompareRefusal::NotAllowed },
         ),
         ("ranges", Message::Ranges { session: 9, is_last: true, ranges: ranges() }),
+        (
+            "recall",
+            Message::Recall {
+                namespace: Namespace::MAIN,
+                incarnation: incarnation(0x0a),
+                after: None,
+                upto: Seq::FIRST.plus(299),
+            },
+        ),
+        (
+            "recalled",
+            Message::Recalled {
+                namespace: Namespace::MAIN,
+                incarnation: incarnation(0x0a),
+                upto: Seq::FIRST.plus(299),
+                writes: vec![(Seq::FIRST, [0x11; 8]), (Seq::FIRST.plus(298), [0x22; 8])],
+            },
+        ),
         ("pull_compared", Message::PullCompared { session: 9, transfer: 8, resume: pull().resume }),
     ]
 }

@@ -82,6 +82,10 @@ impl Failure {
             OpenError::MixedFolder { .. } => {
                 failure.fix("put back the node.key and the millpond.redb that belong together")
             }
+            OpenError::CopyRuns { .. } => failure.fix(
+                "keep the node that runs. For a second one, move this folder away and use `millpond clone`: a copied \
+                 folder has the same key",
+            ),
             OpenError::Topology(_) => failure
                 .fix("mend [topology] in millpond.toml: millpond config check")
                 .exit(Exit::Config),

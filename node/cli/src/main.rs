@@ -9,6 +9,7 @@ mod delayed;
 mod demo;
 mod details;
 mod failure;
+mod fence;
 mod promote;
 mod restore;
 mod run;
@@ -53,6 +54,8 @@ enum Command {
     Peers(status::PeersArgs),
     /// How the node is, who lacks what, and what to do about it
     Status(status::StatusArgs),
+    /// Why the node takes no writes, if its key or its history is alive elsewhere, and how it goes on
+    Fence(fence::FenceArgs),
     /// Show a record
     Get(data::GetArgs),
     /// Write a record, or change some of its fields
@@ -137,6 +140,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Join(args) => setup::join(args, &dir).await,
         Command::Peers(args) => status::peers(args, &dir).await,
         Command::Status(args) => status::status(args, &dir).await,
+        Command::Fence(args) => fence::fence(args, &dir).await,
         Command::Get(args) => data::get(args, &dir).await,
         Command::Put(args) => data::put(args, &dir).await,
         Command::Rm(args) => data::rm(args, &dir).await,

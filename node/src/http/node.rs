@@ -16,7 +16,7 @@ use crate::http::records::{bytes, json, query};
 use crate::http::server::{Api, SharedApi};
 use crate::status::{DelayStatus, Health, PeerState, PeerStatus, Survey, SurveyNode};
 use crate::topology::settings::{Topology, is_named};
-use crate::{InviteOptions, Role};
+use crate::{InviteOptions, ReleaseError, Role};
 
 /// `GET /status`
 pub(super) async fn status(State(api): State<SharedApi>) -> Response {
@@ -49,6 +49,24 @@ pub(super) async fn resume(State(api): State<SharedApi>, body: Body) -> Result<R
     let (key, peers) = chosen(&api, body).await?;
     api.replica.resume(key).await;
     Ok(Json(peers).into_response())
+}
+
+/// `POST /fence/release`
+pub(super) async fn release(State(api): State<SharedApi>) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Released {
+        fenced: Option<String>,
+    }
+    match api.replica.release().await {
+        Ok(()) => Ok(Json(Released { fenced: None }).into_response()),
+        Err(error @ ReleaseError::NotFenced) => {
+            Err(Problem::new(StatusCode::CONFLICT, "not_fenced", error.to_string()))
+        }
+        Err(error) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(Problem::new(status, "not_released", error.to_string()).retryable())
+        }
+    }
 }
 
 /// Whose links an action was for.

@@ -125,7 +125,9 @@ impl From<WriteError> for Problem {
             WriteError::Path(_) => Self::bad_request("bad_name", detail),
             WriteError::Counter(_) => Self::new(StatusCode::CONFLICT, "counter", detail),
             WriteError::Rejected(_) => Self::new(StatusCode::CONFLICT, "rejected", detail),
-            WriteError::Fenced { .. } => unavailable("fenced").hint("millpond status says more"),
+            WriteError::Fenced { .. } => {
+                unavailable("fenced").hint("millpond fence status says what to do")
+            }
             WriteError::ReadOnly { .. } => Self::new(StatusCode::FORBIDDEN, "read_only", detail)
                 .hint("write at a node whose role is writer or admin"),
             WriteError::NotPrimary { .. } => {

@@ -173,6 +173,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/peers", get(node::peers))
         .route("/peers/pause", post(node::pause))
         .route("/peers/resume", post(node::resume))
+        .route("/fence/release", post(node::release))
         .route("/topology", get(node::topology).put(node::set_topology))
         .route("/promote", post(node::promote))
         .route("/delayed", post(node::delayed))

@@ -89,12 +89,6 @@ probes! {
     // Sessions.
     /// A peer that is paused here links anyway.
     PausedPeerRefused,
-    /// The dialler says no hello yet: writes of the peer's own are on their way to its disk.
-    DiallerWaits,
-    /// A hello waits for an answer, for the same reason.
-    HelloWaits,
-    /// What a hello waited for is on disk.
-    WaitingHelloAnswered,
     /// A member has met two live nodes of this node's key.
     FencedByPeer,
     /// A peer's hello shows what this node's open incarnation never issued.
@@ -130,22 +124,10 @@ probes! {
     LeaseIsAhead,
     /// A lease is of another boot.
     LeaseOfAnotherBoot,
-    /// The first write waits for the members' answers.
-    WriteWaitsForProof,
-    /// All members have answered.
-    ProvenByAnswers,
-    /// All known members have answered, and tell of more than is here.
-    AnswersBeforeMembers,
     /// A member knows more of the incarnation than its hello was asked for.
     PeerKnowsMore,
-    /// An answer ends the incarnation.
-    RenewedByAnswer,
-    /// A batch ends the incarnation.
-    RenewedByBatch,
-    /// Silence ends the incarnation.
-    RenewedByTimeout,
-    /// A node without others ends its incarnation.
-    RenewedAlone,
+    /// No lease proves that the store continues: its incarnation ends.
+    RenewedWithoutLease,
     /// A second incarnation is opened.
     NextIncarnationOpened,
     /// A commit tells of an incarnation that was ended meanwhile.
@@ -154,12 +136,28 @@ probes! {
     EndIsWrittenAgain,
     /// The end of an incarnation was not written, and a write comes.
     EndedBeforeWrite,
+    /// Others hold more of an incarnation in which this boot has issued nothing.
+    OvertakenInTime,
+    /// A peer is asked what it holds of this node's writes.
+    Recalls,
+    /// The link breaks before it has told.
+    RecallLost,
+    /// A peer holds other writes under the same numbers.
+    HistoriesDiffer,
+    /// Disputed writes are issued anew.
+    WritesReissued,
+    /// An engine begins anew, since its vector has fallen.
+    EngineBeginsAnew,
+    /// A peer links while writes are issued anew.
+    LinkWhileReissuing,
+    /// The disk has no room for a fence.
+    FenceFindsNoRoom,
+    /// A person lifts a fence.
+    Released,
     /// A fenced node is asked to write.
     FencedWriteRefused,
     /// A fenced node wants to record something of itself.
     FencedRecordRefused,
-    /// A write waits for proof when the node is fenced.
-    WaitingWriteRefused,
     // The disk.
     /// A user's write finds no room.
     WriteFindsNoRoom,

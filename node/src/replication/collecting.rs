@@ -120,6 +120,8 @@ impl Engine {
     pub(super) fn next_collection_ms(&self) -> u64 {
         // Whoever is not a member does not know whose word to wait for.
         let is_member = self.members.get(self.config.key).is_some() && self.fenced.is_none();
+        // What is stable now may be above the vector once writes are issued anew.
+        let is_member = is_member && !self.is_reissuing();
         match is_member && self.config.collection.interval_ms < u64::MAX {
             true => self.collecting.due_ms,
             false => u64::MAX,

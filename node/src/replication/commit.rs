@@ -6,7 +6,6 @@ use millpond_core::message::{CloseCode, Hello};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Incarnation, Namespace, NodeKey};
 
-use super::continuity::{ANSWERS_MS_MAX, Continuity};
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
 use super::pulling::RowsJob;
@@ -15,7 +14,7 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::{DelayError, InviteError, PromoteError};
+use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -48,8 +47,30 @@ pub(super) enum Pending {
     Promote { id: RequestId },
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// The store is told of the fence.
+    Fence,
+    /// The fence is lifted: answer the application.
+    Release(RequestId),
+    /// What is disputed is issued anew.
+    Reissue,
     /// Nothing.
     Note,
+}
+
+impl Pending {
+    /// Whether the job may take dots of this node's own.
+    pub(super) fn may_issue(&self) -> bool {
+        matches!(self, Self::Write(_) | Self::Own | Self::Grant { .. })
+    }
+
+    /// What is left of it for an engine that begins anew: whoever waits for an answer gets it.
+    pub(super) fn outliving(self) -> Self {
+        match self {
+            Self::Write(_) | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
+            Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
+            _ => Self::Note,
+        }
+    }
 }
 
 impl Engine {
@@ -58,30 +79,18 @@ impl Engine {
         if let Err(error) = self.may_write() {
             return self.answer(id, Answer::Written(Err(error)));
         }
-        let now_ms = self.now.mono_ms;
-        match &mut self.continuity {
-            Continuity::Unproven { waiting, until_ms, .. } => {
-                sometimes!(WriteWaitsForProof);
-                waiting.push((id, closure));
-                until_ms.get_or_insert(now_ms + ANSWERS_MS_MAX);
-                self.check_answers();
-            }
-            _ => {
-                if planted!("an answer waits for the disk") {
-                    let vv = self.applied(Namespace::MAIN).clone();
-                    self.answer(id, Answer::Written(Ok((None, vv))));
-                }
-                self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
-            }
+        if planted!("an answer waits for the disk") {
+            let vv = self.applied(Namespace::MAIN).clone();
+            self.answer(id, Answer::Written(Ok((None, vv))));
         }
+        self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
     }
 
     fn may_write(&self) -> Result<(), WriteError> {
-        if let Some(why) =
-            self.fenced.as_ref().filter(|_| !planted!("a fenced node takes no writes"))
+        if let Some(why) = self.why_fenced().filter(|_| !planted!("a fenced node takes no writes"))
         {
             sometimes!(FencedWriteRefused);
-            return Err(WriteError::Fenced { why: why.clone() });
+            return Err(WriteError::Fenced { why });
         }
         if self.is_delayed() && !planted!("a delayed replica takes no writes") {
             return Err(WriteError::Delayed);
@@ -99,15 +108,12 @@ impl Engine {
     }
 
     fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
-        let fenced = self.fenced.clone();
+        let fenced = self.why_fenced();
         if let Some(why) = fenced.filter(|_| !planted!("a fenced node takes no dots")) {
             // Not even its own records: they would take dots that a copy may have taken.
             sometimes!(FencedRecordRefused);
             let error = WriteError::Fenced { why };
             return self.job_done(pending, Err(JobError::Write(error)));
-        }
-        if !self.continuity.is_proven() {
-            self.renew();
         }
         let (ended, fresh) = (self.closed, Incarnation::from_bytes(self.random_id()));
         let local = Local {
@@ -136,6 +142,9 @@ impl Engine {
         results: Vec<(Token, Result<Outcome, JobError>)>,
         heads: Heads,
     ) {
+        if self.is_reissued(&results) {
+            return self.begin_anew(results, &heads);
+        }
         let before = std::mem::replace(&mut self.heads, heads);
         // The group may be older than the end of an incarnation.
         sometimes!(self.closed.is_some() && self.heads.open == self.closed, CommitOlderThanEnd);
@@ -175,7 +184,6 @@ impl Engine {
         }
         self.tell_shown(&before);
         self.run_delay();
-        self.greet_waiting();
     }
 
     fn duplicate(&mut self, received: &Received) {
@@ -190,6 +198,11 @@ impl Engine {
         if let Ok(outcome) = &result {
             self.feed_own(outcome);
         }
+        self.follow(pending, result);
+    }
+
+    /// What follows from a job, but for what it wrote.
+    pub(super) fn follow(&mut self, pending: Pending, result: Result<Outcome, JobError>) {
         match (pending, result) {
             (Pending::Write(id), Ok(outcome)) => {
                 let last = outcome.pushes.iter().rfind(|push| push.namespace == Namespace::MAIN);
@@ -252,7 +265,17 @@ impl Engine {
             (Pending::Collect, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
-            (Pending::Own | Pending::Note, Ok(_)) => {}
+            (Pending::Own | Pending::Note | Pending::Fence | Pending::Reissue, Ok(_)) => {}
+            (Pending::Release(id), Ok(_)) => self.answer(id, Answer::Released(Ok(()))),
+            (Pending::Release(id), Err(error)) => {
+                let error = ReleaseError::Store(error.to_string());
+                self.answer(id, Answer::Released(Err(error)));
+            }
+            (Pending::Fence | Pending::Reissue, Err(error)) => {
+                sometimes!(FenceFindsNoRoom);
+                tracing::error!(%error, "the fence is not on disk");
+                self.fence_again();
+            }
             (Pending::Redeem { link, .. } | Pending::Grant { link, .. }, Err(error)) => {
                 sometimes!(GrantFailed);
                 let reason = format!("the invite cannot be redeemed now: {error}");
@@ -336,7 +359,6 @@ impl Engine {
     pub(super) fn members_changed(&mut self) {
         self.schedule_new_members();
         self.apply_rules();
-        self.check_answers();
         let key = self.config.key;
         let Some(own) = self.members.get(key) else { return };
         if self.joining.take().is_some() {

@@ -1,6 +1,8 @@
 //! What moves over the links is counted by peer and, of what is pushed, by origin.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
 
 use millpond_core::Incarnation;
 use millpond_core::message::Message;
@@ -8,7 +10,26 @@ use millpond_core::wire::PushFrame;
 
 use super::peer::Peer;
 use crate::planted::planted;
-use crate::status::{Amount, ControlBytes, Moved, OriginCounters};
+use crate::status::{Amount, ControlBytes, LinkCounters, Moved, OriginCounters};
+
+/// What moved over the links to a peer. Most members of a large mesh are never linked, and cost a pointer.
+#[derive(Debug, Default)]
+pub(super) struct Counters(Option<Box<LinkCounters>>);
+
+impl Deref for Counters {
+    type Target = LinkCounters;
+
+    fn deref(&self) -> &LinkCounters {
+        static NOTHING: LazyLock<LinkCounters> = LazyLock::new(LinkCounters::default);
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Counters {
+    fn deref_mut(&mut self) -> &mut LinkCounters {
+        self.0.get_or_insert_default()
+    }
+}
 
 /// Counters of what a peer sent and was sent, by origin.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use crate::state::{Arrival, DelayMode, Due, Heads, Job, JobError, Outcome};
 use crate::status::DelayStatus;
 
 /// What the engine knows of its own delay.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Delaying {
     /// The node's own time when this boot began.
     base_ms: u64,

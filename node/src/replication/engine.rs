@@ -15,15 +15,16 @@ use rand_core::{Rng, SeedableRng};
 use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
-use super::continuity::Continuity;
 use super::counting::count_control;
 use super::delaying::Delaying;
+use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
+use super::recalling::Recalling;
 use super::rehab::{Beginning, Recovery};
 use super::ring::Ring;
 use super::supply::Supply;
@@ -92,10 +93,16 @@ pub(crate) struct Engine {
     pub(super) introduced: BTreeMap<Incarnation, NodeKey>,
     /// As of the latest commit.
     pub(super) heads: Heads,
-    pub(super) continuity: Continuity,
     /// The incarnation that was ended in this boot, while the store may not have heard of it.
     pub(super) closed: Option<Incarnation>,
     pub(super) fenced: Option<String>,
+    /// What is disputed, while it is not issued anew.
+    pub(super) overtaken: Option<Overtaken>,
+    /// Questions to peers about this node's own writes, and who was asked in this boot.
+    pub(super) recalls: BTreeMap<LinkId, Recalling>,
+    pub(super) recalled: BTreeSet<NodeKey>,
+    /// When the store is told of the fence again, if it had no room.
+    pub(super) fence_again_ms: u64,
     /// When it shows what it has received, if it is a delayed replica.
     pub(super) delaying: Delaying,
     /// How far behind it is.
@@ -131,7 +138,7 @@ pub(crate) struct Engine {
     pub(super) save_peers_at_ms: u64,
     pub(super) totals: Totals,
     pub(super) surveys: Surveys,
-    outputs: VecDeque<Output>,
+    pub(super) outputs: VecDeque<Output>,
     /// When the next deadline is, if nothing has changed since it was asked for.
     deadline_ms: Cell<Option<u64>>,
 }
@@ -146,15 +153,22 @@ impl Engine {
         store: Arc<dyn Store>,
         now: Now,
     ) -> Result<Self, StoreError> {
+        let mut engine = Self::load(config, store, now)?;
+        engine.check_continuity();
+        engine.reissue();
+        engine.members_changed();
+        Ok(engine)
+    }
+
+    /// An engine that has done nothing yet.
+    pub(super) fn load(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        now: Now,
+    ) -> Result<Self, StoreError> {
         let snapshot = store.snapshot()?;
         let heads = Heads::load(&*snapshot)?;
         let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
-        let continuity = match heads.open {
-            Some(_) if !config.is_continuous && !planted!("continuity is proven") => {
-                Continuity::unproven()
-            }
-            _ => Continuity::Proven,
-        };
         let joining = read_meta(&*snapshot, &meta_key::pending_invite())?;
         let held: Option<Beginning> = read_meta(&*snapshot, &meta_key::rehab())?;
         let beginning = held.or(joining.as_ref().map(|_: &Invite| Beginning::Fresh));
@@ -164,9 +178,12 @@ impl Engine {
             now,
             members,
             introduced: BTreeMap::new(),
-            continuity,
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
+            overtaken: read_meta(&*snapshot, &meta_key::overtaken())?,
+            recalls: BTreeMap::new(),
+            recalled: BTreeSet::new(),
+            fence_again_ms: u64::MAX,
             delaying: Delaying::new(&heads, now.wall_ms),
             recovery: Recovery::new(beginning),
             joining,
@@ -206,7 +223,6 @@ impl Engine {
             engine.inboxes.insert(namespace, inbox);
         }
         engine.remember_peers(&*snapshot)?;
-        engine.members_changed();
         Ok(engine)
     }
 
@@ -278,8 +294,8 @@ impl Engine {
             self.next_supply_ms(),
             self.next_graft_ms(),
             self.next_announcement_ms(),
-            self.continuity.deadline_ms(),
             self.next_survey_ms(),
+            self.fence_again_ms,
             self.next_collection_ms(),
             self.next_rehab_ms(),
             self.next_delay_ms(),
@@ -300,14 +316,11 @@ impl Engine {
     }
 
     /// Whether a lease of a store at these heads may be written: it says that this boot's store is the one
-    /// that continues. A boot that has no proof of that, or whose store has not yet heard that its incarnation
-    /// has ended, would give a proof to the next one.
+    /// that continues. A store that has not yet heard that its incarnation has ended would give a proof to the
+    /// next boot.
     pub(crate) fn may_write_lease(&self, heads: &Heads) -> bool {
-        let is_proven = self.continuity.is_proven() || planted!("a lease is of a proven boot");
-        let is_ended = heads.open.is_some()
-            && heads.open == self.closed
-            && !planted!("a lease is not of an ended incarnation");
-        is_proven && !is_ended
+        let is_ended = heads.open.is_some() && heads.open == self.closed;
+        !is_ended || planted!("a lease is not of an ended incarnation")
     }
 
     /// Whether this node holds an invite and is no member yet.
@@ -330,7 +343,6 @@ impl Engine {
 
     fn run_deadlines(&mut self) {
         self.run_sessions();
-        self.run_continuity();
         self.run_pulls();
         self.run_supplies();
         self.run_progress();
@@ -338,6 +350,7 @@ impl Engine {
         self.run_grafts();
         self.run_dials();
         self.run_surveys();
+        self.run_fence();
         self.run_collection();
         self.run_rehab();
         self.run_delay();
@@ -363,6 +376,7 @@ impl Engine {
             Request::Delay(order) => self.order_delay(id, order),
             Request::Promote(primary) => self.promote(id, primary),
             Request::Survey => self.ask_survey(id),
+            Request::Release => self.release(id),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);
                 self.answer(id, Answer::Done);
@@ -441,6 +455,12 @@ impl Engine {
             }
             Message::PullCompared { session, transfer, resume: _ } => {
                 self.supply_compared(link_id, session, transfer);
+            }
+            Message::Recall { namespace, incarnation, after, upto } => {
+                self.tell_recalled(link_id, (namespace, incarnation), (after, upto));
+            }
+            Message::Recalled { namespace, incarnation, upto: _, writes } => {
+                self.recalled(link_id, (namespace, incarnation), &writes);
             }
             unexpected => {
                 never!("sends what only a node to come understands");

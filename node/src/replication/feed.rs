@@ -71,7 +71,8 @@ impl Engine {
     /// Moves every feed as far as its window allows.
     pub(super) fn pump_feeds(&mut self) {
         let end = self.ring.end();
-        let feeds = self.links.iter().flat_map(|(&id, link)| {
+        let told = self.links.iter().filter(|(id, _)| !self.is_recalling(**id));
+        let feeds = told.flat_map(|(&id, link)| {
             let behind =
                 link.feeds.iter().filter(|(_, it)| it.position != end || !it.backlog.is_empty());
             behind.map(move |(&namespace, _)| (id, namespace))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millpond_core::wire::PushFrame;
-use millpond_core::{Dot, Incarnation, NodeKey, Seq, VersionVector};
+use millpond_core::{Dot, Incarnation, Seq, VersionVector};
 
 use super::LinkId;
 use crate::planted::planted;
@@ -31,8 +31,6 @@ pub(super) struct Received {
     pub(super) push: PushFrame,
     /// Who is to be given credit for it.
     pub(super) link: LinkId,
-    /// The peer at the other end.
-    pub(super) peer: NodeKey,
 }
 
 /// What became of a push.
@@ -102,11 +100,6 @@ impl Inbox {
         let gone: Vec<Dot> = gone.map(|(&first, _)| first).collect();
         sometimes!(!gone.is_empty(), WaitingPushForgotten);
         gone.into_iter().for_each(|first| drop(self.take_waiting(first)));
-    }
-
-    /// What is on its way into the store, but not yet at the writer.
-    pub(super) fn pending(&self) -> impl Iterator<Item = &Received> {
-        self.ready.iter().chain(self.waiting.values())
     }
 
     /// The pushes to commit next, within the bounds of one job.

@@ -35,8 +35,6 @@ pub(crate) struct Inspection {
     /// Bytes in the ring, and how many may be.
     pub(crate) ring_bytes: usize,
     pub(crate) ring_bytes_max: usize,
-    /// Whether it may not yet tell that its incarnation goes on (R5).
-    pub(crate) is_unproven: bool,
     /// Links that the engine knows.
     pub(crate) links: usize,
     /// Members for which tombstones wait.
@@ -56,7 +54,7 @@ impl Engine {
     pub(crate) fn inspect(&self) -> Inspection {
         let waiting = self.inboxes.values().map(|inbox| inbox.waiting_bytes());
         Inspection {
-            fenced: self.fenced.clone(),
+            fenced: self.why_fenced(),
             has_met_copy: self.peers.values().any(|peer| peer.is_cloned),
             jobs: self.jobs.len(),
             pulls: self.pulls.len(),
@@ -70,7 +68,6 @@ impl Engine {
             waiting_bytes_max: self.config.limits.waiting_bytes,
             ring_bytes: self.ring.bytes(),
             ring_bytes_max: self.config.limits.ring_bytes,
-            is_unproven: !self.continuity.is_proven(),
             links: self.links.len(),
             blockers: self.blockers().collect(),
         }
@@ -95,7 +92,7 @@ impl Engine {
 
     /// What moved between this node and each peer.
     pub(crate) fn counters_of_peers(&self) -> impl Iterator<Item = (NodeKey, &LinkCounters)> {
-        self.peers.iter().map(|(&key, peer)| (key, &peer.counters))
+        self.peers.iter().map(|(&key, peer)| (key, &*peer.counters))
     }
 
     /// Incarnations that the vectors name and whose owner is not known.

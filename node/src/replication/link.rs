@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use millpond_core::message::{Credit, Hello, Terms};
+use millpond_core::message::{Credit, Terms};
 use millpond_core::transport::Lane;
 use millpond_core::wire::Decoder;
 use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
@@ -26,8 +26,6 @@ pub(super) struct Link {
     pub(super) since_ms: u64,
     /// Whether this side has said hello.
     pub(super) said_hello: bool,
-    /// The peer's hello, while this node cannot answer it.
-    pub(super) waiting: Option<Hello>,
     /// The peer's boot; known once it is open.
     pub(super) boot: Option<Boot>,
     /// Decoders, one for each lane.
@@ -169,7 +167,6 @@ impl Link {
             attempts_before: 0,
             since_ms: now_ms,
             said_hello: false,
-            waiting: None,
             boot: None,
             control: Decoder::new(),
             bulk: Decoder::new(),

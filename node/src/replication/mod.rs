@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `session` | who is welcome: hello and its outcomes, duplicates, joining |
 //! | `introductions` | whose an incarnation is, before its record has come |
-//! | `fence` | who holds this node's key, too |
+//! | `fence` | who holds this node's key or history, too |
+//! | `recalling` | whether peers hold this node's writes as it does |
+//! | `reissuing` | what becomes of writes whose numbers went on elsewhere |
 //! | `feed` | what is pushed live, and what is held back |
 //! | `rules` | what the settings say of a link, and whom to link with |
 //! | `announcing` | what is told to whom that is not sent |
@@ -36,7 +38,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
-use crate::replica::{DelayError, InviteError, PromoteError};
+use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::Status;
 use crate::topology::settings::Topology;
@@ -68,9 +70,11 @@ mod primary;
 mod progress;
 mod pull;
 mod pulling;
+mod recalling;
 mod receive;
 mod refreshing;
 mod rehab;
+mod reissuing;
 mod report;
 mod ring;
 mod rules;
@@ -164,6 +168,8 @@ pub(crate) enum Request {
     Resume(Option<NodeKey>),
     /// How the whole mesh is.
     Survey,
+    /// Lifts the fence: a person has looked.
+    Release,
     /// Makes a member the only one that takes writes, or everybody.
     Promote(Option<NodeKey>),
     /// Does something else with what a delayed replica has yet to show.
@@ -221,6 +227,8 @@ pub(crate) enum Answer {
     Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
+    /// The fence is lifted; or why not.
+    Released(Result<(), ReleaseError>),
     /// Done.
     Done,
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use millpond_core::{Boot, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
-use super::counting::Origins;
+use super::counting::{Counters, Origins};
 use super::words::Words;
 use crate::planted::planted;
 use crate::probes::sometimes;
-use crate::status::{Eviction, LinkCounters};
+use crate::status::Eviction;
 
 /// What is known of a peer.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(super) struct Peer {
     /// When its last frame came.
     pub(super) seen_ms: Option<u64>,
     /// What moved.
-    pub(super) counters: LinkCounters,
+    pub(super) counters: Counters,
     /// What was pushed, by origin.
     pub(super) origins: Origins,
 }
@@ -107,6 +107,8 @@ impl Peer {
                 return BootMet::Leftover;
             }
             if self.boot_seen_ms >= first_ms + late_ms {
+                // When one of them is stopped, the other one is to be found to live.
+                before.seen_ms = Some(now_ms);
                 return match planted!("two that are heard are copies") {
                     true => BootMet::Leftover,
                     false => BootMet::Copy,

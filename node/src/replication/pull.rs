@@ -297,14 +297,10 @@ impl Engine {
                 self.submit(Pending::Note, Job::Close);
             }
             JobError::ClaimsOwn(open) if self.closed == Some(*open) => {}
-            JobError::ClaimsOwn(_) if self.continuity.is_proven() => {
-                sometimes!(FencedByBatch);
-                self.fence(error.to_string());
-            }
-            // Somebody knows more of the incarnation that this boot has not continued: nor will it.
             JobError::ClaimsOwn(_) => {
-                sometimes!(RenewedByBatch);
-                self.renew();
+                sometimes!(FencedByBatch);
+                self.found_overtaken(error.to_string());
+                self.reissue();
             }
             JobError::Base => sometimes!(BatchBaseRefused),
             JobError::NoCut => sometimes!(BatchWithoutCut),

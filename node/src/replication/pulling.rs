@@ -123,19 +123,11 @@ pub(super) struct Offer {
 pub(super) struct RowsJob {
     pub(super) namespace: Namespace,
     pub(super) link: LinkId,
-    pub(super) supplier: NodeKey,
     pub(super) transfer: u64,
     /// Bytes of rows, for which the supplier is to be given credit.
     pub(super) bytes: u64,
     /// What the last job of a catch-up covers.
     pub(super) covers: Option<VersionVector>,
-}
-
-impl RowsJob {
-    /// Whether it ends a catch-up from this supplier.
-    pub(super) fn completes_of(&self, supplier: NodeKey) -> bool {
-        self.covers.is_some() && self.supplier == supplier
-    }
 }
 
 impl Pulling {
@@ -337,7 +329,6 @@ impl Pulling {
         Pending::Rows(RowsJob {
             namespace,
             link: self.link,
-            supplier: self.supplier,
             transfer: self.transfer,
             bytes: std::mem::take(&mut self.handed_bytes),
             covers: self.upto.clone().filter(|_| self.is_finishing),

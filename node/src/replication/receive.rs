@@ -1,9 +1,9 @@
 //! Receiving pushes: admission, causal order, and hand-over to the writer.
 
+use millpond_core::Namespace;
 use millpond_core::message::{CloseCode, Credit, Message};
 use millpond_core::transport::Lane;
 use millpond_core::wire::PushFrame;
-use millpond_core::{Namespace, NodeKey};
 
 use super::LinkId;
 use super::commit::Pending;
@@ -36,7 +36,7 @@ impl Engine {
         let namespace = push.namespace();
         let origin = push.origin();
         let last = push.last_dot();
-        let received = Received { push: push.clone(), link: link_id, peer };
+        let received = Received { push: push.clone(), link: link_id };
         let Some(inbox) = self.inboxes.get_mut(&namespace) else { return };
         let fate = inbox.accept(received);
         match fate {
@@ -113,24 +113,6 @@ impl Engine {
                 self.submit(Pending::Pushes { namespace, received }, Job::Pushes(pushes));
             }
         }
-    }
-
-    /// Whether writes of a peer's own that it sent are still on their way into the store. A hello answers
-    /// whether this node holds more of the peer's incarnation than the peer; it must not be said before that
-    /// is settled (R5).
-    pub(super) fn owes_answer(&self, peer: NodeKey) -> bool {
-        if planted!("an answer waits for what is on its way") {
-            return false;
-        }
-        let at_writer = self.jobs.values().filter_map(|pending| match pending {
-            Pending::Pushes { received, .. } => Some(received),
-            _ => None,
-        });
-        let pending = self.inboxes.values().flat_map(|inbox| inbox.pending());
-        let mut received = at_writer.flatten().chain(pending);
-        let mut jobs = self.jobs.values();
-        received.any(|it| it.peer == peer && self.owner(it.push.origin()) == Some(peer))
-            || jobs.any(|job| matches!(job, Pending::Rows(rows) if rows.completes_of(peer)))
     }
 
     /// Ends the links that brought pushes which no honest node sends.

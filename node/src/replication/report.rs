@@ -66,7 +66,7 @@ impl Engine {
             rehab: self.rehab(),
             primary: self.primary_status(),
             delayed: self.delay_status(),
-            fenced: self.fenced.clone(),
+            fenced: self.why_fenced(),
             uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
             store_bytes,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -155,7 +155,7 @@ impl Engine {
             None => PeerState::Offline,
         };
         let now_ms = self.now.mono_ms;
-        let mut counters = peer.counters;
+        let mut counters = *peer.counters;
         if let Some((_, stats)) = link.and_then(|(id, _)| stats.iter().find(|(it, _)| it == id)) {
             counters.wire_bytes_sent += stats.wire_bytes_sent;
             counters.wire_bytes_received += stats.wire_bytes_received;
@@ -282,7 +282,7 @@ impl Engine {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(why) = &self.fenced {
+        if let Some(why) = &self.why_fenced() {
             warnings.push(format!("this node is fenced and takes no writes: {why}"));
         }
         if let Some(invite) = &self.joining {

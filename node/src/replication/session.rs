@@ -33,35 +33,15 @@ impl Engine {
         }
         if peer == self.config.key {
             self.close(link, CloseCode::Itself, "this is my own key");
+        } else if self.is_reissuing() {
+            sometimes!(LinkWhileReissuing);
+            self.close(link, CloseCode::ShuttingDown, "writes are being issued anew");
         } else if self.peer_mut(peer).is_paused {
             sometimes!(PausedPeerRefused);
             let reason = self.paused_reason();
             self.close(link, CloseCode::ShuttingDown, &reason);
-        } else if dialed && !self.owes_answer(peer) {
+        } else if dialed {
             self.say_hello(link);
-        } else {
-            sometimes!(dialed, DiallerWaits);
-        }
-    }
-
-    /// Something was committed: whoever waited for an answer may have it by now.
-    pub(super) fn greet_waiting(&mut self) {
-        let ungreeted = self.links.iter().filter(|(_, link)| !link.said_hello);
-        let ungreeted: Vec<(LinkId, NodeKey)> =
-            ungreeted.map(|(&id, link)| (id, link.peer)).collect();
-        for (link_id, peer) in ungreeted {
-            if self.owes_answer(peer) {
-                continue;
-            }
-            let Some(link) = self.links.get_mut(&link_id) else { continue };
-            match link.waiting.take() {
-                Some(hello) => {
-                    sometimes!(WaitingHelloAnswered);
-                    self.welcome(link_id, hello);
-                }
-                None if link.dialed => self.say_hello(link_id),
-                None => {}
-            }
         }
     }
 
@@ -94,6 +74,7 @@ impl Engine {
         self.comparisons.retain(|(owner, _), _| *owner != link_id);
         self.inboxes.values_mut().for_each(|inbox| inbox.forget(link_id));
         self.pull_link_lost(link_id);
+        self.recall_lost(link_id, link.peer);
         let now_ms = self.now.mono_ms;
         self.trees.values_mut().for_each(|tree| tree.link_down(now_ms, link_id));
         if link.is_open() {
@@ -177,7 +158,7 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         let late_ms = (self.config.digest_ms + 1_000).clamp(LATE_MS_MIN, LATE_MS_MAX);
         match self.peer_mut(peer).meet_boot(hello.boot, now_ms, late_ms) {
-            BootMet::Current => {}
+            BootMet::Current => self.peer_mut(peer).is_cloned = false,
             BootMet::Leftover => {
                 sometimes!(LeftoverBootRefused);
                 let reason = "a later boot of this node has said hello";
@@ -190,17 +171,8 @@ impl Engine {
         }
         self.drop_older_boots(link_id, peer);
 
-        let said_hello = self.links.get(&link_id).is_some_and(|link| link.said_hello)
-            && !planted!("a hello that was said is not taken back");
         let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
-            // Who said hello before it heard this one cannot take that back, and is taken at its word.
-            _ if is_member && !said_hello && self.owes_answer(peer) => {
-                sometimes!(HelloWaits);
-                if let Some(link) = self.links.get_mut(&link_id) {
-                    link.waiting = Some(hello);
-                }
-            }
             _ if is_member => self.welcome(link_id, hello),
             Some(secret) => self.redeem(link_id, peer, &secret, hello),
             None => {
@@ -328,7 +300,10 @@ impl Engine {
             return;
         }
         self.reached(peer);
-        self.check_own_history(peer);
+        self.check_own_history(link_id, peer);
+        if !self.links.contains_key(&link_id) {
+            return;
+        }
         for namespace in NAMESPACES {
             self.note_lacking(link_id, namespace);
         }

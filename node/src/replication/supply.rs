@@ -115,7 +115,7 @@ impl Engine {
         // A new question on the same link replaces the one before.
         sometimes!(self.supplies.iter().any(|(key, supply)| is_again(key, supply)), AskedAgain);
         self.supplies.retain(|key, supply| !is_again(key, supply));
-        if self.supplies.len() >= SUPPLIES_MAX {
+        if self.supplies.len() >= SUPPLIES_MAX || self.is_recalling(link_id) {
             sometimes!(SuppliesFull);
             return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
         }

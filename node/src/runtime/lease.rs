@@ -3,11 +3,15 @@
 //! An image of the folder, restored or copied, brings its seqs along but not the lease, or meets a lease
 //! that has moved on. So: same store, same boot, and seqs not below the lease's, or the first write takes a
 //! new incarnation. What stays open is a rollback of less than a second while the node is writing.
+//!
+//! A copy that is started beside its original, on the same host, would find the original's lease and take it
+//! for its own. So whoever runs a store holds a lock beside the lease.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use millpond_core::{Boot, Incarnation, Namespace};
 use serde::{Deserialize, Serialize};
@@ -55,30 +59,46 @@ impl Lease {
     }
 }
 
-/// The file that holds a store's lease.
+/// The file that holds a store's lease, for as long as this process runs the store.
 #[derive(Debug, Clone)]
-pub(crate) struct LeaseFile(PathBuf);
+pub(crate) struct LeaseFile {
+    path: PathBuf,
+    /// The system releases it when the process ends, however that happens.
+    #[expect(dead_code, reason = "it is held, not used")]
+    lock: Arc<File>,
+}
 
 impl LeaseFile {
-    /// The lease of a store in a state folder, which is created if it is missing.
-    pub(crate) fn new(state_dir: &Path, store: &[u8; 16]) -> io::Result<Self> {
+    /// The lease of a store in a state folder, which is created if it is missing; `None` when another process
+    /// runs the same store.
+    pub(crate) fn hold(state_dir: &Path, store: &[u8; 16]) -> io::Result<Option<Self>> {
         fs::create_dir_all(state_dir)?;
-        Ok(Self(state_dir.join(format!("{}.lease", hex(store)))))
+        let path = state_dir.join(format!("{}.lease", hex(store)));
+        let lock = File::create(path.with_extension("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // Some network file systems have no locks; then only the members can tell that there are two.
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(%error, "the state folder takes no lock");
+            }
+        }
+        Ok(Some(Self { path, lock: Arc::new(lock) }))
     }
 
     /// The lease, if there is a readable one.
     pub(crate) fn read(&self) -> Option<Lease> {
-        serde_json::from_slice(&fs::read(&self.0).ok()?).ok()
+        serde_json::from_slice(&fs::read(&self.path).ok()?).ok()
     }
 
     /// Replaces the lease, durably.
     pub(crate) fn write(&self, lease: &Lease) -> io::Result<()> {
-        let next = self.0.with_extension("lease-next");
+        let next = self.path.with_extension("lease-next");
         let mut file = File::create(&next)?;
         file.write_all(&serde_json::to_vec(lease)?)?;
         file.sync_all()?;
-        fs::rename(&next, &self.0)?;
-        match self.0.parent() {
+        fs::rename(&next, &self.path)?;
+        match self.path.parent() {
             Some(folder) => File::open(folder)?.sync_all(),
             None => Ok(()),
         }
@@ -139,10 +159,21 @@ mod tests {
     #[test]
     fn a_lease_survives_its_file() {
         let folder = tempfile::tempdir().unwrap();
-        let file = LeaseFile::new(folder.path(), &STORE).unwrap();
+        let file = LeaseFile::hold(folder.path(), &STORE).unwrap().unwrap();
         assert_eq!(file.read(), None);
         let lease = Lease::new(&STORE, BOOT, &heads(5));
         file.write(&lease).unwrap();
         assert_eq!(file.read(), Some(lease));
+    }
+
+    #[test]
+    fn a_store_is_run_once_on_a_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let hold = |store| LeaseFile::hold(folder.path(), store).unwrap();
+        let first = hold(&STORE);
+        assert!(first.is_some() && hold(&[9; 16]).is_some());
+        assert!(hold(&STORE).is_none(), "its lease would prove a copy");
+        drop(first);
+        assert!(hold(&STORE).is_some());
     }
 }

@@ -39,6 +39,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Delay(Ok(())) => "the delay is ordered".into(),
         Answer::Delay(Err(error)) => format!("no order to the delay, {error}"),
         Answer::Survey(_) => "a survey".into(),
+        Answer::Released(Ok(())) => "released".into(),
+        Answer::Released(Err(why)) => format!("not released, {why}"),
         Answer::Done => "done".into(),
     }
 }

@@ -22,10 +22,6 @@ impl Stage {
         self.backups.insert(node, Backup { image: held.image(), lease });
     }
 
-    /// One folder at a time: a member whose own folder was replaced does not know what it had passed on, so
-    /// that its answer proves less than it says (R5). The next one is lost when the one before has its proof,
-    /// or writes under a new incarnation.
-    ///
     /// With its lease an image is caught unless the lease is older than what was written last: a rollback of
     /// less than a second is what stays open, as documented.
     pub(super) fn restore(&mut self, node: NodeId, with_lease: bool) {
@@ -33,15 +29,6 @@ impl Stage {
         if !is_there || self.fell_back.contains_key(&node) {
             return;
         }
-        let is_unproven = |other: &NodeId| {
-            let running = self.world.nodes[*other].running.as_ref();
-            running.is_none_or(|running| running.engine.inspect().is_unproven)
-        };
-        self.replaced.retain(is_unproven);
-        if self.replaced.iter().any(|other| *other != node) {
-            return;
-        }
-        self.replaced.insert(node);
         if !with_lease || !self.world.nodes[node].is_lease_level() {
             self.world.nodes[node].lease = None;
         }

@@ -9,7 +9,7 @@ use super::net::NodeId;
 use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
-use crate::replication::{Answer, Belief};
+use crate::replication::{Answer, Belief, Request};
 use crate::seal::Seal;
 use crate::state::{Overlay, WriteError};
 use crate::store::{Store, StoreError};
@@ -104,7 +104,8 @@ fn beliefs_are_true(world: &World, node: NodeId) -> Check {
             .nodes
             .iter()
             .position(|peer| peer.running.as_ref().is_some_and(|running| running.boot == boot));
-        let Some(peer) = peer.filter(|&peer| !oracle.is_stranger(peer)) else { continue };
+        let is_told = |&peer: &NodeId| !oracle.is_stranger(peer) && !oracle.has_fallen(peer);
+        let Some(peer) = peer.filter(is_told) else { continue };
         ensure!(
             oracle.holds(peer, namespace, &vv),
             "R6: {node} believes that {peer} holds {vv:?} of {namespace}, and it is at {:?}",
@@ -284,7 +285,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Neither a node nor its live copy writes in the end.
+    /// Neither a node nor its live copy writes in the end, until a person stops one of them and releases the
+    /// other: that one goes on, and what it had written reaches all.
     fn judge_copies(&mut self) -> Check {
         if self.copies.is_empty() {
             return Ok(());
@@ -301,6 +303,15 @@ impl Stage {
                 );
             }
         }
+        for (node, copy) in self.copies.clone() {
+            let (stays, goes) = if copy % 2 == 0 { (node, copy) } else { (copy, node) };
+            self.world.crash(goes, true);
+            self.gone.insert(goes);
+            self.world.ask(stays, Request::Release);
+            self.world.outcasts.remove(&stays);
+        }
+        self.world.run(RELEASED_MS);
+        self.world.settle_within(CONVERGE_MS).map_err(|why| name("release", why))?;
         self.world.observed.clone()
     }
 
@@ -378,7 +389,9 @@ const CONVERGE_MS: u64 = 60_000;
 const COLLECTED_MS: u64 = 40_000;
 /// How long two live copies may write.
 const FENCED_MS: u64 = 60_000;
-/// How long an answer may take when all is well: the members' answers are waited for at most five seconds.
+/// How long the others may take to see that the other one is gone.
+const RELEASED_MS: u64 = 40_000;
+/// How long an answer may take when all is well.
 pub(super) const ANSWERED_MS: u64 = 12_000;
 pub(super) const CALM_MS: u64 = 20_000;
 const SILENT_MS: u64 = 12_000;

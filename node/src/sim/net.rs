@@ -277,6 +277,8 @@ impl Net {
             self.sweep(id);
         }
         self.dials.retain(|_, dial| dial.from != node);
+        // What one boot has sent is never the word of the next.
+        self.taped.retain(|(from, _), _| *from != node);
     }
 
     /// Cuts one direction, or mends it.

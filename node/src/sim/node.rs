@@ -12,8 +12,8 @@ use crate::membership::OwnRecord;
 use crate::replication::{Collection, Engine, EngineConfig, Input, Limits, Now, Token};
 use crate::runtime::Lease;
 use crate::state::{
-    Heads, Identity, Job, JobError, Local, Outcome, View, commit_group, meta_key, read_meta,
-    settle_delay, take_group, write_meta,
+    Heads, Identity, Job, JobError, Local, Outcome, Reissued, View, commit_group, meta_key,
+    read_meta, settle_delay, take_group, write_meta,
 };
 use crate::store::{Changes, Durability, Store, StoreError};
 use crate::topology::settings::{Ripple, Topology};
@@ -114,6 +114,9 @@ pub(crate) struct Done {
     pub(crate) is_user: bool,
     /// What it wrote, if it did anything.
     pub(crate) pushes: Vec<Push>,
+    /// What it issued anew, and the record of that.
+    pub(crate) reissued: Vec<Reissued>,
+    pub(crate) recorded: Option<Push>,
 }
 
 impl Node {
@@ -360,9 +363,12 @@ fn are_user(jobs: &[Job]) -> Vec<bool> {
 }
 
 fn done(are_user: Vec<bool>, results: Vec<Result<Outcome, JobError>>) -> Vec<Done> {
-    let pushes = |result: Result<Outcome, JobError>| result.map_or(Vec::new(), |it| it.pushes);
-    let results = results.into_iter().map(pushes);
-    are_user.into_iter().zip(results).map(|(is_user, pushes)| Done { is_user, pushes }).collect()
+    let outcomes = results.into_iter().map(Result::unwrap_or_default);
+    let done = are_user.into_iter().zip(outcomes).map(|(is_user, outcome)| {
+        let Outcome { pushes, reissued, recorded, .. } = outcome;
+        Done { is_user, pushes, reissued, recorded }
+    });
+    done.collect()
 }
 
 /// The key of a node; keys are in the order of the nodes.

@@ -16,7 +16,7 @@ use millpond_core::{
 use super::net::NodeId;
 use super::node::Done;
 use super::world::{Check, NAMESPACES, ensure};
-use crate::state::View;
+use crate::state::{Reissued, View};
 
 /// All that was ever written, and what each node must hold of it.
 #[derive(Default)]
@@ -35,11 +35,14 @@ pub(crate) struct Oracle {
     strangers: BTreeSet<NodeId>,
     /// Dots that no disk holds any more: a folder was replaced before anybody else had them.
     lost: BTreeSet<(Namespace, Dot)>,
+    /// Nodes that have issued writes anew.
+    fallen: BTreeSet<NodeId>,
     increments: Vec<Increment>,
     resets: Vec<Reset>,
 }
 
 /// One write, as a disk had it.
+#[derive(Clone)]
 struct Written {
     path: Path,
     hlc: Hlc,
@@ -101,7 +104,11 @@ impl Oracle {
         // What ran in a group that came to nothing is of no interest.
         let ran = std::mem::take(&mut *self.ran.lock().expect("no closure panics"));
         let mut ran = ran.into_iter();
-        for Done { is_user, pushes } in done {
+        for Done { is_user, pushes, reissued, recorded } in done {
+            if !reissued.is_empty() {
+                self.reissued(node, &reissued)?;
+            }
+            recorded.iter().try_for_each(|push| self.record(node, push, None))?;
             let ran = if is_user { ran.next() } else { None };
             let mut last = None;
             for push in &pushes {
@@ -119,6 +126,32 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// What a node had written is written anew: the dots of before are nowhere any more, and its vector falls.
+    fn reissued(&mut self, node: NodeId, reissued: &[Reissued]) -> Check {
+        for Reissued { namespace, path, before, now } in reissued {
+            let Some(written) = self.find(*namespace, *before) else {
+                return Err(format!("fencing: {before} is issued anew, and was never written"));
+            };
+            let written = Written { path: path.clone(), ..written.clone() };
+            let of_now = self.written.entry((*namespace, now.incarnation)).or_default();
+            of_now.push(written);
+            let count = of_now.len() as u64;
+            ensure!(now.seq.get() == count, "R5: {now} is issued anew, and {count} is next");
+            self.at_path.entry((*namespace, path.clone())).or_default().push(*now);
+            self.lost.insert((*namespace, *before));
+            self.increments.iter_mut().filter(|it| it.dot == *before).for_each(|it| it.dot = *now);
+            self.resets.iter_mut().filter(|it| it.dot == *before).for_each(|it| it.dot = *now);
+        }
+        self.fallen.insert(node);
+        self.nodes[node].clear();
+        Ok(())
+    }
+
+    /// Whether a node's vector has fallen: what others believe of it may be of before.
+    pub(crate) fn has_fallen(&self, node: NodeId) -> bool {
+        self.fallen.contains(&node)
     }
 
     /// What the operation of that number became, if it ran.
@@ -140,7 +173,6 @@ impl Oracle {
     fn record(&mut self, node: NodeId, push: &Push, ran: Option<&Ran>) -> Check {
         let Push { namespace, origin, first, deps, writes } = push;
         let key = (*namespace, *origin);
-        self.forget_reissued(node, push);
         let issued = self.written.entry(key).or_default();
         let next = issued.len() as u64 + 1;
         ensure!(
@@ -209,35 +241,6 @@ impl Oracle {
             );
         }
         Ok(())
-    }
-
-    /// Dots that were lost with a folder, before anybody else's disk had them, may be issued once more: by the
-    /// answers of all members nobody knows of them (R5). If somebody does, by whatever way, what it shows
-    /// will not be what was written.
-    fn forget_reissued(&mut self, node: NodeId, push: &Push) {
-        let (namespace, origin) = (push.namespace, push.origin);
-        let Some(issued) = self.written.get_mut(&(namespace, origin)) else { return };
-        let seqs = push.first.get()..=issued.len() as u64;
-        let dots: Vec<Dot> = seqs.filter_map(Seq::new).map(|seq| Dot::new(origin, seq)).collect();
-        let is_gone = |dot: &Dot| {
-            let is_other = |other: &NodeId| *other != node && !self.strangers.contains(other);
-            let mut others = self.nodes.iter().enumerate().filter(|(other, _)| is_other(other));
-            let is_held = others
-                .any(|(_, held)| held.get(&namespace).is_some_and(|belief| belief.vv.covers(*dot)));
-            self.lost.contains(&(namespace, *dot)) && !is_held
-        };
-        if dots.is_empty() || !dots.iter().all(is_gone) {
-            return;
-        }
-        issued.truncate(push.first.get() as usize - 1);
-        let here = self.at_path.iter_mut().filter(|((of, _), _)| *of == namespace);
-        here.for_each(|(_, at_path)| at_path.retain(|dot| !dots.contains(dot)));
-        if namespace == Namespace::MAIN {
-            self.increments.retain(|it| !dots.contains(&it.dot));
-            self.resets.retain(|it| !dots.contains(&it.dot));
-        }
-        self.named.remove(&(namespace, origin));
-        self.lost.retain(|(of, dot)| *of != namespace || !dots.contains(dot));
     }
 
     /// The nodes that have had a dot since their folders were last replaced.

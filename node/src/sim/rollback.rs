@@ -1,27 +1,21 @@
 //! Rollbacks: a folder falls back by less than a second, and its lease with the disk that it is on, or before
 //! the lease was written again. This is what R5 leaves open: the store cannot tell that it was put back.
 //!
-//! What is promised then is less than elsewhere. As soon as a member that knows more can be heard, the node
-//! is fenced: it takes no writes, gives out no dots, also after a restart or a move, and all others go on
-//! without it. If nobody knows more, nothing was lost that anybody has, and it goes on. What it writes before
-//! it meets who knows more is *not* promised: those dots may be other writes elsewhere. So here no client
-//! writes to it before that.
+//! As soon as a member that knows more can be heard, the node goes on under another incarnation. If nobody
+//! knows more, nothing was lost that anybody has, and it goes on as it is. What it writes before it meets who
+//! knows more is issued anew, and its receipts name other dots then; so here no client writes to it before
+//! that, and directed tests do.
 
 use millpond_core::{Incarnation, NodeKey};
 
 use super::folders::Backup;
 use super::net::NodeId;
 use super::stage::Stage;
-use super::world::{Check, NAMESPACES, World, ensure};
-use crate::state::WriteError;
+use super::world::{Check, NAMESPACES, World};
 
-/// What a node was that fell back unseen.
+/// The incarnation that a node had open when it fell back unseen.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FellBack {
-    open: Incarnation,
-    /// How many transactions its disk had had of its own by then.
-    issued: u64,
-}
+pub(super) struct FellBack(Incarnation);
 
 impl Stage {
     /// Puts the copy back, if the lease has not been written since.
@@ -34,34 +28,34 @@ impl Stage {
         if is_seen || is_enough || !self.is_ordinary(node) || self.fell_back.contains_key(&node) {
             return;
         }
-        let issued = held.issued;
         self.put_back(node);
         let open = self.world.nodes[node].running.as_ref().and_then(|it| it.heads.open);
         // Without an open incarnation there is nothing to go on with.
         if let Some(open) = open {
-            self.fell_back.insert(node, FellBack { open, issued });
+            self.fell_back.insert(node, FellBack(open));
         }
     }
 
-    /// Whether what a client writes at a node may be lost: it fell back, and has not noticed.
+    /// Whether what a client writes at a node may be issued anew: it fell back, and has not noticed.
     pub(super) fn is_unsure(&self, node: NodeId) -> bool {
-        self.fell_back.contains_key(&node) && self.why_fenced(node).is_none()
+        let fell_back = self.fell_back.get(&node);
+        fell_back.is_some_and(|FellBack(open)| goes_on(&self.world, node, *open))
     }
 
     /// A folder that fell back is moved: it is still what it was.
     pub(super) fn moves(&mut self, from: NodeId, to: NodeId) {
         if let Some(fell_back) = self.fell_back.remove(&from) {
-            self.fell_back.insert(to, FellBack { issued: 0, ..fell_back });
+            self.fell_back.insert(to, fell_back);
         }
     }
 
-    /// Who fell back is fenced if a member knows more, and stays so.
+    /// Who fell back does not go on under its incarnation, if a member knows more.
     pub(super) fn judge_fallen(&mut self) -> Check {
         if !self.fell_back.is_empty() {
             // What it had sent before may still be on its way to the others' disks.
             self.world.run(ARRIVED_MS);
         }
-        for (node, FellBack { open, issued }) in self.fell_back.clone() {
+        for (node, FellBack(open)) in self.fell_back.clone() {
             let knows_more = self.knows_more(node, open);
             if knows_more.is_some() {
                 let is_over = |world: &World| !goes_on(world, node, open);
@@ -69,32 +63,8 @@ impl Stage {
                     format!("fencing: {node} fell back, {knows_more:?} know more, and {why}")
                 })?;
             }
-            if self.why_fenced(node).is_none() {
-                continue;
-            }
-            self.world.outcasts.insert(node);
-            self.judge_fenced(node)?;
-            let issued_since = self.world.nodes[node].issued - issued;
-            ensure!(issued_since == 0, "fencing: {node} is fenced, and issued {issued_since} more");
         }
         self.world.observed.clone()
-    }
-
-    /// A fenced node writes nothing, also when it starts again and meets nobody.
-    fn judge_fenced(&mut self, node: NodeId) -> Check {
-        self.world.isolate(node, true);
-        self.world.nodes[node].renew_lease();
-        self.world.crash(node, true);
-        self.world.start(node);
-        let request = self.world.put(node, "at/fenced/f", "by a fenced node");
-        self.world.run(REFUSED_MS);
-        let written = self.world.written(request);
-        ensure!(
-            matches!(written, Some(Err(WriteError::Fenced { .. }))),
-            "fencing: {node}, fenced and started again, answers a write with {written:?}"
-        );
-        self.world.isolate(node, false);
-        Ok(())
     }
 
     /// Members that hold more of a node's open incarnation than it does.
@@ -108,11 +78,6 @@ impl Stage {
         };
         let others = (0..nodes.len()).filter(|&it| it != node && nodes[it].running.is_some());
         others.into_iter().find(|&other| holds_more(other)).map(|other| nodes[other].key)
-    }
-
-    fn why_fenced(&self, node: NodeId) -> Option<String> {
-        let running = self.world.nodes[node].running.as_ref()?;
-        running.engine.inspect().fenced
     }
 }
 
@@ -129,5 +94,3 @@ const FELL_BACK_MAX: usize = 2;
 const ARRIVED_MS: u64 = 10_000;
 /// How long it takes at most until a node hears what others know of it: a link, and a catch-up.
 const NOTICED_MS: u64 = 30_000;
-/// Longer than a first write waits for the members' answers.
-const REFUSED_MS: u64 = 6_000;

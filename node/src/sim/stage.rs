@@ -25,8 +25,6 @@ use crate::topology::settings::{Direction, LinkSettings, Mode};
 pub(crate) struct Stage {
     pub(crate) world: World,
     pub(super) backups: BTreeMap<NodeId, Backup>,
-    /// Nodes whose folders were replaced, until they can prove what they hold, or hold anew.
-    pub(super) replaced: BTreeSet<NodeId>,
     /// Nodes that never start again.
     pub(super) gone: BTreeSet<NodeId>,
     /// Nodes and the live copies of them.
@@ -65,7 +63,6 @@ impl Stage {
         Self {
             world,
             backups: BTreeMap::new(),
-            replaced: BTreeSet::new(),
             gone: BTreeSet::new(),
             copies: Vec::new(),
             asked: Vec::new(),

@@ -26,7 +26,7 @@ impl Stage {
     }
 
     fn try_writes(&mut self, ordinary: &[NodeId]) -> Check {
-        // The first write of a boot may wait for the members' answers, and open an incarnation.
+        // The first write of a boot may open an incarnation.
         let writers = self.writers(ordinary);
         writers.iter().try_for_each(|&node| self.write(node, "first"))?;
         self.world

@@ -100,7 +100,8 @@ impl World {
         let results = commit_group(&store, &mut heads, vec![Job::Local(local)]);
         for result in results.expect("an empty disk takes a commit") {
             let pushes = result.expect("the first grant is lawful").pushes;
-            world.note_done(0, vec![Done { is_user: false, pushes }]);
+            let (reissued, recorded) = (Vec::new(), None);
+            world.note_done(0, vec![Done { is_user: false, pushes, reissued, recorded }]);
         }
         world.add(store);
         world

@@ -9,6 +9,7 @@ use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads, Place};
 use super::job::{Cut, Job, JobError, Local, Outcome};
+use super::reissue::reissue;
 use super::staged_row::encode_staged;
 use super::tombstones::collect;
 use super::transaction::Transaction;
@@ -72,6 +73,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             tx.heads.open = None;
             Ok(Outcome::default())
         }
+        Job::Reissue(job) => reissue(tx, job),
         Job::Meta(values) => {
             values.into_iter().for_each(|(key, value)| tx.put_meta(key, value));
             Ok(Outcome::default())

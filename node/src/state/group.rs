@@ -82,6 +82,7 @@ fn weigh(job: &Job) -> usize {
         Job::Pushes(pushes) => pushes.iter().map(|push| push.len()).sum(),
         // As much as one commit may do beside small writes: they wait for one such job at most.
         Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
+        Job::Reissue(_) => GROUP_ROWS_MAX,
         Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } | Job::Collect { .. } => {
             GROUP_ROWS_MAX
         }

@@ -9,6 +9,7 @@ use millpond_core::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::began::Began;
 use super::clear::Clear;
 use super::delayed::{Delayed, SHOWN};
 use super::fold::Fold;
@@ -89,6 +90,8 @@ pub(crate) struct Heads {
     pub(crate) delayed: Option<Box<Delayed>>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
+    /// What this boot began with.
+    pub(crate) began: Began,
 }
 
 /// What becomes of the last cut of a namespace.
@@ -126,6 +129,7 @@ impl Heads {
                 heads.clears.insert(namespace, clear);
             }
         }
+        heads.began = Began::at(heads.vv.clone());
         heads.delayed = read_meta(snapshot, &meta_key::delayed())?.map(Box::new);
         if let Some(vv) = read_meta(snapshot, &meta_key::vv(SHOWN))? {
             heads.vv.insert(SHOWN, vv);
@@ -287,6 +291,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn fenced() -> MetaKey {
         MetaKey("fenced".into())
+    }
+
+    pub(crate) fn overtaken() -> MetaKey {
+        MetaKey("overtaken".into())
     }
 }
 

@@ -7,6 +7,7 @@ use millpond_core::{Incarnation, Namespace, NodeKey, Push, VersionVector};
 
 use super::delayed::{Arrival, DelayMode, Due};
 use super::heads::CutMark;
+use super::reissue::{Reissue, Reissued};
 use super::write::{WriteError, WriteTx};
 use crate::store::{MetaKey, StoreError};
 
@@ -72,6 +73,8 @@ pub(crate) enum Job {
     Delay(DelayMode),
     /// Ends the open incarnation: the next write opens a new one.
     Close,
+    /// Ends an incarnation that went on elsewhere, and issues anew what is disputed of it.
+    Reissue(Reissue),
     /// Notes that are nobody's data: peers' vectors, invites, marks.
     Meta(Vec<(MetaKey, Option<bytes::Bytes>)>),
 }
@@ -122,6 +125,10 @@ pub(crate) struct Cut {
 pub(crate) struct Outcome {
     /// Local transactions to send, in order.
     pub(crate) pushes: Vec<Push>,
+    /// What was issued anew, which is not sent but pulled: where, under which dot before, and under which now.
+    pub(crate) reissued: Vec<Reissued>,
+    /// The record of the incarnation under which that was.
+    pub(crate) recorded: Option<Push>,
     /// Rows with a dot that was new here.
     pub(crate) rows_new: u64,
     /// Rows that were covered already.

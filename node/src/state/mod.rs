@@ -5,6 +5,7 @@
 //! clock or draws randomness.
 
 mod apply;
+mod began;
 mod clear;
 mod delayed;
 mod floor;
@@ -14,6 +15,7 @@ mod group;
 mod heads;
 mod job;
 mod overlay;
+mod reissue;
 mod staged_row;
 mod staging;
 mod tombstones;
@@ -31,6 +33,9 @@ pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
 pub(crate) use overlay::Overlay;
+pub(crate) use reissue::Reissue;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use reissue::Reissued;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use tombstones::Tombstones;
 pub(crate) use transaction::Transaction;

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use millpond_core::{
-    Context, Dot, DotRange, Entry, Hlc, Joined, LiveDot, Namespace, Path, Row, VersionVector, join,
+    Context, Dot, DotRange, Entry, Hlc, Incarnation, Joined, LiveDot, Namespace, Path, Row,
+    VersionVector, join,
 };
 
 use super::gap::{Gap, Upto};
@@ -148,6 +149,31 @@ impl<'a> Transaction<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The log rows of an incarnation beyond a seq, in their order.
+    pub(super) fn log_beyond(
+        &self,
+        namespace: Namespace,
+        incarnation: Incarnation,
+        after: u64,
+    ) -> Result<BTreeMap<Dot, LogRow>, StoreError> {
+        let mut rows = BTreeMap::new();
+        let upto = self.heads.vv(namespace).seq(incarnation);
+        self.snapshot.log(namespace, incarnation, after, upto, &mut |dot, row| {
+            rows.insert(dot, row);
+            ControlFlow::Continue(())
+        })?;
+        for (&(of, dot), row) in self.group.log.iter().chain(&self.own.log) {
+            if of != namespace || dot.incarnation != incarnation || dot.seq.get() <= after {
+                continue;
+            }
+            match row {
+                Some(row) => rows.insert(dot, row.clone()),
+                None => rows.remove(&dot),
+            };
+        }
+        Ok(rows)
     }
 
     /// Changes rows as they are told, with the log left to whoever tells.

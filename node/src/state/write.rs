@@ -145,7 +145,10 @@ impl WriteTx<'_> {
             is_own.then(|| Slot::read(&entry).map(|slot| (path, slot))).flatten()
         });
         let (path, slot) = match own {
-            Some(own) => own,
+            Some((path, slot)) => {
+                self.note_slot(&path, slot)?;
+                (path, slot)
+            }
             None => (counter::slot_path(counter, self.provisional_dot())?, Slot::default()),
         };
         self.put(path, slot.counted(delta)?.encode())
@@ -202,6 +205,18 @@ impl WriteTx<'_> {
     /// The replica's vector before this transaction.
     pub fn vv(&self) -> &VersionVector {
         self.tx.heads.vv(self.namespace)
+    }
+
+    /// A slot of before this boot is counted in.
+    fn note_slot(&self, path: &Path, slot: Slot) -> Result<(), WriteError> {
+        let began = &self.tx.heads.began;
+        let is_old = |live: &LiveDot| {
+            live.dot.incarnation == self.incarnation && began.with(self.namespace, live.dot)
+        };
+        if self.entry(path)?.live().iter().any(is_old) {
+            began.note_slot(self.namespace, path, slot);
+        }
+        Ok(())
     }
 
     fn set(&mut self, path: Path, payload: Option<Payload>) -> Result<(), WriteError> {

@@ -4,6 +4,7 @@ mod backup;
 mod delayed;
 mod demo;
 mod failed_disk;
+mod fence;
 mod full_disk;
 mod kill;
 mod netns;

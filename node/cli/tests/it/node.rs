@@ -134,6 +134,28 @@ impl Node {
         node
     }
 
+    /// A copy of a node's folder, not started.
+    pub fn copied(folder: &Path) -> Self {
+        let node = Self::nowhere();
+        crate::fence::copy_folder(folder, node.data());
+        node
+    }
+
+    /// Gives a copied folder a state folder and a port of its own.
+    pub fn settle_elsewhere(&self) {
+        let file = self.data().join("millpond.toml");
+        let text = std::fs::read_to_string(&file).expect("it was copied");
+        let line = |line: &str| match line.split_once(" = ") {
+            Some(("state_dir", _)) => {
+                format!("state_dir = \"{}\"", self.dir().join("state").display())
+            }
+            Some(("bindaddress", _)) => "bindaddress = \"127.0.0.1:0\"".to_owned(),
+            _ => line.to_owned(),
+        };
+        let text: Vec<String> = text.lines().map(line).collect();
+        std::fs::write(&file, text.join("\n")).expect("it can be written");
+    }
+
     fn nowhere() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let data = dir.path().join("node");

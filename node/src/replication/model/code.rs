@@ -118,6 +118,7 @@ impl Code {
             last_local,
             open,
             incarnations,
+            began: _,
             tombstones: _,
             delayed: _,
         } = &self.heads;

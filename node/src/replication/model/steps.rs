@@ -230,7 +230,7 @@ enum Arrival {
 fn admit(vv: &millpond_core::VersionVector, push: &PushFrame) -> Option<Arrival> {
     let mut inbox = Inbox::new(usize::MAX);
     inbox.advance(vv);
-    let fate = inbox.accept(Received { push: push.clone(), link: LinkId(0), peer: State::key(0) });
+    let fate = inbox.accept(Received { push: push.clone(), link: LinkId(0) });
     match (fate, inbox.take_ready().len()) {
         (Fate::Kept, 1) => Some(Arrival::InTime),
         (Fate::Kept, _) if inbox.take_forged().is_empty() => Some(Arrival::Early),

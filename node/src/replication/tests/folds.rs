@@ -133,7 +133,7 @@ fn a_catch_up_follows_a_fold() -> Check {
     ensure!(is_folding(&world, 1), "it was folded too early for this test");
     let before = world.counted(1, |counters| counters.rows_received);
     world.heal(0, 1);
-    world.run_until(60_000, |world| !is_folding(world, 1))?;
+    world.run_until(300_000, |world| !is_folding(world, 1))?;
     world.nodes[1].commit_ms = 1;
     world.settle()?;
     let rows = world.counted(1, |counters| counters.rows_received) - before;

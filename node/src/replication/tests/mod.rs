@@ -9,6 +9,7 @@
 //! | R8 what all live members have is collected | 13, 18, 20, 27 | `collection`, `super::words` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
+//! | R13 what is disputed is issued anew | 9, 15, S1, S5 | `reissues` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
 //! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
@@ -52,6 +53,7 @@ mod names;
 mod primary;
 mod refreshes;
 mod rehab;
+mod reissues;
 mod reports;
 mod restarts;
 mod sessions;

@@ -3,6 +3,8 @@
 use millpond_core::transport::Lane;
 
 use super::depends_on;
+use crate::replica::ReleaseError;
+use crate::replication::{Answer, Request};
 use crate::sim::world::{Check, World, ensure};
 use crate::state::WriteError;
 
@@ -26,6 +28,50 @@ fn a_copy_starts() -> Check {
 fn finding_15_two_live_boots_of_one_key_are_both_fenced() {
     depends_on(&["two that are heard are copies"], a_copy_starts);
     depends_on(&["a digest goes out in time"], a_copy_starts);
+}
+
+/// Both wrote before they were found out; the copy is stopped, and the original released.
+#[test]
+fn the_one_that_is_released_goes_on() {
+    let mut world = World::mesh(3, 27);
+    world.put(1, "c/k/f", "before");
+    world.settle().unwrap();
+    let copy = world.start_copy(1);
+    world.isolate(1, true);
+    world.run(6_000);
+    let writes =
+        [world.put(1, "c/k/f", "by the original"), world.put(copy, "c/k/f", "by the copy")];
+    world.run(6_000);
+    for request in writes {
+        assert!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    }
+    world.isolate(1, false);
+    let is_fenced = |world: &World, id: usize| {
+        world.nodes[id].running.as_ref().unwrap().engine.fenced.is_some()
+    };
+    world.run_until(60_000, |world| is_fenced(world, 1) && is_fenced(world, copy)).unwrap();
+    // While the copy lives a release does not last.
+    world.ask(1, Request::Release);
+    world.run(1_000);
+    assert!(!is_fenced(&world, 1));
+    world.run_until(60_000, |world| is_fenced(world, 1)).unwrap();
+    world.crash(copy, true);
+    let released = world.ask(1, Request::Release);
+    world.run(40_000);
+    assert!(matches!(world.answers.get(&released), Some(Answer::Released(Ok(())))));
+    let request = world.put(1, "c/l/f", "after");
+    world.settle().unwrap();
+    assert!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    nobody_is_fenced(&world).unwrap();
+    for id in 0..3 {
+        let mut found = world.values(id, "c/k/f");
+        found.sort();
+        assert_eq!(found, ["by the copy", "by the original"], "at {id}");
+        assert_eq!(world.values(id, "c/l/f"), ["after"], "at {id}");
+    }
+    let again = world.ask(1, Request::Release);
+    let answer = world.answers.get(&again);
+    assert!(matches!(answer, Some(Answer::Released(Err(ReleaseError::NotFenced)))));
 }
 
 pub(super) fn nobody_is_fenced(world: &World) -> Check {

@@ -130,6 +130,28 @@ fn a_fence_outlives_its_boot() {
     depends_on(&["a fence outlives its boot"], a_fenced_node_starts_again);
 }
 
+/// The disk has no room when a node is fenced, and has some again before the node starts again.
+fn a_fence_finds_no_room() -> Check {
+    let mut world = World::mesh(2, 87);
+    world.nodes[1].is_full = true;
+    is_told_of_a_copy(&mut world, 1, 0);
+    world.run(3_000);
+    world.nodes[1].is_full = false;
+    world.run(2_000);
+    world.crash(1, true);
+    world.start(1);
+    let request = world.put(1, "c/k/f", "v");
+    world.run(1_000);
+    let written = world.written(request);
+    ensure!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{written:?}");
+    Ok(())
+}
+
+#[test]
+fn a_fence_is_noted_until_it_is_on_disk() {
+    depends_on(&["a fence is noted until it is on disk"], a_fence_finds_no_room);
+}
+
 /// A fenced node is asked to let another one in.
 fn a_fenced_node_has_something_to_record() -> Check {
     let mut world = World::mesh(2, 85);
@@ -148,29 +170,21 @@ fn a_fenced_node_takes_no_dots() {
     depends_on(&["a fenced node takes no dots"], a_fenced_node_has_something_to_record);
 }
 
-/// A node is fenced while a write waits for the proof of continuity.
-fn a_write_waits_and_the_node_is_fenced() -> Check {
-    let mut world = World::mesh(3, 25);
-    world.nodes[2].keeps_lease = false;
-    world.put(2, "c/k/f", "v");
-    world.settle()?;
-    world.crash(2, true);
-    world.start(2);
-    world.isolate(0, true);
+fn a_fenced_node_is_asked_to_write() -> Check {
+    let mut world = World::mesh(2, 25);
+    is_told_of_a_copy(&mut world, 1, 0);
+    let request = world.put(1, "c/k/f", "v");
     world.run(1_000);
-    let request = world.put(2, "c/l/f", "waits");
-    is_told_of_a_copy(&mut world, 2, 1);
-    world.run(10_000);
     let written = world.written(request);
     ensure!(matches!(written, Some(Err(WriteError::Fenced { .. }))), "{written:?}");
     Ok(())
 }
 
 #[test]
-fn writes_that_wait_for_proof_are_refused_by_a_fence() {
+fn a_fenced_node_takes_no_writes() {
     depends_on(
         &["a fenced node takes no writes", "a fenced node takes no dots"],
-        a_write_waits_and_the_node_is_fenced,
+        a_fenced_node_is_asked_to_write,
     );
 }
 

@@ -93,7 +93,8 @@ impl World {
             let results = commit_group(&store, &mut heads, vec![Job::Local(local)]);
             for result in results.expect("an empty disk takes a commit") {
                 let pushes = result.expect("the first grants are lawful").pushes;
-                self.note_done(0, vec![Done { is_user: false, pushes }]);
+                let (reissued, recorded) = (Vec::new(), None);
+                self.note_done(0, vec![Done { is_user: false, pushes, reissued, recorded }]);
             }
         }
         store
