@@ -13,7 +13,7 @@ use crate::planted::planted;
 use crate::status::{Amount, ControlBytes, LinkCounters, Moved, OriginCounters};
 
 /// What moved over the links to a peer. Most members of a large mesh are never linked, and cost a pointer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Counters(Option<Box<LinkCounters>>);
 
 impl Deref for Counters {

@@ -144,9 +144,9 @@ impl Engine {
         for (token, pending) in std::mem::take(&mut before.jobs) {
             self.jobs.insert(token, pending.outliving());
         }
-        for (&key, state) in &mut before.peers {
+        for (&key, state) in &before.peers {
             let next = self.peer_mut(key);
-            next.counters = std::mem::take(&mut state.counters);
+            next.counters = state.counters.clone();
             (next.is_paused, next.is_dialing) = (state.is_paused, state.is_dialing);
         }
     }
