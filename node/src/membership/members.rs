@@ -64,11 +64,8 @@ struct RoleGrant {
 /// The promotion that holds: its order, and who takes writes: one member, or everybody.
 type Promoted = (u64, Option<NodeKey>);
 
-/// What an admin has said.
-enum Decree {
-    Role(RoleGrant),
-    Primary(Promotion),
-}
+/// Entries of a log, by stamp and dot.
+type Log<T> = Vec<((Hlc, Dot), T)>;
 
 impl Members {
     /// Reads the members from the system namespace.
@@ -79,7 +76,7 @@ impl Members {
         let mut costs = BTreeMap::new();
         let mut delays = BTreeMap::new();
         let mut owners = BTreeMap::new();
-        let mut decrees = Vec::new();
+        let (mut grants, mut promotions) = (Log::new(), Log::new());
         view.entries(None, None, &mut |path, entry| {
             let components: Vec<Vec<u8>> = path.components().collect();
             let parts: Vec<&[u8]> = components.iter().map(Vec::as_slice).collect();
@@ -103,16 +100,17 @@ impl Members {
                     let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
                     owners.extend(incarnation.zip(node_key(key)));
                 }
-                [b"role", _] => decrees.extend(read_log(&entry, Decree::Role)),
-                [b"primary", _] => decrees.extend(read_log(&entry, Decree::Primary)),
+                [b"role", _] => grants.extend(read_log(&entry)),
+                [b"primary", _] => promotions.extend(read_log(&entry)),
                 _ => {}
             }
             ControlFlow::Continue(())
         })?;
 
-        decrees.sort_by_key(|(order, _)| *order);
-        let (roles, promoted) = effective(decrees.into_iter().map(|(_, decree)| decree));
-        let members = roles
+        grants.sort_by_key(|(at, _)| *at);
+        promotions.sort_by_key(|(at, _)| *at);
+        let promoted = effective_promotion(&promotions, &grants);
+        let members = effective_roles(grants.iter().map(|(_, grant)| grant))
             .into_iter()
             .filter(|(_, role)| role.is_node())
             .map(|(key, role)| {
@@ -217,44 +215,48 @@ pub(crate) fn grant_role(
     tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: bytes.into() })
 }
 
-/// What decrees, in their order, amount to: roles, and who takes writes. The first one founds the domain: its
-/// author grants itself. Each later one counts if its author was an admin by then.
-fn effective(decrees: impl Iterator<Item = Decree>) -> (BTreeMap<NodeKey, Role>, Option<Promoted>) {
+/// The roles that grants, in their order, amount to. The first one founds the domain: its author grants
+/// itself. Each later one counts if its author was an admin by then.
+fn effective_roles<'a>(grants: impl Iterator<Item = &'a RoleGrant>) -> BTreeMap<NodeKey, Role> {
     let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
-    let mut promoted: Option<Promoted> = None;
-    for decree in decrees {
-        let may = |author| roles.get(author).is_some_and(|role: &Role| role.may_grant());
-        match decree {
-            Decree::Role(grant) => {
-                let founds =
-                    roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
-                if founds || may(&grant.author) {
-                    roles.insert(grant.subject, grant.role);
-                }
-            }
-            Decree::Primary(promotion) => {
-                let is_lawful = may(&promotion.author) || planted!("only an admin promotes");
-                // Of two that did not see each other the one with the later stamp holds.
-                let is_later = promoted.is_none_or(|(order, _)| order <= promotion.order)
-                    || planted!("who has seen a promotion comes after it");
-                if is_lawful && is_later {
-                    promoted = Some((promotion.order, promotion.primary));
-                }
-            }
+    for grant in grants {
+        let founds = roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
+        if founds || roles.get(&grant.author).is_some_and(|role| role.may_grant()) {
+            roles.insert(grant.subject, grant.role);
         }
     }
-    (roles, promoted)
+    roles
 }
 
-fn read_log<T: serde::de::DeserializeOwned>(
-    entry: &Entry,
-    decree: fn(T) -> Decree,
-) -> Vec<((Hlc, Dot), Decree)> {
+/// The promotion that holds. One counts if its author was an admin by then, or by what it had seen: a node
+/// whose clock is behind is an admin all the same. Of those that count the greatest order holds, and of two
+/// that did not see each other the one with the later stamp.
+fn effective_promotion(promotions: &Log<Promotion>, grants: &Log<RoleGrant>) -> Option<Promoted> {
+    let mut promoted: Option<Promoted> = None;
+    for (at, promotion) in promotions {
+        let is_before = |granted: &(Hlc, Dot)| {
+            let is_seen = promotion.author_vv.covers(granted.1);
+            granted < at || (is_seen && !planted!("what an author has seen comes before its word"))
+        };
+        let known = grants.iter().filter(|(granted, _)| is_before(granted));
+        let roles = effective_roles(known.map(|(_, grant)| grant));
+        let is_lawful = roles.get(&promotion.author).is_some_and(|role| role.may_grant())
+            || planted!("only an admin promotes");
+        let is_later = promoted.is_none_or(|(order, _)| order <= promotion.order)
+            || planted!("who has seen a promotion comes after it");
+        if is_lawful && is_later {
+            promoted = Some((promotion.order, promotion.primary));
+        }
+    }
+    promoted
+}
+
+fn read_log<T: serde::de::DeserializeOwned>(entry: &Entry) -> Log<T> {
     let entries = entry.live().iter().filter(|live| live.payload.kind == PayloadKind::LOG);
     entries
         .filter_map(|live| {
             let value = postcard::from_bytes(&live.payload.bytes).ok()?;
-            Some(((live.hlc, live.dot), decree(value)))
+            Some(((live.hlc, live.dot), value))
         })
         .collect()
 }
@@ -295,7 +297,7 @@ mod tests {
     }
 
     fn roles(grants: &[RoleGrant]) -> Vec<(u8, Role)> {
-        let (roles, _) = effective(grants.iter().cloned().map(Decree::Role));
+        let roles = effective_roles(grants.iter());
         roles.into_iter().map(|(key, role)| (key.as_bytes()[0], role)).collect()
     }
 
@@ -321,32 +323,46 @@ mod tests {
         assert_eq!(roles(&grants), [(1, Role::Admin), (2, Role::Reader), (3, Role::Writer)]);
     }
 
-    #[test]
-    fn only_an_admins_promotion_counts_and_the_last_of_them_holds() {
+    /// A place in the logs: by stamp, each under a dot of its own.
+    fn at(ms: u64) -> (Hlc, Dot) {
+        let seq = millpond_core::Seq::new(ms).unwrap();
+        (Hlc::from_ms(ms), Dot::new(Incarnation::from_bytes([9; 16]), seq))
+    }
+
+    /// Who is promoted after these: stamp, order, author, primary, and up to where the author has seen.
+    fn promoted(entries: &[(u64, u64, u8, Option<u8>, u64)]) -> Option<Option<u8>> {
         let key = |number| NodeKey::from_bytes([number; 32]);
-        let promoted = |order: u64, by: u8, primary: Option<u8>| {
-            Decree::Primary(Promotion::new(order, key(by), primary.map(key)))
+        let grants = [(1, 1, 1, Role::Admin), (2, 1, 3, Role::Writer), (50, 1, 2, Role::Admin)];
+        let grants = grants.map(|(ms, by, of, role)| (at(ms), grant(by, of, role)));
+        let promotion = |&(ms, order, by, primary, seen): &(u64, u64, u8, Option<u8>, u64)| {
+            let seen = VersionVector::from_iter([at(seen).1]);
+            (at(ms), Promotion::new(order, key(by), primary.map(key), seen))
         };
-        let after = |more: Vec<Decree>| {
-            let roles = [(1, 1, Role::Admin), (1, 2, Role::Admin), (1, 3, Role::Writer)];
-            let roles = roles.map(|(by, of, role)| Decree::Role(grant(by, of, role)));
-            effective(roles.into_iter().chain(more)).1.map(|(_, primary)| primary)
-        };
-        assert_eq!(after(vec![]), None);
-        assert_eq!(
-            after(vec![promoted(0, 1, Some(1)), promoted(0, 2, Some(2))]),
-            Some(Some(key(2)))
-        );
-        assert_eq!(after(vec![promoted(0, 1, Some(1)), promoted(1, 1, None)]), Some(None));
-        // The clock of the second is behind.
-        let seen = || after(vec![promoted(1, 2, Some(2)), promoted(0, 1, Some(1))]);
-        assert_eq!(seen(), Some(Some(key(2))));
-        let found = crate::planted::without(&["who has seen a promotion comes after it"], seen);
-        assert_eq!(found, Some(Some(key(1))));
-        let usurped = || after(vec![promoted(0, 1, Some(1)), promoted(1, 3, Some(3))]);
-        assert_eq!(usurped(), Some(Some(key(1))));
-        let found = crate::planted::without(&["only an admin promotes"], usurped);
-        assert_eq!(found, Some(Some(key(3))));
+        let mut promotions: Log<Promotion> = entries.iter().map(promotion).collect();
+        promotions.sort_by_key(|(at, _)| *at);
+        let promoted = effective_promotion(&promotions, &grants.into());
+        promoted.map(|(_, primary)| primary.map(|key| key.as_bytes()[0]))
+    }
+
+    /// A rule holds, and something else is promoted without it.
+    fn holds(rules: &'static [&'static str], entries: &[(u64, u64, u8, Option<u8>, u64)], is: u8) {
+        assert_eq!(promoted(entries), Some(Some(is)));
+        let without = crate::planted::without(rules, || promoted(entries));
+        assert_ne!(without, Some(Some(is)), "{rules:?}");
+    }
+
+    #[test]
+    fn the_last_promotion_by_an_admin_holds_whatever_clocks_say() {
+        assert_eq!(promoted(&[]), None);
+        assert_eq!(promoted(&[(60, 0, 1, Some(1), 50), (61, 0, 2, Some(2), 50)]), Some(Some(2)));
+        assert_eq!(promoted(&[(60, 0, 1, Some(1), 50), (61, 1, 1, None, 60)]), Some(None));
+        let usurped = [(60, 0, 1, Some(1), 50), (61, 1, 3, Some(3), 60)];
+        holds(&["only an admin promotes"], &usurped, 1);
+        // The clock of the second admin is behind that of the first.
+        let behind_the_other = [(60, 1, 2, Some(2), 61), (61, 0, 1, Some(1), 50)];
+        holds(&["who has seen a promotion comes after it"], &behind_the_other, 2);
+        let behind_its_role = [(5, 0, 1, Some(1), 2), (40, 1, 2, Some(2), 50)];
+        holds(&["what an author has seen comes before its word"], &behind_its_role, 2);
     }
 
     /// A store of the system namespace, and what one member says there.

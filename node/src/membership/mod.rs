@@ -12,8 +12,9 @@
 //! ```
 //!
 //! Roles and primaries are logs, never overwritten, and read together in the order of (stamp, dot): an entry
-//! counts if its author was an admin by then. Of the promotions that count the one of the greatest order holds, and of
-//! those that did not see each other the last one, on every member alike.
+//! counts if its author was an admin by then, and a promotion also if its author was one by what it had seen.
+//! Of the promotions that count the one of the greatest order holds, and of those that did not see each other
+//! the last one, on every member alike.
 
 mod invite;
 mod members;

@@ -15,13 +15,18 @@ pub(super) struct Promotion {
     pub(super) primary: Option<NodeKey>,
     pub(super) author: NodeKey,
     /// What the author had applied of the system namespace.
-    author_vv: VersionVector,
+    pub(super) author_vv: VersionVector,
 }
 
 impl Promotion {
     #[cfg(test)]
-    pub(super) fn new(order: u64, author: NodeKey, primary: Option<NodeKey>) -> Self {
-        Self { order, primary, author, author_vv: VersionVector::new() }
+    pub(super) fn new(
+        order: u64,
+        author: NodeKey,
+        primary: Option<NodeKey>,
+        author_vv: VersionVector,
+    ) -> Self {
+        Self { order, primary, author, author_vv }
     }
 }
 
