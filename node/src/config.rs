@@ -45,6 +45,16 @@ pub struct Config {
     pub verify_every: Option<Duration>,
     /// Rows of its own store that it looks at in a second then.
     pub verify_rows_per_s: u64,
+    /// Which members take writes. The domain's own word, once an admin has promoted somebody, goes before it.
+    pub preset: Preset,
+    /// Makes this a delayed replica: it receives at once, shows what it has received so much later, and takes no
+    /// writes. All that arrives meanwhile waits on disk, beside a second copy of the data.
+    pub apply_after: Option<Duration>,
+    /// How long the node may lag behind its peers and still count as ready. Beyond it is in rehab until it has
+    /// caught up.
+    pub max_lag: Duration,
+    /// How many of its peers' writes it may lack and still count as ready; `None` sets no bound.
+    pub max_lag_writes: Option<u64>,
     /// Backups that the node makes by itself; none unless it is told.
     #[cfg(feature = "backup")]
     pub backup: Option<crate::backup::BackupSchedule>,
@@ -56,6 +66,21 @@ pub struct Config {
     pub offline_window: Duration,
     /// How many bytes of deletes may be remembered for members that nobody hears, before the window ends.
     pub tombstone_bytes_max: u64,
+}
+
+/// Which members take writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// All whose roles allow it.
+    #[default]
+    MultiWriter,
+    /// One, the primary; the others are backups. Which one it is, [`Replica::promote`](crate::Replica::promote)
+    /// says, and before it was called for the first time:
+    PrimaryBackup {
+        /// The name or the key of a member, or the first 8 digits of the key. Without one nobody writes yet.
+        primary: Option<String>,
+    },
 }
 
 impl Config {
@@ -82,6 +107,10 @@ impl Config {
             automatic_refresh: true,
             verify_every: Some(Duration::from_secs(600)),
             verify_rows_per_s: 20_000,
+            preset: Preset::default(),
+            apply_after: None,
+            max_lag: Duration::from_secs(30),
+            max_lag_writes: None,
             #[cfg(feature = "backup")]
             backup: None,
             cache_bytes: 64 << 20,

@@ -5,10 +5,12 @@ mod client;
 mod config;
 mod data;
 mod dataset;
+mod delayed;
 mod demo;
 mod details;
 mod failure;
 mod fence;
+mod promote;
 mod restore;
 mod run;
 mod setup;
@@ -85,6 +87,10 @@ enum Command {
     Repair(verify::RepairArgs),
     /// By which way each member's writes reach all others, and what if one dies
     Topology(topology::TopologyArgs),
+    /// Make a member the primary, which alone takes writes, or end that
+    Promote(promote::PromoteArgs),
+    /// Pause, resume or end the delay of a delayed replica, or let it show what was at a moment
+    Delayed(delayed::DelayedArgs),
     /// Look after the configuration
     Config(config::ConfigArgs),
     /// Start nodes on this machine, cut them apart, write on all of them, and watch them converge
@@ -155,6 +161,8 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Refresh(args) => verify::refresh(args, &dir).await,
         Command::Repair(args) => verify::repair(args, &dir).await,
         Command::Topology(args) => topology::topology(args, &dir).await,
+        Command::Promote(args) => promote::promote(args, &dir).await,
+        Command::Delayed(args) => delayed::delayed(args, &dir).await,
         Command::Config(args) => config::run(&args, &dir),
     }
 }

@@ -61,6 +61,17 @@ probes! {
     LogMendedBefore,
     /// A folder comes back as what a backup holds, under a store of its own.
     RestoredFromBackup,
+    // Delay.
+    /// A delayed replica shows exactly what had arrived by a moment.
+    AppliedUntil,
+    // Primary and backup.
+    /// A backup is asked to write.
+    BackupRefusesWrite,
+    // Rehab.
+    /// A node that joined with nothing has caught up.
+    FreshCaughtUp,
+    /// A node is so far behind that it is not ready.
+    TooFarBehind,
     // The tree.
     /// Something is announced of an origin that has no source, or one that does not deliver.
     AnnouncedWithoutSource,

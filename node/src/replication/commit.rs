@@ -15,7 +15,7 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::{InviteError, ReleaseError};
+use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Mend, Outcome, View, WriteError, meta_key,
     write_meta,
@@ -41,6 +41,12 @@ pub(super) enum Pending {
     Collect,
     /// A slice of a fold.
     Fold(Namespace),
+    /// A delayed replica has shown what was due.
+    Show,
+    /// It is recorded what becomes of what a delayed replica has yet to show.
+    Delay { id: RequestId },
+    /// It is recorded who takes writes.
+    Promote { id: RequestId },
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
     /// The store was mended.
@@ -66,6 +72,7 @@ impl Pending {
         match self {
             Self::Write(_) | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
+            Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
             _ => Self::Note,
         }
     }
@@ -90,8 +97,11 @@ impl Engine {
             sometimes!(FencedWriteRefused);
             return Err(WriteError::Fenced { why });
         }
+        if self.is_delayed() && !planted!("a delayed replica takes no writes") {
+            return Err(WriteError::Delayed);
+        }
         match self.members.get(self.config.key).map(|member| member.role) {
-            Some(role) if role.may_write() => Ok(()),
+            Some(role) if role.may_write() => self.may_write_as_primary(),
             Some(role) => Err(WriteError::ReadOnly { role: role.to_string() }),
             None => Err(WriteError::ReadOnly { role: "none, since it has not joined yet".into() }),
         }
@@ -153,6 +163,7 @@ impl Engine {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.jobs.insert(token, pending);
+        let job = self.with_arrival(job);
         self.emit(Output::Commit { token, job });
     }
 
@@ -199,6 +210,11 @@ impl Engine {
                 self.job_done(pending, result);
             }
         }
+        if self.recovery.beginning.is_some() {
+            self.check_rehab();
+        }
+        self.tell_shown(&before);
+        self.run_delay();
     }
 
     fn duplicate(&mut self, received: &Received) {
@@ -251,6 +267,18 @@ impl Engine {
                 sometimes!(InviteFindsNoRoom);
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
+            }
+            (Pending::Show, result) => self.shown(&result),
+            (Pending::Delay { id }, result) => {
+                let done = result.map(drop);
+                let done = done.map_err(|error| DelayError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Delay(done));
+            }
+            (Pending::Promote { id }, result) => {
+                let promoted = result.map(drop);
+                let promoted =
+                    promoted.map_err(|error| PromoteError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Promoted(promoted));
             }
             (Pending::Pushes { namespace, received }, Ok(_)) => {
                 self.pushes_applied(namespace, received);
@@ -374,6 +402,8 @@ impl Engine {
             sometimes!(Joined);
             let mut changes = Changes::default();
             write_meta::<()>(&mut changes, meta_key::pending_invite(), None);
+            write_meta(&mut changes, meta_key::rehab(), self.recovery.beginning.as_ref());
+            self.check_rehab_soon();
             self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
             self.emit(Output::Join(JoinProgress::Joined));
             return self.members_changed();
@@ -383,6 +413,10 @@ impl Engine {
             addresses: self.config.addresses.clone(),
             region: self.config.region.clone(),
             cost: self.config.cost,
+            apply_after_ms: self
+                .heads
+                .delay()
+                .map_or(0, |_| self.config.apply_after_ms.unwrap_or(0)),
         };
         if !told.is_told(own) && self.told_self.as_ref() != Some(&told) {
             self.told_self = Some(told.clone());

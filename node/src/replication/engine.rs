@@ -16,6 +16,7 @@ use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::counting::count_control;
+use super::delaying::Delaying;
 use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
@@ -25,6 +26,7 @@ use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
 use super::recalling::Recalling;
 use super::refresh_asked::AskedRefresh;
+use super::rehab::{Beginning, Recovery};
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
@@ -68,6 +70,13 @@ pub(crate) struct EngineConfig {
     pub(crate) region: Option<String>,
     /// What it costs others to receive from it.
     pub(crate) cost: u32,
+    /// How long a delayed replica waits before it shows what it has received.
+    pub(crate) apply_after_ms: Option<u64>,
+    /// Whether one member alone takes writes until an admin says which one, and its name; empty for nobody yet.
+    pub(crate) primary: Option<String>,
+    /// How far behind its peers it may be and count as ready: for how long, and by how many writes.
+    pub(crate) max_lag_ms: u64,
+    pub(crate) max_lag_writes: u64,
     /// Sizes that it keeps to.
     pub(crate) limits: Limits,
     /// Whether it refreshes with a peer without being asked to.
@@ -100,6 +109,10 @@ pub(crate) struct Engine {
     pub(super) recalled: BTreeSet<NodeKey>,
     /// When the store is told of the fence again, if it had no room.
     pub(super) fence_again_ms: u64,
+    /// When it shows what it has received, if it is a delayed replica.
+    pub(super) delaying: Delaying,
+    /// How far behind it is.
+    pub(super) recovery: Recovery,
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
@@ -166,6 +179,9 @@ impl Engine {
         let snapshot = store.snapshot()?;
         let heads = Heads::load(&*snapshot)?;
         let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
+        let joining = read_meta(&*snapshot, &meta_key::pending_invite())?;
+        let held: Option<Beginning> = read_meta(&*snapshot, &meta_key::rehab())?;
+        let beginning = held.or(joining.as_ref().map(|_: &Invite| Beginning::Fresh));
         let mut engine = Self {
             rng: ChaCha8Rng::from_seed(config.seed),
             started_ms: now.mono_ms,
@@ -178,7 +194,9 @@ impl Engine {
             recalls: BTreeMap::new(),
             recalled: BTreeSet::new(),
             fence_again_ms: u64::MAX,
-            joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
+            delaying: Delaying::new(&heads, now.wall_ms),
+            recovery: Recovery::new(beginning),
+            joining,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
             told_self: None,
             links: BTreeMap::new(),
@@ -291,6 +309,8 @@ impl Engine {
             self.next_survey_ms(),
             self.fence_again_ms,
             self.next_collection_ms(),
+            self.next_rehab_ms(),
+            self.next_delay_ms(),
             self.next_comparison_ms(),
             self.next_verify_ms(),
             self.next_asked_refresh_ms(),
@@ -346,6 +366,8 @@ impl Engine {
         self.run_surveys();
         self.run_fence();
         self.run_collection();
+        self.run_rehab();
+        self.run_delay();
         self.run_comparisons();
         self.run_verify();
         self.run_asked_refreshes();
@@ -367,6 +389,8 @@ impl Engine {
                 self.resume(peer);
                 self.answer(id, Answer::Done);
             }
+            Request::Delay(order) => self.order_delay(id, order),
+            Request::Promote(primary) => self.promote(id, primary),
             Request::Survey => self.ask_survey(id),
             Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
             Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),

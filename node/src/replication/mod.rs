@@ -27,6 +27,9 @@
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
+//! | `primary` | who takes writes, where one member does |
+//! | `delaying` | when a delayed replica shows what it has received |
+//! | `rehab` | whether this node is ready, and a source for others |
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
 //! | `report`, `sources`, `counting` | what to tell the operator |
@@ -37,7 +40,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
-use crate::replica::{InviteError, ReleaseError};
+use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
@@ -50,6 +53,7 @@ mod commit;
 mod comparing;
 mod continuity;
 mod counting;
+mod delaying;
 mod dialer;
 mod engine;
 mod feed;
@@ -65,6 +69,7 @@ mod link;
 mod mending;
 mod names;
 mod peer;
+mod primary;
 mod progress;
 mod pull;
 mod pulling;
@@ -72,6 +77,7 @@ mod recalling;
 mod receive;
 mod refresh_asked;
 mod refreshing;
+mod rehab;
 mod reissuing;
 mod report;
 mod ring;
@@ -96,6 +102,8 @@ pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
+#[cfg(feature = "backup")]
+pub(crate) use rehab::Beginning;
 pub(crate) use verify_plan::VerifySettings;
 #[cfg(feature = "backup")]
 pub(crate) use whole::{Whole, not_of_whole};
@@ -175,8 +183,25 @@ pub(crate) enum Request {
     AcceptLoss(Option<Path>),
     /// Lifts the fence: a person has looked.
     Release,
+    /// Makes a member the only one that takes writes, or everybody.
+    Promote(Option<NodeKey>),
+    /// Does something else with what a delayed replica has yet to show.
+    Delay(DelayOrder),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
+}
+
+/// What becomes of what a delayed replica has yet to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DelayOrder {
+    /// It waits.
+    Pause,
+    /// It is shown when it is old enough.
+    Resume,
+    /// What arrived up to this moment, in milliseconds since 1970, is shown now; then all waits.
+    ApplyUntil(u64),
+    /// All is shown, and the delay ends.
+    Promote,
 }
 
 /// What the engine wants done.
@@ -194,6 +219,8 @@ pub(crate) enum Output {
     Answer { id: RequestId, answer: Answer },
     /// A namespace changed: its applied vector.
     Applied { namespace: Namespace, vv: VersionVector },
+    /// Readers of the data see more: the vector of what they see.
+    Shown { vv: VersionVector },
     /// What became of joining.
     Join(JoinProgress),
 }
@@ -207,6 +234,10 @@ pub(crate) enum Answer {
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
     Invite(Result<Invite, InviteError>),
+    /// It is recorded who takes writes; or why not.
+    Promoted(Result<(), PromoteError>),
+    /// It is recorded what becomes of what waits; or why not.
+    Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
     /// What a refresh has come to, or would.

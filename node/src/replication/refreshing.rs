@@ -75,9 +75,9 @@ impl Engine {
     }
 
     /// One of two that both need it asks, at first: the lesser key. Later either does, since it may not be
-    /// known on the other side.
+    /// known on the other side; and who is no source yet, whom nobody asks.
     fn asks_first(&self, peer: NodeKey, after_ms: u64) -> bool {
-        self.config.key < peer || after_ms > 0
+        self.config.key < peer || after_ms > 0 || !self.is_source()
     }
 
     /// A refresh of this link is not asked for again at once.

@@ -128,6 +128,8 @@ impl Engine {
             let vv = self.applied(namespace).clone();
             self.emit(Output::Applied { namespace, vv });
         }
+        let vv = self.heads.vv(self.heads.shown()).clone();
+        self.emit(Output::Shown { vv });
         self.members_changed();
     }
 
@@ -135,6 +137,7 @@ impl Engine {
     fn take_over(&mut self, before: &mut Self) {
         self.rng = before.rng.clone();
         self.started_ms = before.started_ms;
+        self.delaying = std::mem::take(&mut before.delaying);
         (self.next_token, self.next_transfer) = (before.next_token, before.next_transfer);
         self.totals = std::mem::take(&mut before.totals);
         self.surveys = std::mem::take(&mut before.surveys);

@@ -78,7 +78,7 @@ impl Engine {
     /// A peer asks for all that it lacks.
     pub(super) fn supply(&mut self, link_id: LinkId, pull: Pull) {
         let transfer = pull.transfer;
-        if !self.gives_to(link_id) {
+        if !self.gives_to(link_id) || !self.is_source() {
             sometimes!(PullNotAllowed);
             return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
         }

@@ -15,7 +15,7 @@ use crate::replication::{
 use crate::runtime::Lease;
 use crate::state::{
     Heads, Identity, Job, JobError, Local, Outcome, Reissued, View, commit_group, meta_key,
-    read_meta, take_group, write_meta,
+    read_meta, settle_delay, take_group, write_meta,
 };
 use crate::store::{Changes, Durability, Store, StoreError};
 use crate::topology::settings::{Ripple, Topology};
@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) topology: Topology,
     /// Where it says that it is.
     pub(crate) region: Option<String>,
+    /// How long it waits before it shows what it has received, from its next start on.
+    pub(crate) apply_after_ms: Option<u64>,
     /// What it says that it costs to receive from it.
     pub(crate) cost: u32,
     pub(crate) clock: SimClock,
@@ -137,6 +139,7 @@ impl Node {
             collection: COLLECTION,
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             region: None,
+            apply_after_ms: None,
             cost: 0,
             clock: SimClock::RIGHT,
             is_newer: false,
@@ -154,6 +157,7 @@ impl Node {
         seed: [u8; 32],
     ) -> Result<(), StoreError> {
         self.store.set_full(self.is_full);
+        settle_delay(&*self.store, self.apply_after_ms.is_some())?;
         let snapshot = self.store.snapshot()?;
         let about = self.identity();
         let heads = Heads::load(&*snapshot)?;
@@ -180,6 +184,10 @@ impl Node {
             topology: self.topology.clone(),
             region: record.region,
             cost: record.cost,
+            apply_after_ms: self.apply_after_ms,
+            primary: None,
+            max_lag_ms: MAX_LAG_MS,
+            max_lag_writes: u64::MAX,
             limits: self.limits,
             automatic_refresh: self.automatic_refresh,
             verify: self.verify,
@@ -207,6 +215,7 @@ impl Node {
             addresses: vec![format!("{id}")],
             region: self.region.clone(),
             cost: self.cost,
+            apply_after_ms: self.apply_after_ms.unwrap_or(0),
         }
     }
 
@@ -393,6 +402,7 @@ pub(crate) const COLLECTION: Collection = Collection {
     bytes_max: 1 << 30,
     linger_ms: 0,
 };
+const MAX_LAG_MS: u64 = 30_000;
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;
 

@@ -7,6 +7,7 @@
 mod apply;
 mod began;
 mod clear;
+mod delayed;
 mod floor;
 mod fold;
 mod gap;
@@ -26,6 +27,7 @@ mod write;
 pub(crate) use apply::apply;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use clear::Clear;
+pub(crate) use delayed::{Arrival, DelayMode, Due, settle_delay, shown_in};
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};

@@ -176,6 +176,11 @@ impl<'a> Transaction<'a> {
         Ok(rows)
     }
 
+    /// Changes rows as they are told, with the log left to whoever tells.
+    pub(super) fn absorb(&mut self, changes: Changes) {
+        self.own.absorb(changes);
+    }
+
     /// Changes a meta value.
     pub(crate) fn put_meta(&mut self, key: crate::store::MetaKey, value: Option<Bytes>) {
         self.own.meta.insert(key, value);

@@ -77,6 +77,19 @@ pub enum WriteError {
         /// Its role.
         role: String,
     },
+    /// This node is a backup, and another member is the primary, which alone takes writes.
+    #[error("this node is a backup and takes no writes: {}", primary_text(primary, address))]
+    NotPrimary {
+        /// The primary's name, if there is one.
+        primary: Option<String>,
+        /// Where members reach it, if it has said.
+        address: Option<String>,
+    },
+    /// This node is a delayed replica: it shows what was, and takes no writes.
+    #[error(
+        "this node is a delayed replica and takes no writes; write at another member, or promote it"
+    )]
+    Delayed,
     /// The replica does not hold what the write's context names.
     #[error("this replica is behind what the write refers to; retry when it has caught up")]
     Behind,
@@ -89,6 +102,14 @@ pub enum WriteError {
     /// The replica is closing.
     #[error("the replica is closed")]
     Closed,
+}
+
+fn primary_text(primary: &Option<String>, address: &Option<String>) -> String {
+    match (primary, address) {
+        (Some(primary), Some(address)) => format!("the primary is {primary}, at {address}"),
+        (Some(primary), None) => format!("the primary is {primary}"),
+        (None, _) => "no member is the primary yet; an admin promotes one".into(),
+    }
 }
 
 impl WriteTx<'_> {

@@ -61,6 +61,15 @@ impl FromStr for Region {
     }
 }
 
+/// Which members take writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PresetName {
+    #[default]
+    MultiWriter,
+    PrimaryBackup,
+}
+
 /// A length of time: `250ms`, `5s`, `10m`, `2h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Span(pub Duration);
