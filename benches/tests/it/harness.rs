@@ -92,7 +92,7 @@ fn every_scenario_is_listed() {
     let output = harness(&["list"]);
     let listed = String::from_utf8(output.stdout).unwrap();
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(names, ["catch-up", "local-write", "reattach", "mesh-sim", "fanout"]);
+    assert_eq!(names, ["catch-up", "local-write", "reattach", "fold", "mesh-sim", "fanout"]);
 }
 
 #[test]

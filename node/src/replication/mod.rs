@@ -18,7 +18,7 @@
 //! | `grafting` | who sends whose writes to whom |
 //! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
-//! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
+//! | `pull`, `pulling`, `supply`, `supplying` | catch-up, at the asker and at the supplier |
 //! | `refresh_asked` | what an operator asks of a refresh |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
@@ -85,6 +85,7 @@ mod rules;
 mod session;
 mod sources;
 mod supply;
+mod supplying;
 mod survey;
 mod verify_plan;
 mod verifying;

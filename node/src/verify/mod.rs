@@ -7,8 +7,5 @@
 mod judge;
 mod scrub;
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) use judge::{Deletes, Finding, Ground, Suspicion, judge};
 pub(crate) use scrub::{Found, Scrub};
