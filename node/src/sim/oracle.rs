@@ -35,6 +35,8 @@ pub(crate) struct Oracle {
     strangers: BTreeSet<NodeId>,
     /// Dots that no disk holds any more: a folder was replaced before anybody else had them.
     lost: BTreeSet<(Namespace, Dot)>,
+    /// Nodes whose folders fell back unseen.
+    unseen: BTreeSet<NodeId>,
     /// Nodes that have issued writes anew.
     fallen: BTreeSet<NodeId>,
     increments: Vec<Increment>,
@@ -244,9 +246,17 @@ impl Oracle {
         Ok(())
     }
 
-    /// Dots that were lost by a rollback unseen, before anybody else's disk had them, may be issued once more (R5). If
-    /// somebody has them, by whatever way, what it shows will not be what was written.
+    /// A node's folder falls back, and the node cannot know.
+    pub(crate) fn falls_back_unseen(&mut self, node: NodeId) {
+        self.unseen.insert(node);
+    }
+
+    /// Dots that were lost by a rollback unseen, before anybody else's disk had them, may be issued once more (R5), and
+    /// by nobody else. If somebody has them, by whatever way, what it shows will not be what was written.
     fn forget_reissued(&mut self, node: NodeId, push: &Push) {
+        if !self.unseen.contains(&node) {
+            return;
+        }
         let (namespace, origin) = (push.namespace, push.origin);
         let Some(issued) = self.written.get_mut(&(namespace, origin)) else { return };
         let seqs = push.first.get()..=issued.len() as u64;

@@ -33,6 +33,7 @@ impl Stage {
         // Without an open incarnation there is nothing to go on with.
         if let Some(open) = open {
             self.fell_back.insert(node, FellBack(open));
+            self.world.oracle.iter_mut().for_each(|it| it.falls_back_unseen(node));
         }
     }
 
@@ -46,6 +47,7 @@ impl Stage {
     pub(super) fn moves(&mut self, from: NodeId, to: NodeId) {
         if let Some(fell_back) = self.fell_back.remove(&from) {
             self.fell_back.insert(to, fell_back);
+            self.world.oracle.iter_mut().for_each(|it| it.falls_back_unseen(to));
         }
     }
 
