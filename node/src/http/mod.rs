@@ -18,6 +18,5 @@ mod records;
 mod server;
 mod stream;
 mod tx;
-mod verify;
 
 pub use server::{HttpError, HttpOptions, HttpServer, serve};

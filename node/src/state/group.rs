@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::apply::apply;
-use super::delayed::record;
 use super::heads::Heads;
 use super::job::{Job, JobError, Outcome};
 use super::transaction::Transaction;
@@ -28,7 +27,6 @@ pub(crate) fn commit_group(
     let mut next = heads.clone();
     let mut results = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let is_shown = matches!(&job, Job::At(arrival, _) if arrival.is_shown);
         let mut tx = Transaction::new(&*snapshot, &group, next.clone());
         let result = catch_unwind(AssertUnwindSafe(|| apply(&mut tx, job)));
         let result = result.unwrap_or_else(|_| {
@@ -37,8 +35,7 @@ pub(crate) fn commit_group(
         });
         sometimes!(result.is_err() && !group.is_empty(), JobFailsInGroup);
         if result.is_ok() {
-            let (mut changes, mut changed) = tx.finish();
-            record(&next, &mut changed, &mut changes, is_shown)?;
+            let (changes, changed) = tx.finish();
             group.absorb(changes);
             next = changed;
         }
@@ -80,16 +77,13 @@ fn weigh(job: &Job) -> usize {
     match job {
         Job::Local(_) => 16,
         Job::Pushes(pushes) => pushes.iter().map(|push| push.len()).sum(),
-        Job::Mend(mend) | Job::AcceptLoss(mend, _) => mend.found.len() + mend.unlogged.len() + 16,
         // As much as one commit may do beside small writes: they wait for one such job at most.
         Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
         Job::Reissue(_) => GROUP_ROWS_MAX,
         Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } | Job::Collect { .. } => {
             GROUP_ROWS_MAX
         }
-        Job::At(_, Some(job)) => weigh(job),
-        Job::Show(_) => GROUP_ROWS_MAX,
-        Job::Close | Job::Meta(_) | Job::Delay(_) | Job::At(_, None) => 1,
+        Job::Close | Job::Meta(_) => 1,
     }
 }
 

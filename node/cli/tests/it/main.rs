@@ -1,7 +1,6 @@
 //! The program from outside: what it prints, and its exit codes.
 
 mod backup;
-mod delayed;
 mod demo;
 mod failed_disk;
 mod fence;
@@ -9,7 +8,6 @@ mod full_disk;
 mod kill;
 mod netns;
 mod node;
-mod primary;
 mod service;
 
 use std::io::Write;
