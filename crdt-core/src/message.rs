@@ -338,6 +338,8 @@ pub struct Terms {
     pub feeds_own: bool,
     /// It serves feeds and catch-ups; if not, asking is in vain.
     pub serves: bool,
+    /// It is not ready: it has yet to catch up, or is too far behind.
+    pub in_rehab: bool,
     /// Within how many milliseconds it wants to hear of progress; `None` leaves it to the peer.
     pub ack_within_ms: Option<u64>,
 }
@@ -345,7 +347,13 @@ pub struct Terms {
 impl Default for Terms {
     /// Before anything was said: it serves, and feeds its own writes.
     fn default() -> Self {
-        Self { wants_announcements: false, feeds_own: true, serves: true, ack_within_ms: None }
+        Self {
+            wants_announcements: false,
+            feeds_own: true,
+            serves: true,
+            in_rehab: false,
+            ack_within_ms: None,
+        }
     }
 }
 

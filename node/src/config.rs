@@ -37,6 +37,24 @@ pub struct Config {
     /// What it costs others to receive from this node, beside the way to it: 0 for most, more for a metered
     /// or a slow uplink.
     pub cost: u32,
+    /// Whether the node refreshes with a peer by itself when one of the two was absent while the other forgot
+    /// deletes. If not, it says so, and waits for [`Replica::refresh`](crate::Replica::refresh).
+    pub automatic_refresh: bool,
+    /// How often the node looks through its own store and compares itself with its peers; `None` for never,
+    /// unless it is asked to.
+    pub verify_every: Option<Duration>,
+    /// Rows of its own store that it looks at in a second then.
+    pub verify_rows_per_s: u64,
+    /// Which members take writes. The domain's own word, once an admin has promoted somebody, goes before it.
+    pub preset: Preset,
+    /// Makes this a delayed replica: it receives at once, shows what it has received so much later, and takes no
+    /// writes. All that arrives meanwhile waits on disk, beside a second copy of the data.
+    pub apply_after: Option<Duration>,
+    /// How long the node may lag behind its peers and still count as ready. Beyond it is in rehab until it has
+    /// caught up.
+    pub max_lag: Duration,
+    /// How many of its peers' writes it may lack and still count as ready; `None` sets no bound.
+    pub max_lag_writes: Option<u64>,
     /// Backups that the node makes by itself; none unless it is told.
     #[cfg(feature = "backup")]
     pub backup: Option<crate::backup::BackupSchedule>,
@@ -50,12 +68,28 @@ pub struct Config {
     pub tombstone_bytes_max: u64,
 }
 
+/// Which members take writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// All whose roles allow it.
+    #[default]
+    MultiWriter,
+    /// One, the primary; the others are backups. Which one it is, [`Replica::promote`](crate::Replica::promote)
+    /// says, and before it was called for the first time:
+    PrimaryBackup {
+        /// The name or the key of a member, or the first 8 digits of the key. Without one nobody writes yet.
+        primary: Option<String>,
+    },
+}
+
 impl Config {
     /// The longest name of a region: longer ones are no names of places, and make tables unreadable.
     pub const REGION_BYTES_MAX: usize = 64;
 
     /// The defaults for a folder: named after it, listening on a free loopback port, hold-down 1 s, digests
-    /// every 5 s, a cache of 64 MiB, no lease, no backups, deletes remembered for 7 days.
+    /// every 5 s, verification every ten minutes, a cache of 64 MiB, no lease, no backups, deletes remembered for
+    /// 7 days.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -70,6 +104,13 @@ impl Config {
             topology: Topology::default(),
             region: None,
             cost: 0,
+            automatic_refresh: true,
+            verify_every: Some(Duration::from_secs(600)),
+            verify_rows_per_s: 20_000,
+            preset: Preset::default(),
+            apply_after: None,
+            max_lag: Duration::from_secs(30),
+            max_lag_writes: None,
             #[cfg(feature = "backup")]
             backup: None,
             cache_bytes: 64 << 20,

@@ -14,7 +14,7 @@ use crate::network::ListenError;
 use crate::runtime::LeaseFile;
 use crate::state::{
     Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Transaction, apply, meta_key,
-    read_meta, write_meta,
+    read_meta, settle_delay, write_meta,
 };
 use crate::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
 use crate::store::{Changes, Durability, Store, StoreError};
@@ -186,6 +186,9 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     if about.key != keys.key() {
         return Err(OpenError::MixedFolder { dir: dir.clone() });
     }
+    drop(snapshot);
+    settle_delay(&store, config.apply_after.is_some())?;
+    let snapshot = store.snapshot()?;
     let heads = Heads::load(&*snapshot)?;
     let last: Option<Boot> = read_meta(&*snapshot, &meta_key::boot())?;
     let lease = match &config.state_dir {

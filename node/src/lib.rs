@@ -97,13 +97,16 @@ mod state;
 pub mod status;
 pub mod store;
 mod topology;
+mod verify;
 
 pub use commits::{Commits, CommitsEnded};
-pub use config::Config;
+pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 pub use network::ListenError;
-pub use replica::{InviteError, JoinError, Receipt, ReleaseError, Replica};
+pub use replica::{
+    DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,
+};
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_core::transport::Transport;
-use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
+use millpond_core::{Dot, Namespace, NodeKey, Path as RecordPath, VersionVector};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,17 +18,18 @@ use crate::advertise;
 #[cfg(feature = "backup")]
 use crate::backup::Backups;
 use crate::commits::Commits;
-use crate::config::Config;
+use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::membership::{Invite, InviteOptions};
 use crate::network;
 use crate::replication::{
-    Answer, Collection, Engine, EngineConfig, JoinProgress, Limits, Now, Request,
+    Answer, Collection, DelayOrder, Engine, EngineConfig, JoinProgress, Limits, Now, Request,
+    VerifySettings,
 };
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
-use crate::state::{Heads, View, WriteError, WriteTx};
-use crate::status::{Status, Survey};
+use crate::state::{Heads, View, WriteError, WriteTx, shown_in};
+use crate::status::{RefreshError, RefreshReport, Status, Survey, VerifyReport};
 #[cfg(feature = "backup")]
 use crate::store::Snapshot;
 use crate::store::{Store, StoreError};
@@ -48,6 +49,8 @@ struct Inner {
     dir: PathBuf,
     key: NodeKey,
     name: String,
+    /// Whether it was opened as a delayed replica; it may have been promoted since.
+    may_be_delayed: bool,
     store: Arc<dyn Store>,
     engine: EngineHandle,
     transport: Option<Arc<dyn Transport>>,
@@ -81,6 +84,51 @@ pub enum InviteError {
     /// It could not be recorded.
     #[error("the invite was not recorded: {0}")]
     Store(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
+/// Why no member was promoted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PromoteError {
+    /// This node is no admin.
+    #[error("only an admin may promote, and this node is none; run it on an admin's node")]
+    NotAdmin,
+    /// There is no such member.
+    #[error("there is no such member")]
+    NoMember,
+    /// That member's role does not allow writes.
+    #[error("the member's role is {role}, which may not write")]
+    MayNotWrite {
+        /// Its role.
+        role: String,
+    },
+    /// It could not be recorded.
+    #[error("the promotion was not recorded: {0}")]
+    NotRecorded(String),
+    /// The replica is closed.
+    #[error("the replica is closed")]
+    Closed,
+}
+
+/// Why a delayed replica does not do what it was told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DelayError {
+    /// It is none.
+    #[error("this node is no delayed replica")]
+    NotDelayed,
+    /// It shows more than that already.
+    #[error("this node shows more than that already")]
+    Past,
+    /// That moment has not come yet.
+    #[error("that moment has not come yet")]
+    Future,
+    /// It could not be recorded.
+    #[error("the order was not recorded: {0}")]
+    NotRecorded(String),
     /// The replica is closed.
     #[error("the replica is closed")]
     Closed,
@@ -187,7 +235,19 @@ impl Replica {
             topology: config.topology.clone(),
             region: config.region.clone(),
             cost: config.cost,
+            apply_after_ms: config.apply_after.map(|after| after.as_millis() as u64),
+            primary: match &config.preset {
+                Preset::MultiWriter => None,
+                Preset::PrimaryBackup { primary } => Some(primary.clone().unwrap_or_default()),
+            },
+            max_lag_ms: config.max_lag.as_millis() as u64,
+            max_lag_writes: config.max_lag_writes.unwrap_or(u64::MAX),
             limits: Limits::default(),
+            automatic_refresh: config.automatic_refresh,
+            verify: VerifySettings {
+                every_ms: config.verify_every.map(|every| every.as_millis() as u64),
+                rows_per_s: config.verify_rows_per_s,
+            },
             seed: folder::random(),
         };
         let now = Now { mono_ms: 0, wall_ms: wall_ms() };
@@ -195,7 +255,7 @@ impl Replica {
 
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let heads = Heads::load(&*store.snapshot()?)?;
-        let (committed_tx, committed) = watch::channel(heads.vv(Namespace::MAIN).clone());
+        let (committed_tx, committed) = watch::channel(heads.vv(heads.shown()).clone());
         let (joined_tx, joined) = watch::channel(None);
         if !engine.is_joining() {
             joined_tx.send_replace(Some(JoinProgress::Joined));
@@ -233,6 +293,7 @@ impl Replica {
             dir: config.dir.clone(),
             key: about.key,
             name: config.name.clone(),
+            may_be_delayed: config.apply_after.is_some(),
             store,
             engine: EngineHandle { events, committed, joined },
             transport,
@@ -269,7 +330,12 @@ impl Replica {
         if self.inner.stop.is_cancelled() {
             return Err(StoreError::Poisoned { reason: "the replica is closed".into() });
         }
-        View::new(self.inner.store.snapshot()?, Namespace::MAIN)
+        let snapshot = self.inner.store.snapshot()?;
+        let namespace = match self.inner.may_be_delayed {
+            true => shown_in(&*snapshot)?,
+            false => Namespace::MAIN,
+        };
+        View::new(snapshot, namespace)
     }
 
     /// Runs a transaction: a short synchronous closure, on the writer's thread. All that it writes becomes
@@ -336,6 +402,62 @@ impl Replica {
         }
     }
 
+    /// Makes a member the primary, which alone takes writes; the others are its backups, and refuse them with
+    /// [`WriteError::NotPrimary`]. `None` ends that: everybody writes whose role allows it. It is recorded in the
+    /// domain and holds from each node's next commit on, restarts included; of promotions at once the later one
+    /// holds everywhere. What a former primary wrote and nobody has yet is merged when it returns.
+    ///
+    /// # Errors
+    /// Any [`PromoteError`]; then nothing has changed.
+    pub async fn promote(&self, primary: Option<NodeKey>) -> Result<(), PromoteError> {
+        match self.inner.engine.ask(Request::Promote(primary)).await {
+            Some(Answer::Promoted(promoted)) => promoted,
+            _ => Err(PromoteError::Closed),
+        }
+    }
+
+    /// Stops a delayed replica from showing more, until [`Replica::resume_delay`]. It goes on receiving.
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn pause_delay(&self) -> Result<(), DelayError> {
+        self.order_delay(DelayOrder::Pause).await
+    }
+
+    /// Lets a delayed replica show again whatever is old enough.
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn resume_delay(&self) -> Result<(), DelayError> {
+        self.order_delay(DelayOrder::Resume).await
+    }
+
+    /// Lets a delayed replica show, soon, exactly what had arrived by a moment on its wall clock, and then
+    /// pauses it.
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn apply_until(&self, moment: SystemTime) -> Result<(), DelayError> {
+        let since = moment.duration_since(UNIX_EPOCH).map_err(|_| DelayError::Past)?;
+        self.order_delay(DelayOrder::ApplyUntil(since.as_millis() as u64)).await
+    }
+
+    /// Ends the delay: this replica shows all that it has received, and takes writes. It stays so until it is
+    /// opened without [`Config::apply_after`].
+    ///
+    /// # Errors
+    /// Any [`DelayError`].
+    pub async fn end_delay(&self) -> Result<(), DelayError> {
+        self.order_delay(DelayOrder::Promote).await
+    }
+
+    async fn order_delay(&self, order: DelayOrder) -> Result<(), DelayError> {
+        match self.inner.engine.ask(Request::Delay(order)).await {
+            Some(Answer::Delay(ordered)) => ordered,
+            _ => Err(DelayError::Closed),
+        }
+    }
+
     /// Follows the vector of the data, as of each commit.
     pub fn committed(&self) -> Commits {
         Commits::new(self.inner.engine.committed.clone())
@@ -370,6 +492,47 @@ impl Replica {
         match self.inner.engine.ask(Request::Survey).await {
             Some(Answer::Survey(surveyed)) => surveyed.survey(),
             _ => Survey::default(),
+        }
+    }
+
+    /// Compares this node with these peers, or with all members, and waits until that is done; what the log says
+    /// that one of two has lost is mended on the way. A deep one reads the node's whole store first, and checks
+    /// every value. Costs each node a scan, and the network a few kilobytes for each difference.
+    ///
+    /// A closed replica has verified nothing.
+    pub async fn verify(&self, peers: Option<Vec<NodeKey>>, is_deep: bool) -> VerifyReport {
+        match self.inner.engine.ask(Request::Verify { peers, is_deep }).await {
+            Some(Answer::Verified(report)) => *report,
+            _ => VerifyReport::default(),
+        }
+    }
+
+    /// Refreshes with a peer, whether or not the two need it, and waits until that is done: what each holds is
+    /// joined into the other, deletes that both have forgotten included. A dry one only tells what would come here, go,
+    /// and stay.
+    ///
+    /// # Errors
+    /// [`RefreshError`]; a refresh that has begun goes on all the same.
+    pub async fn refresh(
+        &self,
+        peer: NodeKey,
+        is_dry: bool,
+    ) -> Result<RefreshReport, RefreshError> {
+        match self.inner.engine.ask(Request::Refresh { peer, is_dry }).await {
+            Some(Answer::Refreshed(result)) => result,
+            _ => Err(RefreshError::Closed),
+        }
+    }
+
+    /// Gives up what this node has lost and no peer has: deletes it, at and below a path, or everywhere. Says how
+    /// many values that were. [`Replica::verify`] finds out what is lost.
+    ///
+    /// # Errors
+    /// Any [`WriteError`]; then nothing was deleted that is not told lost any more.
+    pub async fn accept_loss(&self, within: Option<RecordPath>) -> Result<u64, WriteError> {
+        match self.inner.engine.ask(Request::AcceptLoss(within)).await {
+            Some(Answer::LossAccepted(result)) => result,
+            _ => Err(WriteError::Closed),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{Incarnation, Namespace, Seq};
 #[derive(Serialize, Deserialize)]
 pub(super) struct NamesV1(u32, List<[u8; 16], VECTOR_ENTRIES_MAX>);
 
-/// Bits: wants announcements, feeds its own, serves. Then within how many milliseconds to ack.
+/// Bits: wants announcements, feeds its own, serves, in rehab. Then within how many milliseconds to ack.
 #[derive(Serialize, Deserialize)]
 pub(super) struct TermsV1(u8, Option<u64>);
 
@@ -65,7 +65,7 @@ impl From<NamesV1> for (u32, Vec<Incarnation>) {
 
 impl From<&Terms> for TermsV1 {
     fn from(terms: &Terms) -> Self {
-        let bits = [terms.wants_announcements, terms.feeds_own, terms.serves];
+        let bits = [terms.wants_announcements, terms.feeds_own, terms.serves, terms.in_rehab];
         let bits = bits.iter().enumerate().map(|(place, &bit)| u8::from(bit) << place).sum();
         Self(bits, terms.ack_within_ms)
     }
@@ -75,11 +75,17 @@ impl TryFrom<TermsV1> for Terms {
     type Error = DecodeError;
 
     fn try_from(TermsV1(bits, ack_within_ms): TermsV1) -> Result<Self, DecodeError> {
-        if bits >= 1 << 3 {
+        if bits >= 1 << 4 {
             return Err(DecodeError::Malformed);
         }
         let bit = |place: u8| bits & (1 << place) != 0;
-        Ok(Self { wants_announcements: bit(0), feeds_own: bit(1), serves: bit(2), ack_within_ms })
+        Ok(Self {
+            wants_announcements: bit(0),
+            feeds_own: bit(1),
+            serves: bit(2),
+            in_rehab: bit(3),
+            ack_within_ms,
+        })
     }
 }
 

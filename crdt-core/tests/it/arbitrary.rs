@@ -149,11 +149,12 @@ fn numbered() -> impl Strategy<Value = NumberedVector> {
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
-    any::<(bool, bool, bool, Option<u64>)>().prop_map(
-        |(wants_announcements, feeds_own, serves, ack_within_ms)| Terms {
+    any::<(bool, bool, bool, bool, Option<u64>)>().prop_map(
+        |(wants_announcements, feeds_own, serves, in_rehab, ack_within_ms)| Terms {
             wants_announcements,
             feeds_own,
             serves,
+            in_rehab,
             ack_within_ms,
         },
     )

@@ -224,7 +224,13 @@ fn numbered() -> NumberedVector {
 }
 
 fn terms() -> Terms {
-    Terms { wants_announcements: true, feeds_own: false, serves: true, ack_within_ms: Some(250) }
+    Terms {
+        wants_announcements: true,
+        feeds_own: false,
+        serves: true,
+        in_rehab: false,
+        ack_within_ms: Some(250),
+    }
 }
 
 fn report() -> NodeReport {

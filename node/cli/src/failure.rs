@@ -20,9 +20,9 @@ pub(crate) enum Exit {
     Config = 3,
     /// The node cannot be reached.
     Unreachable = 4,
-    /// `status --check`: the node is degraded.
+    /// `status --check`: the node is degraded. `verify`: not all was compared.
     Degraded = 5,
-    /// `status --check`: the node has diverged, or takes no writes.
+    /// `status --check`: the node has diverged, or takes no writes. `verify`: a person is needed.
     Diverged = 6,
     /// Interrupted.
     Interrupted = 130,

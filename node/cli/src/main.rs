@@ -5,10 +5,12 @@ mod client;
 mod config;
 mod data;
 mod dataset;
+mod delayed;
 mod demo;
 mod details;
 mod failure;
 mod fence;
+mod promote;
 mod restore;
 mod run;
 mod setup;
@@ -16,6 +18,7 @@ mod state_dir;
 mod status;
 mod topology;
 mod transfer;
+mod verify;
 mod watch;
 mod work;
 
@@ -76,8 +79,18 @@ enum Command {
     Clone(restore::CloneArgs),
     /// A hash over everything that the node holds, equal on nodes that hold the same
     Digest(status::DigestArgs),
+    /// Whether the node holds what its peers hold; mends what is damaged
+    Verify(verify::VerifyArgs),
+    /// Join what this node and a peer hold, though deletes between them are forgotten
+    Refresh(verify::RefreshArgs),
+    /// Give up values that a damaged disk has lost and nobody else has
+    Repair(verify::RepairArgs),
     /// By which way each member's writes reach all others, and what if one dies
     Topology(topology::TopologyArgs),
+    /// Make a member the primary, which alone takes writes, or end that
+    Promote(promote::PromoteArgs),
+    /// Pause, resume or end the delay of a delayed replica, or let it show what was at a moment
+    Delayed(delayed::DelayedArgs),
     /// Look after the configuration
     Config(config::ConfigArgs),
     /// Start nodes on this machine, cut them apart, write on all of them, and watch them converge
@@ -144,7 +157,12 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Import(args) => transfer::import(args, &dir).await,
         Command::Export(args) => transfer::export(args, &dir).await,
         Command::Digest(args) => status::digest(args, &dir).await,
+        Command::Verify(args) => verify::verify(args, &dir).await,
+        Command::Refresh(args) => verify::refresh(args, &dir).await,
+        Command::Repair(args) => verify::repair(args, &dir).await,
         Command::Topology(args) => topology::topology(args, &dir).await,
+        Command::Promote(args) => promote::promote(args, &dir).await,
+        Command::Delayed(args) => delayed::delayed(args, &dir).await,
         Command::Config(args) => config::run(&args, &dir),
     }
 }
@@ -152,6 +170,6 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it worked                      4  the node cannot be reached
-  1  it failed                      5  status --check: degraded
-  2  wrong usage                    6  status --check: diverged, or takes no writes
+  1  it failed                      5  status --check: degraded; verify: not all was compared
+  2  wrong usage                    6  status --check: diverged, or takes no writes; verify: a person is needed
   3  the configuration is invalid 130  interrupted";

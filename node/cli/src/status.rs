@@ -6,7 +6,8 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 use millpond::status::{
-    BackupStatus, Health, Lag, NodeStatus, Pace, PeerState, PeerStatus, Status, TombstoneStatus,
+    BackupStatus, DelayStatus, Health, Lag, NodeState, NodeStatus, Pace, PeerState, PeerStatus,
+    Status, TombstoneStatus,
 };
 use serde_json::{Value, json};
 
@@ -63,6 +64,7 @@ fn render(status: &Status) -> String {
     out += &peer_table(&status.peers);
     out += &about(node);
     out += &status.backup.as_ref().map(last_backup).unwrap_or_default();
+    out += &node.delayed.as_ref().map(delay_text).unwrap_or_default();
     for namespace in &status.namespaces {
         let Some(folding) = &namespace.folding else { continue };
         let (name, rows, all) = (&namespace.namespace, folding.rows, folding.rows_expected);
@@ -78,6 +80,17 @@ fn render(status: &Status) -> String {
     out
 }
 
+/// What a delayed replica shows, and what waits.
+fn delay_text(delay: &DelayStatus) -> String {
+    let after = age_text(delay.apply_after_s as f64);
+    let waits = match delay.oldest_waiting_s {
+        Some(seconds) => format!("the oldest of what waits came {} ago", age_text(seconds as f64)),
+        None => "nothing waits".into(),
+    };
+    let paused = if delay.is_paused { "; paused" } else { "" };
+    format!("shows what it has received after {after}: {waits}{paused}\n")
+}
+
 /// What the node is, where it is to be found, and where it keeps what.
 fn about(node: &NodeStatus) -> String {
     let (role, addresses) = (&node.role, node.addresses.join(", "));
@@ -90,8 +103,21 @@ fn about(node: &NodeStatus) -> String {
         0 => String::new(),
         cost => format!("; costs others {cost}"),
     };
+    let state = match node.state {
+        NodeState::Lagging => ", lagging",
+        NodeState::Rehab => ", in rehab: not ready",
+        NodeState::Delayed => ", delayed",
+        _ => "",
+    };
+    let primary = match &node.primary {
+        None => String::new(),
+        Some(primary) if primary.is_this_node => "; the primary".into(),
+        Some(primary) => {
+            format!("; a backup of {}", primary.name.as_deref().unwrap_or("no primary yet"))
+        }
+    };
     format!(
-        "this node: {role}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
+        "this node: {role}{primary}{state}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
          {topology}{region}{cost}\n{}",
         deletes(&node.tombstones)
     )
@@ -159,6 +185,8 @@ fn state_word(state: PeerState) -> &'static str {
         PeerState::Connecting => "connecting",
         PeerState::Offline => "offline",
         PeerState::Fenced => "fenced",
+        PeerState::Rehab => "rehab",
+        PeerState::Delayed => "delayed",
         _ => "unknown",
     }
 }

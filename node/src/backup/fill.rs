@@ -14,6 +14,7 @@ use super::writer::OnProgress;
 use crate::membership::{Invite, Members, Role, grant_role, record_incarnation};
 use crate::planted::planted;
 use crate::probes::sometimes;
+use crate::replication::Beginning;
 use crate::state::{
     Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, View, commit_group,
     meta_key, write_meta,
@@ -112,6 +113,9 @@ impl Filled {
             StoreIdentity { store: identity.store, domain: identity.domain, key: identity.key };
         write_meta(&mut changes, meta_key::identity(), Some(&about));
         write_meta(&mut changes, meta_key::ceiling(), Some(&heads.ceiling));
+        if identity.recovery.is_none() {
+            write_meta(&mut changes, meta_key::rehab(), Some(&Beginning::Restored));
+        }
         if let Some(invite) = identity.invite {
             write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
         }

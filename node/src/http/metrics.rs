@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 
 use crate::http::problem::Problem;
 use crate::http::server::SharedApi;
-use crate::status::{Amount, LinkCounters, OriginCounters, PeerState, Status};
+use crate::status::{Amount, LinkCounters, NodeState, OriginCounters, PeerState, Status};
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(api): State<SharedApi>) -> Result<Response, Problem> {
@@ -54,6 +54,21 @@ fn node(registry: &mut Registry, status: &Status) {
     gauge(registry, "store_bytes", "Size of the store", status.node.store_bytes);
     let fenced = u64::from(status.node.fenced.is_some());
     gauge(registry, "fenced", "1 while the node refuses writes", fenced);
+    let ready = status.node.rehab.is_none()
+        && status.node.delayed.is_none()
+        && status.node.fenced.is_none();
+    gauge(
+        registry,
+        "ready",
+        "1 while the node is ready: neither in rehab nor delayed nor fenced",
+        ready.into(),
+    );
+    let states = Gauges::default();
+    for state in NodeState::ALL {
+        let labels = vec![("state", state.word().to_owned())];
+        states.get_or_create(&labels).set((status.node.state == state).into());
+    }
+    registry.register("state", "1 for the state that the node is in", states);
     if let Some(backup) = &status.backup {
         let (made, failed) = (Counter::<u64>::default(), Counter::<u64>::default());
         made.inc_by(backup.made);
@@ -74,10 +89,18 @@ fn node(registry: &mut Registry, status: &Status) {
     registry.register("applied_dots", "Writes applied, by namespace", dots);
     progress(registry, status);
     let totals = &status.totals;
+    let lost: Gauge = Gauge::default();
+    lost.set(totals.verify.lost.try_into().unwrap_or(i64::MAX));
+    registry.register("verify_lost_values", "Values lost here that nobody has given back", lost);
     for (name, help, value) in [
         ("transactions", "Local transactions committed", totals.transactions),
         ("dots_issued", "Writes issued here", totals.dots_issued),
         ("commits", "Commits of the store", totals.commits),
+        ("verify_comparisons", "Comparisons with peers that ended", totals.verify.comparisons),
+        ("verify_scrubs", "Times that the own store was looked through", totals.verify.scrubs),
+        ("verify_mended", "Values and log rows put back", totals.verify.mended),
+        ("verify_suspect", "Values that only one of two nodes holds", totals.verify.suspect),
+        ("verify_issued_again", "Values issued again", totals.verify.issued_again),
     ] {
         let counter = Counter::<u64>::default();
         counter.inc_by(value);

@@ -18,5 +18,6 @@ mod records;
 mod server;
 mod stream;
 mod tx;
+mod verify;
 
 pub use server::{HttpError, HttpOptions, HttpServer, serve};

@@ -1,7 +1,7 @@
 //! Routes about the node and its peers.
 
 use std::fmt::Display;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::body::Body;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::problem::Problem;
 use crate::http::records::{bytes, json, query};
 use crate::http::server::{Api, SharedApi};
-use crate::status::{Health, PeerState, PeerStatus, Survey, SurveyNode};
+use crate::status::{DelayStatus, Health, PeerState, PeerStatus, Survey, SurveyNode};
 use crate::topology::settings::{Topology, is_named};
 use crate::{InviteOptions, ReleaseError, Role};
 
@@ -97,7 +97,7 @@ async fn chosen(api: &Api, body: Body) -> Result<(Option<NodeKey>, Chosen), Prob
     Ok((Some(key), Chosen { peers: vec![peer.name] }))
 }
 
-fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
+pub(super) fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
     let is_meant = |peer: &PeerStatus| is_named(wanted, &peer.key, &peer.name);
     only(peers.into_iter().filter(is_meant), wanted)
 }
@@ -197,6 +197,82 @@ pub(super) async fn set_topology(
     Ok(Json(Set { settings }).into_response())
 }
 
+/// `POST /delayed`
+pub(super) async fn delayed(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct OrderBody {
+        order: String,
+        until_ms: Option<u64>,
+    }
+    #[derive(Serialize)]
+    struct Ordered {
+        delayed: Option<DelayStatus>,
+    }
+    let OrderBody { order, until_ms } = json(body).await?;
+    let replica = &api.replica;
+    let ordered = match (order.as_str(), until_ms) {
+        ("pause", None) => replica.pause_delay().await,
+        ("resume", None) => replica.resume_delay().await,
+        ("promote", None) => replica.end_delay().await,
+        ("apply-until", Some(ms)) => {
+            replica.apply_until(SystemTime::UNIX_EPOCH + Duration::from_millis(ms)).await
+        }
+        _ => {
+            let detail = "the orders are pause, resume, promote, and apply-until with until_ms";
+            return Err(Problem::bad_request("bad_order", detail));
+        }
+    };
+    ordered.map_err(|error| {
+        Problem::new(StatusCode::CONFLICT, "not_delayed", error.to_string())
+            .hint("millpond status shows whether a node is delayed, and what it shows")
+    })?;
+    Ok(Json(Ordered { delayed: replica.status().await.node.delayed }).into_response())
+}
+
+/// `POST /promote`
+pub(super) async fn promote(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct PromoteBody {
+        node: Option<String>,
+        #[serde(default)]
+        everybody: bool,
+    }
+    #[derive(Serialize)]
+    struct Promoted {
+        primary: Option<String>,
+    }
+    let body = bytes(body).await?;
+    let body: PromoteBody = match body.is_empty() {
+        true => PromoteBody::default(),
+        false => json(Body::from(body)).await?,
+    };
+    if body.everybody && body.node.is_some() {
+        let detail = "one node is the primary, or everybody writes: not both";
+        return Err(Problem::bad_request("bad_primary", detail));
+    }
+    let status = api.replica.status().await;
+    let is_this = |wanted: &str| is_named(wanted, &status.node.key, &status.node.name);
+    let (key, name) = match body.node {
+        _ if body.everybody => (None, None),
+        Some(wanted) if !is_this(&wanted) => {
+            let peer = find_peer(status.peers, &wanted)?;
+            (Some(peer.key), Some(peer.name))
+        }
+        _ => (Some(status.node.key), Some(status.node.name)),
+    };
+    let key: Option<NodeKey> = key
+        .map(|key| key.parse())
+        .transpose()
+        .map_err(|_| Problem::internal("a member's key is malformed"))?;
+    api.replica.promote(key).await.map_err(|error| {
+        Problem::new(StatusCode::CONFLICT, "not_promoted", error.to_string())
+            .hint("an admin promotes a member whose role is writer or admin: millpond status")
+    })?;
+    Ok(Json(Promoted { primary: name }).into_response())
+}
+
 /// `POST /invites`
 pub(super) async fn invite(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
     #[derive(Default, Deserialize)]
@@ -259,6 +335,13 @@ pub(super) async fn readyz(State(api): State<SharedApi>) -> Response {
     let mut reasons = Vec::new();
     if status.verdict.health == Health::Failing {
         reasons.push(status.verdict.text);
+    }
+    if let Some(why) = status.node.rehab {
+        reasons.push(format!("the node {why}"));
+    }
+    if let Some(delay) = status.node.delayed {
+        let after_s = delay.apply_after_s;
+        reasons.push(format!("the node shows what was {after_s} s ago: it is a delayed replica"));
     }
     if let Err(error) = api.read(|_| Ok(())).await {
         reasons.push(error.detail);

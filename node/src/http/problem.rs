@@ -46,7 +46,8 @@ impl Problem {
 
     /// Whether the node, not the request, is at fault: what follows would fail alike.
     pub fn is_node_wide(&self) -> bool {
-        self.status.is_server_error() || self.code == "read_only"
+        self.status.is_server_error()
+            || matches!(self.code, "read_only" | "not_primary" | "delayed")
     }
 }
 
@@ -129,6 +130,15 @@ impl From<WriteError> for Problem {
             }
             WriteError::ReadOnly { .. } => Self::new(StatusCode::FORBIDDEN, "read_only", detail)
                 .hint("write at a node whose role is writer or admin"),
+            WriteError::NotPrimary { .. } => {
+                Self::new(StatusCode::MISDIRECTED_REQUEST, "not_primary", detail).hint(
+                    "write at the primary; if it is gone for good: millpond promote, at an admin's node",
+                )
+            }
+            WriteError::Delayed => {
+                Self::new(StatusCode::MISDIRECTED_REQUEST, "delayed", detail)
+                    .hint("write at another member; millpond delayed promote ends the delay")
+            }
             WriteError::Behind => unavailable("behind")
                 .retryable()
                 .hint("retry when the node has caught up: millpond status"),

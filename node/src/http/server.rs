@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Replica;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
-use crate::http::{backup, changes, import, metrics, node, records, tx};
+use crate::http::{backup, changes, import, metrics, node, records, tx, verify};
 use crate::records::{RecordError, RecordView};
 
 /// Where and for whom to serve.
@@ -173,8 +173,13 @@ fn routes(api: SharedApi) -> Router {
         .route("/peers", get(node::peers))
         .route("/peers/pause", post(node::pause))
         .route("/peers/resume", post(node::resume))
+        .route("/verify", post(verify::verify))
+        .route("/refresh", post(verify::refresh))
+        .route("/repair", post(verify::repair))
         .route("/fence/release", post(node::release))
         .route("/topology", get(node::topology).put(node::set_topology))
+        .route("/promote", post(node::promote))
+        .route("/delayed", post(node::delayed))
         .route("/invites", post(node::invite));
     Router::new()
         .nest("/api/v1", api_v1)

@@ -11,6 +11,8 @@ use millpond_core::{
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::primary::Promotion;
+use crate::planted::planted;
 use crate::state::{View, WriteError, WriteTx};
 use crate::store::StoreError;
 
@@ -19,6 +21,7 @@ use crate::store::StoreError;
 pub(crate) struct Members {
     members: BTreeMap<NodeKey, Member>,
     owners: BTreeMap<Incarnation, NodeKey>,
+    promoted: Option<Promoted>,
 }
 
 /// One member.
@@ -32,6 +35,8 @@ pub(crate) struct Member {
     pub(crate) region: Option<String>,
     /// What it says it costs to receive from it, beside the way to it.
     pub(crate) cost: u32,
+    /// How long it waits before it shows what it has received; zero unless it is a delayed replica.
+    pub(crate) apply_after_ms: u64,
     /// What it may do.
     pub(crate) role: Role,
 }
@@ -43,6 +48,7 @@ pub(crate) struct OwnRecord {
     pub(crate) addresses: Vec<String>,
     pub(crate) region: Option<String>,
     pub(crate) cost: u32,
+    pub(crate) apply_after_ms: u64,
 }
 
 /// An entry of the role log.
@@ -55,6 +61,12 @@ struct RoleGrant {
     author_vv: VersionVector,
 }
 
+/// The promotion that holds: its order, and who takes writes: one member, or everybody.
+type Promoted = (u64, Option<NodeKey>);
+
+/// Entries of a log, by stamp and dot.
+type Log<T> = Vec<((Hlc, Dot), T)>;
+
 impl Members {
     /// Reads the members from the system namespace.
     pub(crate) fn read(view: &View) -> Result<Self, StoreError> {
@@ -62,8 +74,9 @@ impl Members {
         let mut addresses = BTreeMap::new();
         let mut regions = BTreeMap::new();
         let mut costs = BTreeMap::new();
+        let mut delays = BTreeMap::new();
         let mut owners = BTreeMap::new();
-        let mut grants = Vec::new();
+        let (mut grants, mut promotions) = (Log::new(), Log::new());
         view.entries(None, None, &mut |path, entry| {
             let components: Vec<Vec<u8>> = path.components().collect();
             let parts: Vec<&[u8]> = components.iter().map(Vec::as_slice).collect();
@@ -80,18 +93,24 @@ impl Members {
                 [b"member", key, b"cost"] => {
                     costs.extend(node_key(key).zip(value::<u32>(&entry)));
                 }
+                [b"member", key, b"apply-after"] => {
+                    delays.extend(node_key(key).zip(value::<u64>(&entry)));
+                }
                 [b"member", key, b"incarnation", incarnation] => {
                     let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
                     owners.extend(incarnation.zip(node_key(key)));
                 }
-                [b"role", _] => grants.extend(read_grants(&entry)),
+                [b"role", _] => grants.extend(read_log(&entry)),
+                [b"primary", _] => promotions.extend(read_log(&entry)),
                 _ => {}
             }
             ControlFlow::Continue(())
         })?;
 
-        grants.sort_by_key(|(order, _)| *order);
-        let members = effective_roles(grants.into_iter().map(|(_, grant)| grant))
+        grants.sort_by_key(|(at, _)| *at);
+        promotions.sort_by_key(|(at, _)| *at);
+        let promoted = effective_promotion(&promotions, &grants);
+        let members = effective_roles(grants.iter().map(|(_, grant)| grant))
             .into_iter()
             .filter(|(_, role)| role.is_node())
             .map(|(key, role)| {
@@ -99,10 +118,11 @@ impl Members {
                 let addresses = addresses.remove(&key).unwrap_or_default();
                 let region = regions.remove(&key);
                 let cost = costs.remove(&key).unwrap_or_default();
-                (key, Member { name, addresses, region, cost, role })
+                let apply_after_ms = delays.remove(&key).unwrap_or_default();
+                (key, Member { name, addresses, region, cost, apply_after_ms, role })
             })
             .collect();
-        Ok(Self { members, owners })
+        Ok(Self { members, owners, promoted })
     }
 
     /// The member of this key.
@@ -124,6 +144,16 @@ impl Members {
             .map(|(&incarnation, _)| incarnation)
     }
 
+    /// Who takes writes, as the last promotion says: one member, or everybody; nothing while there was none.
+    pub(crate) fn promoted(&self) -> Option<Option<NodeKey>> {
+        self.promoted.map(|(_, primary)| primary)
+    }
+
+    /// The order of the next promotion.
+    pub(crate) fn next_promotion(&self) -> u64 {
+        self.promoted.map_or(0, |(order, _)| order.saturating_add(1))
+    }
+
     /// Whose an incarnation is, as its owner has recorded.
     pub(crate) fn owner(&self, incarnation: Incarnation) -> Option<NodeKey> {
         self.owners.get(&incarnation).copied()
@@ -143,8 +173,9 @@ pub(crate) fn record_incarnation(
 impl OwnRecord {
     /// Whether this is what is recorded.
     pub(crate) fn is_told(&self, member: &Member) -> bool {
-        let Member { name, addresses, region, cost, role: _ } = member;
-        (&self.name, &self.addresses, &self.region, &self.cost) == (name, addresses, region, cost)
+        let Member { name, addresses, region, cost, apply_after_ms, role: _ } = member;
+        (&self.name, &self.addresses, &self.region) == (name, addresses, region)
+            && (&self.cost, &self.apply_after_ms) == (cost, apply_after_ms)
     }
 }
 
@@ -167,7 +198,8 @@ pub(crate) fn record_self(
     record(b"name", own.name.as_bytes().to_vec(), None)?;
     record(b"addresses", encode(&own.addresses), None)?;
     record(b"region", own.region.clone().unwrap_or_default().into_bytes(), Some(Vec::new()))?;
-    record(b"cost", encode(&own.cost), Some(encode(&0_u32)))
+    record(b"cost", encode(&own.cost), Some(encode(&0_u32)))?;
+    record(b"apply-after", encode(&own.apply_after_ms), Some(encode(&0_u64)))
 }
 
 /// Grants `subject` a role, on the word of `author`.
@@ -185,7 +217,7 @@ pub(crate) fn grant_role(
 
 /// The roles that grants, in their order, amount to. The first one founds the domain: its author grants
 /// itself. Each later one counts if its author was an admin by then.
-fn effective_roles(grants: impl Iterator<Item = RoleGrant>) -> BTreeMap<NodeKey, Role> {
+fn effective_roles<'a>(grants: impl Iterator<Item = &'a RoleGrant>) -> BTreeMap<NodeKey, Role> {
     let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
     for grant in grants {
         let founds = roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
@@ -196,12 +228,35 @@ fn effective_roles(grants: impl Iterator<Item = RoleGrant>) -> BTreeMap<NodeKey,
     roles
 }
 
-fn read_grants(entry: &Entry) -> Vec<((Hlc, Dot), RoleGrant)> {
-    let grants = entry.live().iter().filter(|live| live.payload.kind == PayloadKind::LOG);
-    grants
+/// The promotion that holds. One counts if its author was an admin by then, or by what it had seen: a node
+/// whose clock is behind is an admin all the same. Of those that count the greatest order holds, and of two
+/// that did not see each other the one with the later stamp.
+fn effective_promotion(promotions: &Log<Promotion>, grants: &Log<RoleGrant>) -> Option<Promoted> {
+    let mut promoted: Option<Promoted> = None;
+    for (at, promotion) in promotions {
+        let is_before = |granted: &(Hlc, Dot)| {
+            let is_seen = promotion.author_vv.covers(granted.1);
+            granted < at || (is_seen && !planted!("what an author has seen comes before its word"))
+        };
+        let known = grants.iter().filter(|(granted, _)| is_before(granted));
+        let roles = effective_roles(known.map(|(_, grant)| grant));
+        let is_lawful = roles.get(&promotion.author).is_some_and(|role| role.may_grant())
+            || planted!("only an admin promotes");
+        let is_later = promoted.is_none_or(|(order, _)| order <= promotion.order)
+            || planted!("who has seen a promotion comes after it");
+        if is_lawful && is_later {
+            promoted = Some((promotion.order, promotion.primary));
+        }
+    }
+    promoted
+}
+
+fn read_log<T: serde::de::DeserializeOwned>(entry: &Entry) -> Log<T> {
+    let entries = entry.live().iter().filter(|live| live.payload.kind == PayloadKind::LOG);
+    entries
         .filter_map(|live| {
-            let grant = postcard::from_bytes(&live.payload.bytes).ok()?;
-            Some(((live.hlc, live.dot), grant))
+            let value = postcard::from_bytes(&live.payload.bytes).ok()?;
+            Some(((live.hlc, live.dot), value))
         })
         .collect()
 }
@@ -242,7 +297,7 @@ mod tests {
     }
 
     fn roles(grants: &[RoleGrant]) -> Vec<(u8, Role)> {
-        let roles = effective_roles(grants.iter().cloned());
+        let roles = effective_roles(grants.iter());
         roles.into_iter().map(|(key, role)| (key.as_bytes()[0], role)).collect()
     }
 
@@ -266,6 +321,48 @@ mod tests {
             grant(1, 2, Role::Reader),
         ];
         assert_eq!(roles(&grants), [(1, Role::Admin), (2, Role::Reader), (3, Role::Writer)]);
+    }
+
+    /// A place in the logs: by stamp, each under a dot of its own.
+    fn at(ms: u64) -> (Hlc, Dot) {
+        let seq = millpond_core::Seq::new(ms).unwrap();
+        (Hlc::from_ms(ms), Dot::new(Incarnation::from_bytes([9; 16]), seq))
+    }
+
+    /// Who is promoted after these: stamp, order, author, primary, and up to where the author has seen.
+    fn promoted(entries: &[(u64, u64, u8, Option<u8>, u64)]) -> Option<Option<u8>> {
+        let key = |number| NodeKey::from_bytes([number; 32]);
+        let grants = [(1, 1, 1, Role::Admin), (2, 1, 3, Role::Writer), (50, 1, 2, Role::Admin)];
+        let grants = grants.map(|(ms, by, of, role)| (at(ms), grant(by, of, role)));
+        let promotion = |&(ms, order, by, primary, seen): &(u64, u64, u8, Option<u8>, u64)| {
+            let seen = VersionVector::from_iter([at(seen).1]);
+            (at(ms), Promotion::new(order, key(by), primary.map(key), seen))
+        };
+        let mut promotions: Log<Promotion> = entries.iter().map(promotion).collect();
+        promotions.sort_by_key(|(at, _)| *at);
+        let promoted = effective_promotion(&promotions, &grants.into());
+        promoted.map(|(_, primary)| primary.map(|key| key.as_bytes()[0]))
+    }
+
+    /// A rule holds, and something else is promoted without it.
+    fn holds(rules: &'static [&'static str], entries: &[(u64, u64, u8, Option<u8>, u64)], is: u8) {
+        assert_eq!(promoted(entries), Some(Some(is)));
+        let without = crate::planted::without(rules, || promoted(entries));
+        assert_ne!(without, Some(Some(is)), "{rules:?}");
+    }
+
+    #[test]
+    fn the_last_promotion_by_an_admin_holds_whatever_clocks_say() {
+        assert_eq!(promoted(&[]), None);
+        assert_eq!(promoted(&[(60, 0, 1, Some(1), 50), (61, 0, 2, Some(2), 50)]), Some(Some(2)));
+        assert_eq!(promoted(&[(60, 0, 1, Some(1), 50), (61, 1, 1, None, 60)]), Some(None));
+        let usurped = [(60, 0, 1, Some(1), 50), (61, 1, 3, Some(3), 60)];
+        holds(&["only an admin promotes"], &usurped, 1);
+        // The clock of the second admin is behind that of the first.
+        let behind_the_other = [(60, 1, 2, Some(2), 61), (61, 0, 1, Some(1), 50)];
+        holds(&["who has seen a promotion comes after it"], &behind_the_other, 2);
+        let behind_its_role = [(5, 0, 1, Some(1), 2), (40, 1, 2, Some(2), 50)];
+        holds(&["what an author has seen comes before its word"], &behind_its_role, 2);
     }
 
     /// A store of the system namespace, and what one member says there.
@@ -306,7 +403,8 @@ mod tests {
 
     fn own(region: Option<&str>, cost: u32) -> OwnRecord {
         let (name, addresses) = ("paris-1".into(), vec!["127.0.0.1:1".into()]);
-        OwnRecord { name, addresses, region: region.map(Into::into), cost }
+        let region = region.map(Into::into);
+        OwnRecord { name, addresses, region, cost, apply_after_ms: u64::from(cost) * 1000 }
     }
 
     #[test]

@@ -5,18 +5,24 @@
 //! member / <key> / addresses                    register, written by the member itself
 //! member / <key> / region                       register, written by the member itself, if it has one
 //! member / <key> / cost                         register, written by the member itself, if it has one
+//! member / <key> / apply-after                  register, written by the member itself, if it is delayed
 //! member / <key> / incarnation / <incarnation>  register, written by the member itself
 //! role   / <dot>                                log entry: subject, role, author, the author's vector
+//! primary / <dot>                               log entry: order, the primary or none, author, its vector
 //! ```
 //!
-//! Roles are a log, never overwritten, and read in the order of (stamp, dot): a grant counts if its author
-//! was an admin by then.
+//! Roles and primaries are logs, never overwritten, and read together in the order of (stamp, dot): an entry
+//! counts if its author was an admin by then, and a promotion also if its author was one by what it had seen.
+//! Of the promotions that count the one of the greatest order holds, and of those that did not see each other
+//! the last one, on every member alike.
 
 mod invite;
 mod members;
+mod primary;
 mod role;
 
 pub use invite::{Invite, InviteOptions, ParseInviteError};
 pub(crate) use invite::{InviteBook, Redeemed};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
+pub(crate) use primary::promote;
 pub use role::Role;

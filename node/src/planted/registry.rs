@@ -8,7 +8,7 @@
 //! | finding 14 | refresh |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | finding 16 | closing of incarnations |
-//! | finding 19 | verify and repair |
+//! | S5 | repair of what the clock has spoilt |
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
@@ -400,6 +400,37 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that folds takes its own overwritten write for another history, and issues anew what all have";
     ["who is released speaks as a new boot"] "own", ["fence", "clone"],
         "a node that a person has released is taken for a copy again, on what was heard of the other one before";
+    // Primary and backup.
+    ["a backup takes no writes"] "own", [],
+        "each member writes, whoever is the primary";
+    ["only an admin promotes"] "own", [],
+        "a writer makes itself the primary";
+    ["who has seen a promotion comes after it"] "own", [],
+        "a promotion at a node whose clock is behind does nothing, and is acknowledged";
+    ["what an author has seen comes before its word"] "own", [],
+        "an admin whose clock is behind that of who made it one promotes in vain, and is told that it did";
+    // Delay.
+    ["what is delayed is not shown early"] "catalogue 37", [],
+        "a delayed replica shows at once what it receives";
+    ["a restart shows nothing early"] "catalogue 37", [],
+        "the delay is measured by the wall clock, from which a restart begins anew";
+    ["what came later is not shown"] "own", [],
+        "a delayed replica that is to show what was before a mistake shows the mistake too";
+    ["a record is of what readers see"] "own", [],
+        "a delayed replica shows the vector of a cut whose rows are still being folded";
+    ["a delayed replica takes no writes"] "catalogue 37", [],
+        "a write at a delayed replica is acknowledged, and not seen there for an hour";
+    ["a delayed replica is the last source"] "own", [],
+        "a node catches up from a delayed replica though others are there";
+    // Rehab.
+    ["who has not caught up is no source"] "own", [],
+        "a restored node serves others before it knows what it lacks";
+    ["who catches up has what others had"] "own", [],
+        "a restored node calls itself ready at its first link";
+    ["who serves again is asked again"] "own", [],
+        "a peer that did not serve at first is never asked for its live feed";
+    ["who is far behind is not ready"] "own", [],
+        "clients are sent to a node that lags by minutes";
     // Comparing and refreshing.
     ["both sides learn what differs"] "9", [],
         "one side keeps to itself which of its peer's entries it has not";
@@ -409,6 +440,25 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a value whose tombstone was collected stays at the node that was absent";
     ["what came since the comparison is compared too"] "14", [],
         "a deleted value that a third node brings during a refresh stays for ever";
+    ["a refresh may wait for the operator"] "own", [],
+        "a node that is told to wait for its operator refreshes by itself";
+    // Verify and scrub.
+    ["the log tells what an entry has lost"] "own", [],
+        "an entry that has vanished is not missed";
+    ["what differs is looked at again"] "19", [],
+        "a value that a sick peer is about to get back is issued again";
+    ["what is on its way explains a difference"] "19", [],
+        "verify under load finds faults where there are none";
+    ["a damaged side does not tell all"] "own", [],
+        "two nodes that have lost the same value agree that it was deleted";
+    ["a damaged value is put back whole"] "20", [],
+        "what only a damaged node holds is dropped with the damage";
+    ["only what the log has is put back"] "own", [],
+        "a copy that was on its way brings back what was overwritten meanwhile";
+    ["a lost tombstone raises the floor"] "own", [],
+        "a node whose log has lost a tombstone brings others level without it";
+    ["what is told is bounded"] "own", [],
+        "a peer that is verified with fills the memory";
 };
 
 #[cfg(test)]

@@ -24,8 +24,54 @@ macro_rules! probes {
 }
 
 probes! {
+    // Verify and scrub.
+    /// Two that are compared are far apart, and one of them does not look further.
+    VerifyPutOff,
+    /// A refresh waits for the operator.
+    RefreshWaits,
+    /// A refresh is visible.
+    RefreshFlipped,
+    /// A peer that is damaged itself tells a part of what it holds.
+    ToldInPart,
+    /// Two that are compared hold the same.
+    VerifiedEqual,
+    /// Two that are compared differ, by what is on its way.
+    DifferenceExplained,
+    /// Two that are compared differ, and nothing explains it.
+    SuspectFound,
+    /// What is here a peer covers and misses.
+    AbsentAtPeer,
+    /// One dot has two contents.
+    Collided,
+    /// A value that a peer misses is issued again.
+    IssuedAgain,
+    /// A read or a commit meets a damaged value.
+    DamageMet,
+    /// A value of the log is damaged.
+    LogDamaged,
+    /// A value of the entries is damaged.
+    EntryDamaged,
+    /// An entry misses what the log says that it holds.
+    EntryLost,
+    /// What the store has lost is put back.
+    Mended,
+    /// What was to be put back was overwritten meanwhile.
+    OvertakenMend,
+    /// A value of the log that was to be mended is sound.
+    LogMendedBefore,
     /// A folder comes back as what a backup holds, under a store of its own.
     RestoredFromBackup,
+    // Delay.
+    /// A delayed replica shows exactly what had arrived by a moment.
+    AppliedUntil,
+    // Primary and backup.
+    /// A backup is asked to write.
+    BackupRefusesWrite,
+    // Rehab.
+    /// A node that joined with nothing has caught up.
+    FreshCaughtUp,
+    /// A node is so far behind that it is not ready.
+    TooFarBehind,
     // The tree.
     /// Something is announced of an origin that has no source, or one that does not deliver.
     AnnouncedWithoutSource,

@@ -21,6 +21,10 @@ pub(super) struct Index {
     in_segment: usize,
     is_complete: bool,
     hasher: ItemHasher,
+    /// Whether damaged values are passed over, as if nothing were there; and whether there are any. What is
+    /// passed over looks deleted, so only one who deletes nothing may do it.
+    is_tolerant: bool,
+    is_damaged: bool,
 }
 
 struct Segment {
@@ -41,7 +45,7 @@ pub(super) struct Sum {
 
 impl Index {
     /// An index of a view that has still to be made: [`Index::step`].
-    pub(super) fn new(view: View, salt: [u8; 16]) -> Self {
+    pub(super) fn new(view: View, salt: [u8; 16], is_tolerant: bool) -> Self {
         let key = [salt, salt].concat().try_into().expect("it is twice the salt");
         Self {
             view,
@@ -52,6 +56,8 @@ impl Index {
             in_segment: 0,
             is_complete: false,
             hasher: ItemHasher::default(),
+            is_tolerant,
+            is_damaged: false,
         }
     }
 
@@ -62,12 +68,14 @@ impl Index {
         }
         let mut taken = 0;
         let after = self.last.clone();
-        let view = self.view.clone();
-        view.entries(None, after.as_ref(), &mut |path, entry| {
+        let (view, is_tolerant) = (self.view.clone(), self.is_tolerant);
+        let visit = &mut |path, entry| {
             self.take(path, &entry);
             taken += 1;
             if taken < entries_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+        };
+        let is_damaged = visit_entries(&view, is_tolerant, after.as_ref(), visit)?;
+        self.is_damaged |= is_damaged;
         self.is_complete = taken < entries_max;
         Ok(!self.is_complete)
     }
@@ -85,6 +93,11 @@ impl Index {
         self.total = self.total.plus(hash);
         self.in_segment = (self.in_segment + 1) % SEGMENT_ENTRIES;
         self.last = Some(path);
+    }
+
+    /// How many entries there are, and whether damaged ones were passed over.
+    pub(super) fn counted(&self) -> (u64, bool) {
+        (self.total.count, self.is_damaged)
     }
 
     /// Whether all entries are in.
@@ -165,15 +178,37 @@ impl Index {
     ) -> Result<(), StoreError> {
         let Some(segment) = self.segments.get(place) else { return Ok(()) };
         let mut hasher = ItemHasher::default();
-        self.view.entries(None, segment.after.as_ref(), &mut |path, entry| {
+        let visit = &mut |path: Path, entry| {
             if end.is_some_and(|end| path.as_bytes() >= end) {
                 return ControlFlow::Break(());
             }
             let hash = hasher.hash(&self.key, &path, &entry);
             visit(path, hash);
             ControlFlow::Continue(())
-        })
+        };
+        visit_entries(&self.view, self.is_tolerant, segment.after.as_ref(), visit).map(drop)
     }
+}
+
+/// Visits the entries beyond a path; says whether damaged ones were passed over.
+fn visit_entries(
+    view: &View,
+    is_tolerant: bool,
+    after: Option<&Path>,
+    visit: &mut dyn FnMut(Path, millpond_core::Entry) -> ControlFlow<()>,
+) -> Result<bool, StoreError> {
+    if !is_tolerant {
+        return view.entries(None, after, visit).map(|()| false);
+    }
+    let mut is_damaged = false;
+    view.sound_entries(after, &mut |met| match met {
+        Ok((path, entry)) => visit(path, entry),
+        Err(_) => {
+            is_damaged = true;
+            ControlFlow::Continue(())
+        }
+    })?;
+    Ok(is_damaged)
 }
 
 impl Sum {

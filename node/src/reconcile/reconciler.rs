@@ -23,6 +23,9 @@ pub(crate) struct Reconciler {
     is_my_turn: bool,
     /// Whether anything was said in this turn. One in which nothing is ends the comparison.
     is_told: bool,
+    /// Whether this side opens; and whether more was said than the fingerprint of all, and an end.
+    opens: bool,
+    is_divided: bool,
     turns: u32,
     saying: Saying,
     differs: Differs,
@@ -61,10 +64,13 @@ struct Saying {
 }
 
 impl Reconciler {
-    /// A side, of which one opens. The salt is the same on both.
-    pub(crate) fn new(view: View, salt: [u8; 16], opens: bool) -> Self {
+    /// A side, of which one opens. The salt is the same on both. A tolerant one passes over damaged entries, and
+    /// must not take what the other side holds not for deleted.
+    pub(crate) fn new(view: View, salt: [u8; 16], opens: bool, is_tolerant: bool) -> Self {
         Self {
-            index: Index::new(view, salt),
+            index: Index::new(view, salt, is_tolerant),
+            opens,
+            is_divided: false,
             heard: VecDeque::new(),
             is_my_turn: opens,
             is_told: false,
@@ -92,6 +98,7 @@ impl Reconciler {
             return false;
         }
         self.is_told |= !ranges.is_empty();
+        self.is_divided |= self.opens && !ranges.is_empty();
         let mut start = Vec::new();
         for range in ranges {
             let end = range.end.clone();
@@ -127,6 +134,7 @@ impl Reconciler {
         for _ in 0..CLAIMS_IN_STEP {
             if self.saying.is_full() {
                 self.is_told = true;
+                self.is_divided = true;
                 return Ok(Turn::Say(self.saying.take(), false));
             }
             let Some((start, range)) = self.heard.pop_front() else {
@@ -143,11 +151,22 @@ impl Reconciler {
         }
         self.is_my_turn = false;
         let ranges = self.saying.take();
+        self.is_divided |= !ranges.is_empty();
         if ranges.is_empty() && !std::mem::take(&mut self.is_told) {
             self.phase = Phase::Ended;
         }
         self.is_told = false;
         Turn::Say(ranges, true)
+    }
+
+    /// Whether both sides' fingerprints of all are equal, once the comparison has ended.
+    pub(crate) fn is_equal(&self) -> bool {
+        self.phase == Phase::Ended && !self.is_divided
+    }
+
+    /// How many entries this side holds, and whether it passed over damaged ones.
+    pub(crate) fn counted(&self) -> (u64, bool) {
+        self.index.counted()
     }
 
     /// What this side holds that the other does not hold alike, once the comparison has ended.

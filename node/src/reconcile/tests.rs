@@ -47,7 +47,7 @@ fn view(side: &Side) -> View {
 }
 
 fn reconciler(side: &Side, opens: bool) -> Reconciler {
-    Reconciler::new(view(side), [7; 16], opens)
+    Reconciler::new(view(side), [7; 16], opens, false)
 }
 
 /// What came of a comparison.

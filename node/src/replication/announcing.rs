@@ -19,6 +19,7 @@ impl Engine {
         let Some(link) = self.links.get(&link_id) else { return false };
         (link.is_picked || link.terms().wants_announcements)
             && link.rules.direction != Direction::Pull
+            && self.is_source()
     }
 
     /// Notes that a peer is to be told of a dot, unless it has it by then.
@@ -166,13 +167,15 @@ impl Engine {
             _ => candidates.iter().map(|it| it.link).collect(),
         };
         let hold_down_ms = self.config.hold_down_ms;
+        let (is_source, in_rehab) = (self.is_source(), self.recovery.is_said);
         for Candidate { link: link_id, .. } in candidates {
             let Some(link) = self.links.get_mut(&link_id) else { continue };
             link.is_picked = picked.contains(&link_id) && link.rules.ripple == Ripple::Adaptive;
             let terms = Terms {
                 wants_announcements: picked.contains(&link_id),
                 feeds_own: fed.contains(&link_id),
-                serves: link.rules.direction != Direction::Pull,
+                serves: link.rules.direction != Direction::Pull && is_source,
+                in_rehab,
                 ack_within_ms: (link.rules.ripple == Ripple::HoldDown).then_some(hold_down_ms / 4),
             };
             if link.terms_said != Some(terms) {
@@ -186,6 +189,10 @@ impl Engine {
     pub(super) fn terms(&mut self, link_id: LinkId, terms: Terms) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         let before = link.terms_heard.replace(terms).unwrap_or_default();
+        if !terms.serves && !planted!("who serves again is asked again") {
+            // What it was asked for it has ignored: it is asked again when it serves.
+            link.fed.clear();
+        }
         let asks = terms.wants_announcements && !before.wants_announcements;
         if asks && !planted!("who asks to be told is told of all") {
             self.announce_all(link_id);

@@ -8,15 +8,17 @@ use millpond_core::{Incarnation, Namespace, NodeKey};
 
 use super::engine::{Engine, NAMESPACES};
 use super::inbox::Received;
+use super::mending::Mending;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::{InviteError, ReleaseError};
+use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{
-    Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
+    Heads, Job, JobError, Local, LocalClosure, Mend, Outcome, View, WriteError, meta_key,
+    write_meta,
 };
 use crate::status::Moved;
 use crate::store::Changes;
@@ -39,8 +41,16 @@ pub(super) enum Pending {
     Collect,
     /// A slice of a fold.
     Fold(Namespace),
+    /// A delayed replica has shown what was due.
+    Show,
+    /// It is recorded what becomes of what a delayed replica has yet to show.
+    Delay { id: RequestId },
+    /// It is recorded who takes writes.
+    Promote { id: RequestId },
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// The store was mended.
+    Mend(Mending),
     /// The store is told of the fence.
     Fence,
     /// The fence is lifted: answer the application.
@@ -61,6 +71,8 @@ impl Pending {
     pub(super) fn outliving(self) -> Self {
         match self {
             Self::Write(_) | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
+            Self::Mend(_) => self,
+            Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
             _ => Self::Note,
         }
     }
@@ -79,14 +91,17 @@ impl Engine {
         self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
     }
 
-    fn may_write(&self) -> Result<(), WriteError> {
+    pub(super) fn may_write(&self) -> Result<(), WriteError> {
         if let Some(why) = self.why_fenced().filter(|_| !planted!("a fenced node takes no writes"))
         {
             sometimes!(FencedWriteRefused);
             return Err(WriteError::Fenced { why });
         }
+        if self.is_delayed() && !planted!("a delayed replica takes no writes") {
+            return Err(WriteError::Delayed);
+        }
         match self.members.get(self.config.key).map(|member| member.role) {
-            Some(role) if role.may_write() => Ok(()),
+            Some(role) if role.may_write() => self.may_write_as_primary(),
             Some(role) => Err(WriteError::ReadOnly { role: role.to_string() }),
             None => Err(WriteError::ReadOnly { role: "none, since it has not joined yet".into() }),
         }
@@ -97,7 +112,33 @@ impl Engine {
         self.submit_local(pending, Namespace::SYSTEM, closure);
     }
 
-    fn submit_local(&mut self, pending: Pending, namespace: Namespace, closure: LocalClosure) {
+    pub(super) fn submit_local(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+    ) {
+        self.submit_local_as(pending, namespace, closure, Job::Local);
+    }
+
+    /// A transaction that deletes what is lost, together with mending the rest.
+    pub(super) fn submit_loss(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+        mend: Mend,
+    ) {
+        self.submit_local_as(pending, namespace, closure, |local| Job::AcceptLoss(mend, local));
+    }
+
+    fn submit_local_as(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+        job: impl FnOnce(Local) -> Job,
+    ) {
         let fenced = self.why_fenced();
         if let Some(why) = fenced.filter(|_| !planted!("a fenced node takes no dots")) {
             // Not even its own records: they would take dots that a copy may have taken.
@@ -114,7 +155,7 @@ impl Engine {
             fresh,
             key: self.config.key,
         };
-        self.submit(pending, Job::Local(local));
+        self.submit(pending, job(local));
     }
 
     /// Gives the writer a job.
@@ -122,6 +163,7 @@ impl Engine {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.jobs.insert(token, pending);
+        let job = self.with_arrival(job);
         self.emit(Output::Commit { token, job });
     }
 
@@ -168,6 +210,11 @@ impl Engine {
                 self.job_done(pending, result);
             }
         }
+        if self.recovery.beginning.is_some() {
+            self.check_rehab();
+        }
+        self.tell_shown(&before);
+        self.run_delay();
     }
 
     fn duplicate(&mut self, received: &Received) {
@@ -179,8 +226,12 @@ impl Engine {
     }
 
     fn job_done(&mut self, pending: Pending, result: Result<Outcome, JobError>) {
-        if let Ok(outcome) = &result {
-            self.feed_own(outcome);
+        match &result {
+            Ok(outcome) => self.feed_own(outcome),
+            Err(JobError::Store(error) | JobError::Write(WriteError::Store(error))) => {
+                self.look_for_damage(error);
+            }
+            Err(_) => {}
         }
         self.follow(pending, result);
     }
@@ -217,6 +268,18 @@ impl Engine {
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
             }
+            (Pending::Show, result) => self.shown(&result),
+            (Pending::Delay { id }, result) => {
+                let done = result.map(drop);
+                let done = done.map_err(|error| DelayError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Delay(done));
+            }
+            (Pending::Promote { id }, result) => {
+                let promoted = result.map(drop);
+                let promoted =
+                    promoted.map_err(|error| PromoteError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Promoted(promoted));
+            }
             (Pending::Pushes { namespace, received }, Ok(_)) => {
                 self.pushes_applied(namespace, received);
             }
@@ -234,6 +297,8 @@ impl Engine {
             (Pending::Rows(job), Err(error)) => {
                 self.rows_failed(&job, &error);
             }
+            (Pending::Mend(mending), Ok(outcome)) => self.mended(&mending, Ok(outcome.rows_new)),
+            (Pending::Mend(mending), Err(error)) => self.mended(&mending, Err(error)),
             (Pending::Collect, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
@@ -337,6 +402,8 @@ impl Engine {
             sometimes!(Joined);
             let mut changes = Changes::default();
             write_meta::<()>(&mut changes, meta_key::pending_invite(), None);
+            write_meta(&mut changes, meta_key::rehab(), self.recovery.beginning.as_ref());
+            self.check_rehab_soon();
             self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));
             self.emit(Output::Join(JoinProgress::Joined));
             return self.members_changed();
@@ -346,6 +413,10 @@ impl Engine {
             addresses: self.config.addresses.clone(),
             region: self.config.region.clone(),
             cost: self.config.cost,
+            apply_after_ms: self
+                .heads
+                .delay()
+                .map_or(0, |_| self.config.apply_after_ms.unwrap_or(0)),
         };
         if !told.is_told(own) && self.told_self.as_ref() != Some(&told) {
             self.told_self = Some(told.clone());

@@ -12,6 +12,7 @@ use rand_core::Rng;
 use super::LinkId;
 use super::engine::{Engine, NAMESPACES};
 use super::supply::Supply;
+use super::verifying::Told;
 use crate::probes::{never, sometimes};
 use crate::reconcile::{Differs, Reconciler, Turn};
 use crate::state::{View, meta_key, read_meta};
@@ -35,6 +36,12 @@ pub(super) struct Comparing {
     /// Whether this side has the peer's half, or wants none, and whether the peer has had this side's.
     pub(super) is_pulled: bool,
     pub(super) is_supplied: bool,
+    /// The peer's rows, in a verification.
+    pub(super) told: Option<Told>,
+    /// How many entries this side holds, whether it passed over damaged ones, and whether both are equal.
+    pub(super) entries: u64,
+    pub(super) is_damaged: bool,
+    pub(super) is_equal: bool,
     pub(super) progress_ms: u64,
 }
 
@@ -74,18 +81,22 @@ impl Engine {
         link_id: LinkId,
         namespace: Namespace,
         purpose: Purpose,
-    ) {
+    ) -> Option<u64> {
         let (session, mut salt) = (self.rng.next_u64(), [0; 16]);
         self.rng.fill_bytes(&mut salt);
         let comparing = match self.comparing(namespace, purpose, salt, None) {
             Ok(comparing) => comparing,
-            Err(error) => return tracing::error!(%error, "nothing can be compared"),
+            Err(error) => {
+                tracing::error!(%error, "nothing can be compared");
+                return None;
+            }
         };
         let (vv, floor) = (comparing.vv.clone(), comparing.floor.clone());
         self.comparisons.insert((link_id, session), comparing);
         self.introduce_all(link_id, Lane::Bulk, &vv);
         let compare = Compare { session, namespace, purpose, salt, vv, floor };
         self.send(link_id, Lane::Bulk, &Message::Compare(compare));
+        Some(session)
     }
 
     fn comparing(
@@ -98,7 +109,8 @@ impl Engine {
         let snapshot = self.store.snapshot()?;
         let view = View::new(snapshot.clone(), namespace)?;
         let is_asker = theirs.is_none();
-        let reconciler = Reconciler::new(view.clone(), salt, is_asker);
+        let is_tolerant = purpose == Purpose::Verify;
+        let reconciler = Reconciler::new(view.clone(), salt, is_asker, is_tolerant);
         Ok(Comparing {
             namespace,
             purpose,
@@ -111,6 +123,10 @@ impl Engine {
             wish: None,
             is_pulled: false,
             is_supplied: false,
+            told: None,
+            entries: 0,
+            is_damaged: false,
+            is_equal: false,
             progress_ms: self.now.mono_ms,
         })
     }
@@ -138,12 +154,17 @@ impl Engine {
             sometimes!(BothAskToCompare);
             return refuse(self, CompareRefusal::Busy);
         }
-        let asked_twice =
-            |id: &SessionId, it: &Comparing| id.0 == link_id && it.namespace == namespace;
+        let asked_twice = |id: &SessionId, it: &Comparing| {
+            id.0 == link_id && it.namespace == namespace && it.purpose == purpose
+        };
         let others = self.comparisons.iter().filter(|(id, it)| !asked_twice(id, it)).count();
         if others >= COMPARISONS_MAX {
             sometimes!(CompareBusy);
             return refuse(self, CompareRefusal::Busy);
+        }
+        if purpose == Purpose::Refresh && !self.may_refresh(&self.links[&link_id], namespace) {
+            sometimes!(RefreshWaits);
+            return refuse(self, CompareRefusal::NotAllowed);
         }
         self.comparisons.retain(|id, it| !asked_twice(id, it));
         let comparing = match self.comparing(namespace, purpose, salt, Some((vv, floor))) {
@@ -180,7 +201,9 @@ impl Engine {
     pub(super) fn compare_refused(&mut self, link_id: LinkId, session: u64, why: CompareRefusal) {
         if let Some(comparing) = self.comparisons.remove(&(link_id, session)) {
             tracing::debug!(namespace = %comparing.namespace, ?why, "comparison refused");
-            self.put_off_refresh(link_id);
+            if comparing.purpose == Purpose::Refresh {
+                self.put_off_refresh(link_id);
+            }
         }
     }
 
@@ -218,8 +241,12 @@ impl Engine {
         let (snapshot, namespace) = (comparing.snapshot.clone(), comparing.namespace);
         let limits = self.config.limits;
         let question = (namespace, transfer, from);
-        match Supply::of_compared(snapshot, question, (session, differs), limits) {
-            Ok(supply) => self.begin_supply(link_id, supply),
+        let (purpose, is_partial) = (comparing.purpose, comparing.is_damaged);
+        match Supply::of_compared(snapshot, question, (session, differs, purpose), limits) {
+            Ok(mut supply) => {
+                supply.is_partial = is_partial;
+                self.begin_supply(link_id, supply);
+            }
             Err(error) => {
                 tracing::error!(%error, "a refresh cannot be supplied");
                 self.refuse_pull(link_id, transfer, PullRefusal::Busy);
@@ -256,8 +283,11 @@ impl Engine {
                     let refused =
                         Message::CompareRefused { session: id.1, reason: CompareRefusal::Busy };
                     self.send(id.0, Lane::Bulk, &refused);
-                    self.comparisons.remove(&id);
-                    self.put_off_refresh(id.0);
+                    let ended = self.comparisons.remove(&id);
+                    if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
+                        self.put_off_refresh(id.0);
+                    }
+                    self.look_for_damage(&error);
                     continue;
                 }
             }
@@ -271,7 +301,13 @@ impl Engine {
         let Some(differs) = reconciler.settled() else { return };
         sometimes!(differs.is_empty(), NothingDiffers);
         sometimes!(!differs.is_empty(), SomethingDiffers);
+        (comparing.entries, comparing.is_damaged) = reconciler.counted();
+        comparing.is_equal = reconciler.is_equal();
         comparing.stage = Stage::Settled(Arc::new(differs.clone()));
+        if comparing.purpose == Purpose::Verify {
+            self.settle_verification(id);
+        }
+        let Some(comparing) = self.comparisons.get_mut(&id) else { return };
         let wish = comparing.wish.take();
         if let Some(wish) = wish {
             self.supply_compared(id.0, id.1, wish);
@@ -290,8 +326,10 @@ impl Engine {
             .collect();
         for id in stuck {
             sometimes!(ComparisonIsStuck);
-            self.comparisons.remove(&id);
-            self.put_off_refresh(id.0);
+            let ended = self.comparisons.remove(&id);
+            if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
+                self.put_off_refresh(id.0);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::counting::count_control;
+use super::delaying::Delaying;
 use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
@@ -24,9 +25,12 @@ use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
 use super::recalling::Recalling;
+use super::refresh_asked::AskedRefresh;
+use super::rehab::{Beginning, Recovery};
 use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
+use super::verify_plan::{Verify, VerifySettings};
 use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members, OwnRecord};
 use crate::planted::planted;
@@ -66,8 +70,19 @@ pub(crate) struct EngineConfig {
     pub(crate) region: Option<String>,
     /// What it costs others to receive from it.
     pub(crate) cost: u32,
+    /// How long a delayed replica waits before it shows what it has received.
+    pub(crate) apply_after_ms: Option<u64>,
+    /// Whether one member alone takes writes until an admin says which one, and its name; empty for nobody yet.
+    pub(crate) primary: Option<String>,
+    /// How far behind its peers it may be and count as ready: for how long, and by how many writes.
+    pub(crate) max_lag_ms: u64,
+    pub(crate) max_lag_writes: u64,
     /// Sizes that it keeps to.
     pub(crate) limits: Limits,
+    /// Whether it refreshes with a peer without being asked to.
+    pub(crate) automatic_refresh: bool,
+    /// When and how fast it looks through what it holds.
+    pub(crate) verify: VerifySettings,
     /// Seed of all randomness.
     pub(crate) seed: [u8; 32],
 }
@@ -94,6 +109,10 @@ pub(crate) struct Engine {
     pub(super) recalled: BTreeSet<NodeKey>,
     /// When the store is told of the fence again, if it had no room.
     pub(super) fence_again_ms: u64,
+    /// When it shows what it has received, if it is a delayed replica.
+    pub(super) delaying: Delaying,
+    /// How far behind it is.
+    pub(super) recovery: Recovery,
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
@@ -119,6 +138,10 @@ pub(crate) struct Engine {
     pub(super) collecting: Collecting,
     /// Comparisons with peers.
     pub(super) comparisons: BTreeMap<SessionId, Comparing>,
+    /// Whether what is here is what should be.
+    pub(super) verify: Verify,
+    /// Who waits for a refresh, or for what one would do.
+    pub(super) asked_refreshes: Vec<AskedRefresh>,
     pub(super) jobs: BTreeMap<Token, Pending>,
     pub(super) next_token: u64,
     pub(super) next_transfer: u64,
@@ -156,6 +179,9 @@ impl Engine {
         let snapshot = store.snapshot()?;
         let heads = Heads::load(&*snapshot)?;
         let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
+        let joining = read_meta(&*snapshot, &meta_key::pending_invite())?;
+        let held: Option<Beginning> = read_meta(&*snapshot, &meta_key::rehab())?;
+        let beginning = held.or(joining.as_ref().map(|_: &Invite| Beginning::Fresh));
         let mut engine = Self {
             rng: ChaCha8Rng::from_seed(config.seed),
             started_ms: now.mono_ms,
@@ -168,7 +194,9 @@ impl Engine {
             recalls: BTreeMap::new(),
             recalled: BTreeSet::new(),
             fence_again_ms: u64::MAX,
-            joining: read_meta(&*snapshot, &meta_key::pending_invite())?,
+            delaying: Delaying::new(&heads, now.wall_ms),
+            recovery: Recovery::new(beginning),
+            joining,
             invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
             told_self: None,
             links: BTreeMap::new(),
@@ -185,6 +213,8 @@ impl Engine {
             supplies: BTreeMap::new(),
             collecting: Collecting::new(now.mono_ms),
             comparisons: BTreeMap::new(),
+            verify: Verify::new(config.verify, now),
+            asked_refreshes: Vec::new(),
             jobs: BTreeMap::new(),
             next_token: 0,
             next_transfer: 0,
@@ -279,7 +309,11 @@ impl Engine {
             self.next_survey_ms(),
             self.fence_again_ms,
             self.next_collection_ms(),
+            self.next_rehab_ms(),
+            self.next_delay_ms(),
             self.next_comparison_ms(),
+            self.next_verify_ms(),
+            self.next_asked_refresh_ms(),
         ]
         .into_iter()
         .min()
@@ -332,7 +366,11 @@ impl Engine {
         self.run_surveys();
         self.run_fence();
         self.run_collection();
+        self.run_rehab();
+        self.run_delay();
         self.run_comparisons();
+        self.run_verify();
+        self.run_asked_refreshes();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -351,7 +389,13 @@ impl Engine {
                 self.resume(peer);
                 self.answer(id, Answer::Done);
             }
+            Request::Delay(order) => self.order_delay(id, order),
+            Request::Promote(primary) => self.promote(id, primary),
             Request::Survey => self.ask_survey(id),
+            Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
+            Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),
+            Request::Refresh { peer, is_dry: false } => self.ask_refresh(id, peer),
+            Request::AcceptLoss(within) => self.accept_loss(id, within.as_ref()),
             Request::Release => self.release(id),
             Request::SetTopology(topology) => {
                 self.set_topology(topology);
@@ -398,6 +442,20 @@ impl Engine {
             Message::Hello(hello) => self.hello(link_id, hello),
             Message::Introduce(members) => self.introduce(members),
             Message::Pull(pull) => self.supply(link_id, pull),
+            Message::PullStart { transfer, upto, floor, .. }
+                if self.is_told_of(link_id, transfer) =>
+            {
+                self.verified_start(link_id, transfer, (upto, floor));
+            }
+            Message::Rows(rows) if self.is_told_of(link_id, rows.transfer()) => {
+                self.verified_rows(link_id, &rows);
+            }
+            Message::PullEnd { transfer, .. } if self.is_told_of(link_id, transfer) => {
+                self.verified_end(link_id, transfer);
+            }
+            Message::PullRefused { transfer, .. } if self.is_told_of(link_id, transfer) => {
+                self.verified_refused(link_id, transfer);
+            }
             Message::PullStart { transfer, upto, rows_estimate, floor } => {
                 self.pull_start(link_id, transfer, Offer { upto, floor }, rows_estimate);
             }

@@ -40,7 +40,7 @@ impl Engine {
             never!("asks to be fed a namespace that there is not");
             return;
         }
-        if !self.gives_to(link_id) {
+        if !self.gives_to(link_id) || !self.is_source() {
             // It asked before it had heard the terms.
             sometimes!(FeedNotAllowed);
             return;

@@ -52,6 +52,8 @@ pub(super) struct Link {
     /// Namespaces in which the peer has refused a catch-up, since it has collected what this node has yet to
     /// forget.
     pub(super) below_floor: BTreeSet<Namespace>,
+    /// Namespaces in which the operator wants a refresh with the peer.
+    pub(super) refresh_wanted: BTreeSet<Namespace>,
     /// When a refresh may be asked for (again).
     pub(super) refresh_after_ms: u64,
     /// When the peer may be asked for a catch-up again.
@@ -93,6 +95,8 @@ pub(super) struct LinkRules {
     pub(super) direction: Direction,
     /// What receiving over it costs.
     pub(super) cost: u32,
+    /// Whether a refresh that is needed waits for the operator.
+    pub(super) refresh_waits: bool,
 }
 
 /// How far a link has got.
@@ -182,6 +186,7 @@ impl Link {
             fed: BTreeSet::new(),
             must_pull: BTreeSet::new(),
             below_floor: BTreeSet::new(),
+            refresh_wanted: BTreeSet::new(),
             refresh_after_ms: 0,
             pull_after_ms: 0,
             pulls_in_vain: 0,

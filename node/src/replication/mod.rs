@@ -18,13 +18,18 @@
 //! | `grafting` | who sends whose writes to whom |
 //! | `names` | numbers that stand for incarnations on a link |
 //! | `receive` | when a push may be applied |
-//! | `pull`, `pulling`, `supply` | catch-up, at the asker and at the supplier |
+//! | `pull`, `pulling`, `supply`, `supplying` | catch-up, at the asker and at the supplier |
+//! | `refresh_asked` | what an operator asks of a refresh |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
+//! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
+//! | `primary` | who takes writes, where one member does |
+//! | `delaying` | when a delayed replica shows what it has received |
+//! | `rehab` | whether this node is ready, and a source for others |
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
 //! | `report`, `sources`, `counting` | what to tell the operator |
@@ -32,12 +37,12 @@
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::{Dot, Namespace, NodeKey, VersionVector};
+use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
-use crate::replica::{InviteError, ReleaseError};
+use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
-use crate::status::Status;
+use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
 use crate::topology::surveyed::Surveyed;
 
@@ -48,6 +53,7 @@ mod commit;
 mod comparing;
 mod continuity;
 mod counting;
+mod delaying;
 mod dialer;
 mod engine;
 mod feed;
@@ -60,14 +66,18 @@ mod inspect;
 mod introductions;
 mod limits;
 mod link;
+mod mending;
 mod names;
 mod peer;
+mod primary;
 mod progress;
 mod pull;
 mod pulling;
 mod recalling;
 mod receive;
+mod refresh_asked;
 mod refreshing;
+mod rehab;
 mod reissuing;
 mod report;
 mod ring;
@@ -75,7 +85,10 @@ mod rules;
 mod session;
 mod sources;
 mod supply;
+mod supplying;
 mod survey;
+mod verify_plan;
+mod verifying;
 #[cfg(feature = "backup")]
 mod whole;
 mod words;
@@ -90,6 +103,9 @@ pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
+#[cfg(feature = "backup")]
+pub(crate) use rehab::Beginning;
+pub(crate) use verify_plan::VerifySettings;
 #[cfg(feature = "backup")]
 pub(crate) use whole::{Whole, not_of_whole};
 
@@ -160,10 +176,33 @@ pub(crate) enum Request {
     Resume(Option<NodeKey>),
     /// How the whole mesh is.
     Survey,
+    /// Verifies this node with these peers, or all, after looking through its own store if that is wanted.
+    Verify { peers: Option<Vec<NodeKey>>, is_deep: bool },
+    /// Refreshes with a peer, or tells what that would do.
+    Refresh { peer: NodeKey, is_dry: bool },
+    /// Deletes what is lost everywhere, at and below a path, or everywhere.
+    AcceptLoss(Option<Path>),
     /// Lifts the fence: a person has looked.
     Release,
+    /// Makes a member the only one that takes writes, or everybody.
+    Promote(Option<NodeKey>),
+    /// Does something else with what a delayed replica has yet to show.
+    Delay(DelayOrder),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
     SetTopology(Topology),
+}
+
+/// What becomes of what a delayed replica has yet to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DelayOrder {
+    /// It waits.
+    Pause,
+    /// It is shown when it is old enough.
+    Resume,
+    /// What arrived up to this moment, in milliseconds since 1970, is shown now; then all waits.
+    ApplyUntil(u64),
+    /// All is shown, and the delay ends.
+    Promote,
 }
 
 /// What the engine wants done.
@@ -181,6 +220,8 @@ pub(crate) enum Output {
     Answer { id: RequestId, answer: Answer },
     /// A namespace changed: its applied vector.
     Applied { namespace: Namespace, vv: VersionVector },
+    /// Readers of the data see more: the vector of what they see.
+    Shown { vv: VersionVector },
     /// What became of joining.
     Join(JoinProgress),
 }
@@ -194,8 +235,18 @@ pub(crate) enum Answer {
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
     Invite(Result<Invite, InviteError>),
+    /// It is recorded who takes writes; or why not.
+    Promoted(Result<(), PromoteError>),
+    /// It is recorded what becomes of what waits; or why not.
+    Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.
     Survey(Box<Surveyed>),
+    /// What a refresh has come to, or would.
+    Refreshed(Result<RefreshReport, RefreshError>),
+    /// What a verification has found.
+    Verified(Box<VerifyReport>),
+    /// How many lost values were deleted, and how many paths that makes.
+    LossAccepted(Result<u64, WriteError>),
     /// The fence is lifted; or why not.
     Released(Result<(), ReleaseError>),
     /// Done.

@@ -97,6 +97,7 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         for range in peer.vectors(namespace).applied.beyond(inbox.received()) {
             sometimes!(LackingNoted);
+            self.recovery.lacks(now_ms);
             self.lacking.entry((namespace, range.incarnation)).or_insert(now_ms);
             self.pull_retry_ms = self.pull_retry_ms.min(now_ms + self.config.digest_ms);
         }

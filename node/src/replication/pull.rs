@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// Of the links that have something to be pulled the one whose peer has most; to resume a cut, its
-    /// supplier.
+    /// supplier. Delayed replicas are asked last: they are there to be left alone.
     fn best_supplier(&self, namespace: Namespace) -> Option<LinkId> {
         let received = self.inboxes[&namespace].received();
         let resumable = self.heads.cuts.get(&namespace).map(|cut| cut.supplier);
@@ -110,9 +110,15 @@ impl Engine {
         });
         let best = candidates.max_by_key(|(id, link)| {
             let missing = self.peers[&link.peer].vectors(namespace).applied.count_beyond(received);
-            (Some(link.peer) == resumable, missing, std::cmp::Reverse(**id))
+            let is_prompt = !self.is_delayed_member(link.peer)
+                || planted!("a delayed replica is the last source");
+            (Some(link.peer) == resumable, is_prompt, missing, std::cmp::Reverse(**id))
         });
         best.map(|(&id, _)| id)
+    }
+
+    fn is_delayed_member(&self, key: millpond_core::NodeKey) -> bool {
+        self.members.get(key).is_some_and(|member| member.apply_after_ms > 0)
     }
 
     fn start_pull(&mut self, link_id: LinkId, namespace: Namespace) {
@@ -271,6 +277,10 @@ impl Engine {
             link.below_floor.remove(&namespace);
         }
         if let Some(session) = pulling.and_then(|it| it.session) {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.refresh_wanted.remove(&namespace);
+            }
+            sometimes!(RefreshFlipped);
             self.end_comparison((link, session));
         }
         tracing::debug!(%namespace, link = link.0, "caught up");

@@ -9,6 +9,7 @@ use super::LinkId;
 use super::absences::Absences;
 use super::comparing::{Comparing, SessionId};
 use super::engine::Engine;
+use super::link::Link;
 use super::pulling::{Pulling, Question};
 use crate::planted::planted;
 use crate::probes::sometimes;
@@ -53,23 +54,30 @@ impl Engine {
         }
         let now_ms = self.now.mono_ms;
         let asks = self.links.iter().find(|(id, link)| {
-            link.may_take()
-                && link.refresh_after_ms <= now_ms
+            let is_wanted = link.refresh_wanted.contains(&namespace);
+            let is_due = self.may_refresh(link, namespace)
                 && self.asks_first(link.peer, link.refresh_after_ms)
-                && self.needs_refresh_in(**id, namespace)
+                && self.needs_refresh_in(**id, namespace);
+            link.may_take() && link.refresh_after_ms <= now_ms && (is_due || is_wanted)
         });
         let Some((&link_id, _)) = asks else { return false };
         sometimes!(RefreshAsked);
         tracing::info!(%namespace, link = link_id.0, "refresh asked for");
         self.put_off_refresh(link_id);
-        self.ask_comparison(link_id, namespace, Purpose::Refresh);
-        true
+        self.ask_comparison(link_id, namespace, Purpose::Refresh).is_some()
+    }
+
+    /// Whether a refresh over a link may be made, by the operator's settings or wish.
+    pub(super) fn may_refresh(&self, link: &Link, namespace: Namespace) -> bool {
+        !link.rules.refresh_waits
+            || link.refresh_wanted.contains(&namespace)
+            || planted!("a refresh may wait for the operator")
     }
 
     /// One of two that both need it asks, at first: the lesser key. Later either does, since it may not be
-    /// known on the other side.
+    /// known on the other side; and who is no source yet, whom nobody asks.
     fn asks_first(&self, peer: NodeKey, after_ms: u64) -> bool {
-        self.config.key < peer || after_ms > 0
+        self.config.key < peer || after_ms > 0 || !self.is_source()
     }
 
     /// A refresh of this link is not asked for again at once.
@@ -195,9 +203,11 @@ impl Engine {
         let Some(comparing) = self.comparisons.get(&id) else { return };
         let is_done = comparing.is_pulled && !is_pulling || !may_take;
         if is_done && comparing.is_supplied {
-            sometimes!(RefreshDone);
-            self.comparisons.remove(&id);
-            self.put_off_refresh(id.0);
+            let ended = self.comparisons.remove(&id);
+            if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
+                sometimes!(RefreshDone);
+                self.put_off_refresh(id.0);
+            }
         }
     }
 }

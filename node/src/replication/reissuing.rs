@@ -14,6 +14,7 @@ use millpond_core::{Incarnation, Namespace};
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::fence::Overtaken;
+use super::verify_plan::Verify;
 use super::{LinkId, Output, Token};
 use crate::probes::{always, sometimes};
 use crate::state::{Heads, Job, JobError, Outcome, Reissue, meta_key};
@@ -127,6 +128,8 @@ impl Engine {
             let vv = self.applied(namespace).clone();
             self.emit(Output::Applied { namespace, vv });
         }
+        let vv = self.heads.vv(self.heads.shown()).clone();
+        self.emit(Output::Shown { vv });
         self.members_changed();
     }
 
@@ -134,9 +137,13 @@ impl Engine {
     fn take_over(&mut self, before: &mut Self) {
         self.rng = before.rng.clone();
         self.started_ms = before.started_ms;
+        self.delaying = std::mem::take(&mut before.delaying);
         (self.next_token, self.next_transfer) = (before.next_token, before.next_transfer);
         self.totals = std::mem::take(&mut before.totals);
         self.surveys = std::mem::take(&mut before.surveys);
+        let fresh = Verify::new(self.config.verify, self.now);
+        self.verify = std::mem::replace(&mut before.verify, fresh).outliving();
+        self.asked_refreshes = std::mem::take(&mut before.asked_refreshes);
         self.outputs = std::mem::take(&mut before.outputs);
         for (token, pending) in std::mem::take(&mut before.jobs) {
             self.jobs.insert(token, pending.outliving());

@@ -12,8 +12,8 @@ use super::peer::Peer;
 use crate::membership::Member;
 use crate::state::View;
 use crate::status::{
-    CatchUp, Folding, Lag, LinkStatus, NamespaceStatus, NodeStatus, OriginCounters, Pace,
-    PeerState, PeerStatus, Status,
+    CatchUp, Folding, Lag, LinkStatus, NamespaceStatus, NodeState, NodeStatus, OriginCounters,
+    Pace, PeerState, PeerStatus, Status,
 };
 use crate::topology::settings::{LinkSettings, Ripple};
 
@@ -33,24 +33,34 @@ impl Engine {
             .collect();
         peers.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         let mut totals = self.totals;
+        totals.verify = self.verify.totals;
         for peer in &peers {
             totals.links.add(&peer.counters);
         }
         warnings.extend(self.warnings());
         let strange = |peer: &&PeerStatus| peer.link.as_ref().is_some_and(|it| it.refresh_needed);
         for peer in peers.iter().filter(strange) {
+            let is_it = |link: &&Link| link.peer.to_string() == peer.key;
+            let waits = self.links.values().find(is_it).is_some_and(|it| it.rules.refresh_waits);
+            let what = match waits {
+                true => format!(
+                    "; see what it would do: millpond refresh --from {} --dry-run",
+                    peer.name
+                ),
+                false => String::new(),
+            };
             warnings.push(format!(
-                "{} and this node need a refresh: one of them was absent while the other forgot deletes",
+                "{} and this node need a refresh: one of them was absent while the other forgot deletes{what}",
                 peer.name
             ));
         }
-        let node = self.node_status(store_bytes);
+        let node = self.node_status(store_bytes, &peers);
         let namespaces = NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec();
         let sources = self.origin_statuses();
         Status::assess(node, peers, sources, namespaces, totals, warnings)
     }
 
-    fn node_status(&self, store_bytes: u64) -> NodeStatus {
+    fn node_status(&self, store_bytes: u64, peers: &[PeerStatus]) -> NodeStatus {
         let role = self.members.get(self.config.key).map(|member| member.role.to_string());
         NodeStatus {
             key: self.config.key.to_string(),
@@ -62,6 +72,10 @@ impl Engine {
             listen: self.config.listen.clone(),
             addresses: self.config.addresses.clone(),
             state_dir: None, // the shell's
+            state: self.state(peers),
+            rehab: self.rehab(),
+            primary: self.primary_status(),
+            delayed: self.delay_status(),
             fenced: self.why_fenced(),
             uptime_s: (self.now.mono_ms - self.started_ms) / 1000,
             store_bytes,
@@ -70,6 +84,17 @@ impl Engine {
             cost: self.config.cost,
             topology: self.config.topology.clone(),
             tombstones: self.tombstone_status(),
+        }
+    }
+
+    fn state(&self, peers: &[PeerStatus]) -> NodeState {
+        let lags = |peer: &PeerStatus| peer.we_lack.is_some_and(|lag| !is_fresh(lag));
+        match self.rehab() {
+            _ if self.fenced.is_some() => NodeState::Fenced,
+            Some(_) => NodeState::Rehab,
+            None if !self.pulls.is_empty() || peers.iter().any(lags) => NodeState::Lagging,
+            None if self.is_delayed() => NodeState::Delayed,
+            None => NodeState::Current,
         }
     }
 
@@ -123,14 +148,16 @@ impl Engine {
         let link = self.links.iter().find(|(_, link)| link.peer == key && link.is_open());
         let they_lack = self.they_lack(peer);
         let we_lack = link.map(|_| self.we_lack(peer));
-        let is_fresh = |lag: Option<Lag>| {
-            lag.is_some_and(|lag| lag.ops == 0 || lag.seconds.is_some_and(|age| age < FRESH_S))
-        };
+        let is_fresh = |lag: Option<Lag>| lag.is_some_and(is_fresh);
         let state = match link {
             _ if peer.is_cloned => PeerState::Fenced,
             _ if peer.is_paused => PeerState::Paused,
+            Some((_, link)) if link.terms().in_rehab => PeerState::Rehab,
             Some((id, _)) if self.pulls.values().any(|pull| pull.link == *id) => PeerState::Lagging,
-            Some(_) if is_fresh(they_lack) && is_fresh(we_lack) => PeerState::Current,
+            Some(_) if is_fresh(they_lack) && is_fresh(we_lack) => match member.apply_after_ms {
+                0 => PeerState::Current,
+                _ => PeerState::Delayed,
+            },
             Some(_) => PeerState::Lagging,
             None if peer.last_error.is_none() && !member.addresses.is_empty() => {
                 PeerState::Connecting
@@ -279,11 +306,25 @@ impl Engine {
             let mut members = self.members.iter().filter(|(key, _)| *key != self.config.key);
             !link.is_for_others() && !members.any(|(key, member)| link.names(key, &member.name))
         };
+        let lost = self.verify.totals.lost;
+        if lost > 0 {
+            warnings.push(format!(
+                "this node's disk has lost {lost} values, and no linked peer has given them back: millpond verify --deep"
+            ));
+        }
+        if let Some(alarm) = self.verify.alarms.back() {
+            let count = self.verify.alarms.len();
+            warnings.push(format!("verify has told {count} alarms, the last: {alarm}"));
+        }
         for link in self.config.topology.links.iter().filter(is_nobody) {
             warnings.push(format!("the topology names {:?}, which is no other member", link.peer));
         }
         warnings
     }
+}
+
+fn is_fresh(lag: Lag) -> bool {
+    lag.ops == 0 || lag.seconds.is_some_and(|age| age < FRESH_S)
 }
 
 /// A lag below this is replication at work, not a lag.

@@ -79,6 +79,9 @@ impl Engine {
             ripple: set.and_then(|set| set.ripple).unwrap_or(topology.ripple),
             direction: set.map(|set| set.direction).unwrap_or_default(),
             cost,
+            refresh_waits: !set
+                .and_then(|set| set.automatic_refresh)
+                .unwrap_or(self.config.automatic_refresh),
         })
     }
 

@@ -294,6 +294,7 @@ impl Engine {
         if let Some(link) = self.links.get_mut(&link_id) {
             link.lot = lot;
         }
+        self.note_goal(link_id);
         self.apply_rules();
         if !self.links.contains_key(&link_id) {
             return;

@@ -5,16 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use millpond_core::message::{Message, Pull, PullRefusal, Resume};
-use millpond_core::transport::Lane;
+use millpond_core::message::{Pull, Purpose, Resume};
 use millpond_core::wire::{RowsFrame, RowsWriter};
 use millpond_core::{Dot, DotRange, Entry, Hlc, Namespace, Path, Row, RowDot, VersionVector};
 
-use super::LinkId;
-use super::engine::Engine;
 use super::limits::Limits;
 use crate::planted::planted;
-use crate::probes::{always, never, sometimes};
+use crate::probes::sometimes;
 use crate::reconcile::Differs;
 use crate::state::{Fold, Overlay, meta_key, read_meta, tells_all};
 use crate::store::{LogRow, Snapshot, StoreError};
@@ -22,15 +19,15 @@ use crate::store::{LogRow, Snapshot, StoreError};
 /// A catch-up being supplied.
 pub(super) struct Supply {
     /// What its readers see, and what its tables hold.
-    snapshot: Arc<dyn Snapshot>,
+    pub(super) snapshot: Arc<dyn Snapshot>,
     tables: Arc<dyn Snapshot>,
     /// A cut that is visible in the snapshot and not yet folded: what it brought is not in the log.
     fold: Option<Fold>,
     /// When it was taken.
-    since_ms: u64,
-    namespace: Namespace,
-    transfer: u64,
-    from: VersionVector,
+    pub(super) since_ms: u64,
+    pub(super) namespace: Namespace,
+    pub(super) transfer: u64,
+    pub(super) from: VersionVector,
     /// The vector of the snapshot.
     pub(super) upto: VersionVector,
     /// Its floor.
@@ -39,10 +36,14 @@ pub(super) struct Supply {
     /// The comparison whose half it is, and what of it differs.
     pub(super) session: Option<u64>,
     differs: Option<Arc<Differs>>,
+    /// Whether it is for a verification, which needs contents and no more than what differs.
+    pub(super) is_verify: bool,
+    /// Whether there is damage here, which hides some of it.
+    pub(super) is_partial: bool,
     /// Paths found in the log, with their delete dots.
     paths: BTreeMap<Path, Vec<(Dot, Hlc)>>,
     /// Whether `paths` holds only those with delete dots, since the entries are scanned anyway.
-    scans: bool,
+    pub(super) scans: bool,
     phase: Phase,
     rows: u64,
     frame_bytes: usize,
@@ -68,157 +69,6 @@ pub(super) enum Step {
     Frame(RowsFrame, u64),
     /// The end.
     Done { rows: u64 },
-}
-
-impl Engine {
-    /// A peer asks for all that it lacks.
-    pub(super) fn supply(&mut self, link_id: LinkId, pull: Pull) {
-        let transfer = pull.transfer;
-        if !self.gives_to(link_id) {
-            sometimes!(PullNotAllowed);
-            return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
-        }
-        if !self.inboxes.contains_key(&pull.namespace) {
-            never!("asks for a namespace that there is not");
-            return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
-        }
-        self.answer_pull(link_id, pull);
-    }
-
-    /// Answers a question, or goes on with the answer, from the present.
-    fn answer_pull(&mut self, link_id: LinkId, pull: Pull) {
-        let transfer = pull.transfer;
-        let supply = match self.start_supply(pull) {
-            Ok(supply) => supply,
-            Err(error) => {
-                tracing::error!(%error, "a catch-up cannot be supplied");
-                return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
-            }
-        };
-        if !supply.tells_all() {
-            return self.refuse_pull(link_id, transfer, PullRefusal::BelowFloor);
-        }
-        if supply.is_torn() {
-            // What changed behind the cursor is partly staged, in no order of time.
-            sometimes!(ResumptionMeetsFold);
-            return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
-        }
-        self.begin_supply(link_id, supply);
-    }
-
-    /// Begins to supply, unless there is too much to do.
-    pub(super) fn begin_supply(&mut self, link_id: LinkId, supply: Supply) {
-        let (namespace, transfer) = (supply.namespace, supply.transfer);
-        let is_again = |(link, _): &(LinkId, u64), supply: &Supply| {
-            *link == link_id && supply.namespace == namespace
-        };
-        // A new question on the same link replaces the one before.
-        sometimes!(self.supplies.iter().any(|(key, supply)| is_again(key, supply)), AskedAgain);
-        self.supplies.retain(|key, supply| !is_again(key, supply));
-        if self.supplies.len() >= SUPPLIES_MAX || self.is_recalling(link_id) {
-            sometimes!(SuppliesFull);
-            return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
-        }
-        sometimes!(supply.scans, SupplyScans);
-        sometimes!(!supply.scans, SupplyCollects);
-        let is_newest =
-            supply.session.is_some() || supply.upto.covers_all(self.applied(supply.namespace));
-        always!(is_newest, "a supplier's snapshot holds what it has applied");
-        let (upto, floor) = (supply.upto.clone(), supply.floor.clone());
-        let rows_estimate = upto.count_beyond(&supply.from);
-        if !planted!("a batch introduces its incarnations") {
-            self.introduce_all(link_id, Lane::Bulk, &upto);
-        }
-        let start = Message::PullStart { transfer, upto, rows_estimate, floor };
-        self.send(link_id, Lane::Bulk, &start);
-        self.supplies.insert((link_id, transfer), supply);
-    }
-
-    pub(super) fn refuse_pull(&mut self, link_id: LinkId, transfer: u64, reason: PullRefusal) {
-        self.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
-    }
-
-    fn start_supply(&self, pull: Pull) -> Result<Supply, StoreError> {
-        let supply = Supply::new(self.store.snapshot()?, pull, self.config.limits)?;
-        Ok(Supply { since_ms: self.now.mono_ms, ..supply })
-    }
-
-    /// A catch-up that takes long goes on from the present, as if it had been cut off and resumed: a snapshot
-    /// keeps the store from using again the space of all that has changed since.
-    pub(super) fn run_supplies(&mut self) {
-        let now_ms = self.now.mono_ms;
-        let is_old = |supply: &&Supply| self.renewal_ms(supply) <= now_ms;
-        let old = self.supplies.iter().filter(|(_, supply)| is_old(supply));
-        let old: Vec<(LinkId, u64)> = old.map(|(&key, _)| key).collect();
-        for (link_id, transfer) in old {
-            if let Some(supply) = self.supplies.remove(&(link_id, transfer)) {
-                sometimes!(SnapshotGivenBack);
-                self.answer_pull(link_id, supply.rest());
-            }
-        }
-    }
-
-    /// When a supply takes a new snapshot.
-    fn renewal_ms(&self, supply: &Supply) -> u64 {
-        match supply.is_renewable() && !planted!("a snapshot is given back in time") {
-            true => supply.since_ms.saturating_add(self.config.limits.snapshot_ms),
-            false => u64::MAX,
-        }
-    }
-
-    /// How long the oldest snapshot has been held of those that are given back in time.
-    #[cfg(any(test, feature = "sim"))]
-    pub(super) fn oldest_snapshot_ms(&self) -> u64 {
-        let held = self.supplies.values().filter(|it| it.is_renewable());
-        held.map(|supply| self.now.mono_ms.saturating_sub(supply.since_ms)).max().unwrap_or(0)
-    }
-
-    pub(super) fn next_supply_ms(&self) -> u64 {
-        self.supplies.values().map(|it| self.renewal_ms(it)).min().unwrap_or(u64::MAX)
-    }
-
-    /// One step of each catch-up whose peer has room.
-    pub(super) fn step_supplies(&mut self) {
-        let keys: Vec<(LinkId, u64)> = self.supplies.keys().copied().collect();
-        for key in keys {
-            let (link_id, transfer) = key;
-            if !self.links.get(&link_id).is_some_and(|link| link.has_room_for_rows()) {
-                sometimes!(RowsWindowFull);
-                continue;
-            }
-            let Some(supply) = self.supplies.get_mut(&key) else { continue };
-            if planted!("a catch-up is of one snapshot") {
-                supply.snapshot = self.store.snapshot().unwrap_or(supply.snapshot.clone());
-            }
-            match supply.step() {
-                Ok(Step::Working) => {}
-                Ok(Step::Frame(frame, payload)) => self.send_rows(link_id, frame, payload),
-                Ok(Step::Done { rows }) => {
-                    let session = self.supplies.remove(&key).and_then(|it| it.session);
-                    self.send(link_id, Lane::Bulk, &Message::PullEnd { transfer, rows });
-                    if let Some(session) = session {
-                        self.supplied_compared((link_id, session));
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a catch-up cannot be supplied");
-                    self.supplies.remove(&key);
-                    let reason = PullRefusal::Busy;
-                    self.send(link_id, Lane::Bulk, &Message::PullRefused { transfer, reason });
-                }
-            }
-        }
-    }
-
-    fn send_rows(&mut self, link_id: LinkId, frame: RowsFrame, payload: u64) {
-        let (rows, bytes) = (frame.len() as u64, frame.encoded_bytes() as u64);
-        self.send(link_id, Lane::Bulk, &Message::Rows(frame));
-        let Some(link) = self.links.get_mut(&link_id) else { return };
-        link.sent.rows_bytes += bytes;
-        let counters = &mut self.peers.entry(link.peer).or_default().counters;
-        counters.rows_sent += rows;
-        counters.payload_bytes_sent += payload;
-    }
 }
 
 impl Supply {
@@ -253,6 +103,8 @@ impl Supply {
             resume: pull.resume,
             session: None,
             differs: None,
+            is_verify: false,
+            is_partial: false,
             paths: BTreeMap::new(),
             scans,
             phase: Phase::Log(ranges),
@@ -276,7 +128,7 @@ impl Supply {
     pub(super) fn of_compared(
         snapshot: Arc<dyn Snapshot>,
         (namespace, transfer, from): (Namespace, u64, VersionVector),
-        (session, differs): (u64, Arc<Differs>),
+        (session, differs, purpose): (u64, Arc<Differs>, Purpose),
         limits: Limits,
     ) -> Result<Self, StoreError> {
         let pull = Pull { namespace, transfer, from, resume: None };
@@ -289,11 +141,15 @@ impl Supply {
             None => supply.scans = true,
         }
         (supply.session, supply.differs) = (Some(session), Some(differs));
+        supply.is_verify = purpose == Purpose::Verify;
         Ok(supply)
     }
 
     /// Does a bounded piece of work.
     pub(super) fn step(&mut self) -> Result<Step, StoreError> {
+        if self.is_verify && self.rows >= VERIFIED_ROWS_MAX {
+            return Ok(Step::Done { rows: self.rows });
+        }
         match &mut self.phase {
             Phase::Log(ranges) => match ranges.pop() {
                 Some(range) => self.read_log(range),
@@ -342,7 +198,7 @@ impl Supply {
     }
 
     /// The question for the rest, as whoever asked would put it if this ended here.
-    fn rest(self) -> Pull {
+    pub(super) fn rest(self) -> Pull {
         let Self { namespace, transfer, from, upto, mut resume, phase, .. } = self;
         if let Phase::Rows(Some(cursor)) = phase {
             let since = resume.map_or(upto, |resume| resume.upto);
@@ -353,7 +209,7 @@ impl Supply {
 
     /// Whether it may go on with a newer snapshot. Not in its last part, which would begin again each time; nor
     /// for a refresh, which is of the snapshot that was compared.
-    fn is_renewable(&self) -> bool {
+    pub(super) fn is_renewable(&self) -> bool {
         self.session.is_none() && !matches!(self.phase, Phase::Behind(_))
     }
 
@@ -370,7 +226,7 @@ impl Supply {
     /// the end.
     fn read_staged(&mut self, after: Option<Path>) -> Result<Option<Path>, StoreError> {
         let (Some(fold), mut read, mut last) = (&self.fold, 0, None) else { return Ok(None) };
-        let (scans, from, paths) = (self.scans, &self.from, &mut self.paths);
+        let (scans, from, paths) = (self.scans || self.is_verify, &self.from, &mut self.paths);
         fold.staged_rows(&*self.tables, self.namespace, after.as_ref(), &mut |row| {
             let deletes = fold.new_deletes(&row).filter(|(dot, _)| !from.covers(*dot));
             let deletes: Vec<(Dot, Hlc)> = deletes.collect();
@@ -392,11 +248,11 @@ impl Supply {
     fn read_log(&mut self, range: DotRange) -> Result<Step, StoreError> {
         let mut read = 0;
         let mut last = None;
-        let (scans, paths) = (self.scans, &mut self.paths);
+        let (skips_live, paths) = (self.scans || self.is_verify, &mut self.paths);
         let mut visit = |dot: Dot, row: LogRow| {
             match row.deleted {
                 Some(hlc) => paths.entry(row.path).or_default().push((dot, hlc)),
-                None if scans => {}
+                None if skips_live => {}
                 None => drop(paths.entry(row.path).or_default()),
             }
             read += 1;
@@ -418,7 +274,11 @@ impl Supply {
     fn collected(&self, cursor: Option<Path>) -> Result<Piece, StoreError> {
         let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
         for (path, deletes) in self.paths_beyond(cursor) {
-            let entry = self.snapshot.entry(self.namespace, path)?;
+            let entry = match self.snapshot.entry(self.namespace, path) {
+                // It is this side's to mend, and hides nothing of the rest.
+                Err(StoreError::Corrupt { .. }) if self.is_verify => continue,
+                entry => entry?,
+            };
             if let Some(row) = self.row(path.clone(), entry, deletes.clone()) {
                 piece.push(&row);
             }
@@ -435,7 +295,7 @@ impl Supply {
         let mut deleted = self.paths_beyond(cursor.clone()).peekable();
         let mut visited = 0;
         let mut last = None;
-        self.snapshot.entries(self.namespace, None, cursor.as_ref(), &mut |path, entry| {
+        let visit = &mut |path: Path, entry| {
             while let Some((gone, deletes)) = deleted.next_if(|(gone, _)| **gone < path) {
                 piece.extend(self.row(gone.clone(), Entry::absent(), deletes.clone()));
             }
@@ -448,7 +308,15 @@ impl Supply {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
-        })?;
+        };
+        if self.is_verify {
+            self.snapshot.sound_entries(self.namespace, cursor.as_ref(), &mut |met| match met {
+                Ok((path, entry)) => visit(path, entry),
+                Err(_) => ControlFlow::Continue(()),
+            })?;
+        } else {
+            self.snapshot.entries(self.namespace, None, cursor.as_ref(), visit)?;
+        }
         if last.is_none() {
             for (gone, deletes) in deleted {
                 sometimes!(DeletesAfterAllEntries);
@@ -506,6 +374,15 @@ impl Supply {
         if planted!("a batch carries the deletes") {
             deletes.clear();
         }
+        let differs = self.differs.as_ref().is_some_and(|differs| differs.contains(&path));
+        if self.is_verify {
+            let live = entry.live().iter().map(|live| {
+                let content = differs.then(|| (live.hlc, live.payload.clone()));
+                RowDot { dot: live.dot, content }
+            });
+            let is_needed = differs || !deletes.is_empty();
+            return is_needed.then(|| Row { path, live: live.collect(), deletes });
+        }
         let live: Vec<RowDot> = entry
             .live()
             .iter()
@@ -517,7 +394,6 @@ impl Supply {
             })
             .collect();
         sometimes!(live.iter().any(|live| live.content.is_none()), ContentOmitted);
-        let differs = self.differs.as_ref().is_some_and(|differs| differs.contains(&path));
         let is_needed =
             differs || !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
         is_needed.then_some(Row { path, live, deletes })
@@ -580,7 +456,7 @@ fn payload_bytes(row: &Row) -> u64 {
     (names + values.map(|(_, payload)| payload.bytes.len()).sum::<usize>()) as u64
 }
 
-/// Catch-ups supplied at the same time.
-const SUPPLIES_MAX: usize = 4;
 /// Rows looked at in one step: some milliseconds.
 const STEP_ROWS: usize = 4_000;
+/// Rows of one verification: what differs beyond is no rot, and is told the next time.
+const VERIFIED_ROWS_MAX: u64 = 4_000;

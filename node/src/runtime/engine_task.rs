@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millpond_core::transport::{DialError, Link, LinkStats, Transport};
-use millpond_core::{Namespace, NodeKey, VersionVector};
+use millpond_core::{NodeKey, VersionVector};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -210,9 +210,7 @@ impl EngineTask {
                         let _ = reply.send(answer);
                     }
                 }
-                Output::Applied { namespace: Namespace::MAIN, vv } => {
-                    self.shell.committed.send_replace(vv);
-                }
+                Output::Shown { vv } => drop(self.shell.committed.send_replace(vv)),
                 Output::Applied { .. } => {}
                 Output::Join(progress) => drop(self.shell.joined.send_replace(Some(progress))),
             }

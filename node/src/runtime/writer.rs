@@ -123,7 +123,8 @@ fn end_of_writing(
     committed: &Result<Vec<Result<Outcome, JobError>>, StoreError>,
 ) -> Option<&StoreError> {
     match committed {
-        Err(StoreError::Full) => None,
+        // The group met a damaged value, which can be mended.
+        Err(StoreError::Full | StoreError::Corrupt { .. }) => None,
         Err(error) => Some(error),
         // A job that met a damaged value harmed itself only. One that could not read met a failed disk.
         Ok(results) => results.iter().find_map(|result| match result {

@@ -1,5 +1,6 @@
 //! A node's disk: a store that can be full, fail a sync, lose a process in the middle of a commit, or rot.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,9 @@ use rand_core::{Rng, SeedableRng};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::crash::{self, Survivors};
 use crate::store::memory::MemoryStore;
-use crate::store::{Changes, Durability, LogRow, MetaKey, Snapshot, Store, StoreError};
+use crate::store::{
+    Changes, DamagedEntries, Durability, LogRow, MetaKey, Snapshot, Store, StoreError,
+};
 
 /// A store with the faults of a disk. It keeps [`Store`]'s contract, faults included. Most are tables in
 /// memory, which are fast; some are the real store over a disk of sectors, of which a power cut leaves what
@@ -120,6 +123,13 @@ impl SimDisk {
         Arc::make_mut(&mut state.rotten).insert((namespace, path));
     }
 
+    /// Flips a bit somewhere in the entries or the log of a namespace. Only a file has bits.
+    #[cfg(test)]
+    pub(crate) fn tamper(&self, namespace: Namespace, is_log: bool, pick: u64, bit: u64) {
+        let Medium::File { store, .. } = &self.medium else { return };
+        store.tamper(namespace, is_log, pick, bit);
+    }
+
     /// Whether any entry is rotten.
     pub(crate) fn is_rotten(&self) -> bool {
         !self.state().rotten.is_empty()
@@ -178,13 +188,27 @@ impl Store for SimDisk {
         if state.is_full {
             return Err(StoreError::Full);
         }
-        if let Some((_, path)) = changes.entries.keys().find(|key| state.rotten.contains(*key)) {
+        let is_rotten = |key: &&(Namespace, Path)| {
+            state.rotten.contains(*key) && !changes.damaged_entries.contains(*key)
+        };
+        if let Some((_, path)) = changes.entries.keys().find(is_rotten) {
             return Err(corrupt(path));
         }
         if state.next_sync == Some(FailedSync::Lost) {
             return Err(state.poison());
         }
-        self.medium.store().commit(changes, durability)
+        let mut changes = Cow::Borrowed(changes);
+        let mended: Vec<_> = changes
+            .damaged_entries
+            .iter()
+            .filter(|it| state.rotten.contains(*it))
+            .cloned()
+            .collect();
+        for mended in mended {
+            Arc::make_mut(&mut state.rotten).remove(&mended);
+            changes.to_mut().entries.entry(mended).or_default();
+        }
+        self.medium.store().commit(&changes, durability)
     }
 
     fn size_bytes(&self) -> u64 {
@@ -222,6 +246,23 @@ impl Snapshot for Rotten {
             visit(path, entry)
         })?;
         found.map_or(Ok(()), |path| Err(corrupt(&path)))
+    }
+
+    fn sound_entries(
+        &self,
+        namespace: Namespace,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Result<(Path, Entry), DamagedEntries>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.tables.entries(namespace, None, after, &mut |path, entry| {
+            let place = (namespace, path);
+            if !self.rotten.contains(&place) {
+                return visit(Ok((place.1, entry)));
+            }
+            // It holds this path only.
+            let end = Some([place.1.as_bytes(), &[0]].concat());
+            visit(Err(DamagedEntries { first: place.1, end }))
+        })
     }
 
     fn log_row(&self, namespace: Namespace, dot: Dot) -> Result<Option<LogRow>, StoreError> {

@@ -9,11 +9,13 @@ use super::clock::SimClock;
 use super::disk::SimDisk;
 use super::net::NodeId;
 use crate::membership::OwnRecord;
-use crate::replication::{Collection, Engine, EngineConfig, Input, Limits, Now, Token};
+use crate::replication::{
+    Collection, Engine, EngineConfig, Input, Limits, Now, Token, VerifySettings,
+};
 use crate::runtime::Lease;
 use crate::state::{
     Heads, Identity, Job, JobError, Local, Outcome, Reissued, View, commit_group, meta_key,
-    read_meta, take_group, write_meta,
+    read_meta, settle_delay, take_group, write_meta,
 };
 use crate::store::{Changes, Durability, Store, StoreError};
 use crate::topology::settings::{Ripple, Topology};
@@ -31,12 +33,16 @@ pub(crate) struct Node {
     pub(crate) keeps_lease: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Limits,
+    pub(crate) automatic_refresh: bool,
+    pub(crate) verify: VerifySettings,
     /// When it collects tombstones.
     pub(crate) collection: Collection,
     /// How it takes part in the mesh, from its next start on.
     pub(crate) topology: Topology,
     /// Where it says that it is.
     pub(crate) region: Option<String>,
+    /// How long it waits before it shows what it has received, from its next start on.
+    pub(crate) apply_after_ms: Option<u64>,
     /// What it says that it costs to receive from it.
     pub(crate) cost: u32,
     pub(crate) clock: SimClock,
@@ -128,9 +134,12 @@ impl Node {
             keeps_lease: true,
             lease: None,
             limits: Limits::default(),
+            automatic_refresh: true,
+            verify: VerifySettings { every_ms: None, rows_per_s: 20_000 },
             collection: COLLECTION,
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
             region: None,
+            apply_after_ms: None,
             cost: 0,
             clock: SimClock::RIGHT,
             is_newer: false,
@@ -148,6 +157,7 @@ impl Node {
         seed: [u8; 32],
     ) -> Result<(), StoreError> {
         self.store.set_full(self.is_full);
+        settle_delay(&*self.store, self.apply_after_ms.is_some())?;
         let snapshot = self.store.snapshot()?;
         let about = self.identity();
         let heads = Heads::load(&*snapshot)?;
@@ -174,7 +184,13 @@ impl Node {
             topology: self.topology.clone(),
             region: record.region,
             cost: record.cost,
+            apply_after_ms: self.apply_after_ms,
+            primary: None,
+            max_lag_ms: MAX_LAG_MS,
+            max_lag_writes: u64::MAX,
             limits: self.limits,
+            automatic_refresh: self.automatic_refresh,
+            verify: self.verify,
             seed,
         };
         let engine = Engine::new(config, self.store.clone(), self.now(now_ms))?;
@@ -199,6 +215,7 @@ impl Node {
             addresses: vec![format!("{id}")],
             region: self.region.clone(),
             cost: self.cost,
+            apply_after_ms: self.apply_after_ms.unwrap_or(0),
         }
     }
 
@@ -300,7 +317,9 @@ impl Node {
             Some(error) => Err(error),
             None => committed,
         };
-        let is_dead = committed.as_ref().is_err_and(|error| !matches!(error, StoreError::Full));
+        let is_dead = committed
+            .as_ref()
+            .is_err_and(|error| !matches!(error, StoreError::Full | StoreError::Corrupt { .. }));
         let results = match committed {
             Ok(results) => tokens.into_iter().zip(results).collect(),
             Err(error) => {
@@ -383,6 +402,7 @@ pub(crate) const COLLECTION: Collection = Collection {
     bytes_max: 1 << 30,
     linger_ms: 0,
 };
+const MAX_LAG_MS: u64 = 30_000;
 const LEASE_MS: u64 = 1_000;
 const LEASE_MS_FIRST: u64 = 10;
 

@@ -12,6 +12,11 @@ impl World {
         Self::found(seed, Limits::default(), false, None, Trace::new(false))
     }
 
+    /// The same, and all nodes keep their data in files.
+    pub(crate) fn on_files(seed: u64) -> Self {
+        Self::found(seed, Limits::default(), true, None, Trace::new(false))
+    }
+
     /// A full mesh of members, linked and level.
     pub(crate) fn mesh(count: usize, seed: u64) -> Self {
         let mut world = Self::new(seed);

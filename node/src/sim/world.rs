@@ -153,6 +153,25 @@ impl World {
         node
     }
 
+    /// One more node, invited by the first, with settings of its own from its first start on.
+    #[cfg(test)]
+    pub(crate) fn join_as(&mut self, set: impl FnOnce(&mut Node)) -> NodeId {
+        let options = InviteOptions { role: Role::Writer, ..InviteOptions::default() };
+        let secret = self.random();
+        let id = self.ask(0, Request::Invite { options, secret });
+        self.run(100);
+        let Some(Answer::Invite(Ok(invite))) = self.answers.remove(&id) else {
+            panic!("no invite: node 0 is no admin, or its disk failed")
+        };
+        let store = self.blank_store(self.nodes.len(), Some(&invite));
+        let mut node = Node::new(self.nodes.len(), store);
+        (node.limits, node.topology) = (self.limits, self.topology.clone());
+        set(&mut node);
+        let id = self.settle_in(node, None);
+        self.run_until(20_000, |world| world.has_joined(id)).unwrap();
+        id
+    }
+
     /// Whether a node is a member, as far as it knows.
     pub(crate) fn has_joined(&self, node: NodeId) -> bool {
         node == 0 || self.joined[node] == Some(JoinProgress::Joined)
@@ -541,6 +560,7 @@ impl World {
                     self.violated(answered);
                     self.answers.insert(request, answer);
                 }
+                Output::Shown { .. } => {}
                 Output::Join(progress) => self.joined[id] = Some(progress),
                 Output::Applied { namespace, vv } => {
                     if let Some(meter) = &mut self.meter {

@@ -4,10 +4,12 @@ use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Push, Row, VersionVector};
 
 use super::clear::{clear_slice, drop_cut};
+use super::delayed::{apply_due, note_arrival};
 use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads, Place};
 use super::job::{Cut, Job, JobError, Local, Outcome};
+use super::mend::mend;
 use super::reissue::reissue;
 use super::staged_row::encode_staged;
 use super::tombstones::collect;
@@ -53,7 +55,28 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             drop_cut(tx, namespace, rows_max)?;
             Ok(Outcome::default())
         }
+        Job::Mend(it) => mend(tx, it),
+        Job::AcceptLoss(it, local) => {
+            let mended = mend(tx, it)?;
+            let mut outcome = apply_local(tx, local)?;
+            outcome.rows_new += mended.rows_new;
+            Ok(outcome)
+        }
         Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
+        Job::At(arrival, job) => {
+            note_arrival(&mut tx.heads, arrival);
+            job.map_or(Ok(Outcome::default()), |job| apply(tx, *job))
+        }
+        Job::Show(due) => {
+            apply_due(tx, due)?;
+            Ok(Outcome::default())
+        }
+        Job::Delay(mode) => {
+            if let Some(delayed) = &mut tx.heads.delayed {
+                delayed.mode = mode;
+            }
+            Ok(Outcome::default())
+        }
         Job::Close => {
             tx.heads.open = None;
             Ok(Outcome::default())

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::apply::apply;
+use super::delayed::record;
 use super::heads::Heads;
 use super::job::{Job, JobError, Outcome};
 use super::transaction::Transaction;
@@ -27,6 +28,7 @@ pub(crate) fn commit_group(
     let mut next = heads.clone();
     let mut results = Vec::with_capacity(jobs.len());
     for job in jobs {
+        let is_shown = matches!(&job, Job::At(arrival, _) if arrival.is_shown);
         let mut tx = Transaction::new(&*snapshot, &group, next.clone());
         let result = catch_unwind(AssertUnwindSafe(|| apply(&mut tx, job)));
         let result = result.unwrap_or_else(|_| {
@@ -35,7 +37,8 @@ pub(crate) fn commit_group(
         });
         sometimes!(result.is_err() && !group.is_empty(), JobFailsInGroup);
         if result.is_ok() {
-            let (changes, changed) = tx.finish();
+            let (mut changes, mut changed) = tx.finish();
+            record(&next, &mut changed, &mut changes, is_shown)?;
             group.absorb(changes);
             next = changed;
         }
@@ -77,13 +80,16 @@ fn weigh(job: &Job) -> usize {
     match job {
         Job::Local(_) => 16,
         Job::Pushes(pushes) => pushes.iter().map(|push| push.len()).sum(),
+        Job::Mend(mend) | Job::AcceptLoss(mend, _) => mend.found.len() + mend.unlogged.len() + 16,
         // As much as one commit may do beside small writes: they wait for one such job at most.
         Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
         Job::Reissue(_) => GROUP_ROWS_MAX,
         Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } | Job::Collect { .. } => {
             GROUP_ROWS_MAX
         }
-        Job::Close | Job::Meta(_) => 1,
+        Job::At(_, Some(job)) => weigh(job),
+        Job::Show(_) => GROUP_ROWS_MAX,
+        Job::Close | Job::Meta(_) | Job::Delay(_) | Job::At(_, None) => 1,
     }
 }
 

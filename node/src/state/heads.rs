@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::began::Began;
 use super::clear::Clear;
+use super::delayed::{Delayed, SHOWN};
 use super::fold::Fold;
 use super::tombstones::Tombstones;
 use crate::planted::planted;
@@ -85,6 +86,8 @@ pub(crate) struct Heads {
     pub(crate) folds: BTreeMap<Namespace, Fold>,
     /// Cuts that were given up and are not gone yet. The same holds.
     pub(crate) clears: BTreeMap<Namespace, Clear>,
+    /// How a delayed replica is with what it has yet to show.
+    pub(crate) delayed: Option<Box<Delayed>>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
     /// What this boot began with.
@@ -127,6 +130,12 @@ impl Heads {
             }
         }
         heads.began = Began::at(heads.vv.clone());
+        heads.delayed = read_meta(snapshot, &meta_key::delayed())?.map(Box::new);
+        if let Some(vv) = read_meta(snapshot, &meta_key::vv(SHOWN))? {
+            heads.vv.insert(SHOWN, vv);
+            let floor = read_meta(snapshot, &meta_key::floor(SHOWN))?;
+            heads.floor.insert(SHOWN, floor.unwrap_or_default());
+        }
         heads.open = read_meta(snapshot, &meta_key::open())?;
         heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
         heads.ceiling = read_meta(snapshot, &meta_key::ceiling())?.unwrap_or_default();
@@ -198,6 +207,9 @@ impl Heads {
                 write_meta(changes, meta_key::clear(namespace), clear);
             }
         }
+        if before.delayed != self.delayed {
+            write_meta(changes, meta_key::delayed(), self.delayed.as_deref());
+        }
         if before.open != self.open {
             write_meta(changes, meta_key::open(), self.open.as_ref());
         }
@@ -267,6 +279,14 @@ pub(crate) mod meta_key {
 
     pub(crate) fn pending_invite() -> MetaKey {
         MetaKey("pending-invite".into())
+    }
+
+    pub(crate) fn delayed() -> MetaKey {
+        MetaKey("delayed".into())
+    }
+
+    pub(crate) fn rehab() -> MetaKey {
+        MetaKey("rehab".into())
     }
 
     pub(crate) fn fenced() -> MetaKey {

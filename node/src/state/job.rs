@@ -5,7 +5,9 @@ use std::fmt;
 use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Incarnation, Namespace, NodeKey, Push, VersionVector};
 
+use super::delayed::{Arrival, DelayMode, Due};
 use super::heads::CutMark;
+use super::mend::Mend;
 use super::reissue::{Reissue, Reissued};
 use super::write::{WriteError, WriteTx};
 use crate::store::{MetaKey, StoreError};
@@ -56,6 +58,10 @@ pub(crate) enum Job {
         /// How many.
         rows_max: usize,
     },
+    /// Puts back what the store has lost.
+    Mend(Mend),
+    /// The same, with what nobody has any more: this transaction deletes it.
+    AcceptLoss(Mend, Local),
     /// Drops some tombstones that every live member has on its disk.
     Collect {
         /// Of which namespace.
@@ -63,6 +69,13 @@ pub(crate) enum Job {
         /// What they all have, and this node too.
         stable: VersionVector,
     },
+    /// What this one does arrived at that time: a delayed replica shows it as long after. Without a job the time
+    /// is only noted.
+    At(Arrival, Option<Box<Job>>),
+    /// A delayed replica shows what is due.
+    Show(Due),
+    /// A delayed replica does something else with what waits.
+    Delay(DelayMode),
     /// Ends the open incarnation: the next write opens a new one.
     Close,
     /// Ends an incarnation that went on elsewhere, and issues anew what is disputed of it.

@@ -7,12 +7,14 @@
 mod apply;
 mod began;
 mod clear;
+mod delayed;
 mod floor;
 mod fold;
 mod gap;
 mod group;
 mod heads;
 mod job;
+mod mend;
 mod overlay;
 mod reissue;
 mod staged_row;
@@ -25,11 +27,13 @@ mod write;
 pub(crate) use apply::apply;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use clear::Clear;
+pub(crate) use delayed::{Arrival, DelayMode, Due, settle_delay, shown_in};
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
+pub(crate) use mend::Mend;
 pub(crate) use overlay::Overlay;
 pub(crate) use reissue::Reissue;
 #[cfg(any(test, feature = "sim"))]

@@ -10,7 +10,7 @@ use millpond_core::{Dot, DotRange, Entry, Incarnation, Namespace, Path, Row, Seq
 use super::fold::Fold;
 use super::staged_row::decode_staged;
 use crate::planted::planted;
-use crate::store::{LogRow, MetaKey, Snapshot, StoreError};
+use crate::store::{DamagedEntries, LogRow, MetaKey, Snapshot, StoreError};
 
 /// What readers see of a snapshot (R7): the tables as they will be once everything is folded.
 pub(crate) struct Overlay {
@@ -135,6 +135,67 @@ impl Snapshot for Overlay {
             Some(error) => Err(error),
             None if is_over => Ok(()),
             None => staged.visit_rest(&mut visit),
+        }
+    }
+
+    fn sound_entries(
+        &self,
+        namespace: Namespace,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Result<(Path, Entry), DamagedEntries>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        if namespace != self.namespace {
+            return self.tables.sound_entries(namespace, after, visit);
+        }
+        let mut staged = StagedRows::new(self, None, after)?;
+        let mut damaged: Option<DamagedEntries> = None;
+        let mut tell = |met: Result<(Path, Entry), DamagedEntries>| match met {
+            // A staged row whose entry is damaged is not all of it.
+            Ok((path, entry)) => {
+                let is_damaged = damaged.as_ref().is_some_and(|it| it.contains(&path));
+                match entry.is_absent() || is_damaged {
+                    true => ControlFlow::Continue(()),
+                    false => visit(Ok((path, entry))),
+                }
+            }
+            Err(met) => {
+                damaged = Some(met.clone());
+                visit(Err(met))
+            }
+        };
+        let mut failed = None;
+        let mut is_over = false;
+        self.tables.sound_entries(namespace, after, &mut |met| {
+            let first = match &met {
+                Ok((path, _)) => path,
+                Err(damaged) => &damaged.first,
+            };
+            let before = staged.visit_upto(first, &mut |path, entry| tell(Ok((path, entry))));
+            let flow = before.and_then(|flow| {
+                if flow.is_break() {
+                    return Ok(flow);
+                }
+                let (path, entry) = match met {
+                    Ok(met) => met,
+                    Err(met) => return Ok(tell(Err(met))),
+                };
+                let entry = match staged.take_at(&path)? {
+                    Some(row) => self.joined(entry, &path, row)?,
+                    None => entry,
+                };
+                Ok(tell(Ok((path, entry))))
+            });
+            let flow = flow.unwrap_or_else(|error| {
+                failed = Some(error);
+                ControlFlow::Break(())
+            });
+            is_over = flow.is_break();
+            flow
+        })?;
+        match failed {
+            Some(error) => Err(error),
+            None if is_over => Ok(()),
+            None => staged.visit_rest(&mut |path, entry| tell(Ok((path, entry)))),
         }
     }
 

@@ -176,6 +176,11 @@ impl<'a> Transaction<'a> {
         Ok(rows)
     }
 
+    /// Changes rows as they are told, with the log left to whoever tells.
+    pub(super) fn absorb(&mut self, changes: Changes) {
+        self.own.absorb(changes);
+    }
+
     /// Changes a meta value.
     pub(crate) fn put_meta(&mut self, key: crate::store::MetaKey, value: Option<Bytes>) {
         self.own.meta.insert(key, value);
@@ -221,14 +226,68 @@ impl<'a> Transaction<'a> {
             let is_in_order = gap.begins_before(namespace, path);
             *gap = Gap { after: Some((namespace, path.clone())), upto: Upto::Unknown };
             if is_in_order {
-                gap.upto = Upto::End;
-                self.snapshot.entries(namespace, None, Some(path), &mut |next, _| {
-                    gap.upto = Upto::Before(next);
+                let mut upto = Upto::End;
+                let looked = self.snapshot.entries(namespace, None, Some(path), &mut |next, _| {
+                    upto = Upto::Before(next);
                     ControlFlow::Break(())
-                })?;
+                });
+                // What is damaged nearby is not this path's matter.
+                gap.upto = if looked.is_ok() { upto } else { Upto::Unknown };
             }
         }
         Ok(entry)
+    }
+
+    /// The log row of a dot.
+    pub(crate) fn log_row(
+        &self,
+        namespace: Namespace,
+        dot: Dot,
+    ) -> Result<Option<LogRow>, StoreError> {
+        for changes in [&self.own, self.group] {
+            if let Some(row) = changes.log.get(&(namespace, dot)) {
+                return Ok(row.clone());
+            }
+        }
+        self.snapshot.log_row(namespace, dot)
+    }
+
+    /// Whether the log says that a dot lives at a path.
+    pub(crate) fn logs_live(
+        &self,
+        namespace: Namespace,
+        path: &Path,
+        dot: Dot,
+    ) -> Result<bool, StoreError> {
+        let row = self.log_row(namespace, dot)?;
+        Ok(row.is_some_and(|row| row.path == *path && row.deleted.is_none()))
+    }
+
+    /// Writes a log row for a dot that lives, and had none.
+    pub(crate) fn log_live(&mut self, namespace: Namespace, path: &Path, dot: Dot) {
+        let row = LogRow { path: path.clone(), deleted: None, ends_transaction: false };
+        self.own.log.insert((namespace, dot), Some(row));
+    }
+
+    /// Drops the log row of a dot that lives nowhere.
+    pub(crate) fn drop_log(&mut self, namespace: Namespace, dot: Dot) {
+        self.own.log.insert((namespace, dot), None);
+    }
+
+    /// Drops the damaged value of the log in which the row of a dot would be.
+    pub(crate) fn drop_damaged_log(&mut self, namespace: Namespace, dot: Dot) {
+        self.own.damaged_log.insert((namespace, dot));
+    }
+
+    /// Drops the damaged value in which the entry at a path would be.
+    pub(crate) fn drop_damaged_entries(&mut self, namespace: Namespace, path: Path) {
+        self.own.damaged_entries.insert((namespace, path));
+    }
+
+    /// Puts entries in the place of what is at their paths, and leaves the log as it is.
+    pub(crate) fn put_entries(&mut self, namespace: Namespace, entries: BTreeMap<Path, Entry>) {
+        let entries = entries.into_iter().map(|(path, entry)| ((namespace, path), entry));
+        self.own.entries.extend(entries);
     }
 
     /// The entries at and below a path, or all of them, hidden dots included, absent ones not.
@@ -289,15 +348,6 @@ impl<'a> Transaction<'a> {
         visit: &mut dyn FnMut(Dot, LogRow) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.snapshot.log(namespace, incarnation, after, upto.get(), visit)
-    }
-
-    fn log_row(&self, namespace: Namespace, dot: Dot) -> Result<Option<LogRow>, StoreError> {
-        for changes in [&self.own, self.group] {
-            if let Some(row) = changes.log.get(&(namespace, dot)) {
-                return Ok(row.clone());
-            }
-        }
-        self.snapshot.log_row(namespace, dot)
     }
 
     pub(super) fn log_delete(

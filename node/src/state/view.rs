@@ -7,7 +7,7 @@ use millpond_core::{Dot, Entry, Incarnation, Namespace, Path, VersionVector};
 
 use super::heads::{meta_key, read_meta};
 use super::overlay::Overlay;
-use crate::store::{LogRow, Snapshot, StoreError};
+use crate::store::{DamagedEntries, LogRow, Snapshot, StoreError};
 
 /// A consistent snapshot of one namespace, as of one version vector. Cheap to clone; holding one keeps the
 /// store from reusing the space of what changed since.
@@ -63,6 +63,22 @@ impl View {
         self.snapshot.entries(self.namespace, within, after, &mut |path, entry| {
             let entry = entry.visible_at(&self.vv);
             if entry.is_absent() { ControlFlow::Continue(()) } else { visit(path, entry) }
+        })
+    }
+
+    /// Visits all entries beyond `after`, and goes on behind damaged values, of which the visitor learns the place.
+    pub(crate) fn sound_entries(
+        &self,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Result<(Path, Entry), DamagedEntries>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.snapshot.sound_entries(self.namespace, after, &mut |met| {
+            let (path, entry) = match met {
+                Ok(met) => met,
+                Err(damaged) => return visit(Err(damaged)),
+            };
+            let entry = entry.visible_at(&self.vv);
+            if entry.is_absent() { ControlFlow::Continue(()) } else { visit(Ok((path, entry))) }
         })
     }
 

@@ -23,6 +23,8 @@ pub struct WriteTx<'a> {
     namespace: Namespace,
     incarnation: Incarnation,
     pending: BTreeMap<Path, Option<Payload>>,
+    /// Of what is pending, that which is a live dot's content once more, under its old stamp.
+    again: BTreeMap<Path, Dot>,
     pending_bytes: usize,
 }
 
@@ -75,6 +77,19 @@ pub enum WriteError {
         /// Its role.
         role: String,
     },
+    /// This node is a backup, and another member is the primary, which alone takes writes.
+    #[error("this node is a backup and takes no writes: {}", primary_text(primary, address))]
+    NotPrimary {
+        /// The primary's name, if there is one.
+        primary: Option<String>,
+        /// Where members reach it, if it has said.
+        address: Option<String>,
+    },
+    /// This node is a delayed replica: it shows what was, and takes no writes.
+    #[error(
+        "this node is a delayed replica and takes no writes; write at another member, or promote it"
+    )]
+    Delayed,
     /// The replica does not hold what the write's context names.
     #[error("this replica is behind what the write refers to; retry when it has caught up")]
     Behind,
@@ -87,6 +102,14 @@ pub enum WriteError {
     /// The replica is closing.
     #[error("the replica is closed")]
     Closed,
+}
+
+fn primary_text(primary: &Option<String>, address: &Option<String>) -> String {
+    match (primary, address) {
+        (Some(primary), Some(address)) => format!("the primary is {primary}, at {address}"),
+        (Some(primary), None) => format!("the primary is {primary}"),
+        (None, _) => "no member is the primary yet; an admin promotes one".into(),
+    }
 }
 
 impl WriteTx<'_> {
@@ -145,6 +168,18 @@ impl WriteTx<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes once more what a dot holds that is live at a path, with its stamp: the new dot takes the place
+    /// of that one only. False when it is not live any more; then no dot is taken.
+    pub(crate) fn write_again(&mut self, path: &Path, dot: Dot) -> Result<bool, WriteError> {
+        let entry = self.entry(path)?;
+        let Some(live) = entry.live().iter().find(|live| live.dot == dot) else {
+            return Ok(false);
+        };
+        self.set(path.clone(), Some(live.payload.clone()))?;
+        self.again.insert(path.clone(), dot);
+        Ok(true)
     }
 
     /// The entry at a path, with what this transaction wrote there so far.
@@ -245,24 +280,36 @@ pub(crate) fn write(
     now_ms: u64,
     closure: impl FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError>,
 ) -> Result<Option<Push>, WriteError> {
-    let mut write =
-        WriteTx { tx, namespace, incarnation, pending: BTreeMap::new(), pending_bytes: 0 };
+    let mut write = WriteTx {
+        tx,
+        namespace,
+        incarnation,
+        pending: BTreeMap::new(),
+        again: BTreeMap::new(),
+        pending_bytes: 0,
+    };
     closure(&mut write)?;
-    let pending = write.pending;
+    let (pending, again) = (write.pending, write.again);
     let vv = tx.heads.vv(namespace).clone();
 
     // R12: what a write overwrites is live here, now. A delete of an absent path takes no dot, so that seqs
     // have no gaps.
     let mut writes = Vec::with_capacity(pending.len());
     let mut entries = Vec::with_capacity(pending.len());
+    let mut stamps = Vec::with_capacity(pending.len());
     let mut greatest = None;
     for (path, payload) in pending {
         tx.fold_first(namespace, &path)?;
         let entry = tx.entry(namespace, &path)?;
         let is_seen =
             |dot| vv.covers(dot) || planted!("a write overwrites what its node has covered");
-        let seen = entry.live().iter().filter(|live| is_seen(live.dot));
-        greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
+        let again = again.get(&path);
+        let is_meant = |dot| again.is_none_or(|again| *again == dot);
+        let seen = entry.live().iter().filter(|live| is_seen(live.dot) && is_meant(live.dot));
+        let kept = again.and_then(|_| seen.clone().map(|live| live.hlc).max());
+        if again.is_none() {
+            greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
+        }
         let overwritten: Vec<Dot> = seen.map(|live| live.dot).collect();
         if payload.is_none() && overwritten.is_empty() {
             continue;
@@ -272,6 +319,7 @@ pub(crate) fn write(
             return Err(WriteError::TooManySiblings { live });
         }
         writes.push(PushWrite { path, hlc: Default::default(), payload, overwritten });
+        stamps.push(kept);
         entries.push(entry);
     }
     if writes.is_empty() {
@@ -282,7 +330,9 @@ pub(crate) fn write(
         false => tx.heads.clock.stamp(now_ms, greatest)?,
     };
     always!(greatest.is_none_or(|seen| seen < hlc), "a stamp is above what it overwrites");
-    writes.iter_mut().for_each(|write| write.hlc = hlc);
+    for (write, kept) in writes.iter_mut().zip(stamps) {
+        write.hlc = kept.unwrap_or(hlc);
+    }
 
     let push = Push {
         namespace,

@@ -4,6 +4,8 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
+use super::VerifyTotals;
+
 /// Rows and bytes that moved over the links to one peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -141,6 +143,9 @@ pub struct Totals {
     pub commits: u64,
     /// Sums over all peers.
     pub links: LinkCounters,
+    /// What verifying has done.
+    #[serde(default)]
+    pub verify: VerifyTotals,
 }
 
 /// What became of rows, at a link.

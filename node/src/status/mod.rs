@@ -4,8 +4,11 @@ mod backup;
 mod counters;
 mod origins;
 mod pace;
+mod refresh;
+mod state;
 mod survey;
 mod tombstones;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +17,11 @@ pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
+pub use refresh::{RefreshError, RefreshReport, RefreshSide};
+pub use state::{DelayStatus, NodeState, PrimaryStatus, Rehab};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 pub use tombstones::{Blocker, Eviction, TombstoneStatus};
+pub use verify::{LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyTotals};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
 
@@ -83,6 +89,10 @@ impl Status {
             listen: String::new(),
             addresses: Vec::new(),
             state_dir: None,
+            state: NodeState::Fenced,
+            rehab: None,
+            primary: None,
+            delayed: None,
             fenced: Some("the replica is closed".into()),
             uptime_s: 0,
             store_bytes: 0,
@@ -112,7 +122,10 @@ impl Verdict {
         if let Some(why) = &node.fenced {
             return Self { health: Health::Failing, text: format!("takes no writes: {why}") };
         }
-        let current = peers.iter().filter(|peer| peer.state == PeerState::Current).count();
+        if let Some(why) = &node.rehab {
+            return Self { health: Health::Degraded, text: format!("not ready: it {why}") };
+        }
+        let current = peers.iter().filter(|peer| is_level(peer.state)).count();
         if peers.is_empty() {
             return Self { health: Health::Ok, text: "alone in its domain so far".into() };
         }
@@ -169,6 +182,18 @@ pub struct NodeStatus {
     pub addresses: Vec<String>,
     /// The folder of its lease; absent without one.
     pub state_dir: Option<String>,
+    /// What it is doing.
+    #[serde(default)]
+    pub state: NodeState,
+    /// Why it is not ready, while its state is rehab.
+    #[serde(default)]
+    pub rehab: Option<Rehab>,
+    /// Who alone takes writes; absent where every writer does.
+    #[serde(default)]
+    pub primary: Option<PrimaryStatus>,
+    /// What a delayed replica shows; absent on all others.
+    #[serde(default)]
+    pub delayed: Option<DelayStatus>,
     /// Why it refuses writes, if it does.
     pub fenced: Option<String>,
     /// Seconds since it started.
@@ -245,6 +270,10 @@ pub enum PeerState {
     Offline,
     /// Two live nodes hold its key.
     Fenced,
+    /// Linked, and by its own word not ready: it has yet to catch up, or is too far behind.
+    Rehab,
+    /// Linked, and current as far as it is to be: it is a delayed replica, and shows later what it has received.
+    Delayed,
 }
 
 /// How far one node is behind another.
@@ -323,6 +352,18 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
             "read the warnings below; this node takes no writes until that is resolved".into(),
         );
     }
+    match &node.primary {
+        Some(PrimaryStatus { key: None, .. }) => {
+            next.push("name a primary: millpond promote NODE, at an admin's node".into());
+        }
+        Some(PrimaryStatus { key: Some(key), name: Some(name), .. }) => {
+            let is_it = |peer: &&PeerStatus| peer.key == *key && peer.state == PeerState::Offline;
+            next.extend(peers.iter().find(is_it).map(|_| {
+                format!("the primary {name} is gone: if it stays so, millpond promote NODE")
+            }));
+        }
+        _ => {}
+    }
     for peer in peers {
         match peer.state {
             PeerState::Fenced => {
@@ -333,7 +374,11 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
                 Some(error) => format!("check {}: {error}", peer.name),
                 None => format!("check that {} runs and can be reached", peer.name),
             }),
-            PeerState::Current | PeerState::Lagging | PeerState::Connecting => {}
+            PeerState::Current
+            | PeerState::Lagging
+            | PeerState::Rehab
+            | PeerState::Delayed
+            | PeerState::Connecting => {}
         }
     }
     if peers.is_empty() {
@@ -342,8 +387,13 @@ fn next_steps(node: &NodeStatus, peers: &[PeerStatus]) -> Vec<String> {
     next
 }
 
-const STATE_WORDS: [(PeerState, &str); 5] = [
+fn is_level(state: PeerState) -> bool {
+    matches!(state, PeerState::Current | PeerState::Delayed)
+}
+
+const STATE_WORDS: [(PeerState, &str); 6] = [
     (PeerState::Lagging, "lagging"),
+    (PeerState::Rehab, "in rehab"),
     (PeerState::Connecting, "connecting"),
     (PeerState::Paused, "paused"),
     (PeerState::Offline, "offline"),
@@ -365,6 +415,10 @@ mod tests {
             listen: "[::]:8444".into(),
             addresses: Vec::new(),
             state_dir: None,
+            state: NodeState::Current,
+            rehab: None,
+            primary: None,
+            delayed: None,
             fenced: fenced.map(Into::into),
             uptime_s: 1,
             store_bytes: 0,

@@ -24,6 +24,10 @@ pub struct LogRow {
 /// table by table.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
+    /// Paths whose stored value is dropped first, with all others that it holds, if it is damaged.
+    pub damaged_entries: BTreeSet<(Namespace, Path)>,
+    /// Dots of which the same is true in the log.
+    pub damaged_log: BTreeSet<(Namespace, Dot)>,
     /// Entries to store; an absent one removes the path.
     pub entries: BTreeMap<(Namespace, Path), Entry>,
     /// Log rows to store or to drop.
@@ -44,6 +48,8 @@ impl Changes {
             && self.unstaged.is_empty()
             && self.staged.is_empty()
             && self.meta.is_empty()
+            && self.damaged_entries.is_empty()
+            && self.damaged_log.is_empty()
     }
 
     /// Adds later changes on top of these.
@@ -52,6 +58,8 @@ impl Changes {
             self.staged.retain(|(staged, _), _| *staged != namespace);
             self.unstaged.insert(namespace);
         }
+        self.damaged_entries.extend(later.damaged_entries);
+        self.damaged_log.extend(later.damaged_log);
         extend(&mut self.entries, later.entries);
         extend(&mut self.log, later.log);
         extend(&mut self.staged, later.staged);

@@ -18,10 +18,12 @@ use bytes::Bytes;
 use millpond_core::{Dot, Entry, Incarnation, Namespace, Path};
 
 mod changes;
+mod damage;
 pub mod embedded;
 pub mod memory;
 
 pub use changes::{Changes, LogRow, MetaKey};
+pub use damage::{DamagedEntries, DamagedLog};
 
 #[cfg(test)]
 mod conformance;
@@ -79,6 +81,18 @@ pub trait Snapshot: Send + Sync {
         visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
+    /// Visits all entries of a namespace beyond `after` as [`Snapshot::entries`] does, and goes on behind
+    /// damaged values, of which the visitor learns the place. One that lies before the first entry visited may
+    /// be told again.
+    fn sound_entries(
+        &self,
+        namespace: Namespace,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Result<(Path, Entry), DamagedEntries>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.entries(namespace, None, after, &mut |path, entry| visit(Ok((path, entry))))
+    }
+
     /// The log row of a dot.
     fn log_row(&self, namespace: Namespace, dot: Dot) -> Result<Option<LogRow>, StoreError>;
 
@@ -91,6 +105,19 @@ pub trait Snapshot: Send + Sync {
         upto: u64,
         visit: &mut dyn FnMut(Dot, LogRow) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
+
+    /// Visits log rows as [`Snapshot::log`] does, and goes on behind damaged values, of which the visitor
+    /// learns the place.
+    fn sound_log(
+        &self,
+        namespace: Namespace,
+        incarnation: Incarnation,
+        after: u64,
+        upto: u64,
+        visit: &mut dyn FnMut(Result<(Dot, LogRow), DamagedLog>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.log(namespace, incarnation, after, upto, &mut |dot, row| visit(Ok((dot, row))))
+    }
 
     /// The staged row at a path.
     fn staged_row(&self, namespace: Namespace, path: &Path) -> Result<Option<Bytes>, StoreError>;
@@ -120,7 +147,7 @@ pub enum StoreError {
     /// No space left. The commit had no effect, and the store keeps working.
     #[error("no space left on the device that holds the store; free some and retry")]
     Full,
-    /// A value does not match its checksum, or the file is damaged. It is never served. A commit meets it
+    /// A value does not match its checksum. It is never served. A commit meets it
     /// when it changes a row that is stored together with the damaged one, and then has no effect.
     #[error("{what} is corrupt: its checksum does not match")]
     Corrupt {

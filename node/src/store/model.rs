@@ -121,6 +121,8 @@ pub(super) fn changes() -> impl Strategy<Value = Changes> {
     let staged = vec(((namespace(), paths()), bytes()), 0..20);
     (entries, log, unstaged, staged, vec((meta, bytes()), 0..4)).prop_map(
         |(entries, log, unstaged, staged, meta)| Changes {
+            damaged_entries: Default::default(),
+            damaged_log: Default::default(),
             entries: entries.into_iter().collect(),
             log: log.into_iter().collect(),
             unstaged: unstaged.into_iter().collect(),

@@ -29,7 +29,14 @@ mod tests {
 
     fn member(region: &str, cost: u32) -> Member {
         let region = Some(region.to_owned()).filter(|it| !it.is_empty());
-        Member { name: String::new(), addresses: Vec::new(), region, cost, role: Role::Writer }
+        Member {
+            name: String::new(),
+            addresses: Vec::new(),
+            region,
+            cost,
+            apply_after_ms: 0,
+            role: Role::Writer,
+        }
     }
 
     #[test]

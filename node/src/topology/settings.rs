@@ -73,6 +73,9 @@ pub struct LinkSettings {
     /// Whether this node dials the peer; if not it waits to be dialled.
     #[serde(default = "yes")]
     pub dial: bool,
+    /// Overrides [`Config::automatic_refresh`](crate::Config::automatic_refresh).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic_refresh: Option<bool>,
 }
 
 /// Which way data goes over a link.
@@ -173,7 +176,14 @@ impl Ripple {
 impl LinkSettings {
     /// The defaults for a peer: both ways, dialled.
     pub fn new(peer: impl Into<String>) -> Self {
-        Self { peer: peer.into(), ripple: None, cost: None, direction: Direction::Both, dial: true }
+        Self {
+            peer: peer.into(),
+            ripple: None,
+            cost: None,
+            direction: Direction::Both,
+            dial: true,
+            automatic_refresh: None,
+        }
     }
 
     /// Whether it is for every member that no other line names.

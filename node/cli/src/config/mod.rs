@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use millpond::backup::BackupSchedule;
-use millpond::{Config, Mode, Topology};
+use millpond::{Config, Mode, Preset, Topology};
 use serde::Deserialize;
 use serde_json::json;
 
 use complaint::{Complaint, parse};
-use values::FormatVersion;
-pub(crate) use values::{Level, Origins, Region, Size, Span};
+pub(crate) use values::{Every, Level, Origins, Region, Size, Span};
+use values::{FormatVersion, PresetName};
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::state_dir;
@@ -81,6 +81,9 @@ pub(crate) struct File {
     version: Option<FormatVersion>,
     pub name: Option<String>,
     pub state_dir: Option<PathBuf>,
+    #[serde(default)]
+    pub preset: PresetName,
+    pub primary: Option<String>,
     pub region: Option<Region>,
     pub cost: Option<u32>,
     #[serde(default)]
@@ -90,6 +93,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub store: Store,
     pub backup: Option<Backup>,
+    #[serde(default)]
+    pub verify: Verify,
     #[serde(default)]
     pub http: Http,
     #[serde(default)]
@@ -104,14 +109,25 @@ pub(crate) struct Replication {
     pub origin: Origins,
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
+    pub automatic_refresh: Option<bool>,
     pub offline_window: Option<Span>,
     pub tombstones: Option<Size>,
+    pub apply_after: Option<Span>,
+    pub max_lag: Option<Span>,
+    pub max_lag_writes: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub cache: Option<Size>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Verify {
+    pub every: Option<Every>,
+    pub rows_per_s: Option<u64>,
 }
 
 /// Backups that the node makes by itself.
@@ -200,13 +216,14 @@ impl File {
     /// The replica's settings.
     ///
     /// # Errors
-    /// A state folder in the data folder.
+    /// A state folder in the data folder, a primary without its preset.
     pub fn replica(&self, dir: &Path) -> Result<Config, Failure> {
         let mut config = Config::new(dir);
         config.state_dir = state_dir::resolve(self.state_dir.as_deref(), dir)?;
         config.name = self.name.clone().unwrap_or_else(host_name);
         config.advertise.clone_from(&self.replication.origin.0);
         config.listen = self.replication.bindaddress.unwrap_or(LISTEN);
+        config.preset = self.preset()?;
         config.region = self.region.clone().map(|Region(region)| region);
         config.cost = self.cost.unwrap_or(config.cost);
         config.topology = self.topology.clone();
@@ -217,16 +234,45 @@ impl File {
         if let Some(Span(interval)) = self.replication.digest_interval {
             config.digest_interval = interval;
         }
+        config.automatic_refresh =
+            self.replication.automatic_refresh.unwrap_or(config.automatic_refresh);
+        if let Some(Every(every)) = self.verify.every {
+            config.verify_every = every;
+        }
+        if let Some(rows) = self.verify.rows_per_s {
+            config.verify_rows_per_s = rows;
+        }
         if let Some(Span(window)) = self.replication.offline_window {
             config.offline_window = window;
         }
         if let Some(Size(bytes)) = self.replication.tombstones {
             config.tombstone_bytes_max = bytes as u64;
         }
+        config.apply_after = self.replication.apply_after.map(|Span(after)| after);
+        if let Some(Span(max_lag)) = self.replication.max_lag {
+            config.max_lag = max_lag;
+        }
+        config.max_lag_writes = self.replication.max_lag_writes;
         if let Some(Size(bytes)) = self.store.cache {
             config.cache_bytes = bytes;
         }
         Ok(config)
+    }
+}
+
+impl File {
+    fn preset(&self) -> Result<Preset, Failure> {
+        match (self.preset, &self.primary) {
+            (PresetName::MultiWriter, None) => Ok(Preset::MultiWriter),
+            (PresetName::PrimaryBackup, primary) => {
+                Ok(Preset::PrimaryBackup { primary: primary.clone() })
+            }
+            (PresetName::MultiWriter, Some(_)) => {
+                Err(Failure::new("`primary` is set, and `preset` is not \"primary-backup\"")
+                    .fix("set both, or neither")
+                    .exit(Exit::Config))
+            }
+        }
     }
 }
 
@@ -328,7 +374,8 @@ mod tests {
             "version = 1\nname = \"paris-1\"\nstate_dir = \"/var/lib/state\"\n\
              [replication]\nbindaddress = \"[::]:8444\"\norigin = \"repl://paris.example.com:8444\"\n\
              hold_down = \"250ms\"\ndigest_interval = \"5s\"\noffline_window = \"3d\"\ntombstones = \"2GiB\"\n\
-             [store]\ncache = \"64MiB\"\n\
+             max_lag = \"1m\"\nmax_lag_writes = 500\napply_after = \"1h\"\n\
+             [store]\ncache = \"64MiB\"\n[verify]\nevery = \"1h\"\n\
              [backup]\ndir = \"backups\"\nevery = \"2h\"\nkeep = { last = 9, weekly = 0 }\n\
              [http]\nbindaddress = \"127.0.0.1:0\"\nhosts = [\"paris\"]\n\
              [log]\nlevel = \"info,millpond=debug\"\nformat = \"json\"\n",
@@ -342,7 +389,12 @@ mod tests {
         assert_eq!(config.digest_interval, Duration::from_secs(5));
         assert_eq!(config.offline_window, Duration::from_secs(3 * 24 * 3600));
         assert_eq!(config.tombstone_bytes_max, 2 << 30);
+        assert_eq!(config.apply_after, Some(Duration::from_secs(3600)));
+        assert_eq!((config.max_lag.as_secs(), config.max_lag_writes), (60, Some(500)));
         assert_eq!(config.cache_bytes, 64 << 20);
+        assert_eq!(config.verify_every, Some(Duration::from_secs(3_600)));
+        let never = parse("[verify]\nevery = \"never\"").unwrap().replica(Path::new("x")).unwrap();
+        assert_eq!(never.verify_every, None);
         let backup = config.backup.unwrap();
         assert_eq!(backup.folder, Path::new("x/backups"));
         assert_eq!(backup.every, Duration::from_secs(7200));

@@ -61,6 +61,15 @@ impl FromStr for Region {
     }
 }
 
+/// Which members take writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PresetName {
+    #[default]
+    MultiWriter,
+    PrimaryBackup,
+}
+
 /// A length of time: `250ms`, `5s`, `10m`, `2h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Span(pub Duration);
@@ -73,6 +82,26 @@ impl FromStr for Span {
         let ms =
             scaled(text, &units).ok_or("a time is a number with ms, s, m, h or d: 250ms, 5s")?;
         Ok(Self(Duration::from_millis(ms)))
+    }
+}
+
+/// How often something is done: a length of time, or `never`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Every(pub Option<Duration>);
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        match text.parse()? {
+            Span(every) if every < Duration::from_secs(1) => {
+                Err("a second at least: 10m, 1h; or never".into())
+            }
+            Span(every) => Ok(Self(Some(every))),
+        }
     }
 }
 
@@ -124,4 +153,4 @@ macro_rules! deserialize_from_text {
     )*};
 }
 
-deserialize_from_text!(Region, Span, Size, Level);
+deserialize_from_text!(Region, Span, Every, Size, Level);

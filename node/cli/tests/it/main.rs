@@ -1,6 +1,7 @@
 //! The program from outside: what it prints, and its exit codes.
 
 mod backup;
+mod delayed;
 mod demo;
 mod failed_disk;
 mod fence;
@@ -8,6 +9,7 @@ mod full_disk;
 mod kill;
 mod netns;
 mod node;
+mod primary;
 mod service;
 
 use std::io::Write;

@@ -18,8 +18,12 @@
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
+//! | who takes writes, where one member does | | `primary` |
+//! | a delayed replica shows what it held so long ago | | `delays` |
+//! | who is ready, and who is a source | | `rehab` |
 //! | settings of a running node | | `settings` |
 //! | numbers that stand for incarnations | | `names` |
+//! | what is damaged is mended, what nothing explains is told | 19 | `verifies` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -39,6 +43,7 @@ mod acceptance;
 mod catch_up;
 mod collection;
 mod continuity;
+mod delays;
 mod dials;
 mod feeds;
 mod floors;
@@ -46,7 +51,9 @@ mod fold_laws;
 mod folds;
 mod hostile;
 mod names;
+mod primary;
 mod refreshes;
+mod rehab;
 mod reissues;
 mod reports;
 mod restarts;
@@ -54,6 +61,7 @@ mod sessions;
 mod settings;
 mod surveys;
 mod trees;
+mod verifies;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {

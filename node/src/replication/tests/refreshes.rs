@@ -7,8 +7,9 @@ use millpond_core::{Namespace, VersionVector};
 use super::depends_on;
 use super::floors::lose_tombstones;
 use super::hostile::say;
+use crate::replication::{Answer, Request};
 use crate::sim::net::NodeId;
-use crate::sim::world::{Check, World, ensure};
+use crate::sim::world::{Check, World, ensure, path};
 
 /// Nothing passes between two nodes.
 fn part(world: &mut World, a: NodeId, b: NodeId) {
@@ -183,4 +184,55 @@ fn a_comparison_above_its_own_vector_is_refused() {
     };
     say(&mut world, &Message::Compare(compare));
     assert!(world.nodes[0].running.as_ref().unwrap().engine.links.is_empty());
+}
+
+/// A node whose operator wants to look first: it tells what a refresh would do, and makes it when told to.
+#[test]
+fn a_refresh_may_wait_for_the_operator() {
+    depends_on(&["a refresh may wait for the operator"], || {
+        let mut world = World::mesh(2, 56);
+        for key in 0..40 {
+            world.put(0, &format!("c/{key}/f"), "old");
+        }
+        world.settle()?;
+        world.nodes[1].automatic_refresh = false;
+        world.isolate(1, true);
+        world.run(4_000);
+        world.delete(0, "c/7/f");
+        world.put(0, "c/8/f", "new");
+        world.put(0, "c/fresh/f", "new");
+        world.put(1, "c/own/f", "unsynced");
+        world.run(4_000);
+        lose_tombstones(&mut world, 0);
+        world.crash(1, true);
+        world.start(1);
+        world.isolate(1, false);
+        world.run(40_000);
+        ensure!(world.values(1, "c/7/f") == ["old"], "refreshed without its operator");
+        let warnings = world.status(1).warnings;
+        ensure!(warnings.iter().any(|it| it.contains("--dry-run")), "{warnings:?}");
+        let peer = world.nodes[0].key;
+        let mut refresh = |is_dry| {
+            let id = world.ask(1, Request::Refresh { peer, is_dry });
+            world.run_until(70_000, |world| world.answers.contains_key(&id))?;
+            match world.answers.remove(&id) {
+                Some(Answer::Refreshed(Ok(report))) => Ok(report),
+                other => Err(format!("{other:?}")),
+            }
+        };
+        let report = refresh(true)?;
+        ensure!(report.is_dry && report.is_needed && !report.is_partial, "{report:?}");
+        ensure!(report.go.paths == [path("c/7/f").to_string()], "{report:?}");
+        ensure!(report.come.count == 2 && report.stay.count == 0, "{report:?}");
+        let report = refresh(false)?;
+        ensure!(!report.is_dry && report.is_needed, "{report:?}");
+        world.run(20_000);
+        let values: [(&str, &[&str]); 4] = [
+            ("c/7/f", &[]),
+            ("c/8/f", &["new"]),
+            ("c/fresh/f", &["new"]),
+            ("c/own/f", &["unsynced"]),
+        ];
+        level(&world, &values)
+    });
 }

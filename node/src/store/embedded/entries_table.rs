@@ -6,7 +6,7 @@
 //! large the record is. Packs do not merge again; an empty one goes.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
 use millpond_core::{Entry, Namespace, Path};
@@ -17,7 +17,7 @@ use super::error::failed;
 use super::keys::{NAMESPACE_BYTES, Record, corrupt, path_key, stored_path};
 use super::pack::{LiveRef, PackReader, PackWriter, mark_split};
 use super::sealed::{self, TableName};
-use crate::store::StoreError;
+use crate::store::{DamagedEntries, StoreError};
 
 /// A record of several fields that takes more is split: two of these fit in a page of the file.
 const RECORD_BYTES_MAX: usize = 2000;
@@ -84,6 +84,54 @@ pub(super) fn scan(
     after: Option<&Path>,
     visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
+    let mut damaged = None;
+    walk(table, namespace, within, after, &mut |met| match met {
+        Met::Entry(path, entry) => visit(path, entry),
+        Met::Damage(key, _) => {
+            damaged = Some(corrupt(TableName::Entries, key));
+            ControlFlow::Break(())
+        }
+    })?;
+    damaged.map_or(Ok(()), Err)
+}
+
+/// The same for all entries, going on behind what is damaged.
+pub(super) fn scan_sound(
+    table: &ReadOnlyTable<&'static [u8], &'static [u8]>,
+    namespace: Namespace,
+    after: Option<&Path>,
+    visit: &mut dyn FnMut(Result<(Path, Entry), DamagedEntries>) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let mut failed = None;
+    walk(table, namespace, None, after, &mut |met| match met {
+        Met::Entry(path, entry) => visit(Ok((path, entry))),
+        Met::Damage(key, end) => {
+            match stored_path(TableName::Entries, key, &key[NAMESPACE_BYTES..]) {
+                Ok(first) => visit(Err(DamagedEntries { first, end })),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// What a walk meets.
+enum Met<'a> {
+    Entry(Path, Entry),
+    /// A pack that is damaged: its key, and the encoded path before which it ends.
+    Damage(&'a [u8], Option<Vec<u8>>),
+}
+
+fn walk(
+    table: &ReadOnlyTable<&'static [u8], &'static [u8]>,
+    namespace: Namespace,
+    within: Option<&Path>,
+    after: Option<&Path>,
+    visit: &mut dyn FnMut(Met<'_>) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
     let within = within.map_or(&[][..], Path::as_bytes);
     let after = after.map_or(&[][..], Path::as_bytes);
     let from = path_key(namespace, within.max(after));
@@ -93,11 +141,22 @@ pub(super) fn scan(
     let before = before.transpose().map_err(failed)?;
     let start = before.as_ref().map_or(&from[..], |(key, _)| key.value());
     let mut path = Vec::new();
-    for pack in table.range(start..).map_err(failed)? {
+    let mut packs = table.range(start..).map_err(failed)?.peekable();
+    while let Some(pack) = packs.next() {
         let (key, value) = pack.map_err(failed)?;
         let key = key.value();
         let Some(pack_path) = key.strip_prefix(namespace_key) else { break };
-        let mut fields = open_pack(key, value.value())?;
+        let Some(mut fields) = sound_pack(key, value.value()) else {
+            let end = match packs.peek() {
+                Some(Ok((next, _))) => next.value().strip_prefix(namespace_key).map(<[u8]>::to_vec),
+                // What cannot be read is met in the next turn.
+                _ => None,
+            };
+            if visit(Met::Damage(key, end)).is_break() {
+                return Ok(());
+            }
+            continue;
+        };
         let malformed = |Malformed| corrupt(TableName::Entries, key);
         path.clear();
         path.extend_from_slice(Record::of(namespace, pack_path).path);
@@ -112,7 +171,8 @@ pub(super) fn scan(
                 return Ok(());
             }
             let entry = fields.entry().map_err(malformed)?;
-            if visit(stored_path(TableName::Entries, key, &path)?, entry).is_break() {
+            let path = stored_path(TableName::Entries, key, &path)?;
+            if visit(Met::Entry(path, entry)).is_break() {
                 return Ok(());
             }
         }
@@ -120,10 +180,48 @@ pub(super) fn scan(
     Ok(())
 }
 
+/// Drops the pack of each of these paths, if it is damaged.
+pub(super) fn drop_damaged(
+    table: &mut Table<'_, &'static [u8], &'static [u8]>,
+    damaged: &BTreeSet<(Namespace, Path)>,
+) -> Result<(), StoreError> {
+    for (namespace, path) in damaged {
+        let record = Record::of(*namespace, path.as_bytes());
+        let mut record_key = Vec::new();
+        record.write_key(&mut record_key);
+        let path_key = path_key(*namespace, path.as_bytes());
+        let last = table.range(&record_key[..]..=&path_key[..]).map_err(failed)?.next_back();
+        let Some((stored_key, value)) = last.transpose().map_err(failed)? else { continue };
+        if sound_pack(stored_key.value(), value.value()).is_some() {
+            continue;
+        }
+        let key = stored_key.value().to_vec();
+        drop((stored_key, value));
+        let above = (Bound::Excluded(&key[..]), Bound::Unbounded);
+        let next = table.range::<&[u8]>(above).map_err(failed)?.next();
+        let next = next.transpose().map_err(failed)?.map(|(next, _)| next.value().to_vec());
+        let has_more = next.is_some_and(|next| {
+            let path = next.get(NAMESPACE_BYTES..).unwrap_or_default();
+            next.starts_with(&record_key) && record.suffix(*namespace, path).is_some()
+        });
+        if key == record_key && has_more {
+            // A split record keeps its first pack.
+            let mut pack = NewPack::default();
+            pack.begin(&key, key.len(), true, 0);
+            pack.store(&mut |key, value| table.insert(key, value).map(drop).map_err(failed))?;
+        } else {
+            table.remove(&key[..]).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn sound_pack<'a>(key: &[u8], value: &'a [u8]) -> Option<PackReader<'a>> {
+    sealed::open(TableName::Entries, key, value).and_then(|body| PackReader::new(body).ok())
+}
+
 fn open_pack<'a>(key: &[u8], value: &'a [u8]) -> Result<PackReader<'a>, StoreError> {
-    sealed::open(TableName::Entries, key, value)
-        .and_then(|body| PackReader::new(body).ok())
-        .ok_or_else(|| corrupt(TableName::Entries, key))
+    sound_pack(key, value).ok_or_else(|| corrupt(TableName::Entries, key))
 }
 
 fn find(mut fields: PackReader<'_>, suffix: &[u8]) -> Result<Entry, Malformed> {

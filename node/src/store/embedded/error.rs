@@ -8,8 +8,9 @@ use crate::store::StoreError;
 pub(super) fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Io(error) if is_full(&error) => StoreError::Full,
+        // Not one value, but what holds them together.
         redb::Error::Corrupted(reason) => {
-            StoreError::Corrupt { what: format!("the file ({reason})") }
+            StoreError::Io { reason: format!("the file is damaged: {reason}") }
         }
         error => StoreError::Io { reason: error.to_string() },
     }

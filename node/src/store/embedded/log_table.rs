@@ -1,6 +1,6 @@
 //! The log table: blocks of rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use millpond_core::{Dot, Incarnation, Namespace, Path, Seq};
@@ -11,7 +11,7 @@ use super::error::failed;
 use super::keys::{block_key, block_start, corrupt, stored_path};
 use super::log_block::{BlockReader, BlockWriter, RowRef, SEQS};
 use super::sealed::{self, TableName};
-use crate::store::{LogRow, StoreError};
+use crate::store::{DamagedLog, LogRow, StoreError};
 
 /// A change within a block: the slot, and the new row.
 type Change<'a> = (u32, Option<&'a LogRow>);
@@ -66,6 +66,26 @@ pub(super) fn scan(
     upto: u64,
     visit: &mut dyn FnMut(Dot, LogRow) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
+    let mut damaged = None;
+    scan_sound(table, namespace, incarnation, after, upto, &mut |met| match met {
+        Ok((dot, row)) => visit(dot, row),
+        Err(DamagedLog { first, .. }) => {
+            damaged = Some(block_key(namespace, incarnation, first.seq.get()));
+            ControlFlow::Break(())
+        }
+    })?;
+    damaged.map_or(Ok(()), |key| Err(corrupt(TableName::Log, &key)))
+}
+
+/// The same, going on behind what is damaged.
+pub(super) fn scan_sound(
+    table: &ReadOnlyTable<&'static [u8], &'static [u8]>,
+    namespace: Namespace,
+    incarnation: Incarnation,
+    after: u64,
+    upto: u64,
+    visit: &mut dyn FnMut(Result<(Dot, LogRow), DamagedLog>) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
     if after >= upto {
         return Ok(());
     }
@@ -74,8 +94,18 @@ pub(super) fn scan(
     for block in table.range(&first[..]..=&last[..]).map_err(failed)? {
         let (key, value) = block.map_err(failed)?;
         let key = key.value();
-        let mut rows = open_block(key, value.value())?;
         let start = block_start(key).ok_or_else(|| corrupt(TableName::Log, key))?;
+        let dot = |seq| {
+            let seq = Seq::new(seq).ok_or_else(|| corrupt(TableName::Log, key))?;
+            Ok(Dot::new(incarnation, seq))
+        };
+        let Some(mut rows) = sound_block(key, value.value()) else {
+            let damaged = DamagedLog { first: dot(start.max(1))?, last: dot(start + SEQS - 1)? };
+            if visit(Err(damaged)).is_break() {
+                return Ok(());
+            }
+            continue;
+        };
         while let Some(row) = rows.next_row().map_err(|Malformed| corrupt(TableName::Log, key))? {
             let seq = start + u64::from(row.slot);
             if seq <= after {
@@ -84,8 +114,7 @@ pub(super) fn scan(
             if seq > upto {
                 return Ok(());
             }
-            let seq = Seq::new(seq).ok_or_else(|| corrupt(TableName::Log, key))?;
-            if visit(Dot::new(incarnation, seq), to_log_row(key, row)?).is_break() {
+            if visit(Ok((dot(seq)?, to_log_row(key, row)?))).is_break() {
                 return Ok(());
             }
         }
@@ -93,10 +122,28 @@ pub(super) fn scan(
     Ok(())
 }
 
+/// Drops the block of each of these dots, if it is damaged.
+pub(super) fn drop_damaged(
+    table: &mut Table<'_, &'static [u8], &'static [u8]>,
+    damaged: &BTreeSet<(Namespace, Dot)>,
+) -> Result<(), StoreError> {
+    for (namespace, dot) in damaged {
+        let key = block_key(*namespace, dot.incarnation, dot.seq.get());
+        let value = table.get(&key[..]).map_err(failed)?;
+        let is_damaged = value.is_some_and(|value| sound_block(&key, value.value()).is_none());
+        if is_damaged {
+            table.remove(&key[..]).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn sound_block<'a>(key: &[u8], value: &'a [u8]) -> Option<BlockReader<'a>> {
+    sealed::open(TableName::Log, key, value).and_then(|body| BlockReader::new(body).ok())
+}
+
 fn open_block<'a>(key: &[u8], value: &'a [u8]) -> Result<BlockReader<'a>, StoreError> {
-    sealed::open(TableName::Log, key, value)
-        .and_then(|body| BlockReader::new(body).ok())
-        .ok_or_else(|| corrupt(TableName::Log, key))
+    sound_block(key, value).ok_or_else(|| corrupt(TableName::Log, key))
 }
 
 fn to_log_row(key: &[u8], row: RowRef<'_>) -> Result<LogRow, StoreError> {

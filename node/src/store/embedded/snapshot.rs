@@ -12,7 +12,7 @@ use super::keys::path_key;
 use super::sealed::TableName;
 use super::store::definition;
 use super::{entries_table, log_table, plain_tables};
-use crate::store::{LogRow, MetaKey, Snapshot, StoreError};
+use crate::store::{DamagedEntries, DamagedLog, LogRow, MetaKey, Snapshot, StoreError};
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -55,6 +55,15 @@ impl Snapshot for EmbeddedSnapshot {
         entries_table::scan(&self.entries, namespace, within, after, visit)
     }
 
+    fn sound_entries(
+        &self,
+        namespace: Namespace,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Result<(Path, Entry), DamagedEntries>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        entries_table::scan_sound(&self.entries, namespace, after, visit)
+    }
+
     fn log_row(&self, namespace: Namespace, dot: Dot) -> Result<Option<LogRow>, StoreError> {
         log_table::read(&self.log, namespace, dot)
     }
@@ -68,6 +77,17 @@ impl Snapshot for EmbeddedSnapshot {
         visit: &mut dyn FnMut(Dot, LogRow) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         log_table::scan(&self.log, namespace, incarnation, after, upto, visit)
+    }
+
+    fn sound_log(
+        &self,
+        namespace: Namespace,
+        incarnation: Incarnation,
+        after: u64,
+        upto: u64,
+        visit: &mut dyn FnMut(Result<(Dot, LogRow), DamagedLog>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        log_table::scan_sound(&self.log, namespace, incarnation, after, upto, visit)
     }
 
     fn staged_row(&self, namespace: Namespace, path: &Path) -> Result<Option<Bytes>, StoreError> {

@@ -106,6 +106,40 @@ impl EmbeddedStore {
         })
     }
 
+    /// Flips a bit of one of the stored values of a namespace behind the store's back: of its entries, or of
+    /// its log.
+    #[cfg(test)]
+    pub(crate) fn tamper(
+        &self,
+        namespace: millpond_core::Namespace,
+        is_log: bool,
+        pick: u64,
+        bit: u64,
+    ) {
+        let name = if is_log { TableName::Log } else { TableName::Entries };
+        let of = namespace.number().to_be_bytes();
+        let mut rows = Vec::new();
+        {
+            let read = self.database.begin_read().expect("it opens");
+            let table = read.open_table(definition(name)).expect("it has the table");
+            for row in table.range(&of[..]..).expect("it reads") {
+                let (key, value) = row.expect("it reads");
+                if key.value().starts_with(&of) {
+                    rows.push((key.value().to_vec(), value.value().to_vec()));
+                }
+            }
+        }
+        let picked = (pick % rows.len() as u64) as usize;
+        let (key, mut value) = rows.swap_remove(picked);
+        let bit = (bit % (value.len() as u64 * 8)) as usize;
+        value[bit / 8] ^= 1 << (bit % 8);
+        let transaction = self.database.begin_write().expect("it opens");
+        let mut table = transaction.open_table(definition(name)).expect("it has the table");
+        table.insert(&key[..], &value[..]).expect("it writes");
+        drop(table);
+        transaction.commit().expect("it commits");
+    }
+
     /// Writes and commits; the error says whether the store is as it was.
     fn write(&self, changes: &Changes, durability: Durability) -> Result<(), Failure> {
         let mut transaction = self.database.begin_write().map_err(|e| poisoning(failed(e)))?;
@@ -194,11 +228,15 @@ fn poisoning(error: StoreError) -> Failure {
 
 fn apply(transaction: &WriteTransaction, changes: &Changes) -> Result<(), StoreError> {
     let table = |name| transaction.open_table(definition(name)).map_err(failed);
-    if !changes.entries.is_empty() {
-        entries_table::write(&mut table(TableName::Entries)?, &changes.entries)?;
+    if !changes.entries.is_empty() || !changes.damaged_entries.is_empty() {
+        let mut entries = table(TableName::Entries)?;
+        entries_table::drop_damaged(&mut entries, &changes.damaged_entries)?;
+        entries_table::write(&mut entries, &changes.entries)?;
     }
-    if !changes.log.is_empty() {
-        log_table::write(&mut table(TableName::Log)?, &changes.log)?;
+    if !changes.log.is_empty() || !changes.damaged_log.is_empty() {
+        let mut log = table(TableName::Log)?;
+        log_table::drop_damaged(&mut log, &changes.damaged_log)?;
+        log_table::write(&mut log, &changes.log)?;
     }
     if !changes.unstaged.is_empty() || !changes.staged.is_empty() {
         let mut staged = table(TableName::Staged)?;
