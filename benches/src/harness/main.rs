@@ -10,6 +10,8 @@
 
 mod bare_store;
 mod catch_up;
+mod chaos;
+mod churn;
 mod fanout;
 mod fold;
 mod folder;
@@ -65,6 +67,10 @@ enum Scenario {
     MeshSim(mesh::Parameters),
     /// Real nodes on loopback that write at full speed: how often each update crosses each of them.
     Fanout(fanout::Parameters),
+    /// Real nodes that are killed, frozen and cut off from each other under load.
+    Chaos(chaos::Parameters),
+    /// Replicas that insert and delete the same keys again and again: disk and memory.
+    Churn(churn::Parameters),
 }
 
 /// What every scenario takes.
@@ -141,6 +147,10 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         }
         Scenario::MeshSim(parameters) => Box::new(mesh::run(parameters)?),
         Scenario::Fanout(parameters) => Box::new(fanout::run(parameters).await?),
+        Scenario::Chaos(parameters) => Box::new(chaos::run(parameters).await?),
+        Scenario::Churn(parameters) => {
+            Box::new(churn::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -159,6 +169,8 @@ impl Scenario {
             Self::Fold(parameters) => &parameters.common.printing,
             Self::MeshSim(parameters) => &parameters.printing,
             Self::Fanout(parameters) => &parameters.printing,
+            Self::Chaos(parameters) => &parameters.printing,
+            Self::Churn(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -171,6 +183,8 @@ fn list() {
         (fold::NAME, fold::ABOUT),
         (mesh::NAME, mesh::ABOUT),
         (fanout::NAME, fanout::ABOUT),
+        (chaos::NAME, chaos::ABOUT),
+        (churn::NAME, churn::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

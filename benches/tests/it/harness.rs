@@ -35,6 +35,20 @@ fn reattach_sends_each_changed_row_once() {
     assert_eq!(report["bar"]["met"], true, "{report}");
 }
 
+/// Counts, not times: every key is there or not as its writer left it, and disk and memory were looked at.
+#[test]
+fn churn_leaves_what_was_inserted_last() {
+    let small = ["--operations", "3000", "--keys", "300", "--batch", "50", "--replicas", "2"];
+    let report = run(&[&["churn"], &small[..]].concat());
+    assert_contract(&report, "churn");
+    assert!(report["live_bytes"].as_u64() > Some(0), "{report}");
+    let moments = report["moments"].as_array().unwrap();
+    let last = moments.last().unwrap();
+    assert_eq!(last["operations"].as_u64().map(|it| it >= 3_000), Some(true), "{report}");
+    assert!(last["tombstones"].as_u64() > Some(0), "{report}");
+    assert!(report["ratio"].as_f64() < Some(1.0), "{report}");
+}
+
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
 #[test]
 fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {
@@ -92,7 +106,10 @@ fn every_scenario_is_listed() {
     let output = harness(&["list"]);
     let listed = String::from_utf8(output.stdout).unwrap();
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(names, ["catch-up", "local-write", "reattach", "fold", "mesh-sim", "fanout"]);
+    assert_eq!(
+        names,
+        ["catch-up", "local-write", "reattach", "fold", "mesh-sim", "fanout", "chaos", "churn"]
+    );
 }
 
 #[test]
