@@ -198,6 +198,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "tombstones that a fold brings after a collection are never collected";
     ["what the dead hold back is bounded"] "own", [],
         "a dead member fills the others' disks with deletes";
+    ["what lingers is bounded"] "own", [],
+        "where much is deleted, the disk grows with its pace, for readers who may come back";
     ["rows are joined under the vector before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";
     ["a cut is seen whole"] "6, 7.3", ["catch-up"],
