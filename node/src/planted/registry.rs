@@ -198,6 +198,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "tombstones that a fold brings after a collection are never collected";
     ["what the dead hold back is bounded"] "own", [],
         "a dead member fills the others' disks with deletes";
+    ["who is refreshed in rehab is asked for its half"] "own", [],
+        "a restored node waits for a minute for its peer to ask, and is not ready meanwhile";
     ["what lingers is bounded"] "own", [],
         "where much is deleted, the disk grows with its pace, for readers who may come back";
     ["rows are joined under the vector before the flip"] "6", ["catch-up"],

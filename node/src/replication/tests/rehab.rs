@@ -3,8 +3,10 @@
 use millpond_core::transport::Lane;
 
 use super::depends_on;
+use crate::replication::Collection;
 use crate::replication::rehab::Beginning;
 use crate::sim::net::NodeId;
+use crate::sim::node::{COLLECTION, DIGEST_MS};
 use crate::sim::world::{Check, World, ensure};
 use crate::state::{meta_key, write_meta};
 use crate::status::{NodeState, PeerState, Rehab};
@@ -155,4 +157,38 @@ fn a_node_is_far_behind() -> Check {
 #[test]
 fn who_is_far_behind_is_not_ready() {
     depends_on(&["who is far behind is not ready"], a_node_is_far_behind);
+}
+
+/// Node 1 was restored from before deletes that all have forgotten: it refreshes, and so does its peer, which
+/// takes nothing from it before it has caught up.
+fn a_restored_node_that_is_refreshed_is_ready_soon() -> Check {
+    let mut world = World::mesh(3, 76);
+    let minute = Collection { offline_window_ms: 60_000, ..COLLECTION };
+    world.set_collection(minute);
+    world.put(0, "c/k/f", "v");
+    world.settle()?;
+    world.isolate(1, true);
+    world.run(2_000);
+    world.put(1, "c/own/f", "unsynced");
+    world.delete(0, "c/k/f");
+    world.run(60_000 + 6 * DIGEST_MS);
+    ensure!(world.status(0).node.tombstones.count == 0, "the delete is not forgotten");
+    world.crash(1, true);
+    mark_restored(&world, 1);
+    world.isolate(1, false);
+    world.start(1);
+    world.run(4 * DIGEST_MS);
+    let status = world.status(1);
+    ensure!(status.node.state == NodeState::Current, "{:?}", status.node);
+    ensure!(world.values(0, "c/own/f") == ["unsynced"], "its own is not merged");
+    ensure!(world.values(1, "c/k/f").is_empty(), "a deleted value is back");
+    world.settle()
+}
+
+#[test]
+fn who_is_refreshed_in_rehab_is_ready_soon() {
+    depends_on(
+        &["who is refreshed in rehab is asked for its half"],
+        a_restored_node_that_is_refreshed_is_ready_soon,
+    );
 }
