@@ -679,5 +679,5 @@ pub(crate) fn wall_ms() -> u64 {
 const EVENTS_MAX: usize = 1024;
 /// Longer than most readers of changes take to connect again.
 const LINGER_MS: u64 = 60_000;
-/// Of tombstones that nobody but such readers needs: some 300,000, in a store that may be no larger than this.
-const LINGER_BYTES_MAX: u64 = 16 << 20;
+/// Of tombstones that nobody but such readers needs: some 80,000, what 1,300 deletes a second leave in a minute.
+const LINGER_BYTES_MAX: u64 = 4 << 20;

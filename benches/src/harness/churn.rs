@@ -59,7 +59,9 @@ struct Moment {
 pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Report> {
     let mut nodes = Vec::new();
     for number in 0..parameters.replicas {
-        let config = replicas::config(folder.path(), &format!("node-{number}"));
+        let mut config = replicas::config(folder.path(), &format!("node-{number}"));
+        // A comparison holds on to its snapshot, and the file grows meanwhile: that is to happen in every part of a run.
+        config.verify_every = Some(VERIFY_EVERY);
         match nodes.first() {
             None => nodes.push(replicas::found(&config).await?),
             Some(first) => {
@@ -274,5 +276,7 @@ const FIELD: &str = "v";
 const DISK_BYTES_FREE: u64 = 64 << 20;
 /// What still counts as flat: what is there moves with what the machine does meanwhile.
 const FLAT: f64 = 1.1;
+/// More often than by default.
+const VERIFY_EVERY: Duration = Duration::from_secs(60);
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);
