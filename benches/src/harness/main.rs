@@ -19,6 +19,7 @@ mod mesh;
 mod reattach;
 mod replicas;
 mod report;
+mod verify;
 mod workload;
 
 use std::path::PathBuf;
@@ -65,6 +66,8 @@ enum Scenario {
     MeshSim(mesh::Parameters),
     /// Real nodes on loopback that write at full speed: how often each update crosses each of them.
     Fanout(fanout::Parameters),
+    /// Writes while the nodes verify themselves.
+    Verify(verify::Parameters),
 }
 
 /// What every scenario takes.
@@ -141,6 +144,9 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         }
         Scenario::MeshSim(parameters) => Box::new(mesh::run(parameters)?),
         Scenario::Fanout(parameters) => Box::new(fanout::run(parameters).await?),
+        Scenario::Verify(parameters) => {
+            Box::new(verify::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -159,6 +165,7 @@ impl Scenario {
             Self::Fold(parameters) => &parameters.common.printing,
             Self::MeshSim(parameters) => &parameters.printing,
             Self::Fanout(parameters) => &parameters.printing,
+            Self::Verify(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -171,6 +178,7 @@ fn list() {
         (fold::NAME, fold::ABOUT),
         (mesh::NAME, mesh::ABOUT),
         (fanout::NAME, fanout::ABOUT),
+        (verify::NAME, verify::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");
