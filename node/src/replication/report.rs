@@ -84,6 +84,7 @@ impl Engine {
             cost: self.config.cost,
             topology: self.config.topology.clone(),
             tombstones: self.tombstone_status(),
+            verify: self.verify_status(),
         }
     }
 
