@@ -226,7 +226,7 @@ pub(crate) async fn repair(args: RepairArgs, dir: &Path) -> Outcome {
         false if deleted == 0 => {
             println!("nothing is lost there: millpond verify --deep tells what is")
         }
-        false => println!("{deleted} lost values were deleted, here and on every member"),
+        false => println!("deleted what was lost, here and on every member: {deleted}"),
     }
     Ok(Exit::Ok)
 }

@@ -167,8 +167,8 @@ impl From<StoreError> for Problem {
             )
             .retryable()
             .hint(
-                "the node mends itself from a peer: retry in a moment; millpond verify --deep says \
-                     what nobody has any more",
+                "millpond verify --deep has it mended from a peer at once, and says what nobody has \
+                 any more",
             ),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store", detail),
         }
