@@ -21,6 +21,7 @@ mod mesh;
 mod reattach;
 mod replicas;
 mod report;
+mod verify;
 mod workload;
 
 use std::path::PathBuf;
@@ -71,6 +72,8 @@ enum Scenario {
     Chaos(chaos::Parameters),
     /// Replicas that insert and delete the same keys again and again: disk and memory.
     Churn(churn::Parameters),
+    /// Writes while the nodes verify themselves.
+    Verify(verify::Parameters),
 }
 
 /// What every scenario takes.
@@ -151,6 +154,9 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::Churn(parameters) => {
             Box::new(churn::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::Verify(parameters) => {
+            Box::new(verify::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -171,6 +177,7 @@ impl Scenario {
             Self::Fanout(parameters) => &parameters.printing,
             Self::Chaos(parameters) => &parameters.printing,
             Self::Churn(parameters) => &parameters.common.printing,
+            Self::Verify(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -185,6 +192,7 @@ fn list() {
         (fanout::NAME, fanout::ABOUT),
         (chaos::NAME, chaos::ABOUT),
         (churn::NAME, churn::ABOUT),
+        (verify::NAME, verify::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

@@ -185,7 +185,8 @@ pub(super) fn put_tag(payload: Option<&Payload>, out: &mut Vec<u8>) {
 
 /// The payload's kind; `None` when there is no content.
 pub(super) fn read_tag(reader: &mut Reader<'_>) -> Result<Option<PayloadKind>, DecodeError> {
-    let tag = reader.count(usize::from(u16::MAX) + 1, "payload kinds")?;
+    // The last kind of all marks what one store has lost, and is nothing to tell.
+    let tag = reader.count(usize::from(PayloadKind::LOST.0), "payload kinds")?;
     Ok(tag.checked_sub(1).map(|kind| PayloadKind(kind as u16)))
 }
 

@@ -454,9 +454,13 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["what is on its way explains a difference"] "19", [],
         "verify under load finds faults where there are none";
     ["a damaged side does not tell all"] "own", [],
-        "two nodes that have lost the same value agree that it was deleted";
-    ["a damaged value is put back whole"] "20", [],
+        "what a damaged node has yet to mend is taken for a fault of it";
+    ["what is lost keeps its place"] "20", [],
         "what only a damaged node holds is dropped with the damage";
+    ["what is lost is not absent"] "20", ["disk"],
+        "a write beside damage is acknowledged without what it overwrites";
+    ["a damaged catch-up starts anew"] "20", [],
+        "a damaged row of a catch-up makes its flip fail for ever";
     ["only what the log has is put back"] "own", [],
         "a copy that was on its way brings back what was overwritten meanwhile";
     ["a lost tombstone raises the floor"] "own", [],

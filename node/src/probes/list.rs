@@ -33,6 +33,12 @@ probes! {
     RefreshFlipped,
     /// A peer that is damaged itself tells a part of what it holds.
     ToldInPart,
+    /// A catch-up that met damage starts anew.
+    DamagedCutDropped,
+    /// A peer needs what is lost here.
+    LostWanted,
+    /// What was lost a peer gives back.
+    LostGivenBack,
     /// Two that are compared hold the same.
     VerifiedEqual,
     /// Two that are compared differ, by what is on its way.

@@ -12,6 +12,7 @@ use super::pulling::{Offer, Pulling, Question, RowsJob, inadmissible};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 use crate::state::{Job, JobError, Place};
+use crate::store::StoreError;
 
 impl Engine {
     /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
@@ -318,10 +319,16 @@ impl Engine {
         if matches!(error, JobError::Overtaken) {
             return self.look_for_absences_again(namespace);
         }
-        if matches!(
-            error,
-            JobError::Base | JobError::BelowFloor | JobError::NoCut | JobError::Occupied
-        ) {
+        let is_void = match error {
+            JobError::Base | JobError::BelowFloor | JobError::NoCut | JobError::Occupied => true,
+            // One of its rows may be what is damaged: it would fail for ever.
+            JobError::Store(StoreError::Corrupt { .. }) => {
+                sometimes!(DamagedCutDropped);
+                !planted!("a damaged catch-up starts anew")
+            }
+            _ => false,
+        };
+        if is_void {
             self.drop_cut(namespace);
         }
         // What the store could not take now it will hardly take at once.

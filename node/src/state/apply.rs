@@ -56,12 +56,6 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(Outcome::default())
         }
         Job::Mend(it) => mend(tx, it),
-        Job::AcceptLoss(it, local) => {
-            let mended = mend(tx, it)?;
-            let mut outcome = apply_local(tx, local)?;
-            outcome.rows_new += mended.rows_new;
-            Ok(outcome)
-        }
         Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
         Job::At(arrival, job) => {
             note_arrival(&mut tx.heads, arrival);

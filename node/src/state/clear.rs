@@ -71,11 +71,18 @@ pub(super) fn clear_slice(
             }
             is_clear
         }
-        None => {
-            let (rows, is_all) = tx.some_staged(namespace, rows_max, usize::MAX)?;
-            rows.into_keys().for_each(|path| tx.unstage(namespace, path));
-            is_all
-        }
+        None => match tx.some_staged(namespace, rows_max, usize::MAX) {
+            Ok((rows, is_all)) => {
+                rows.into_keys().for_each(|path| tx.unstage(namespace, path));
+                is_all
+            }
+            // What is damaged cannot be told row by row: all of it goes at once.
+            Err(StoreError::Corrupt { .. }) => {
+                tx.unstage_all(namespace);
+                true
+            }
+            Err(error) => return Err(error),
+        },
     };
     if is_clear {
         tx.heads.clears.remove(&namespace);

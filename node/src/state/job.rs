@@ -58,10 +58,8 @@ pub(crate) enum Job {
         /// How many.
         rows_max: usize,
     },
-    /// Puts back what the store has lost.
+    /// Mends what is damaged.
     Mend(Mend),
-    /// The same, with what nobody has any more: this transaction deletes it.
-    AcceptLoss(Mend, Local),
     /// Drops some tombstones that every live member has on its disk.
     Collect {
         /// Of which namespace.

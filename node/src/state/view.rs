@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millpond_core::{Dot, Entry, Incarnation, Namespace, Path, VersionVector};
 
 use super::heads::{meta_key, read_meta};
+use super::lost::whole;
 use super::overlay::Overlay;
 use crate::store::{DamagedEntries, LogRow, Snapshot, StoreError};
 
@@ -44,8 +45,14 @@ impl View {
     /// The entry at a path; absent when there is none.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when its checksum does not match, or [`StoreError::Io`].
+    /// [`StoreError::Corrupt`] when its checksum does not match, [`StoreError::Lost`] when it did not, or
+    /// [`StoreError::Io`].
     pub fn entry(&self, path: &Path) -> Result<Entry, StoreError> {
+        whole(path, self.entry_with_lost(path)?)
+    }
+
+    /// The entry at a path, though something of it may be lost: for whoever looks at its dots only.
+    pub(crate) fn entry_with_lost(&self, path: &Path) -> Result<Entry, StoreError> {
         Ok(self.snapshot.entry(self.namespace, path)?.visible_at(&self.vv))
     }
 
@@ -60,13 +67,32 @@ impl View {
         after: Option<&Path>,
         visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let mut lost = None;
+        self.entries_with_lost(within, after, &mut |path, entry| match whole(&path, entry) {
+            Ok(entry) => visit(path, entry),
+            Err(error) => {
+                lost = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        lost.map_or(Ok(()), Err)
+    }
+
+    /// Visits entries as [`View::entries`] does, those too of which something is lost.
+    pub(crate) fn entries_with_lost(
+        &self,
+        within: Option<&Path>,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         self.snapshot.entries(self.namespace, within, after, &mut |path, entry| {
             let entry = entry.visible_at(&self.vv);
             if entry.is_absent() { ControlFlow::Continue(()) } else { visit(path, entry) }
         })
     }
 
-    /// Visits all entries beyond `after`, and goes on behind damaged values, of which the visitor learns the place.
+    /// Visits all entries beyond `after`, those of which something is lost too, and goes on behind damaged values,
+    /// of which the visitor learns the place.
     pub(crate) fn sound_entries(
         &self,
         after: Option<&Path>,
@@ -78,7 +104,10 @@ impl View {
                 Err(damaged) => return visit(Err(damaged)),
             };
             let entry = entry.visible_at(&self.vv);
-            if entry.is_absent() { ControlFlow::Continue(()) } else { visit(Ok((path, entry))) }
+            if entry.is_absent() {
+                return ControlFlow::Continue(());
+            }
+            visit(Ok((path, entry)))
         })
     }
 

@@ -43,6 +43,7 @@ mod acceptance;
 mod catch_up;
 mod collection;
 mod continuity;
+mod damages;
 mod delays;
 mod dials;
 mod feeds;
