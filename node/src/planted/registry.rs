@@ -432,6 +432,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["who is far behind is not ready"] "own", [],
         "clients are sent to a node that lags by minutes";
     // Comparing and refreshing.
+    ["a refresh goes both ways"] "own", ["restore"],
+        "a node that was restored is refreshed, and nobody asks for its own half";
     ["both sides learn what differs"] "9", [],
         "one side keeps to itself which of its peer's entries it has not";
     ["who cannot be told what changed is refreshed"] "13", [],
