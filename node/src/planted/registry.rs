@@ -408,7 +408,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["who has seen a promotion comes after it"] "own", [],
         "a promotion at a node whose clock is behind does nothing, and is acknowledged";
     ["what an author has seen comes before its word"] "own", [],
-        "an admin whose clock is behind that of who made it one promotes in vain, and is told that it did";
+        "an admin whose clock is behind that of who made it one promotes and invites in vain, and is told that it did";
     // Delay.
     ["what is delayed is not shown early"] "catalogue 37", [],
         "a delayed replica shows at once what it receives";
