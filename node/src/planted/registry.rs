@@ -432,6 +432,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["who is far behind is not ready"] "own", [],
         "clients are sent to a node that lags by minutes";
     // Comparing and refreshing.
+    ["who was not absent stays ready"] "own", [],
+        "a node that refreshes one that was absent counts as absent itself, and is not ready";
     ["a refresh goes both ways"] "own", ["restore"],
         "a node that was restored is refreshed, and nobody asks for its own half";
     ["both sides learn what differs"] "9", [],

@@ -191,3 +191,35 @@ fn a_restored_node_is_refreshed() -> Check {
 fn a_refresh_goes_both_ways() {
     depends_on(&["a refresh goes both ways"], a_restored_node_is_refreshed);
 }
+
+/// A node returns after others have forgotten deletes, and the comparison takes its time.
+fn an_absent_node_is_refreshed() -> Check {
+    let mut world = World::mesh(2, 77);
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
+    world.settle()?;
+    world.isolate(1, true);
+    world.run(4_000);
+    world.delete(0, "c/7/f");
+    world.run(4_000);
+    lose_tombstones(&mut world, 0);
+    world.hold(1, 0, Lane::Bulk, true);
+    world.isolate(1, false);
+    world.run(8_000);
+    let rehab = |world: &mut World, id| world.status(id).node.rehab;
+    let seen = rehab(&mut world, 1);
+    ensure!(seen == Some(Rehab::Refreshing), "who was absent is in rehab: {seen:?}");
+    let seen = rehab(&mut world, 0);
+    ensure!(seen.is_none(), "and so is the other one: {seen:?}");
+    world.hold(1, 0, Lane::Bulk, false);
+    world.run(20_000);
+    ensure!(world.vv(0) == world.vv(1), "they are not level");
+    ensure!(rehab(&mut world, 1).is_none(), "it is refreshed, and in rehab still");
+    Ok(())
+}
+
+#[test]
+fn who_was_not_absent_stays_ready() {
+    depends_on(&["who was not absent stays ready"], an_absent_node_is_refreshed);
+}
