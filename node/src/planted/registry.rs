@@ -420,6 +420,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a delayed replica shows the vector of a cut whose rows are still being folded";
     ["a delayed replica takes no writes"] "catalogue 37", [],
         "a write at a delayed replica is acknowledged, and not seen there for an hour";
+    ["an order about the delay holds at once"] "own", [],
+        "what was due when a delayed replica was paused is shown after the pause";
+    ["a promotion is final"] "own", [],
+        "a pause that crosses a promotion brings the delay back, without what came between the two";
     ["a delayed replica is the last source"] "own", [],
         "a node catches up from a delayed replica though others are there";
     // Rehab.
