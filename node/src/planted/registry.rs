@@ -401,7 +401,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["who is released speaks as a new boot"] "own", ["fence", "clone"],
         "a node that a person has released is taken for a copy again, on what was heard of the other one before";
     // Primary and backup.
-    ["a backup takes no writes"] "own", [],
+    ["a backup takes no writes"] "own", ["delayed"],
         "each member writes, whoever is the primary";
     ["only an admin promotes"] "own", [],
         "a writer makes itself the primary";
@@ -410,20 +410,22 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["what an author has seen comes before its word"] "own", [],
         "an admin whose clock is behind that of who made it one promotes and invites in vain, and is told that it did";
     // Delay.
-    ["what is delayed is not shown early"] "catalogue 37", [],
+    ["what is delayed is not shown early"] "catalogue 37", ["delayed"],
         "a delayed replica shows at once what it receives";
-    ["a restart shows nothing early"] "catalogue 37", [],
+    ["a restart shows nothing early"] "catalogue 37", ["delayed"],
         "the delay is measured by the wall clock, from which a restart begins anew";
-    ["what came later is not shown"] "own", [],
+    ["what came later is not shown"] "own", ["delayed"],
         "a delayed replica that is to show what was before a mistake shows the mistake too";
-    ["a record is of what readers see"] "own", [],
+    ["a record is of what readers see"] "own", ["delayed"],
         "a delayed replica shows the vector of a cut whose rows are still being folded";
-    ["a delayed replica takes no writes"] "catalogue 37", [],
+    ["a delayed replica takes no writes"] "catalogue 37", ["delayed"],
         "a write at a delayed replica is acknowledged, and not seen there for an hour";
-    ["an order about the delay holds at once"] "own", [],
+    ["an order about the delay holds at once"] "own", ["delayed"],
         "what was due when a delayed replica was paused is shown after the pause";
-    ["a promotion is final"] "own", [],
+    ["a promotion is final"] "own", ["delayed"],
         "a pause that crosses a promotion brings the delay back, without what came between the two";
+    ["a delayed replica is waited for"] "catalogue 37", ["delayed"],
+        "tombstones are collected that a delayed replica has yet to receive";
     ["a delayed replica is the last source"] "own", [],
         "a node catches up from a delayed replica though others are there";
     // Rehab.
