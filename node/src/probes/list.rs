@@ -70,6 +70,8 @@ probes! {
     // Delay.
     /// A delayed replica shows exactly what had arrived by a moment.
     AppliedUntil,
+    /// An order about the delay comes between what is due and its being shown.
+    ShowOvertaken,
     // Primary and backup.
     /// A backup is asked to write.
     BackupRefusesWrite,

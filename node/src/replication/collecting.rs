@@ -154,7 +154,11 @@ impl Engine {
     /// What each live member, and this node, has on its disk.
     fn stable(&self, namespace: Namespace) -> VersionVector {
         let mut stable = self.applied(namespace).clone();
-        for (key, _) in self.others().filter(|(_, peer)| peer.evicted.is_none()) {
+        // A delayed replica is a member like any other: it holds what it has received, and says so.
+        let is_waited_for =
+            |key| !self.is_delayed_member(key) || !planted!("a delayed replica is waited for");
+        let live = self.others().filter(|(_, peer)| peer.evicted.is_none());
+        for (key, _) in live.filter(|(key, _)| is_waited_for(*key)) {
             let word = self.peers.get(&key).and_then(|peer| peer.words.covered());
             stable = match word {
                 Some(word) => stable.meet(word.vv(namespace)),

@@ -230,6 +230,10 @@ impl Engine {
 
     /// A peer asks for this side's half of a comparison.
     pub(super) fn supply_compared(&mut self, link_id: LinkId, session: u64, transfer: u64) {
+        if !self.gives_to(link_id) {
+            sometimes!(CompareNotAllowed);
+            return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
+        }
         let Some(comparing) = self.comparisons.get_mut(&(link_id, session)) else {
             return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
         };

@@ -118,7 +118,7 @@ impl Engine {
         best.map(|(&id, _)| id)
     }
 
-    fn is_delayed_member(&self, key: millpond_core::NodeKey) -> bool {
+    pub(super) fn is_delayed_member(&self, key: millpond_core::NodeKey) -> bool {
         self.members.get(key).is_some_and(|member| member.apply_after_ms > 0)
     }
 

@@ -15,7 +15,6 @@ use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::state::{Cut, CutMark, Job, View, tells_all};
 use crate::store::StoreError;
-use crate::topology::settings::Direction;
 
 impl Engine {
     /// Whether this node and a peer can no longer tell each other what changed in a namespace.
@@ -97,7 +96,7 @@ impl Engine {
                 && it.purpose == Purpose::Refresh
                 && it.differs().is_some()
                 && !it.is_pulled
-                && self.links.get(&id.0).is_some_and(|link| link.may_take())
+                && self.links.get(&id.0).is_some_and(|link| link.may_take_compared())
         });
         ready.map(|(&id, _)| id)
     }
@@ -197,18 +196,15 @@ impl Engine {
         }
     }
 
-    /// Forgets a comparison of which both sides have what they want.
+    /// Forgets a comparison of which both sides have what they want. Who keeps one waits with it: tombstones are
+    /// not collected, and the node counts as being refreshed.
     pub(super) fn end_comparison(&mut self, id: SessionId) {
-        // Who is in rehab serves as soon as it has this side's half, and waits for this side to ask.
-        let will_serve = self.links.get(&id.0).is_some_and(|link| {
-            let is_in_rehab = link.terms().in_rehab && link.rules.direction != Direction::Serve;
-            link.may_take()
-                || is_in_rehab && !planted!("who is refreshed in rehab is asked for its half")
-        });
+        let may_take = self.links.get(&id.0).is_some_and(|link| link.may_take_compared());
+        let gives = self.gives_to(id.0);
         let is_pulling = self.pulls.values().any(|it| it.link == id.0 && it.session == Some(id.1));
         let Some(comparing) = self.comparisons.get(&id) else { return };
-        let is_done = comparing.is_pulled && !is_pulling || !will_serve;
-        if is_done && comparing.is_supplied {
+        let is_done = comparing.is_pulled && !is_pulling || !may_take;
+        if is_done && (comparing.is_supplied || !gives) {
             let ended = self.comparisons.remove(&id);
             if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
                 sometimes!(RefreshDone);

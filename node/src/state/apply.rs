@@ -66,8 +66,11 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(Outcome::default())
         }
         Job::Delay(mode) => {
-            if let Some(delayed) = &mut tx.heads.delayed {
-                delayed.mode = mode;
+            // Since it was asked for, the delay may have ended: nothing was recorded from then on.
+            let is_over = tx.heads.delay().is_none() && !planted!("a promotion is final");
+            match &mut tx.heads.delayed {
+                Some(delayed) if !is_over => delayed.mode = mode,
+                _ => return Err(JobError::NotDelayed),
             }
             Ok(Outcome::default())
         }

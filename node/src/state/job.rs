@@ -164,6 +164,9 @@ pub(crate) enum JobError {
     /// Something has come since the comparison that a refresh is based on, which its supplier covers.
     #[error("something that the supplier covers came since the two were compared")]
     Overtaken,
+    /// An order about the delay of a replica that has none, or none any more.
+    #[error("this replica is not delayed")]
+    NotDelayed,
     /// There is no cut of this namespace.
     #[error("no cut is arriving")]
     NoCut,

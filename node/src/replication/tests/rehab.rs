@@ -3,10 +3,9 @@
 use millpond_core::transport::Lane;
 
 use super::depends_on;
-use crate::replication::Collection;
+use super::floors::lose_tombstones;
 use crate::replication::rehab::Beginning;
 use crate::sim::net::NodeId;
-use crate::sim::node::{COLLECTION, DIGEST_MS};
 use crate::sim::world::{Check, World, ensure};
 use crate::state::{meta_key, write_meta};
 use crate::status::{NodeState, PeerState, Rehab};
@@ -159,36 +158,68 @@ fn who_is_far_behind_is_not_ready() {
     depends_on(&["who is far behind is not ready"], a_node_is_far_behind);
 }
 
-/// Node 1 was restored from before deletes that all have forgotten: it refreshes, and so does its peer, which
-/// takes nothing from it before it has caught up.
-fn a_restored_node_that_is_refreshed_is_ready_soon() -> Check {
+/// A restored node is below the floors of all others: they are refreshed, and the others take its own half of
+/// that, though it is no source yet.
+fn a_restored_node_is_refreshed() -> Check {
     let mut world = World::mesh(3, 76);
-    let minute = Collection { offline_window_ms: 60_000, ..COLLECTION };
-    world.set_collection(minute);
-    world.put(0, "c/k/f", "v");
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
     world.settle()?;
-    world.isolate(1, true);
-    world.run(2_000);
-    world.put(1, "c/own/f", "unsynced");
-    world.delete(0, "c/k/f");
-    world.run(60_000 + 6 * DIGEST_MS);
-    ensure!(world.status(0).node.tombstones.count == 0, "the delete is not forgotten");
-    world.crash(1, true);
-    mark_restored(&world, 1);
-    world.isolate(1, false);
-    world.start(1);
-    world.run(4 * DIGEST_MS);
-    let status = world.status(1);
-    ensure!(status.node.state == NodeState::Current, "{:?}", status.node);
-    ensure!(world.values(0, "c/own/f") == ["unsynced"], "its own is not merged");
-    ensure!(world.values(1, "c/k/f").is_empty(), "a deleted value is back");
-    world.settle()
+    world.isolate(2, true);
+    world.run(4_000);
+    world.delete(0, "c/7/f");
+    world.put(2, "c/own/f", "unsynced");
+    world.run(4_000);
+    [0, 1].into_iter().for_each(|id| lose_tombstones(&mut world, id));
+    world.crash(2, true);
+    mark_restored(&world, 2);
+    world.isolate(2, false);
+    world.start(2);
+    world.run(20_000);
+    for id in 0..3 {
+        let own = world.values(id, "c/own/f");
+        ensure!(own == ["unsynced"] && world.values(id, "c/7/f").is_empty(), "{id} has {own:?}");
+        let engine = &world.nodes[id].running.as_ref().unwrap().engine;
+        ensure!(engine.comparisons.is_empty(), "{id} waits for a half that nobody asks for");
+    }
+    ensure!(world.status(2).node.rehab.is_none(), "it is in rehab still");
+    Ok(())
 }
 
 #[test]
-fn who_is_refreshed_in_rehab_is_ready_soon() {
-    depends_on(
-        &["who is refreshed in rehab is asked for its half"],
-        a_restored_node_that_is_refreshed_is_ready_soon,
-    );
+fn a_refresh_goes_both_ways() {
+    depends_on(&["a refresh goes both ways"], a_restored_node_is_refreshed);
+}
+
+/// A node returns after others have forgotten deletes, and the comparison takes its time.
+fn an_absent_node_is_refreshed() -> Check {
+    let mut world = World::mesh(2, 77);
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
+    world.settle()?;
+    world.isolate(1, true);
+    world.run(4_000);
+    world.delete(0, "c/7/f");
+    world.run(4_000);
+    lose_tombstones(&mut world, 0);
+    world.hold(1, 0, Lane::Bulk, true);
+    world.isolate(1, false);
+    world.run(8_000);
+    let rehab = |world: &mut World, id| world.status(id).node.rehab;
+    let seen = rehab(&mut world, 1);
+    ensure!(seen == Some(Rehab::Refreshing), "who was absent is in rehab: {seen:?}");
+    let seen = rehab(&mut world, 0);
+    ensure!(seen.is_none(), "and so is the other one: {seen:?}");
+    world.hold(1, 0, Lane::Bulk, false);
+    world.run(20_000);
+    ensure!(world.vv(0) == world.vv(1), "they are not level");
+    ensure!(rehab(&mut world, 1).is_none(), "it is refreshed, and in rehab still");
+    Ok(())
+}
+
+#[test]
+fn who_was_not_absent_stays_ready() {
+    depends_on(&["who was not absent stays ready"], an_absent_node_is_refreshed);
 }
