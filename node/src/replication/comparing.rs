@@ -86,6 +86,14 @@ impl Comparing {
         Some((held, upto, taking_over))
     }
 
+    /// For how long the peer is waited for. In a verification that is settled it asks at once, or never: it may be
+    /// so far away that it is not worth it. Meanwhile the snapshot keeps all pages that are written, and no
+    /// tombstone is collected.
+    fn patience_ms(&self) -> u64 {
+        let is_mine_over = self.purpose == Purpose::Verify && self.is_pulled;
+        if is_mine_over { QUESTION_MS_MAX } else { SILENCE_MS_MAX }
+    }
+
     /// Whether a step would do something.
     fn has_work(&self) -> bool {
         match &self.stage {
@@ -367,11 +375,11 @@ impl Engine {
 
     /// Comparisons of a link that is gone, or without progress, are given up.
     pub(super) fn run_comparisons(&mut self) {
-        let old_ms = self.now.mono_ms.saturating_sub(SILENCE_MS_MAX);
+        let now_ms = self.now.mono_ms;
         let stuck: Vec<SessionId> = self
             .comparisons
             .iter()
-            .filter(|(id, it)| it.progress_ms <= old_ms && !self.is_in_use(**id))
+            .filter(|(id, it)| it.progress_ms + it.patience_ms() <= now_ms && !self.is_in_use(**id))
             .map(|(&id, _)| id)
             .collect();
         for id in stuck {
@@ -385,7 +393,7 @@ impl Engine {
 
     pub(super) fn next_comparison_ms(&self) -> u64 {
         let waiting = self.comparisons.iter().filter(|(id, _)| !self.is_in_use(**id));
-        let deadlines = waiting.map(|(_, it)| it.progress_ms + SILENCE_MS_MAX);
+        let deadlines = waiting.map(|(_, it)| it.progress_ms + it.patience_ms());
         deadlines.min().unwrap_or(u64::MAX)
     }
 
@@ -427,3 +435,5 @@ fn reaches(vv: &VersionVector, cut: &CutMark) -> bool {
 const COMPARISONS_MAX: usize = 4;
 /// How long a peer may say nothing. It may have to sum up a large namespace first.
 const SILENCE_MS_MAX: u64 = 60_000;
+/// How long a peer may take to ask for the other half of what is settled.
+const QUESTION_MS_MAX: u64 = 5_000;
