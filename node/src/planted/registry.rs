@@ -5,7 +5,6 @@
 //! | source | waits for |
 //! |---|---|
 //! | S10 | types that arbitrate |
-//! | finding 14 | refresh |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | finding 16 | closing of incarnations |
 //! | S5 | repair of what the clock has spoilt |
@@ -452,6 +451,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a value whose tombstone was collected stays at the node that was absent";
     ["what came since the comparison is compared too"] "14", [],
         "a deleted value that a third node brings during a refresh stays for ever";
+    ["what is staged is not sent again"] "own", [],
+        "a refresh that breaks off sends all that it had sent again";
+    ["what is staged and differs is dropped"] "S11, 14", [],
+        "a refresh that broke off brings back what its supplier has forgotten since";
+    ["who has seen what is staged goes on with it"] "S11", [],
+        "a refresh is resumed at a supplier that fell back, and claims what it has not";
+    ["a refresh takes over what it compared"] "own", [],
+        "a row that came late to a refresh that broke off stays in the next one, unlooked at";
     ["a refresh may wait for the operator"] "own", [],
         "a node that is told to wait for its operator refreshes by itself";
     // Verify and scrub.

@@ -365,6 +365,10 @@ probes! {
     // Refresh.
     /// A refresh is asked for.
     RefreshAsked,
+    /// A refresh goes on with what is staged of one that broke off.
+    RefreshTakesOver,
+    /// Something of that differs by now.
+    StagedDiffers,
     /// Both sides of a refresh are done.
     RefreshDone,
     /// What differs and is not sent is not there.
