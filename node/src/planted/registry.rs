@@ -5,7 +5,6 @@
 //! | source | waits for |
 //! |---|---|
 //! | S10 | types that arbitrate |
-//! | finding 14 | refresh |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | finding 16 | closing of incarnations |
 //! | S5 | repair of what the clock has spoilt |
@@ -198,6 +197,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "tombstones that a fold brings after a collection are never collected";
     ["what the dead hold back is bounded"] "own", [],
         "a dead member fills the others' disks with deletes";
+    ["what lingers is bounded"] "own", [],
+        "where much is deleted, the disk grows with its pace, for readers who may come back";
     ["rows are joined under the vector before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";
     ["a cut is seen whole"] "6, 7.3", ["catch-up"],
@@ -450,6 +451,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a value whose tombstone was collected stays at the node that was absent";
     ["what came since the comparison is compared too"] "14", [],
         "a deleted value that a third node brings during a refresh stays for ever";
+    ["what is staged is not sent again"] "own", [],
+        "a refresh that breaks off sends all that it had sent again";
+    ["what is staged and differs is dropped"] "S11, 14", [],
+        "a refresh that broke off brings back what its supplier has forgotten since";
+    ["who has seen what is staged goes on with it"] "S11", [],
+        "a refresh is resumed at a supplier that fell back, and claims what it has not";
+    ["a refresh takes over what it compared"] "own", [],
+        "a row that came late to a refresh that broke off stays in the next one, unlooked at";
     ["a refresh may wait for the operator"] "own", [],
         "a node that is told to wait for its operator refreshes by itself";
     // Verify and scrub.
@@ -460,9 +469,13 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["what is on its way explains a difference"] "19", [],
         "verify under load finds faults where there are none";
     ["a damaged side does not tell all"] "own", [],
-        "two nodes that have lost the same value agree that it was deleted";
-    ["a damaged value is put back whole"] "20", [],
+        "what a damaged node has yet to mend is taken for a fault of it";
+    ["what is lost keeps its place"] "20", [],
         "what only a damaged node holds is dropped with the damage";
+    ["what is lost is not absent"] "20", ["disk"],
+        "a write beside damage is acknowledged without what it overwrites";
+    ["a damaged catch-up starts anew"] "20", [],
+        "a damaged row of a catch-up makes its flip fail for ever";
     ["only what the log has is put back"] "own", [],
         "a copy that was on its way brings back what was overwritten meanwhile";
     ["a lost tombstone raises the floor"] "own", [],

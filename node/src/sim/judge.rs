@@ -160,6 +160,7 @@ impl Stage {
         if !self.world.is_plain() && !self.world.is_whole() {
             return self.judge_parts();
         }
+        self.judge_mending()?;
         let ordinary: Vec<NodeId> =
             (0..self.world.nodes.len()).filter(|&node| self.is_ordinary(node)).collect();
         for &node in &ordinary {

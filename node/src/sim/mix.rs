@@ -174,7 +174,8 @@ impl Draw {
                 mix.pause = self.some(3);
                 mix.pause_ms = self.of(&[400, 4_000, 30_000]);
                 mix.join = self.some(1);
-                (mix.episode_percent, mix.episodes) = (2, &[Episode::Rival, Episode::LateWord]);
+                (mix.episode_percent, mix.episodes) =
+                    (4, &[Episode::Rival, Episode::LateWord, Episode::Refresh]);
             }
             Profile::DeleteHeavy => {
                 self.network(&mut mix);

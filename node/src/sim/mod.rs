@@ -43,6 +43,7 @@ mod guests;
 mod held;
 mod judge;
 mod later;
+mod mending;
 pub mod mesh;
 mod mix;
 #[cfg(any(test, feature = "planted-bugs"))]

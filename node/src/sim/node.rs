@@ -434,6 +434,7 @@ pub(crate) const COLLECTION: Collection = Collection {
     offline_window_ms: 7 * 24 * 3_600_000,
     bytes_max: 1 << 30,
     linger_ms: 0,
+    linger_bytes_max: u64::MAX,
 };
 const MAX_LAG_MS: u64 = 30_000;
 const LEASE_MS: u64 = 1_000;
