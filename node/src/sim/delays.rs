@@ -272,7 +272,7 @@ impl Stage {
         for node in nodes {
             let delay = &self.world.delays[&node];
             let (after_ms, is_promoted) = (delay.apply_after_ms, delay.is_promoted);
-            let is_asked = delay.held.len() % 2 == 0 || delay.may_be_promoted;
+            let is_asked = delay.held.len().is_multiple_of(2) || delay.may_be_promoted;
             let state = if is_promoted { PeerState::Current } else { PeerState::Delayed };
             // An order to promote it may have been lost with its process, or not.
             if is_promoted || delay.is_sure() {

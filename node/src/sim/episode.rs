@@ -1,5 +1,6 @@
 //! Episodes: a few steps that belong together, for interleavings that chance alone hardly makes.
 
+use super::clock::ClockFault;
 use super::mix::{Draw, Mix};
 use super::scenario::{Action, Operation, OperationKind, Step};
 
@@ -36,6 +37,8 @@ pub(super) enum Episode {
     ShortFall,
     /// A copy of a node lives, and a write waits when that is found.
     Twins,
+    /// A delayed replica starts again while it holds something back, and its wall clock is a day ahead by then.
+    LateClock,
 }
 
 impl Episode {
@@ -77,6 +80,7 @@ impl Draw {
             Episode::NoRoomForGuest => self.no_room_for_guest(&mut script),
             Episode::ShortFall => self.short_fall(&mut script),
             Episode::Twins => self.twins(&mut script),
+            Episode::LateClock => self.late_clock(&mut script),
         }
         script.steps
     }
@@ -348,6 +352,15 @@ impl Draw {
         }
         script.add(self.of(&[20, 300, 2_000]), full(false));
         script.add(0, Action::Start { node: 0 });
+    }
+
+    fn late_clock(&mut self, script: &mut Script) {
+        let (node, fault) = (self.nodes - 1, ClockFault::Ahead { ms: 24 * 3_600_000 });
+        script.add(20, self.write_keys(0, 2));
+        script.add(200, Action::Clock { node, fault });
+        script.add(0, Action::Kill { node, is_written: true });
+        script.add(20, Action::Start { node });
+        script.add(200, self.write_keys(0, 1));
     }
 
     /// Two nodes.

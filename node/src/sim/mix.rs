@@ -251,6 +251,7 @@ impl Draw {
             Profile::Delayed => {
                 self.network(&mut mix);
                 mix.order = 12;
+                (mix.episode_percent, mix.episodes) = (2, &[Episode::LateClock]);
                 (mix.delay, mix.promote) = (self.some(1), self.some(3));
                 mix.clock = self.some(8);
                 mix.kill = self.some(5);

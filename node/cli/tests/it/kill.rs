@@ -153,7 +153,7 @@ pub(crate) fn export(folder: &Path) -> BTreeMap<String, Value> {
     lines.map(|line| (name(&line), line["fields"].clone())).collect()
 }
 
-fn get(folder: &Path, path: &str) -> Option<Value> {
+pub(crate) fn get(folder: &Path, path: &str) -> Option<Value> {
     serde_json::from_str(&request(folder, "GET", path, "")?).ok()
 }
 
@@ -197,7 +197,7 @@ fn look_again() {
 }
 
 /// SplitMix64.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -208,7 +208,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }
