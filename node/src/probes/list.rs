@@ -54,6 +54,8 @@ probes! {
     // Delay.
     /// A delayed replica shows exactly what had arrived by a moment.
     AppliedUntil,
+    /// An order about the delay comes between what is due and its being shown.
+    ShowOvertaken,
     // Primary and backup.
     /// A backup is asked to write.
     BackupRefusesWrite,
@@ -347,6 +349,10 @@ probes! {
     // Refresh.
     /// A refresh is asked for.
     RefreshAsked,
+    /// A refresh goes on with what is staged of one that broke off.
+    RefreshTakesOver,
+    /// Something of that differs by now.
+    StagedDiffers,
     /// Both sides of a refresh are done.
     RefreshDone,
     /// What differs and is not sent is not there.

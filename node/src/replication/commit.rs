@@ -15,7 +15,7 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
+use crate::replica::{InviteError, PromoteError, ReleaseError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -251,11 +251,7 @@ impl Engine {
                 self.answer(id, Answer::Invite(Err(error)));
             }
             (Pending::Show, result) => self.shown(&result),
-            (Pending::Delay { id }, result) => {
-                let done = result.map(drop);
-                let done = done.map_err(|error| DelayError::NotRecorded(error.to_string()));
-                self.answer(id, Answer::Delay(done));
-            }
+            (Pending::Delay { id }, result) => self.delay_ordered(id, result.map(drop)),
             (Pending::Promote { id }, result) => {
                 let promoted = result.map(drop);
                 let promoted =

@@ -118,7 +118,7 @@ impl Engine {
         best.map(|(&id, _)| id)
     }
 
-    fn is_delayed_member(&self, key: millpond_core::NodeKey) -> bool {
+    pub(super) fn is_delayed_member(&self, key: millpond_core::NodeKey) -> bool {
         self.members.get(key).is_some_and(|member| member.apply_after_ms > 0)
     }
 
@@ -238,6 +238,9 @@ impl Engine {
             };
             let pending = pulling.pending(namespace);
             pulling.jobs += 1;
+            if matches!(job, Job::Cut(_)) {
+                pulling.slice_handed(self.now.mono_ms);
+            }
             self.submit(pending, job);
         }
     }
@@ -259,13 +262,16 @@ impl Engine {
         }
         if self.pull_of(link, job.transfer).is_none() {
             sometimes!(RowsCommittedLate);
-            return;
+            return self.consider_pulls();
         }
         if job.covers.is_none() {
+            let users_wait = self.jobs.values().any(|it| matches!(it, Pending::Write(_)));
+            let (now_ms, limits) = (self.now.mono_ms, self.config.limits);
             if let Some(pulling) = self.pulls.get_mut(&namespace) {
                 always!(pulling.jobs > 0, "a job of rows ends once");
                 pulling.jobs -= 1;
-                pulling.progress_ms = self.now.mono_ms;
+                pulling.progress_ms = now_ms;
+                pulling.slice_done(now_ms, users_wait, &limits);
             }
             return self.submit_rows(namespace);
         }

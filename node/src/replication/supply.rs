@@ -426,8 +426,10 @@ impl Supply {
             })
             .collect();
         sometimes!(live.iter().any(|live| live.content.is_none()), ContentOmitted);
-        let is_needed =
-            differs || !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
+        // What the other side has staged is new to it, and compared.
+        let is_compared = self.session.is_some() && !planted!("what is staged is not sent again");
+        let is_new = !is_compared && live.iter().any(|live| live.content.is_some());
+        let is_needed = differs || !deletes.is_empty() || is_new;
         Ok(is_needed.then_some(Row { path, live, deletes }))
     }
 

@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::planted;
-    use crate::state::{Cut, CutMark, Heads, Job, JobError, View, commit_group};
+    use crate::state::{Cut, CutMark, Heads, Job, JobError, Takeover, View, commit_group};
     use crate::store::Store;
     use crate::store::memory::MemoryStore;
 
@@ -190,8 +190,8 @@ mod tests {
                 direct,
                 compared: None,
             };
-            let (namespace, rows) = (Namespace::MAIN, vec![rows(10)]);
-            node.commit(Job::Cut(Cut { namespace, mark, begins: true, rows })).unwrap();
+            let (namespace, rows, takes) = (Namespace::MAIN, vec![rows(10)], Takeover::default());
+            node.commit(Job::Cut(Cut { namespace, mark, begins: true, rows, takes })).unwrap();
             node
         }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millpond_core::{Dot, Entry, Incarnation, Namespace, Path, VersionVector};
 
-use super::heads::{meta_key, read_meta};
+use super::heads::{CutMark, meta_key, read_meta};
 use super::lost::whole;
 use super::overlay::Overlay;
 use crate::store::{DamagedEntries, LogRow, Snapshot, StoreError};
@@ -29,6 +29,20 @@ impl View {
     ) -> Result<Self, StoreError> {
         let vv = read_meta(&*snapshot, &meta_key::vv(namespace))?.unwrap_or_default();
         let snapshot = Overlay::over(snapshot, namespace)?;
+        Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
+    }
+
+    /// The same with a staged cut that is arriving, as if that were all of it.
+    pub(crate) fn with_cut(
+        snapshot: Arc<dyn Snapshot>,
+        namespace: Namespace,
+        cut: &CutMark,
+    ) -> Result<Self, StoreError> {
+        let before: VersionVector =
+            read_meta(&*snapshot, &meta_key::vv(namespace))?.unwrap_or_default();
+        let mut vv = before.clone();
+        vv.join(&cut.upto);
+        let snapshot = Overlay::with_cut(snapshot, namespace, before, cut.upto.clone());
         Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
     }
 
