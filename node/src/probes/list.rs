@@ -25,8 +25,6 @@ macro_rules! probes {
 
 probes! {
     // Verify and scrub.
-    /// Two that are compared are far apart, and one of them does not look further.
-    VerifyPutOff,
     /// A refresh waits for the operator.
     RefreshWaits,
     /// A refresh is visible.
@@ -43,28 +41,14 @@ probes! {
     VerifiedEqual,
     /// Two that are compared differ, by what is on its way.
     DifferenceExplained,
-    /// Two that are compared differ, and nothing explains it.
-    SuspectFound,
-    /// What is here a peer covers and misses.
-    AbsentAtPeer,
-    /// One dot has two contents.
-    Collided,
-    /// A value that a peer misses is issued again.
-    IssuedAgain,
     /// A read or a commit meets a damaged value.
     DamageMet,
-    /// A value of the log is damaged.
-    LogDamaged,
     /// A value of the entries is damaged.
     EntryDamaged,
     /// An entry misses what the log says that it holds.
     EntryLost,
     /// What the store has lost is put back.
     Mended,
-    /// What was to be put back was overwritten meanwhile.
-    OvertakenMend,
-    /// A value of the log that was to be mended is sound.
-    LogMendedBefore,
     /// A folder comes back as what a backup holds, under a store of its own.
     RestoredFromBackup,
     // Delay.

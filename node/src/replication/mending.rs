@@ -86,7 +86,6 @@ impl Engine {
         self.verify.lost.clear();
         if !found.is_sound() {
             tracing::warn!(damaged = found.damaged.len(), lost, "the store is damaged");
-            sometimes!(!found.blocks.is_empty(), LogDamaged);
             sometimes!(!found.damaged.is_empty(), EntryDamaged);
             sometimes!(found.damaged.is_empty() && lost > 0, EntryLost);
             self.mend_found(found);

@@ -95,7 +95,6 @@ impl Engine {
         let is_mine = self.verify.todo.values().any(|todo| todo.is_of(id)) || self.plans(id);
         let is_far =
             !is_mine && theirs.is_none_or(|(vv, _)| self.is_far_from(id.0, namespace, &vv));
-        sometimes!(is_far, VerifyPutOff);
         let may_take = self.links.get(&id.0).is_some_and(|link| link.may_take());
         let Some(comparing) = self.comparisons.get_mut(&id) else { return };
         if is_far || !may_take {
@@ -226,7 +225,6 @@ impl Engine {
         judged: &Judged,
     ) -> VerifiedPeer {
         let suspect = judged.suspects.len() as u64;
-        sometimes!(suspect > 0, SuspectFound);
         sometimes!(judged.differing > 0 && mended + suspect == 0, DifferenceExplained);
         let outcome = match (suspect, mended) {
             (1.., _) => VerifyOutcome::Differs,
@@ -265,15 +263,9 @@ impl Engine {
     ) {
         let name = self.verified_peer(peer, namespace, VerifyOutcome::Differs).peer;
         let is_ours = match suspicion {
-            Suspicion::OnlyHere => {
-                sometimes!(AbsentAtPeer);
-                true
-            }
+            Suspicion::OnlyHere => true,
             Suspicion::OnlyThere => false,
-            Suspicion::Collision { is_lesser } => {
-                sometimes!(Collided);
-                is_lesser
-            }
+            Suspicion::Collision { is_lesser } => is_lesser,
         };
         let what = match suspicion {
             Suspicion::OnlyHere => "is here, and missing there without a trace",
@@ -306,7 +298,6 @@ impl Engine {
         for place in due {
             self.verify.again.remove(&place);
             let (namespace, path, dot) = place;
-            sometimes!(IssuedAgain);
             self.verify.totals.issued_again += 1;
             tracing::warn!(%path, %dot, "issued again");
             let closure = Box::new(move |tx: &mut crate::state::WriteTx<'_>| {
