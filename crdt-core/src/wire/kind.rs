@@ -61,6 +61,8 @@ pub const PULL_COMPARED: u16 = 27;
 pub const RECALL: u16 = 28;
 /// [`Message::Recalled`](crate::message::Message::Recalled).
 pub const RECALLED: u16 = 29;
+/// [`Message::Words`](crate::message::Message::Words).
+pub const WORDS: u16 = 30;
 
 /// The version in which a kind is spoken: of [`PULL_START`], [`DIGEST`] and [`ACK`] the second, which took the
 /// place of the first before any release.
@@ -73,5 +75,5 @@ pub const fn version(kind: u16) -> u8 {
 
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
-    matches!(kind, HELLO..=SURVEYED | COMPARE..=RECALLED) && version == self::version(kind)
+    matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS) && version == self::version(kind)
 }

@@ -322,6 +322,12 @@ probes! {
     CollectionFailed,
     /// A member is silent for too long.
     MemberEvicted,
+    /// A peer is told of a member that it is not linked with.
+    WordRelayed,
+    /// There is more to tell of members than may be told at once.
+    WordWaits,
+    /// A node is told of a member that it is not linked with.
+    WordHeardOf,
     // Catch-up, at the supplier.
     /// Too many ask at once.
     SuppliesFull,

@@ -24,6 +24,7 @@
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `relaying` | what is told of members that are not linked with each other |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -79,6 +80,7 @@ mod refresh_asked;
 mod refreshing;
 mod rehab;
 mod reissuing;
+mod relaying;
 mod report;
 mod ring;
 mod rules;

@@ -6,6 +6,7 @@ use millpond_core::{Dot, Namespace, NodeKey};
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
 use super::net::NodeId;
+use super::node::DIGEST_MS;
 use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
@@ -211,13 +212,15 @@ impl Stage {
         Ok(())
     }
 
+    /// Of members that are not linked a word goes one link further with each digest.
+    fn ways_ms(&self, nodes: &[NodeId]) -> u64 {
+        if self.world.is_plain() { 0 } else { nodes.len() as u64 * DIGEST_MS }
+    }
+
     /// Once all have everything no tombstone is left (R8): those that wait for who is gone go with the offline
     /// window, and only who has never come may hold some back.
     fn judge_tombstones(&mut self, nodes: &[NodeId]) -> Check {
         let collection = self.world.collection;
-        if !self.world.is_plain() {
-            return Ok(());
-        }
         let keys: Vec<NodeKey> = nodes.iter().map(|&node| self.world.nodes[node].key).collect();
         let is_short = collection.offline_window_ms <= BURIED_MS;
         let is_over = |world: &World| {
@@ -229,9 +232,18 @@ impl Stage {
                 left.sum::<u64>() == 0 || (!is_short && blockers().iter().any(is_gone))
             })
         };
-        let patience_ms = COLLECTED_MS + if is_short { collection.offline_window_ms } else { 0 };
+        let window_ms = if is_short { collection.offline_window_ms } else { 0 };
+        let patience_ms = COLLECTED_MS + self.ways_ms(nodes) + window_ms;
         let over = self.world.run_until(patience_ms, is_over);
-        over.map(drop).map_err(|why| format!("R8: tombstones are left, {why}"))
+        over.map_err(|why| format!("R8: tombstones are left, {why}"))?;
+        // Silences are counted now and then, and so is their end.
+        let are_known_to_live = |world: &World| {
+            let mut running = nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref());
+            running.all(|it| it.engine.inspect().evicted.iter().all(|key| !keys.contains(key)))
+        };
+        let heard_ms = COLLECTED_MS + self.ways_ms(nodes);
+        let known = self.world.run_until(heard_ms, are_known_to_live);
+        known.map(drop).map_err(|why| format!("R8: a member is taken for gone that lives, {why}"))
     }
 
     /// An acknowledged operation happened, a refused one did not, and every one is answered.
@@ -335,8 +347,11 @@ impl Stage {
             self.world.run(SILENT_MS);
             let heard = self.world.heard.take().unwrap_or_default();
             let refused = self.world.refused() as u64;
+            let is_plain = self.world.is_plain();
             let is_due = |kind: &str, count: u64| match kind {
                 "Digest" | UNKNOWN => true,
+                // Others tell that members live.
+                "Words" if !is_plain => true,
                 _ => {
                     count <= refused * REFUSED_FRAMES
                         && REFUSED.iter().any(|it| kind.starts_with(it))
