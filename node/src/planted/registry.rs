@@ -4,7 +4,6 @@
 //!
 //! | source | waits for |
 //! |---|---|
-//! | S10 | types that arbitrate |
 //! | finding 14 | refresh |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | finding 16 | closing of incarnations |
@@ -193,6 +192,16 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member that is gone for ever holds all deletes back";
     ["only time in which it listened counts"] "27", [],
         "a node that has slept for a week takes all others for gone";
+    ["counters that were reset are compacted"] "R13", ["delete-heavy"],
+        "each slot of a counter stays for ever, though the counter was reset";
+    ["what is compacted takes dots"] "8", ["delete-heavy"],
+        "what is compacted vanishes at one node, and nobody is told";
+    ["compaction waits until it covers what members have"] "S10", [],
+        "a reset is forgotten before what was counted beside it has come, and all comes back";
+    ["compaction waits for who was evicted"] "12", [],
+        "a member that was evicted returns with a count, and all that was reset comes back";
+    ["one member compacts"] "R13", [],
+        "all members delete the same slots at once";
     ["words of third parties are relayed"] "18", ["mesh"],
         "in a chain no delete is ever forgotten, and members that live count as gone";
     ["who is linked with a member is not told of it"] "S14", [],

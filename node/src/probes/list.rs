@@ -318,6 +318,8 @@ probes! {
     // Tombstones.
     /// All live members have some.
     TombstonesCollected,
+    /// Slots of counters add nothing, and go.
+    SlotsCompacted,
     /// The disk does not take their collection.
     CollectionFailed,
     /// A member is silent for too long.

@@ -40,7 +40,7 @@ pub(super) struct Collecting {
     /// When silences were last counted.
     counted_ms: u64,
     /// Whether a job is at the writer.
-    is_running: bool,
+    pub(super) is_running: bool,
     /// Members that hold tombstones back, and since when.
     blockers: BTreeMap<NodeKey, u64>,
     /// What was stable, and when, the oldest first.
@@ -93,12 +93,15 @@ impl Engine {
                 || self.comparisons.values().any(|of| of.namespace == *it)
         };
         let idle: Vec<Namespace> = NAMESPACES.into_iter().filter(|it| !is_busy(it)).collect();
-        for namespace in idle {
+        for &namespace in &idle {
             let stable = self.ripe(namespace);
             if self.heads.tombstones(namespace).are_below(&stable) {
                 self.collecting.is_running = true;
                 return self.submit(Pending::Collect, Job::Collect { namespace, stable });
             }
+        }
+        if idle.contains(&Namespace::MAIN) {
+            self.compact_some(Namespace::MAIN);
         }
     }
 
@@ -110,7 +113,7 @@ impl Engine {
             Ok(_) => 0,
             Err(error) => {
                 sometimes!(CollectionFailed);
-                tracing::warn!(%error, "tombstones were not collected");
+                tracing::warn!(%error, "neither deletes nor counters were cleared away");
                 self.config.collection.interval_ms
             }
         };

@@ -39,6 +39,8 @@ pub(super) enum Pending {
     Rows(RowsJob),
     /// Tombstones are collected.
     Collect,
+    /// Counters are compacted.
+    Compact,
     /// A slice of a fold.
     Fold(Namespace),
     /// A delayed replica has shown what was due.
@@ -64,7 +66,7 @@ pub(super) enum Pending {
 impl Pending {
     /// Whether the job may take dots of this node's own.
     pub(super) fn may_issue(&self) -> bool {
-        matches!(self, Self::Write(_) | Self::Own | Self::Grant { .. })
+        matches!(self, Self::Write(_) | Self::Own | Self::Compact | Self::Grant { .. })
     }
 
     /// What is left of it for an engine that begins anew: whoever waits for an answer gets it.
@@ -132,7 +134,7 @@ impl Engine {
         self.submit_local_as(pending, namespace, closure, |local| Job::AcceptLoss(mend, local));
     }
 
-    fn submit_local_as(
+    pub(super) fn submit_local_as(
         &mut self,
         pending: Pending,
         namespace: Namespace,
@@ -299,7 +301,7 @@ impl Engine {
             }
             (Pending::Mend(mending), Ok(outcome)) => self.mended(&mending, Ok(outcome.rows_new)),
             (Pending::Mend(mending), Err(error)) => self.mended(&mending, Err(error)),
-            (Pending::Collect, result) => self.collected(result),
+            (Pending::Collect | Pending::Compact, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Own | Pending::Note | Pending::Fence | Pending::Reissue, Ok(_)) => {}

@@ -24,6 +24,7 @@
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `compacting` | which slots of counters nobody needs any more |
 //! | `relaying` | what is told of members that are not linked with each other |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
@@ -51,6 +52,7 @@ mod absences;
 mod announcing;
 mod collecting;
 mod commit;
+mod compacting;
 mod comparing;
 mod continuity;
 mod counting;

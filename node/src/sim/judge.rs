@@ -1,5 +1,7 @@
 //! The judge: what must hold at every moment, and once all is mended.
 
+use std::collections::BTreeSet;
+
 use millpond_core::types::counter::{self, Slot};
 use millpond_core::{Dot, Namespace, NodeKey};
 
@@ -167,6 +169,7 @@ impl Stage {
             self.judge_node(node)?;
         }
         self.judge_seals(&ordinary)?;
+        self.judge_counters(&ordinary)?;
         self.judge_tombstones(&ordinary)?;
         self.judge_silence()?;
         self.asked.iter().try_for_each(|asked| self.judge_answer(asked))?;
@@ -210,6 +213,23 @@ impl Stage {
             ensure!(differ.is_none(), "fingerprints: they differ at equal vectors: {differ:?}");
         }
         Ok(())
+    }
+
+    /// Once all have everything no slot of a counter is left that adds nothing, unless a member is missing: it may
+    /// have counted what it has not told.
+    fn judge_counters(&mut self, nodes: &[NodeId]) -> Check {
+        let keys: BTreeSet<NodeKey> =
+            nodes.iter().map(|&node| self.world.nodes[node].key).collect();
+        if self.world.nodes.iter().any(|node| !keys.contains(&node.key)) {
+            return Ok(());
+        }
+        let until_ms = self.world.now_ms + COLLECTED_MS + self.ways_ms(nodes);
+        while let Some(node) = nodes.iter().find(|&&node| keeps_spent_slots(&self.world, node)) {
+            let is_late = self.world.now_ms >= until_ms;
+            ensure!(!is_late, "R13: {node} keeps slots of counters that add nothing");
+            self.world.run(LOOK_MS);
+        }
+        self.world.observed.clone()
     }
 
     /// Of members that are not linked a word goes one link further with each digest.
@@ -383,6 +403,17 @@ impl Stage {
     }
 }
 
+/// Whether a node holds slots of the counter that stand at their bases.
+fn keeps_spent_slots(world: &World, node: NodeId) -> bool {
+    let Ok(view) = world.try_view(node, Namespace::MAIN) else { return false };
+    let mut is_spent = false;
+    let read = view.entries(Some(&counter_path()), None, &mut |_, entry| {
+        is_spent |= Slot::read(&entry).is_some_and(Slot::is_zero);
+        std::ops::ControlFlow::Continue(())
+    });
+    read.is_ok() && is_spent
+}
+
 fn name(check: &str, why: String) -> String {
     if why.contains(": ") && !why.starts_with("not level") {
         why
@@ -402,6 +433,8 @@ const REFUSED_FRAMES: u64 = 40;
 const CONVERGE_MS: u64 = 60_000;
 /// How long the last tombstones may stay: until each node has heard of all others.
 const COLLECTED_MS: u64 = 40_000;
+/// How often the judge looks at what is to go.
+const LOOK_MS: u64 = 1_000;
 /// How long two live copies may write.
 const FENCED_MS: u64 = 60_000;
 /// How long the others may take to see that the other one is gone.

@@ -1,6 +1,6 @@
 //! Writing: what a user's closure does in a transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millpond_core::limits::{
     SIBLINGS_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX, VALUE_BYTES_MAX,
@@ -11,6 +11,7 @@ use millpond_core::{
     Seq, StampError, VersionVector,
 };
 
+use super::compaction::is_spent;
 use super::transaction::Transaction;
 use crate::planted::planted;
 use crate::probes::always;
@@ -25,6 +26,8 @@ pub struct WriteTx<'a> {
     pending: BTreeMap<Path, Option<Payload>>,
     /// Of what is pending, that which is a live dot's content once more, under its old stamp.
     again: BTreeMap<Path, Dot>,
+    /// Of what is pending, that which keeps the stamp of what it overwrites: housekeeping wins no race.
+    kept: BTreeSet<Path>,
     pending_bytes: usize,
 }
 
@@ -182,6 +185,21 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
+    /// Deletes a slot of a counter that adds nothing and of which all is stable, with its stamp. False when it
+    /// is not so any more; then no dot is taken.
+    pub(crate) fn compact_slot(
+        &mut self,
+        slot: &Path,
+        stable: &VersionVector,
+    ) -> Result<bool, WriteError> {
+        if !is_spent(&self.entry(slot)?, stable) {
+            return Ok(false);
+        }
+        self.set(slot.clone(), None)?;
+        self.kept.insert(slot.clone());
+        Ok(true)
+    }
+
     /// The entry at a path, with what this transaction wrote there so far.
     ///
     /// # Errors
@@ -286,10 +304,11 @@ pub(crate) fn write(
         incarnation,
         pending: BTreeMap::new(),
         again: BTreeMap::new(),
+        kept: BTreeSet::new(),
         pending_bytes: 0,
     };
     closure(&mut write)?;
-    let (pending, again) = (write.pending, write.again);
+    let (pending, again, housekeeping) = (write.pending, write.again, write.kept);
     let vv = tx.heads.vv(namespace).clone();
 
     // R12: what a write overwrites is live here, now. A delete of an absent path takes no dot, so that seqs
@@ -306,8 +325,9 @@ pub(crate) fn write(
         let again = again.get(&path);
         let is_meant = |dot| again.is_none_or(|again| *again == dot);
         let seen = entry.live().iter().filter(|live| is_seen(live.dot) && is_meant(live.dot));
-        let kept = again.and_then(|_| seen.clone().map(|live| live.hlc).max());
-        if again.is_none() {
+        let is_kept = again.is_some() || housekeeping.contains(&path);
+        let kept = seen.clone().map(|live| live.hlc).max().filter(|_| is_kept);
+        if !is_kept {
             greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
         }
         let overwritten: Vec<Dot> = seen.map(|live| live.dot).collect();

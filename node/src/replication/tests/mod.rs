@@ -8,6 +8,7 @@
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
 //! | R8 what all live members have is collected | 13, 18, 20, 27 | `collection`, `super::words` |
 //! | R8 words reach those that are not linked with their members | 18, S14, S19 | `relays`, `super::words` |
+//! | R13 what is compacted takes dots, and waits for all | 8, 9, 12, S10 | `compactions` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
 //! | R13 what is disputed is issued anew | 9, 15, S1, S5 | `reissues` |
@@ -43,6 +44,7 @@ use crate::sim::world::Check;
 mod acceptance;
 mod catch_up;
 mod collection;
+mod compactions;
 mod continuity;
 mod delays;
 mod dials;
