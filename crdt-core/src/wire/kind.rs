@@ -64,16 +64,18 @@ pub const RECALLED: u16 = 29;
 /// [`Message::Words`](crate::message::Message::Words).
 pub const WORDS: u16 = 30;
 
-/// The version in which a kind is spoken: of [`PULL_START`], [`DIGEST`] and [`ACK`] the second, which took the
-/// place of the first before any release.
+/// The version in which a kind is spoken: of [`ROWS`] the second; of [`PULL_START`], [`DIGEST`] and [`ACK`] the
+/// second, too, which took the place of the first before any release.
 pub const fn version(kind: u16) -> u8 {
     match kind {
-        PULL_START | DIGEST | ACK => 2,
+        ROWS | PULL_START | DIGEST | ACK => 2,
         _ => VERSION,
     }
 }
 
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
-    matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS) && version == self::version(kind)
+    // Backups hold rows of the first version.
+    let is_old = kind == ROWS && version == 1;
+    matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS) && (version == self::version(kind) || is_old)
 }

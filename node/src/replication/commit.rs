@@ -15,10 +15,9 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
-use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
+use crate::replica::{InviteError, PromoteError, ReleaseError};
 use crate::state::{
-    Heads, Job, JobError, Local, LocalClosure, Mend, Outcome, View, WriteError, meta_key,
-    write_meta,
+    Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
 use crate::status::Moved;
 use crate::store::Changes;
@@ -66,7 +65,11 @@ pub(super) enum Pending {
 impl Pending {
     /// Whether the job may take dots of this node's own.
     pub(super) fn may_issue(&self) -> bool {
-        matches!(self, Self::Write(_) | Self::Own | Self::Compact | Self::Grant { .. })
+        match self {
+            Self::Write(_) | Self::Own | Self::Compact | Self::Grant { .. } => true,
+            Self::Mend(mending) => mending.is_local(),
+            _ => false,
+        }
     }
 
     /// What is left of it for an engine that begins anew: whoever waits for an answer gets it.
@@ -121,17 +124,6 @@ impl Engine {
         closure: LocalClosure,
     ) {
         self.submit_local_as(pending, namespace, closure, Job::Local);
-    }
-
-    /// A transaction that deletes what is lost, together with mending the rest.
-    pub(super) fn submit_loss(
-        &mut self,
-        pending: Pending,
-        namespace: Namespace,
-        closure: LocalClosure,
-        mend: Mend,
-    ) {
-        self.submit_local_as(pending, namespace, closure, |local| Job::AcceptLoss(mend, local));
     }
 
     pub(super) fn submit_local_as(
@@ -271,11 +263,7 @@ impl Engine {
                 self.answer(id, Answer::Invite(Err(error)));
             }
             (Pending::Show, result) => self.shown(&result),
-            (Pending::Delay { id }, result) => {
-                let done = result.map(drop);
-                let done = done.map_err(|error| DelayError::NotRecorded(error.to_string()));
-                self.answer(id, Answer::Delay(done));
-            }
+            (Pending::Delay { id }, result) => self.delay_ordered(id, result.map(drop)),
             (Pending::Promote { id }, result) => {
                 let promoted = result.map(drop);
                 let promoted =

@@ -8,6 +8,7 @@ use millpond_core::wire::Decoder;
 use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::relaying::Relaying;
+use crate::planted::planted;
 use crate::status::Amount;
 use crate::topology::settings::{Direction, Ripple};
 
@@ -237,6 +238,14 @@ impl Link {
     /// Whether data may be asked for over it.
     pub(super) fn may_take(&self) -> bool {
         self.is_open() && self.terms().serves && self.rules.direction != Direction::Serve
+    }
+
+    /// Whether the peer's half of a comparison may be asked for: also if it has yet to catch up, since a refresh
+    /// goes both ways.
+    pub(super) fn may_take_compared(&self) -> bool {
+        let is_in_rehab = self.terms().in_rehab && !planted!("a refresh goes both ways");
+        let tells = self.terms().serves || is_in_rehab;
+        self.is_open() && tells && self.rules.direction != Direction::Serve
     }
 
     /// Whether another push may be handed to the control lane.

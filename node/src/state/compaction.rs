@@ -98,7 +98,10 @@ fn forget(
     for path in slots {
         let entry = tx.entry(namespace, &path)?;
         if is_spent(&entry, stable) {
-            entry.live().iter().for_each(|live| tx.drop_log(namespace, live.dot));
+            entry
+                .live()
+                .iter()
+                .for_each(|live| drop(tx.own.log.insert((namespace, live.dot), None)));
             tx.put_entries(namespace, [(path, Entry::absent())].into());
         }
     }

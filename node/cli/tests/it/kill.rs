@@ -153,7 +153,7 @@ pub(crate) fn export(folder: &Path) -> BTreeMap<String, Value> {
     lines.map(|line| (name(&line), line["fields"].clone())).collect()
 }
 
-fn get(folder: &Path, path: &str) -> Option<Value> {
+pub(crate) fn get(folder: &Path, path: &str) -> Option<Value> {
     serde_json::from_str(&request(folder, "GET", path, "")?).ok()
 }
 
@@ -178,10 +178,14 @@ pub(crate) fn request(folder: &Path, method: &str, path: &str, body: &str) -> Op
     head.split(' ').nth(1)?.starts_with('2').then(|| body.to_owned())
 }
 
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    until_within(DEADLINE, what, holds);
+}
+
+pub(crate) fn until_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !holds() {
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         look_again();
     }
 }
@@ -193,7 +197,7 @@ fn look_again() {
 }
 
 /// SplitMix64.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -204,7 +208,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }

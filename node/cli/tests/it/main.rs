@@ -7,6 +7,7 @@ mod failed_disk;
 mod fence;
 mod full_disk;
 mod kill;
+mod kill_catch_up;
 mod netns;
 mod node;
 mod primary;

@@ -11,6 +11,7 @@
 //! | R13 what is compacted takes dots, and waits for all | 8, 9, 12, S10 | `compactions` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
+//! | what is staged of a refresh goes into the next one, where that is right | 14, S11 | `refresh_resumes` |
 //! | R13 what is disputed is issued anew | 9, 15, S1, S5 | `reissues` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
@@ -46,6 +47,7 @@ mod catch_up;
 mod collection;
 mod compactions;
 mod continuity;
+mod damages;
 mod delays;
 mod dials;
 mod feeds;
@@ -55,6 +57,7 @@ mod folds;
 mod hostile;
 mod names;
 mod primary;
+mod refresh_resumes;
 mod refreshes;
 mod rehab;
 mod reissues;
