@@ -226,7 +226,7 @@ fn what_came_late_is_not_taken_over() {
             direct: false,
             compared: Some(VersionVector::new()),
         };
-        let mut commit = |mark: &CutMark, begins, held| {
+        let mut commit = |mark: &CutMark, begins, held: Option<CutMark>| {
             let takes = Takeover { held: held.map(Box::new), dropped: Vec::new() };
             let (namespace, mark, rows) = (Namespace::MAIN, mark.clone(), Vec::new());
             let job = Job::Cut(Cut { namespace, mark, begins, rows, takes });
