@@ -36,6 +36,7 @@ pub mod transport;
 pub mod types;
 mod version_vector;
 pub mod wire;
+mod words;
 
 pub use dot::{Dot, Seq};
 pub use entry::{Entry, LiveDot, Payload, PayloadKind, Row, RowDot};

@@ -62,6 +62,10 @@ pub const COMPARED_ITEMS_MAX: usize = 32 << 10;
 /// Most writes in one answer to a recall: whoever wants to know of more asks again.
 pub const RECALLED_WRITES_MAX: usize = 64;
 
+/// Most members that have a number on a link: as many as links in an answer to a survey, and for the same reason.
+/// Of more than that some are numbered anew.
+pub const MEMBERS_NUMBERED_MAX: usize = 1024;
+
 /// Most links in a node's answer to a survey: all of the largest mesh that is foreseen.
 pub const SURVEYED_LINKS_MAX: usize = 1024;
 

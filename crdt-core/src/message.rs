@@ -16,6 +16,7 @@
 //! | [`Prune`](Message::Prune) | control | I have it from elsewhere: send me no more of these origins |
 //! | [`Digest`](Message::Digest) | control | a hash of what I have told you that I have applied |
 //! | [`Ack`](Message::Ack) | control | what I received, applied, made durable, since my last word |
+//! | [`Words`] | control | what members have that you are not linked with, and whom I am linked with |
 //! | [`Credit`](Message::Credit) | control | how much of yours I have worked off |
 //! | [`Compare`], [`CompareAccept`](Message::CompareAccept), [`CompareRefused`](Message::CompareRefused) | bulk | let us find where we differ |
 //! | [`Ranges`](Message::Ranges) | bulk | what I hold, range by range |
@@ -30,6 +31,7 @@ use alloc::vec::Vec;
 pub use crate::compare::{Claim, Compare, CompareRefusal, Fingerprint, Purpose, Range};
 pub use crate::survey::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use crate::wire::{PushFrame, RowsFrame};
+pub use crate::words::{Differing, Linked, RelayedWord, Words};
 use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, Seq, VersionVector};
 
 /// The version of the protocol that this crate speaks, and the oldest that it still understands.
@@ -137,6 +139,8 @@ pub enum Message {
     Digest(Vec<(Namespace, u64)>),
     /// What changed in the sender's vectors since it last told them.
     Ack(Vec<Ack>),
+    /// What members have that the receiver is not linked with. Follows a digest.
+    Words(Words),
     /// Bytes of pushes and of rows, since the link began, that the sender has worked off.
     Credit(Credit),
     /// Asks every node of the mesh for a [`NodeReport`]. A node passes a survey on once, and answers the way

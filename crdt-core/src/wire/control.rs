@@ -16,6 +16,7 @@ use super::survey_v1::{SurveyV1, SurveyedV1};
 use super::tree_v1::{
     AcksV2, AnnounceV1, DigestV2, GraftV1, NamesV1, PruneV1, TermsV1, after_v1, prune_v1,
 };
+use super::words_v1::WordsV1;
 use super::{DecodeError, kind};
 use crate::Namespace;
 use crate::compare::CompareRefusal;
@@ -80,6 +81,7 @@ pub(super) fn encode(message: &Message) -> Bytes {
             let resume = resume.as_ref();
             body(kind::PULL_COMPARED, &PullComparedV1::new(*session, *transfer, resume))
         }
+        Message::Words(words) => body(kind::WORDS, &WordsV1::from(words)),
         Message::Rows(_) | Message::Push(_) => unreachable!("they are frames already"),
     }
 }
@@ -87,7 +89,7 @@ pub(super) fn encode(message: &Message) -> Bytes {
 /// The control message of a known kind.
 pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
     Ok(match kind {
-        kind::ACK | kind::ANNOUNCE | kind::GRAFT | kind::PRUNE
+        kind::ACK | kind::ANNOUNCE | kind::GRAFT | kind::PRUNE | kind::WORDS
             if body.len() > NUMBERED_BYTES_MAX =>
         {
             return Err(DecodeError::Limit("bytes of numbered entries"));
@@ -160,6 +162,7 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Message, DecodeError> {
             let (session, is_last, ranges) = parse::<RangesV1>(body)?.checked()?;
             Message::Ranges { session, is_last, ranges }
         }
+        kind::WORDS => Message::Words(parse::<WordsV1>(body)?.try_into()?),
         kind::PULL_COMPARED => {
             let (session, transfer, resume) = parse::<PullComparedV1>(body)?.checked()?;
             Message::PullCompared { session, transfer, resume }

@@ -61,6 +61,8 @@ pub const PULL_COMPARED: u16 = 27;
 pub const RECALL: u16 = 28;
 /// [`Message::Recalled`](crate::message::Message::Recalled).
 pub const RECALLED: u16 = 29;
+/// [`Message::Words`](crate::message::Message::Words).
+pub const WORDS: u16 = 30;
 
 /// The version in which a kind is spoken: of [`ROWS`] the second; of [`PULL_START`], [`DIGEST`] and [`ACK`] the
 /// second, too, which took the place of the first before any release.
@@ -75,6 +77,5 @@ pub const fn version(kind: u16) -> u8 {
 pub const fn is_known(kind: u16, version: u8) -> bool {
     // Backups hold rows of the first version.
     let is_old = kind == ROWS && version == 1;
-    matches!(kind, HELLO..=SURVEYED | COMPARE..=RECALLED)
-        && (version == self::version(kind) || is_old)
+    matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS) && (version == self::version(kind) || is_old)
 }

@@ -24,6 +24,7 @@ mod running;
 mod survey_v1;
 mod tree_v1;
 mod vector;
+mod words_v1;
 
 pub use decode::Decoder;
 pub use encode::encode;

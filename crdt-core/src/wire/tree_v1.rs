@@ -21,7 +21,7 @@ pub(super) struct TermsV1(u8, Option<u64>);
 
 /// Entries by number, strictly ascending.
 #[derive(Serialize, Deserialize)]
-struct NumberedV1(List<(u32, u64), VECTOR_ENTRIES_MAX>);
+pub(super) struct NumberedV1(pub(super) List<(u32, u64), VECTOR_ENTRIES_MAX>);
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct AnnounceV1(List<(u32, NumberedV1), NAMESPACES_MAX>);
@@ -106,7 +106,7 @@ impl TryFrom<NumberedV1> for NumberedVector {
 }
 
 impl NumberedV1 {
-    fn ascending(self) -> Result<Vec<(u32, u64)>, DecodeError> {
+    pub(super) fn ascending(self) -> Result<Vec<(u32, u64)>, DecodeError> {
         let Self(List(entries)) = self;
         match entries.is_sorted_by(|a, b| a.0 < b.0) {
             true => Ok(entries),

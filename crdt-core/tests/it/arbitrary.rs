@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use millpond_core::message::{Ack, Claim, Compare, CompareRefusal, Credit, Fingerprint, Hello};
 use millpond_core::message::{HelloNamespace, LinkReport, Message, Purpose, Range};
+use millpond_core::message::{
+    Linked, PullRefusal, RelayedWord, ReportedMode, Resume, Terms, Words,
+};
 use millpond_core::message::{NodeReport, NumberedVector, OriginReport, Protocol, Pull};
-use millpond_core::message::{PullRefusal, ReportedMode, Resume, Terms};
 use millpond_core::wire::{PushFrame, RowsFrame, RowsWriter};
 use millpond_core::*;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -247,6 +249,7 @@ pub fn message() -> impl Strategy<Value = Message> {
                     .collect(),
             }
         ),
+        words().prop_map(Message::Words),
         any::<u64>().prop_map(|id| Message::Survey { id }),
         (any::<u64>(), report()).prop_map(|(id, report)| Message::Surveyed { id, report }),
         compare().prop_map(Message::Compare),
@@ -266,6 +269,29 @@ pub fn message() -> impl Strategy<Value = Message> {
             }
         ),
     ]
+}
+
+fn words() -> impl Strategy<Value = Words> {
+    let numbers = || btree_set(any::<u32>(), 0..4).prop_map(|it| it.into_iter().collect());
+    let linked =
+        (any::<bool>(), numbers()).prop_map(|(is_all_but, members)| Linked { is_all_but, members });
+    let seq = || any::<u64>().prop_map(Seq::new);
+    let entries = btree_map(any::<u32>(), seq(), 0..4).prop_map(|it| it.into_iter().collect());
+    let differs = option::of(vec((namespace(), entries), 0..3));
+    let word = (option::of(any::<(u64, u64)>()), any::<u64>(), differs);
+    let key = any::<[u8; 32]>().prop_map(NodeKey::from_bytes);
+    let words = btree_map(any::<u32>(), word, 0..4);
+    (any::<u32>(), vec(key, 0..3), option::of(linked), words).prop_map(
+        |(first, members, linked, words)| {
+            let words = words.into_iter().map(|(member, (boot, age_ms, differs))| RelayedWord {
+                member,
+                boot: boot.map(|(counter, random)| Boot { counter, random }),
+                age_ms,
+                differs,
+            });
+            Words { first, members, linked, words: words.collect() }
+        },
+    )
 }
 
 fn compare() -> impl Strategy<Value = Compare> {

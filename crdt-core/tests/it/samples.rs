@@ -74,6 +74,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
                 writes: vec![(Seq::FIRST, [0x11; 8]), (Seq::FIRST.plus(298), [0x22; 8])],
             },
         ),
+        ("words", Message::Words(words())),
         ("pull_compared", Message::PullCompared { session: 9, transfer: 8, resume: pull().resume }),
     ]
 }
@@ -221,6 +222,23 @@ fn ack() -> Ack {
 
 fn numbered() -> NumberedVector {
     vec![(0, Seq::FIRST), (300, Seq::new(70_000).unwrap())]
+}
+
+fn words() -> Words {
+    let word = |member, boot, age_ms, differs| RelayedWord { member, boot, age_ms, differs };
+    let differs = vec![
+        (Namespace::SYSTEM, Vec::new()),
+        (Namespace::MAIN, vec![(0, None), (300, Seq::new(70_000))]),
+    ];
+    Words {
+        first: 3,
+        members: vec![NodeKey::from_bytes([0x77; 32])],
+        linked: Some(Linked { is_all_but: true, members: vec![0, 2] }),
+        words: vec![
+            word(1, None, 5_000, None),
+            word(3, Some(Boot { counter: 3, random: 0x0102_0304 }), 130, Some(differs)),
+        ],
+    }
 }
 
 fn terms() -> Terms {

@@ -4,7 +4,6 @@
 //!
 //! | source | waits for |
 //! |---|---|
-//! | S10 | types that arbitrate |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | finding 16 | closing of incarnations |
 //! | S5 | repair of what the clock has spoilt |
@@ -13,8 +12,7 @@
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
 //! | S20 | nodes without state |
 //!
-//! Of finding 17 the dirty mark waits for the level Buffered, of 18 and S14 and S19 the relayed acks for
-//! concerns.
+//! Of finding 17 the dirty mark waits for the level Buffered.
 
 /// A rule, and what happens without it.
 #[derive(Debug)]
@@ -185,7 +183,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a delete is forgotten before a member that nobody here has heard of has it";
     ["a word that waits is not replaced"] "20", [],
         "under load nobody's word ever counts, and no delete is forgotten";
-    ["who has said nothing has nothing"] "M2", ["delete-heavy"],
+    ["who has said nothing has nothing", "words of third parties are relayed"] "M2", ["delete-heavy"],
         "a delete is forgotten though a member that has never spoken may lack it";
     ["the floor rises with what is collected"] "M9, 13", [],
         "who was evicted is caught up without the deletes that were forgotten";
@@ -193,6 +191,28 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member that is gone for ever holds all deletes back";
     ["only time in which it listened counts"] "27", [],
         "a node that has slept for a week takes all others for gone";
+    ["counters that were reset are compacted"] "R13", ["delete-heavy"],
+        "each slot of a counter stays for ever, though the counter was reset";
+    ["what is compacted takes dots"] "8", ["delete-heavy"],
+        "what is compacted vanishes at one node, and nobody is told";
+    ["compaction waits until it covers what members have"] "S10", [],
+        "a reset is forgotten before what was counted beside it has come, and all comes back";
+    ["compaction waits for who was evicted"] "12", [],
+        "a member that was evicted returns with a count, and all that was reset comes back";
+    ["one member compacts"] "R13", [],
+        "all members delete the same slots at once";
+    ["words of third parties are relayed"] "18", ["mesh"],
+        "in a chain no delete is ever forgotten, and members that live count as gone";
+    ["who is linked with a member is not told of it"] "S14", [],
+        "each node tells each other one what all have, on all links";
+    ["a relayed word has the age that is told"] "18", [],
+        "a member that is gone is taken to live as long as others tell of it";
+    ["the youngest boot holds"] "S19", [],
+        "what a boot said that has fallen back since counts on at third parties";
+    ["a relayed word counts once it is covered"] "S10", [],
+        "a delete is forgotten on the word of a third party that knows of members whom this node does not know";
+    ["a relayed word is a sign of life"] "27", [],
+        "a member that lives is evicted by all that are not linked with it";
     ["a fold ends before a collection"] "7.3", [],
         "tombstones that a fold brings after a collection are never collected";
     ["what the dead hold back is bounded"] "own", [],

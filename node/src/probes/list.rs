@@ -310,10 +310,18 @@ probes! {
     // Tombstones.
     /// All live members have some.
     TombstonesCollected,
+    /// Slots of counters add nothing, and go.
+    SlotsCompacted,
     /// The disk does not take their collection.
     CollectionFailed,
     /// A member is silent for too long.
     MemberEvicted,
+    /// A peer is told of a member that it is not linked with.
+    WordRelayed,
+    /// There is more to tell of members than may be told at once.
+    WordWaits,
+    /// A node is told of a member that it is not linked with.
+    WordHeardOf,
     // Catch-up, at the supplier.
     /// Too many ask at once.
     SuppliesFull,

@@ -42,7 +42,7 @@ pub(super) struct Collecting {
     /// When silences were last counted.
     counted_ms: u64,
     /// Whether a job is at the writer.
-    is_running: bool,
+    pub(super) is_running: bool,
     /// Members that hold tombstones back, and since when.
     blockers: BTreeMap<NodeKey, u64>,
     /// What was stable, and when, the oldest first.
@@ -69,7 +69,7 @@ impl Engine {
         let (key, Some(boot)) = (link.peer, link.boot) else { return };
         let peer = self.peers.entry(key).or_default();
         let told = NAMESPACES.map(|namespace| (namespace, peer.vectors(namespace).durable.clone()));
-        peer.is_unsaved |= peer.words.hear(boot, Word(told.into()));
+        peer.is_unsaved |= peer.words.hear(boot, Word(told.into()), self.now.mono_ms as i64);
     }
 
     /// Counts silences, and collects what may be collected.
@@ -95,12 +95,15 @@ impl Engine {
                 || self.comparisons.values().any(|of| of.namespace == *it)
         };
         let idle: Vec<Namespace> = NAMESPACES.into_iter().filter(|it| !is_busy(it)).collect();
-        for namespace in idle {
+        for &namespace in &idle {
             let stable = self.ripe(namespace);
             if self.heads.tombstones(namespace).are_below(&stable) {
                 self.collecting.is_running = true;
                 return self.submit(Pending::Collect, Job::Collect { namespace, stable });
             }
+        }
+        if idle.contains(&Namespace::MAIN) {
+            self.compact_some(Namespace::MAIN);
         }
     }
 
@@ -112,7 +115,7 @@ impl Engine {
             Ok(_) => 0,
             Err(error) => {
                 sometimes!(CollectionFailed);
-                tracing::warn!(%error, "tombstones were not collected");
+                tracing::warn!(%error, "neither deletes nor counters were cleared away");
                 self.config.collection.interval_ms
             }
         };
@@ -170,7 +173,7 @@ impl Engine {
     }
 
     /// The other members, and what is known of them.
-    fn others(&self) -> impl Iterator<Item = (NodeKey, &Peer)> {
+    pub(super) fn others(&self) -> impl Iterator<Item = (NodeKey, &Peer)> {
         static UNKNOWN: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
         let others = self.members.iter().map(|(key, _)| key).filter(|key| *key != self.config.key);
         others.map(|key| (key, self.peers.get(&key).unwrap_or(&UNKNOWN)))
@@ -199,7 +202,16 @@ impl Engine {
             }
             let before = peer.silent_ms / step_ms;
             peer.silent_ms += elapsed_ms;
-            peer.is_unsaved |= peer.silent_ms / step_ms > before;
+            if let Some(ms) =
+                peer.words.said().and_then(|said| u64::try_from(now_ms as i64 - said.ms).ok())
+                && ms < peer.silent_ms
+                && !planted!("a relayed word is a sign of life")
+            {
+                // Others have heard of it.
+                peer.silent_ms = ms;
+                peer.evicted = peer.evicted.filter(|_| ms >= window_ms);
+            }
+            peer.is_unsaved |= peer.silent_ms / step_ms != before;
             let is_over = peer.silent_ms >= window_ms && !planted!("an absent member is evicted");
             if is_over && peer.evicted.is_none() {
                 sometimes!(MemberEvicted);
@@ -218,8 +230,10 @@ impl Engine {
         {
             return;
         }
+        // Of members that are not linked others tell, each in its turn.
+        let dead_digests = DEAD_DIGESTS + self.members.iter().count() as u64 / 4;
         let dead = self.others().filter(|(_, peer)| {
-            let is_dead = peer.silent_ms >= DEAD_DIGESTS * self.config.digest_ms;
+            let is_dead = peer.silent_ms >= dead_digests * self.config.digest_ms;
             is_dead && peer.evicted.is_none() && self.blocks(peer)
         });
         let Some(key) = dead.max_by_key(|(_, peer)| peer.silent_ms).map(|(key, _)| key) else {
@@ -242,6 +256,12 @@ impl Engine {
     pub(super) fn blockers(&self) -> impl Iterator<Item = NodeKey> {
         let live = self.others().filter(|(_, peer)| peer.evicted.is_none() && self.blocks(peer));
         live.map(|(key, _)| key)
+    }
+
+    /// Who is taken for gone.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn evicted(&self) -> impl Iterator<Item = NodeKey> {
+        self.others().filter(|(_, peer)| peer.evicted.is_some()).map(|(key, _)| key)
     }
 
     fn note_blockers(&mut self) {

@@ -38,6 +38,8 @@ pub(super) enum Pending {
     Rows(RowsJob),
     /// Tombstones are collected.
     Collect,
+    /// Counters are compacted.
+    Compact,
     /// A slice of a fold.
     Fold(Namespace),
     /// A delayed replica has shown what was due.
@@ -64,7 +66,7 @@ impl Pending {
     /// Whether the job may take dots of this node's own.
     pub(super) fn may_issue(&self) -> bool {
         match self {
-            Self::Write(_) | Self::Own | Self::Grant { .. } => true,
+            Self::Write(_) | Self::Own | Self::Compact | Self::Grant { .. } => true,
             Self::Mend(mending) => mending.is_local(),
             _ => false,
         }
@@ -121,6 +123,16 @@ impl Engine {
         namespace: Namespace,
         closure: LocalClosure,
     ) {
+        self.submit_local_as(pending, namespace, closure, Job::Local);
+    }
+
+    pub(super) fn submit_local_as(
+        &mut self,
+        pending: Pending,
+        namespace: Namespace,
+        closure: LocalClosure,
+        job: impl FnOnce(Local) -> Job,
+    ) {
         let fenced = self.why_fenced();
         if let Some(why) = fenced.filter(|_| !planted!("a fenced node takes no dots")) {
             // Not even its own records: they would take dots that a copy may have taken.
@@ -137,7 +149,7 @@ impl Engine {
             fresh,
             key: self.config.key,
         };
-        self.submit(pending, Job::Local(local));
+        self.submit(pending, job(local));
     }
 
     /// Gives the writer a job.
@@ -277,7 +289,7 @@ impl Engine {
             }
             (Pending::Mend(mending), Ok(outcome)) => self.mended(&mending, Ok(outcome.rows_new)),
             (Pending::Mend(mending), Err(error)) => self.mended(&mending, Err(error)),
-            (Pending::Collect, result) => self.collected(result),
+            (Pending::Collect | Pending::Compact, result) => self.collected(result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Own | Pending::Note | Pending::Fence | Pending::Reissue, Ok(_)) => {}

@@ -477,6 +477,7 @@ impl Engine {
             Message::Prune { namespace, origins } => self.prune(link_id, namespace, &origins),
             Message::Ack(acks) => self.acks(link_id, acks),
             Message::Credit(credit) => self.credit(link_id, credit),
+            Message::Words(words) => self.words(link_id, words),
             Message::Survey { id } => self.survey(link_id, id),
             Message::Surveyed { id, report } => self.surveyed(id, report),
             Message::Compare(compare) => self.compare(link_id, compare),

@@ -39,6 +39,8 @@ pub(crate) struct Inspection {
     pub(crate) links: usize,
     /// Members for which tombstones wait.
     pub(crate) blockers: Vec<NodeKey>,
+    /// Members for which none wait, since they are taken for gone.
+    pub(crate) evicted: Vec<NodeKey>,
 }
 
 /// What an engine believes of the node at the other end of a link.
@@ -70,6 +72,7 @@ impl Engine {
             ring_bytes_max: self.config.limits.ring_bytes,
             links: self.links.len(),
             blockers: self.blockers().collect(),
+            evicted: self.evicted().collect(),
         }
     }
 

@@ -7,6 +7,7 @@ use millpond_core::transport::Lane;
 use millpond_core::wire::Decoder;
 use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
 
+use super::relaying::Relaying;
 use crate::planted::planted;
 use crate::status::Amount;
 use crate::topology::settings::{Direction, Ripple};
@@ -85,6 +86,8 @@ pub(super) struct Link {
     /// What is to be announced, and before when it is not.
     pub(super) unannounced: BTreeMap<Namespace, VersionVector>,
     pub(super) announce_after_ms: u64,
+    /// What was told of third parties.
+    pub(super) relaying: Relaying,
     /// Digests in turn that did not agree with what the peer had told.
     pub(super) doubts: u32,
 }
@@ -204,6 +207,7 @@ impl Link {
             names_heard: Vec::new(),
             unannounced: BTreeMap::new(),
             announce_after_ms: 0,
+            relaying: Relaying::default(),
             doubts: 0,
         }
     }

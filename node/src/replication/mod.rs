@@ -25,6 +25,8 @@
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `compacting` | which slots of counters nobody needs any more |
+//! | `relaying` | what is told of members that are not linked with each other |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -51,6 +53,7 @@ mod absences;
 mod announcing;
 mod collecting;
 mod commit;
+mod compacting;
 mod comparing;
 mod continuity;
 mod counting;
@@ -80,6 +83,7 @@ mod refresh_asked;
 mod refreshing;
 mod rehab;
 mod reissuing;
+mod relaying;
 mod report;
 mod ring;
 mod rules;

@@ -143,6 +143,7 @@ impl Engine {
             }
             if digest_is_due && !planted!("a digest goes out in time") {
                 self.send_digest(link_id);
+                self.send_words(link_id);
             }
         }
         if self.save_peers_at_ms <= now_ms {

@@ -147,7 +147,7 @@ impl Engine {
         static UNKNOWN: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
         let peer = self.peers.get(&key).unwrap_or(&UNKNOWN);
         let link = self.links.iter().find(|(_, link)| link.peer == key && link.is_open());
-        let they_lack = self.they_lack(peer);
+        let they_lack = self.they_lack(peer, link.is_some());
         let we_lack = link.map(|_| self.we_lack(peer));
         let is_fresh = |lag: Option<Lag>| lag.is_some_and(is_fresh);
         let state = match link {
@@ -223,15 +223,22 @@ impl Engine {
     }
 
     /// What this node has applied and the peer has not, by the peer's last word. Unknown while it has never
-    /// spoken; what it said in an earlier run still counts, since it can only have more by now.
-    fn they_lack(&self, peer: &Peer) -> Option<Lag> {
-        if !peer.is_heard && peer.vectors.is_empty() {
+    /// spoken; what it said in an earlier run still counts, since it can only have more by now. While it is not linked
+    /// others may tell more.
+    fn they_lack(&self, peer: &Peer, is_linked: bool) -> Option<Lag> {
+        let is_newer = |ms: i64| peer.seen_ms.is_none_or(|seen_ms| ms > seen_ms as i64);
+        let told = peer.words.said().filter(|said| !is_linked && is_newer(said.ms));
+        let told = told.and(peer.words.latest());
+        if told.is_none() && !peer.is_heard && peer.vectors.is_empty() {
             return None;
         }
         let mut lag = Lag { ops: 0, seconds: Some(0.0) };
         for namespace in NAMESPACES {
             let applied = self.applied(namespace);
-            let theirs = &peer.vectors(namespace).applied;
+            let theirs = match told {
+                Some(word) => word.vv(namespace),
+                None => &peer.vectors(namespace).applied,
+            };
             let ops = applied.count_beyond(theirs);
             if ops == 0 {
                 continue;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use millpond_core::{Boot, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
+use super::engine::Engine;
 use crate::planted::planted;
 
 /// What a member had on its disk, in each namespace, at one moment.
@@ -26,6 +27,20 @@ pub(super) struct Words {
     /// The first one since then. It counts as soon as all of it is here; the latest one is nearly always
     /// some milliseconds ahead of this node.
     waiting: Option<Word>,
+    /// When the latest was said, by this node's clock; not known of one that was remembered.
+    #[serde(skip)]
+    said_ms: Option<i64>,
+}
+
+/// The latest word of a member, but for what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    /// The boot that gave it.
+    pub(super) boot: Boot,
+    /// When, by this node's clock: perhaps before this run began.
+    pub(super) ms: i64,
+    /// Its hash.
+    pub(super) hash: u64,
 }
 
 impl Word {
@@ -33,6 +48,15 @@ impl Word {
     pub(super) fn vv(&self, namespace: Namespace) -> &VersionVector {
         static NOTHING: VersionVector = VersionVector::new();
         self.0.get(&namespace).unwrap_or(&NOTHING)
+    }
+
+    /// What tells it from others.
+    pub(super) fn hash(&self) -> u64 {
+        let hashes =
+            self.0.iter().map(|(namespace, vv)| (namespace.number(), Engine::vector_hash(vv)));
+        let bytes =
+            hashes.flat_map(|(number, hash)| [u64::from(number), hash]).flat_map(u64::to_le_bytes);
+        xxhash_rust::xxh3::xxh3_64(&bytes.collect::<Vec<u8>>())
     }
 
     fn is_here(&self, applied: &BTreeMap<Namespace, VersionVector>) -> bool {
@@ -45,13 +69,44 @@ impl Word {
 
 impl Words {
     /// A member says what it has. The word of another boot replaces all before: its disk may have fallen back.
-    pub(super) fn hear(&mut self, boot: Boot, word: Word) -> bool {
+    pub(super) fn hear(&mut self, boot: Boot, word: Word, now_ms: i64) -> bool {
         let is_new = self.boot != Some(boot) || self.latest.as_ref() != Some(&word);
         if self.boot != Some(boot) && !planted!("a hello replaces what was acknowledged") {
             *self = Self { boot: Some(boot), ..Self::default() };
         }
-        self.latest = Some(word);
+        (self.latest, self.said_ms) = (Some(word), Some(now_ms));
         is_new
+    }
+
+    /// Others tell what a member said then, or only that it lived. Of what is told of two boots the younger
+    /// word holds (S19): numbers of boots tell nothing, since an old image may be opened again.
+    pub(super) fn hear_of(&mut self, boot: Boot, word: Option<Word>, said_ms: i64) -> bool {
+        let is_older = self.said_ms.is_some_and(|before| said_ms <= before);
+        let is_other = self.boot != Some(boot);
+        if is_older && !(is_other && planted!("the youngest boot holds")) {
+            return false;
+        }
+        let Some(word) = word else {
+            self.said_ms = Some(said_ms);
+            return false;
+        };
+        let counts_at_once = planted!("a relayed word counts once it is covered");
+        let is_new = self.hear(boot, word, said_ms);
+        if counts_at_once {
+            self.covered.clone_from(&self.latest);
+        }
+        is_new
+    }
+
+    /// The latest word, if it was said in this run.
+    pub(super) fn said(&self) -> Option<Said> {
+        let (boot, ms, latest) = (self.boot?, self.said_ms?, self.latest.as_ref()?);
+        Some(Said { boot, ms, hash: latest.hash() })
+    }
+
+    /// What it says.
+    pub(super) fn latest(&self) -> Option<&Word> {
+        self.latest.as_ref()
     }
 
     /// A hello takes back what was said before.
@@ -100,7 +155,7 @@ mod tests {
     fn counted_under_load() -> Option<Word> {
         let mut words = Words::default();
         for seq in 2..20 {
-            words.hear(boot(1), Word(at(10 * seq)));
+            words.hear(boot(1), Word(at(10 * seq)), 0);
             words.advance(&at(10 * seq - 15));
         }
         words.covered
@@ -120,16 +175,53 @@ mod tests {
         let fallen_back = || {
             let mut words = Words::default();
             for (boot, seq) in [(boot(1), 9), (boot(2), 5)] {
-                words.hear(boot, Word(at(seq)));
+                words.hear(boot, Word(at(seq)), 0);
             }
             words.advance(&at(7));
             words.covered
         };
         assert_eq!(fallen_back(), Some(Word(at(5))));
         let mut words = Words::default();
-        words.hear(boot(1), Word(at(9)));
+        words.hear(boot(1), Word(at(9)), 0);
         words.advance(&at(9));
-        words.hear(boot(2), Word(at(5)));
+        words.hear(boot(2), Word(at(5)), 1);
         assert_eq!(words.covered(), None, "until this node has looked at what it says");
+    }
+
+    /// S19: an old image was opened again. The word of the boot before it is still under way.
+    #[test]
+    fn of_two_boots_that_are_told_of_the_younger_word_holds() {
+        let told = || {
+            let mut words = Words::default();
+            words.hear_of(boot(6), Some(Word(at(5))), 2_000);
+            words.hear_of(boot(7), Some(Word(at(9))), 1_000);
+            words.advance(&at(9));
+            words.covered
+        };
+        assert_eq!(told(), Some(Word(at(5))));
+        assert_eq!(without(&["the youngest boot holds"], told), Some(Word(at(9))));
+    }
+
+    #[test]
+    fn a_word_of_third_parties_counts_by_the_same_rule() {
+        let told = || {
+            let mut words = Words::default();
+            words.hear_of(boot(1), Some(Word(at(9))), 1_000);
+            words.advance(&at(7));
+            words.covered
+        };
+        assert_eq!(told(), None);
+        let ahead = without(&["a relayed word counts once it is covered"], told);
+        assert_eq!(ahead, Some(Word(at(9))));
+    }
+
+    #[test]
+    fn a_sign_of_life_leaves_the_word() {
+        let mut words = Words::default();
+        words.hear_of(boot(1), Some(Word(at(9))), 1_000);
+        assert!(!words.hear_of(boot(2), None, 2_000));
+        assert!(!words.hear_of(boot(1), Some(Word(at(8))), 1_500), "it is older");
+        assert_eq!(words.said().map(|said| (said.boot, said.ms)), Some((boot(1), 2_000)));
+        assert_eq!(words.latest(), Some(&Word(at(9))));
     }
 }

@@ -85,6 +85,9 @@ fn message(message: &Message) -> String {
         Message::Feed { namespace, from } => format!("Feed: {namespace} from {}", Vector(from)),
         Message::Behind { namespace } => format!("Behind: {namespace}"),
         Message::Push(frame) => push(frame),
+        Message::Words(words) => {
+            format!("Words: of {}, linked {:?}", words.words.len(), words.linked)
+        }
         Message::Digest(hashes) => {
             let hash = |(namespace, hash): &(_, u64)| format!("{namespace} {hash:016x}");
             format!("Digest: {}", listed(hashes.iter().map(hash)))

@@ -1,11 +1,14 @@
 //! The judge: what must hold at every moment, and once all is mended.
 
+use std::collections::BTreeSet;
+
 use millpond_core::types::counter::{self, Slot};
 use millpond_core::{Dot, Namespace, NodeKey};
 
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
 use super::net::NodeId;
+use super::node::DIGEST_MS;
 use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
@@ -168,6 +171,7 @@ impl Stage {
             self.judge_node(node)?;
         }
         self.judge_seals(&ordinary)?;
+        self.judge_counters(&ordinary)?;
         self.judge_tombstones(&ordinary)?;
         self.judge_silence()?;
         self.judge_primary()?;
@@ -215,13 +219,32 @@ impl Stage {
         Ok(())
     }
 
+    /// Once all have everything no slot of a counter is left that adds nothing, unless a member is missing: it may
+    /// have counted what it has not told.
+    fn judge_counters(&mut self, nodes: &[NodeId]) -> Check {
+        let keys: BTreeSet<NodeKey> =
+            nodes.iter().map(|&node| self.world.nodes[node].key).collect();
+        if self.world.nodes.iter().any(|node| !keys.contains(&node.key)) {
+            return Ok(());
+        }
+        let until_ms = self.world.now_ms + COLLECTED_MS + self.ways_ms(nodes);
+        while let Some(node) = nodes.iter().find(|&&node| keeps_spent_slots(&self.world, node)) {
+            let is_late = self.world.now_ms >= until_ms;
+            ensure!(!is_late, "R13: {node} keeps slots of counters that add nothing");
+            self.world.run(LOOK_MS);
+        }
+        self.world.observed.clone()
+    }
+
+    /// Of members that are not linked a word goes one link further with each digest.
+    fn ways_ms(&self, nodes: &[NodeId]) -> u64 {
+        if self.world.is_plain() { 0 } else { nodes.len() as u64 * DIGEST_MS }
+    }
+
     /// Once all have everything no tombstone is left (R8): those that wait for who is gone go with the offline
     /// window, and only who has never come may hold some back.
     fn judge_tombstones(&mut self, nodes: &[NodeId]) -> Check {
         let collection = self.world.collection;
-        if !self.world.is_plain() {
-            return Ok(());
-        }
         let keys: Vec<NodeKey> = nodes.iter().map(|&node| self.world.nodes[node].key).collect();
         let is_short = collection.offline_window_ms <= BURIED_MS;
         let is_over = |world: &World| {
@@ -233,9 +256,18 @@ impl Stage {
                 left.sum::<u64>() == 0 || (!is_short && blockers().iter().any(is_gone))
             })
         };
-        let patience_ms = COLLECTED_MS + if is_short { collection.offline_window_ms } else { 0 };
+        let window_ms = if is_short { collection.offline_window_ms } else { 0 };
+        let patience_ms = COLLECTED_MS + self.ways_ms(nodes) + window_ms;
         let over = self.world.run_until(patience_ms, is_over);
-        over.map(drop).map_err(|why| format!("R8: tombstones are left, {why}"))
+        over.map_err(|why| format!("R8: tombstones are left, {why}"))?;
+        // Silences are counted now and then, and so is their end.
+        let are_known_to_live = |world: &World| {
+            let mut running = nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref());
+            running.all(|it| it.engine.inspect().evicted.iter().all(|key| !keys.contains(key)))
+        };
+        let heard_ms = COLLECTED_MS + self.ways_ms(nodes);
+        let known = self.world.run_until(heard_ms, are_known_to_live);
+        known.map(drop).map_err(|why| format!("R8: a member is taken for gone that lives, {why}"))
     }
 
     /// An acknowledged operation happened, a refused one did not, and every one is answered.
@@ -346,8 +378,11 @@ impl Stage {
             self.world.run(SILENT_MS);
             let heard = self.world.heard.take().unwrap_or_default();
             let refused = self.world.refused() as u64;
+            let is_plain = self.world.is_plain();
             let is_due = |kind: &str, count: u64| match kind {
                 "Digest" | UNKNOWN => true,
+                // Others tell that members live.
+                "Words" if !is_plain => true,
                 _ => {
                     count <= refused * REFUSED_FRAMES
                         && REFUSED.iter().any(|it| kind.starts_with(it))
@@ -380,6 +415,17 @@ impl Stage {
     }
 }
 
+/// Whether a node holds slots of the counter that stand at their bases.
+fn keeps_spent_slots(world: &World, node: NodeId) -> bool {
+    let Ok(view) = world.try_view(node, Namespace::MAIN) else { return false };
+    let mut is_spent = false;
+    let read = view.entries(Some(&counter_path()), None, &mut |_, entry| {
+        is_spent |= Slot::read(&entry).is_some_and(Slot::is_zero);
+        std::ops::ControlFlow::Continue(())
+    });
+    read.is_ok() && is_spent
+}
+
 fn name(check: &str, why: String) -> String {
     if why.contains(": ") && !why.starts_with("not level") {
         why
@@ -399,6 +445,8 @@ const REFUSED_FRAMES: u64 = 40;
 const CONVERGE_MS: u64 = 60_000;
 /// How long the last tombstones may stay: until each node has heard of all others.
 const COLLECTED_MS: u64 = 40_000;
+/// How often the judge looks at what is to go.
+const LOOK_MS: u64 = 1_000;
 /// How long two live copies may write.
 const FENCED_MS: u64 = 60_000;
 /// How long the others may take to see that the other one is gone.

@@ -68,7 +68,7 @@ mod stage;
 mod starved;
 #[cfg(test)]
 mod tests;
-mod trace;
+pub(crate) mod trace;
 mod trials;
 mod wishes;
 pub(crate) mod world;

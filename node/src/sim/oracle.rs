@@ -199,8 +199,10 @@ impl Oracle {
             at_path.push(push.dot(index));
         }
         let stamp = writes[0].hlc;
+        // Housekeeping keeps the stamps of what it clears away.
+        let is_housekeeping = ran.is_none() && *namespace == Namespace::MAIN;
         ensure!(
-            stamp_before.is_none_or(|before| before < stamp),
+            is_housekeeping || stamp_before.is_none_or(|before| before < stamp),
             "the clock: {origin} stamps {stamp:?} after {stamp_before:?}"
         );
         for (index, write) in writes.iter().enumerate() {
@@ -214,13 +216,16 @@ impl Oracle {
                 };
                 ensure!(overwritten.path == write.path, "R12: {old} was written elsewhere");
                 ensure!(
-                    overwritten.hlc < write.hlc,
+                    is_housekeeping || overwritten.hlc < write.hlc,
                     "the clock: {} at {:?} overwrites {old} at {:?}",
                     push.dot(index),
                     write.hlc,
                     overwritten.hlc
                 );
             }
+        }
+        if *namespace == Namespace::MAIN {
+            self.named.entry(key).or_default().join(deps);
         }
         if let Some(ran) = ran.filter(|_| *namespace == Namespace::MAIN) {
             for (index, write) in writes.iter().enumerate() {
@@ -233,7 +238,6 @@ impl Oracle {
                 );
             }
             let named = self.named.entry(key).or_default();
-            named.join(deps);
             let unnamed = ran.vv.iter().find(|dot| {
                 dot.incarnation != *origin && named.seq(dot.incarnation) < dot.seq.get()
             });

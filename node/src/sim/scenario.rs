@@ -272,6 +272,8 @@ impl Scenario {
         );
         let offline_window_ms = match is_about_absence && self.seed.is_multiple_of(2) {
             _ if is_buried => BURIED_MS,
+            // Longer than words take from end to end, and shorter than a run.
+            _ if self.profile == Profile::Mesh && self.seed.is_multiple_of(2) => BURIED_MS,
             true => SHORT_WINDOW_MS,
             false => return COLLECTION,
         };

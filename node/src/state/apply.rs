@@ -4,6 +4,7 @@ use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Push, Row, VersionVector};
 
 use super::clear::{clear_slice, drop_cut};
+use super::compaction::compact;
 use super::delayed::{apply_due, note_arrival};
 use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
@@ -57,6 +58,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
         }
         Job::Mend(it) => mend(tx, it),
         Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
+        Job::Compact { local, stable } => compact(tx, local, stable),
         Job::At(arrival, job) => {
             note_arrival(&mut tx.heads, arrival);
             job.map_or(Ok(Outcome::default()), |job| apply(tx, *job))
@@ -86,7 +88,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
     }
 }
 
-fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outcome, JobError> {
+pub(super) fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outcome, JobError> {
     let Local { namespace, closure, now_ms, ended, fresh, key } = local;
     let mut outcome = Outcome::default();
     sometimes!(ended.is_some() && tx.heads.open == ended, EndedBeforeWrite);

@@ -84,9 +84,8 @@ fn weigh(job: &Job) -> usize {
         // As much as one commit may do beside small writes: they wait for one such job at most.
         Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
         Job::Reissue(_) => GROUP_ROWS_MAX,
-        Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } | Job::Collect { .. } => {
-            GROUP_ROWS_MAX
-        }
+        Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
+        Job::Collect { .. } | Job::Compact { .. } => GROUP_ROWS_MAX,
         Job::At(_, Some(job)) => weigh(job),
         Job::Show(_) => GROUP_ROWS_MAX,
         Job::Close | Job::Meta(_) | Job::Delay(_) | Job::At(_, None) => 1,

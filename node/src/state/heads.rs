@@ -72,6 +72,8 @@ pub(crate) struct Heads {
     pub(crate) floor: BTreeMap<Namespace, VersionVector>,
     /// The tombstones that are left, above the floor or between its entries.
     pub(crate) tombstones: BTreeMap<Namespace, Tombstones>,
+    /// Up to here slots of counters were looked at, whether they may go.
+    pub(crate) compacted: BTreeMap<Namespace, VersionVector>,
     /// The incarnation under which this replica writes, once it has written.
     pub(crate) open: Option<Incarnation>,
     /// All incarnations of this replica, oldest first.
@@ -118,6 +120,9 @@ impl Heads {
             }
             if let Some(tombstones) = read_meta(snapshot, &meta_key::tombstones(namespace))? {
                 heads.tombstones.insert(namespace, tombstones);
+            }
+            if let Some(compacted) = read_meta(snapshot, &meta_key::compacted(namespace))? {
+                heads.compacted.insert(namespace, compacted);
             }
             if let Some(cut) = read_meta(snapshot, &meta_key::cut(namespace))? {
                 heads.cuts.insert(namespace, cut);
@@ -194,6 +199,10 @@ impl Heads {
             }
         }
         for namespace in NAMESPACES {
+            let compacted = self.compacted.get(&namespace);
+            if before.compacted.get(&namespace) != compacted {
+                write_meta(changes, meta_key::compacted(namespace), compacted);
+            }
             let cut = self.cuts.get(&namespace);
             if before.cuts.get(&namespace) != cut {
                 write_meta(changes, meta_key::cut(namespace), cut);
@@ -255,6 +264,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn tombstones(namespace: Namespace) -> MetaKey {
         MetaKey(format!("tombstones/{}", namespace.number()))
+    }
+
+    pub(crate) fn compacted(namespace: Namespace) -> MetaKey {
+        MetaKey(format!("compacted/{}", namespace.number()))
     }
 
     pub(crate) fn cut(namespace: Namespace) -> MetaKey {

@@ -67,6 +67,13 @@ pub(crate) enum Job {
         /// What they all have, and this node too.
         stable: VersionVector,
     },
+    /// Deletes some slots of counters that add nothing. The closure is not run.
+    Compact {
+        /// Who does so, and where.
+        local: Local,
+        /// What all members have, evicted ones too, and this node as well.
+        stable: VersionVector,
+    },
     /// What this one does arrived at that time: a delayed replica shows it as long after. Without a job the time
     /// is only noted.
     At(Arrival, Option<Box<Job>>),

@@ -7,6 +7,7 @@
 mod apply;
 mod began;
 mod clear;
+mod compaction;
 mod delayed;
 mod floor;
 mod fold;

@@ -105,6 +105,9 @@ fn reissue_in(
         // Those that others hold under the same numbers are still to come.
         lower(&mut tombstones.swept, ended, stands);
     }
+    if let Some(compacted) = tx.heads.compacted.get_mut(&namespace) {
+        lower(compacted, ended, stands);
+    }
     let mut moving = Moving { namespace, ended, stands, fresh, last: None, moved: Vec::new() };
     for (dot, row) in &disputed {
         moving.reissue(tx, *dot, row)?;

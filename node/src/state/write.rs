@@ -11,6 +11,7 @@ use millpond_core::{
     PushWrite, Seq, StampError, VersionVector,
 };
 
+use super::compaction::is_spent;
 use super::lost::{is_lost, whole};
 use super::transaction::Transaction;
 use crate::planted::planted;
@@ -36,6 +37,8 @@ enum Part {
     Again(Dot),
     /// What is lost.
     Lost,
+    /// All of a slot that adds nothing, with its stamp.
+    Spent,
 }
 
 /// Why a transaction was refused. Nothing of it was written.
@@ -196,6 +199,21 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
+    /// Deletes a slot of a counter that adds nothing and of which all is stable, with its stamp: housekeeping
+    /// wins no race. False when it is not so any more; then no dot is taken.
+    pub(crate) fn compact_slot(
+        &mut self,
+        slot: &Path,
+        stable: &VersionVector,
+    ) -> Result<bool, WriteError> {
+        if !is_spent(&self.entry(slot)?, stable) {
+            return Ok(false);
+        }
+        self.set(slot.clone(), None)?;
+        self.parts.insert(slot.clone(), Part::Spent);
+        Ok(true)
+    }
+
     /// Deletes what is lost at a path, and leaves what else lives there. Says how many writes that were.
     pub(crate) fn give_up(&mut self, path: &Path) -> Result<u64, WriteError> {
         let lost = self.tx.entry(self.namespace, path)?.visible_at(self.vv());
@@ -333,14 +351,14 @@ pub(crate) fn write(
         let is_seen =
             |dot| vv.covers(dot) || planted!("a write overwrites what its node has covered");
         let is_meant = |live: &LiveDot| match part {
-            None => true,
+            None | Some(Part::Spent) => true,
             Some(Part::Again(dot)) => *dot == live.dot,
             Some(Part::Lost) => is_lost(live),
         };
         let seen = entry.live().iter().filter(|live| is_seen(live.dot) && is_meant(live));
-        let is_again = matches!(part, Some(Part::Again(_)));
-        let kept = seen.clone().map(|live| live.hlc).max().filter(|_| is_again);
-        if !is_again {
+        let is_kept = matches!(part, Some(Part::Again(_) | Part::Spent));
+        let kept = seen.clone().map(|live| live.hlc).max().filter(|_| is_kept);
+        if !is_kept {
             greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
         }
         let overwritten: Vec<Dot> = seen.map(|live| live.dot).collect();

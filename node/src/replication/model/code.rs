@@ -120,6 +120,7 @@ impl Code {
             incarnations,
             began: _,
             tombstones: _,
+            compacted: _,
             delayed: _,
         } = &self.heads;
         (vv, floor, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);

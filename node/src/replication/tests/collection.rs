@@ -205,7 +205,7 @@ fn an_evicted_member_that_returns_brings_nothing_back() {
 /// M2: a member that another one has invited has never spoken to this node.
 #[test]
 fn a_member_that_has_never_spoken_is_waited_for() {
-    depends_on(&["who has said nothing has nothing"], || {
+    depends_on(NOTHING_SAID, || {
         let mut world = World::mesh(2, 53);
         world.put(0, "c/k/f", "v");
         world.settle()?;
@@ -292,4 +292,7 @@ fn a_member_that_is_heard_is_waited_for_beyond_the_cap() {
     assert!(world.status(0).peers.iter().all(|peer| peer.evicted.is_none()));
 }
 
+/// Others tell of it, too.
+const NOTHING_SAID: &[&str] =
+    &["who has said nothing has nothing", "words of third parties are relayed"];
 const IMPATIENT: Collection = Collection { offline_window_ms: 60_000, ..COLLECTION };

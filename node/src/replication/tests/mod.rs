@@ -7,6 +7,8 @@
 //! | R7 a cut that is visible is whole, folded or not | 6, S16, S17 | `folds` |
 //! | catch-up is pulled, from one supplier at a time | 24, S18 | `catch_up` |
 //! | R8 what all live members have is collected | 13, 18, 20, 27 | `collection`, `super::words` |
+//! | R8 words reach those that are not linked with their members | 18, S14, S19 | `relays`, `super::words` |
+//! | R13 what is compacted takes dots, and waits for all | 8, 9, 12, S10 | `compactions` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
 //! | what is staged of a refresh goes into the next one, where that is right | 14, S11 | `refresh_resumes` |
@@ -32,7 +34,7 @@
 //! 1, 2, 3 and 8 are about data alone and tested in the core; 1, 3, 4, 5, 6 and 8 also by the model
 //! (`super::model`). 3 (R12) cannot arise among honest nodes, since nothing writes in a context that came from
 //! elsewhere: a transaction overwrites what it reads; that a hostile one is refused is in `hostile`. Of 17 the
-//! dirty mark waits for the level Buffered; of 18, S14 and S19 the relayed acks wait for concerns; of S7 a role
+//! dirty mark waits for the level Buffered; of 18 what concerns wait for waits for them; of S7 a role
 //! that changes for those.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +45,7 @@ use crate::sim::world::Check;
 mod acceptance;
 mod catch_up;
 mod collection;
+mod compactions;
 mod continuity;
 mod damages;
 mod delays;
@@ -58,6 +61,7 @@ mod refresh_resumes;
 mod refreshes;
 mod rehab;
 mod reissues;
+mod relays;
 mod reports;
 mod restarts;
 mod sessions;

@@ -119,7 +119,7 @@ fn finding_9_a_write_that_is_issued_anew_keeps_its_stamp() {
 }
 
 /// What a counter reads at a node.
-fn count(world: &World, id: NodeId, at: &str) -> i128 {
+pub(super) fn count(world: &World, id: NodeId, at: &str) -> i128 {
     let mut slots = Vec::new();
     let view = world.view(id, millpond_core::Namespace::MAIN);
     view.entries(Some(&path(at)), None, &mut |_, entry| {

@@ -100,6 +100,7 @@ const KINDS: &[(u16, &str, Purpose)] = &[
     (17, "graft", Purpose::Ripple),
     (18, "prune", Purpose::Ripple),
     (19, "terms", Purpose::Session),
+    (30, "words", Purpose::Status),
 ];
 
 /// A transaction as written.
@@ -120,6 +121,7 @@ mod tests {
         assert_eq!(called(wire::DIGEST), "digest");
         assert_eq!(called(wire::ACK), "ack");
         assert_eq!(called(wire::FRAGMENT), "fragment");
+        assert_eq!(called(wire::WORDS), "words");
         assert_eq!(called(999), "999");
     }
 
