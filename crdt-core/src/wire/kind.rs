@@ -62,6 +62,11 @@ pub const RECALL: u16 = 28;
 /// [`Message::Recalled`](crate::message::Message::Recalled).
 pub const RECALLED: u16 = 29;
 
+/// [`Message::Closed`](crate::message::Message::Closed).
+pub const CLOSED: u16 = 32;
+/// [`Message::ClosedHeld`](crate::message::Message::ClosedHeld).
+pub const CLOSED_HELD: u16 = 33;
+
 /// The version in which a kind is spoken: of [`PULL_START`], [`DIGEST`] and [`ACK`] the second, which took the
 /// place of the first before any release.
 pub const fn version(kind: u16) -> u8 {
@@ -71,7 +76,22 @@ pub const fn version(kind: u16) -> u8 {
     }
 }
 
+/// The version of a kind whose vectors are relative to a table of closed incarnations, if it has vectors.
+pub const fn relative_version(kind: u16) -> Option<u8> {
+    match kind {
+        PULL_START => Some(3),
+        HELLO | PULL | FEED | PUSH | COMPARE | COMPARE_ACCEPT | PULL_COMPARED => Some(2),
+        _ => None,
+    }
+}
+
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
-    matches!(kind, HELLO..=SURVEYED | COMPARE..=RECALLED) && version == self::version(kind)
+    let is_kind = matches!(kind, HELLO..=SURVEYED | COMPARE..=RECALLED | CLOSED | CLOSED_HELD);
+    is_kind && (version == self::version(kind) || is_relative(kind, version))
+}
+
+/// Whether the vectors of such a frame are relative.
+pub(super) const fn is_relative(kind: u16, version: u8) -> bool {
+    matches!(relative_version(kind), Some(relative) if relative == version)
 }

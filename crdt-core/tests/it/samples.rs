@@ -74,6 +74,8 @@ pub fn messages() -> Vec<(&'static str, Message)> {
                 writes: vec![(Seq::FIRST, [0x11; 8]), (Seq::FIRST.plus(298), [0x22; 8])],
             },
         ),
+        ("closed", Message::Closed(closed())),
+        ("closed_held", Message::ClosedHeld { hash: 0x0102_0304_0506_0708 }),
         ("pull_compared", Message::PullCompared { session: 9, transfer: 8, resume: pull().resume }),
     ]
 }
@@ -98,6 +100,22 @@ fn compare() -> Compare {
         vv: vector(),
         floor: vector(),
     }
+}
+
+/// The first table that there is: it is told as what differs from none.
+fn closed() -> ClosedChange {
+    let seq = |namespace, byte, seq| ClosedSeq {
+        namespace,
+        incarnation: incarnation(byte),
+        seq: Seq::new(seq),
+    };
+    let changes = vec![
+        seq(Namespace::SYSTEM, 0x0a, 5),
+        seq(Namespace::MAIN, 0x0a, 300),
+        seq(Namespace::MAIN, 0x0b, 1),
+    ];
+    let to = Closed::NONE.changed(&changes).hash();
+    ClosedChange { from: Closed::NONE.hash(), to, changes }
 }
 
 fn ranges() -> Vec<Range> {
