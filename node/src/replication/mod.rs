@@ -24,6 +24,7 @@
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `closing`, `removing` | which incarnations are closed, and whose members' ends those are |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -40,6 +41,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
+use crate::removal::RemoveError;
 use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
@@ -48,6 +50,7 @@ use crate::topology::surveyed::Surveyed;
 
 mod absences;
 mod announcing;
+mod closing;
 mod collecting;
 mod commit;
 mod comparing;
@@ -79,6 +82,7 @@ mod refresh_asked;
 mod refreshing;
 mod rehab;
 mod reissuing;
+mod removing;
 mod report;
 mod ring;
 mod rules;
@@ -186,6 +190,8 @@ pub(crate) enum Request {
     Release,
     /// Makes a member the only one that takes writes, or everybody.
     Promote(Option<NodeKey>),
+    /// Remove a member.
+    Remove(NodeKey),
     /// Does something else with what a delayed replica has yet to show.
     Delay(DelayOrder),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
@@ -237,6 +243,8 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// It is recorded who takes writes; or why not.
     Promoted(Result<(), PromoteError>),
+    /// It is recorded that a member is removed; or why not.
+    Removed(Result<(), RemoveError>),
     /// It is recorded what becomes of what waits; or why not.
     Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.

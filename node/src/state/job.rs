@@ -68,6 +68,8 @@ pub(crate) enum Job {
         namespace: Namespace,
         /// What they all have, and this node too.
         stable: VersionVector,
+        /// The final seqs of closed incarnations.
+        closed: VersionVector,
     },
     /// What this one does arrived at that time: a delayed replica shows it as long after. Without a job the time
     /// is only noted.
