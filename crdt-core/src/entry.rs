@@ -21,6 +21,9 @@ impl PayloadKind {
     pub const COUNTER: Self = Self(3);
     /// An entry of a log, on a path of its own that is named by a dot.
     pub const LOG: Self = Self(4);
+    /// Stands in for content that a replica's disk has lost: that the dot lives is known, and nothing else of
+    /// it. A mark of one store, which never travels: a frame that has it is refused.
+    pub const LOST: Self = Self(u16::MAX);
 }
 
 /// The content of one write.

@@ -231,6 +231,7 @@ impl Replica {
                 offline_window_ms: config.offline_window.as_millis() as u64,
                 bytes_max: config.tombstone_bytes_max,
                 linger_ms: LINGER_MS,
+                linger_bytes_max: LINGER_BYTES_MAX,
             },
             topology: config.topology.clone(),
             region: config.region.clone(),
@@ -683,3 +684,5 @@ pub(crate) fn wall_ms() -> u64 {
 const EVENTS_MAX: usize = 1024;
 /// Longer than most readers of changes take to connect again.
 const LINGER_MS: u64 = 60_000;
+/// Of tombstones that nobody but such readers needs: some 80,000, what 1,300 deletes a second leave in a minute.
+const LINGER_BYTES_MAX: u64 = 4 << 20;

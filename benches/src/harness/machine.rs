@@ -39,6 +39,31 @@ impl Machine {
     }
 }
 
+/// How much memory of this process is resident, and the most that it was since.
+pub struct Memory {
+    before: u64,
+}
+
+impl Memory {
+    /// From now on.
+    pub fn measure() -> Self {
+        // The kernel then forgets the most of before; where it does not, the growth is told too high.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        Self { before: status_bytes("VmRSS") }
+    }
+
+    /// How far it has grown at most.
+    pub fn growth(&self) -> u64 {
+        status_bytes("VmHWM").saturating_sub(self.before)
+    }
+}
+
+fn status_bytes(name: &str) -> u64 {
+    let kib = field_of("/proc/self/status", name);
+    let kib = kib.and_then(|kib| kib.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
 /// The commit that this program's source is at, `-dirty` if it has changes.
 pub fn commit() -> String {
     let described = Command::new("git")

@@ -10,6 +10,8 @@
 
 mod bare_store;
 mod catch_up;
+mod chaos;
+mod churn;
 mod fanout;
 mod fold;
 mod folder;
@@ -17,8 +19,10 @@ mod local_write;
 mod machine;
 mod mesh;
 mod reattach;
+mod refresh;
 mod replicas;
 mod report;
+mod verify;
 mod workload;
 
 use std::path::PathBuf;
@@ -61,10 +65,18 @@ enum Scenario {
     Reattach(reattach::Parameters),
     /// A large catch-up at a node that is written to: the longest write.
     Fold(fold::Parameters),
+    /// Two nodes that have forgotten what the other lacks: bytes, round trips and memory of their refresh.
+    Refresh(refresh::Parameters),
     /// Simulated meshes: copies, latencies and control bytes of each update, beside other protocols.
     MeshSim(mesh::Parameters),
     /// Real nodes on loopback that write at full speed: how often each update crosses each of them.
     Fanout(fanout::Parameters),
+    /// Real nodes that are killed, frozen and cut off from each other under load.
+    Chaos(chaos::Parameters),
+    /// Replicas that insert and delete the same keys again and again: disk and memory.
+    Churn(churn::Parameters),
+    /// Writes while the nodes verify themselves.
+    Verify(verify::Parameters),
 }
 
 /// What every scenario takes.
@@ -139,8 +151,18 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::Fold(parameters) => {
             Box::new(fold::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::Refresh(parameters) => {
+            Box::new(refresh::run(parameters, &folder(&parameters.common)?).await?)
+        }
         Scenario::MeshSim(parameters) => Box::new(mesh::run(parameters)?),
         Scenario::Fanout(parameters) => Box::new(fanout::run(parameters).await?),
+        Scenario::Chaos(parameters) => Box::new(chaos::run(parameters).await?),
+        Scenario::Churn(parameters) => {
+            Box::new(churn::run(parameters, &folder(&parameters.common)?).await?)
+        }
+        Scenario::Verify(parameters) => {
+            Box::new(verify::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -157,8 +179,12 @@ impl Scenario {
             Self::LocalWrite(parameters) => &parameters.common.printing,
             Self::Reattach(parameters) => &parameters.common.printing,
             Self::Fold(parameters) => &parameters.common.printing,
+            Self::Refresh(parameters) => &parameters.common.printing,
             Self::MeshSim(parameters) => &parameters.printing,
             Self::Fanout(parameters) => &parameters.printing,
+            Self::Chaos(parameters) => &parameters.printing,
+            Self::Churn(parameters) => &parameters.common.printing,
+            Self::Verify(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -169,8 +195,12 @@ fn list() {
         (local_write::NAME, local_write::ABOUT),
         (reattach::NAME, reattach::ABOUT),
         (fold::NAME, fold::ABOUT),
+        (refresh::NAME, refresh::ABOUT),
         (mesh::NAME, mesh::ABOUT),
         (fanout::NAME, fanout::ABOUT),
+        (chaos::NAME, chaos::ABOUT),
+        (churn::NAME, churn::ABOUT),
+        (verify::NAME, verify::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

@@ -35,6 +35,30 @@ fn reattach_sends_each_changed_row_once() {
     assert_eq!(report["bar"]["met"], true, "{report}");
 }
 
+/// Counts, not times: every key is there or not as its writer left it, and disk and memory were looked at.
+#[test]
+fn churn_leaves_what_was_inserted_last() {
+    let small = ["--operations", "3000", "--keys", "300", "--batch", "50", "--replicas", "2"];
+    let report = run(&[&["churn"], &small[..]].concat());
+    assert_contract(&report, "churn");
+    assert!(report["live_bytes"].as_u64() > Some(0), "{report}");
+    let moments = report["moments"].as_array().unwrap();
+    let last = moments.last().unwrap();
+    assert_eq!(last["operations"].as_u64().map(|it| it >= 3_000), Some(true), "{report}");
+    assert!(last["tombstones"].as_u64() > Some(0), "{report}");
+    assert!(report["ratio"].as_f64() < Some(1.0), "{report}");
+}
+
+/// Its bytes and round trips hold at any size; deletes are forgotten after a minute.
+#[test]
+fn refresh_joins_two_halves_that_have_forgotten_their_deletes() {
+    let report = run(&["refresh", "--entries", "2000", "--differences", "10", "--window-s", "1"]);
+    assert_contract(&report, "refresh");
+    assert!(report["ratio"].as_f64().unwrap() <= 1.0, "{report}");
+    assert!(report["round_trips"][0].as_f64().unwrap() <= 6.0, "{report}");
+    assert!(report["equal_frame_bytes"].as_u64().unwrap() <= 2048, "{report}");
+}
+
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
 #[test]
 fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {
@@ -92,7 +116,21 @@ fn every_scenario_is_listed() {
     let output = harness(&["list"]);
     let listed = String::from_utf8(output.stdout).unwrap();
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(names, ["catch-up", "local-write", "reattach", "fold", "mesh-sim", "fanout"]);
+    assert_eq!(
+        names,
+        [
+            "catch-up",
+            "local-write",
+            "reattach",
+            "fold",
+            "refresh",
+            "mesh-sim",
+            "fanout",
+            "chaos",
+            "churn",
+            "verify",
+        ]
+    );
 }
 
 #[test]

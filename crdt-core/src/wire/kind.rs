@@ -67,11 +67,11 @@ pub const CLOSED: u16 = 32;
 /// [`Message::ClosedHeld`](crate::message::Message::ClosedHeld).
 pub const CLOSED_HELD: u16 = 33;
 
-/// The version in which a kind is spoken: of [`PULL_START`], [`DIGEST`] and [`ACK`] the second, which took the
-/// place of the first before any release.
+/// The version in which a kind is spoken: of [`ROWS`] the second; of [`PULL_START`], [`DIGEST`] and [`ACK`] the
+/// second, too, which took the place of the first before any release.
 pub const fn version(kind: u16) -> u8 {
     match kind {
-        PULL_START | DIGEST | ACK => 2,
+        ROWS | PULL_START | DIGEST | ACK => 2,
         _ => VERSION,
     }
 }
@@ -87,8 +87,10 @@ pub const fn relative_version(kind: u16) -> Option<u8> {
 
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
+    // Backups hold rows of the first version.
+    let is_old = kind == ROWS && version == 1;
     let is_kind = matches!(kind, HELLO..=SURVEYED | COMPARE..=RECALLED | CLOSED | CLOSED_HELD);
-    is_kind && (version == self::version(kind) || is_relative(kind, version))
+    is_kind && (version == self::version(kind) || is_old || is_relative(kind, version))
 }
 
 /// Whether the vectors of such a frame are relative.

@@ -8,7 +8,8 @@
 //! shape = live dots << 1 | has deletes        tag = 0: no content, else the payload's kind + 1
 //! ```
 //!
-//! Paths, dots and stamps are written as differences: [`super::running`].
+//! Paths, dots and stamps are written as differences: [`super::running`]. In the first version a path shares no
+//! tail with the one before; it is still read.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -21,7 +22,7 @@ use super::encode::{finish_frame, frame_bytes, start_frame};
 use super::kind;
 use super::primitives::{Reader, put_bytes, put_varint};
 use super::running::{DotReader, DotWriter, PathRun, PayloadRange, StampRun, put_tag, read_tag};
-use crate::frame::FRAME_HEADER_BYTES;
+use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use crate::limits::ROW_DOTS_MAX;
 use crate::{Dot, Hlc, Incarnation, Path, Row, RowDot};
 
@@ -38,10 +39,11 @@ pub struct RowsFrame {
 impl RowsFrame {
     /// Checks a whole frame of kind [`kind::ROWS`].
     pub(super) fn decode(frame: Bytes) -> Result<Self, DecodeError> {
+        let is_first = is_of_first_version(&frame);
         let mut reader = Reader::new(&frame, FRAME_HEADER_BYTES);
         let transfer = reader.varint()?;
         let rows_at = reader.position();
-        let mut rows = RowsReader::new(reader);
+        let mut rows = RowsReader::new(reader, is_first);
         let mut len = 0;
         while !rows.reader.is_empty() {
             rows.read(&mut ())?;
@@ -72,7 +74,8 @@ impl RowsFrame {
 
     /// The rows, decoded one by one; payloads are slices of the frame.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        let mut rows = RowsReader::new(Reader::new(&self.frame, self.rows_at));
+        let reader = Reader::new(&self.frame, self.rows_at);
+        let mut rows = RowsReader::new(reader, is_of_first_version(&self.frame));
         (0..self.len).map(move |_| {
             let mut content =
                 RowContent { frame: &self.frame, live: Vec::new(), deletes: Vec::new() };
@@ -153,7 +156,7 @@ impl RowsWriter {
 
     /// Ends the frame.
     pub fn finish(mut self) -> RowsFrame {
-        finish_frame(&mut self.frame, kind::ROWS, kind::VERSION);
+        finish_frame(&mut self.frame, kind::ROWS, kind::version(kind::ROWS));
         let Self { frame, transfer, rows_at, len, .. } = self;
         RowsFrame { frame: frame.into(), transfer, rows_at, len }
     }
@@ -175,7 +178,7 @@ impl RowsWriter {
 
     fn write(&mut self, row: &Row, deletes: &[(Dot, Hlc)]) {
         let out = &mut self.frame;
-        self.paths.write(row.path.as_bytes(), out);
+        self.paths.write_between(row.path.as_bytes(), out);
         put_varint(out, (row.live.len() as u64) << 1 | u64::from(!deletes.is_empty()));
         for live in &row.live {
             self.dots.write(live.dot, out);
@@ -247,17 +250,24 @@ impl RowSink for RowContent<'_> {
     }
 }
 
+/// Whether a frame writes its paths in their first form. Nothing writes such frames any more.
+fn is_of_first_version(frame: &Bytes) -> bool {
+    frame.first_chunk().is_some_and(|header| FrameHeader::read(*header).version == 1)
+}
+
 struct RowsReader<'a> {
     reader: Reader<'a>,
+    is_first_version: bool,
     paths: PathRun,
     dots: DotReader,
     stamps: StampRun,
 }
 
 impl<'a> RowsReader<'a> {
-    fn new(reader: Reader<'a>) -> Self {
+    fn new(reader: Reader<'a>, is_first_version: bool) -> Self {
         Self {
             reader,
+            is_first_version,
             paths: PathRun::default(),
             dots: DotReader::default(),
             stamps: StampRun::after(Hlc::default()),
@@ -266,7 +276,11 @@ impl<'a> RowsReader<'a> {
 
     /// Reads one row: its path is then the last of `paths`, its dots went to the sink.
     fn read(&mut self, sink: &mut impl RowSink) -> Result<(), DecodeError> {
-        self.paths.read(&mut self.reader)?;
+        if self.is_first_version {
+            self.paths.read(&mut self.reader)?;
+        } else {
+            self.paths.read_between(&mut self.reader)?;
+        }
         let shape = self.reader.count(ROW_DOTS_MAX << 1 | 1, "dots of a row")?;
         let live = shape >> 1;
         sink.expect_live(live);

@@ -43,10 +43,46 @@ impl PathRun {
         Ok(order)
     }
 
+    /// The same in the second form: `shared varint | tail varint | length varint | between[length]`, where the
+    /// last `tail` bytes are those of the path before, too, as many as agree and do not overlap the first ones.
+    /// Rows of one field of many records differ in what is between.
+    pub(super) fn write_between(&mut self, path: &[u8], out: &mut Vec<u8>) {
+        let (shared, tail) = ends(&self.last, path);
+        put_varint(out, shared as u64);
+        put_varint(out, tail as u64);
+        put_bytes(out, &path[shared..path.len() - tail]);
+        self.last.clear();
+        self.last.extend_from_slice(path);
+    }
+
+    /// Reads and checks the next path in the second form.
+    pub(super) fn read_between(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let shared = reader.count(self.last.len(), "shared path bytes")?;
+        let tail = reader.count(self.last.len() - shared, "shared path bytes")?;
+        let room = PATH_BYTES_MAX.saturating_sub(shared + tail);
+        let length = reader.count(room, "path bytes")?;
+        let between = reader.slice(length)?;
+        let end = &self.last[self.last.len() - tail..];
+        let path = [&self.last[..shared], between, end].concat();
+        if ends(&self.last, &path) != (shared, tail) {
+            return Err(DecodeError::Malformed); // more could have been shared
+        }
+        path::check(&path).map_err(DecodeError::Path)?;
+        self.last = path;
+        Ok(())
+    }
+
     /// The path written or read last.
     pub(super) fn last(&self) -> &[u8] {
         &self.last
     }
+}
+
+/// How many bytes two paths share at the beginning, and how many of the rest at the end.
+fn ends(last: &[u8], this: &[u8]) -> (usize, usize) {
+    let shared = last.iter().zip(this).take_while(|(last, this)| last == this).count();
+    let rests = last[shared..].iter().rev().zip(this[shared..].iter().rev());
+    (shared, rests.take_while(|(last, this)| last == this).count())
 }
 
 /// Stamps: the difference to the stamp before.
@@ -185,7 +221,8 @@ pub(super) fn put_tag(payload: Option<&Payload>, out: &mut Vec<u8>) {
 
 /// The payload's kind; `None` when there is no content.
 pub(super) fn read_tag(reader: &mut Reader<'_>) -> Result<Option<PayloadKind>, DecodeError> {
-    let tag = reader.count(usize::from(u16::MAX) + 1, "payload kinds")?;
+    // The last kind of all marks what one store has lost, and is nothing to tell.
+    let tag = reader.count(usize::from(PayloadKind::LOST.0), "payload kinds")?;
     Ok(tag.checked_sub(1).map(|kind| PayloadKind(kind as u16)))
 }
 

@@ -284,18 +284,25 @@ fn a_row_with_too_many_deletes_keeps_the_last_of_each_incarnation() {
 
 #[test]
 fn a_path_is_checked_as_the_frame_restores_it() {
-    // A transfer, then rows without dots: shared, length, suffix, shape.
+    // A transfer, then rows without dots: shared, tail, length, what is between, shape.
     let rows = |rows: &[&[u8]]| decode(kind::ROWS, &[&[1][..], &rows.concat()].concat());
-    assert!(rows(&[b"\0\x04ab\0\x01\0", b"\x01\x03c\0\x01\0"]).is_ok());
+    const AB: &[u8] = b"\0\0\x04ab\0\x01\0";
+    assert!(rows(&[AB, b"\x01\x02\x01c\0"]).is_ok());
     let malformed = Err(DecodeError::Path(PathError::Malformed));
-    assert_eq!(rows(&[b"\0\x02ab\0"]), malformed, "no end");
-    assert_eq!(rows(&[b"\0\x04ab\0\x01\0", b"\x03\0\0"]), malformed, "the end is cut off");
-    assert_eq!(rows(&[b"\0\0\0"]), Err(DecodeError::Path(PathError::Depth(0))));
-    let shared_less = rows(&[b"\0\x04ab\0\x01\0", b"\0\x04ac\0\x01\0"]);
-    assert_eq!(shared_less, Err(DecodeError::Malformed), "the first byte agrees");
-    let shared_more = rows(&[b"\0\x04ab\0\x01\0", b"\x05\x03c\0\x01\0"]);
-    assert_eq!(shared_more, Err(DecodeError::Limit("shared path bytes")));
-    let long = [&[0, 0x81, 0x10][..], &[b'a'; PATH_BYTES_MAX + 1], &[0]].concat();
+    assert_eq!(rows(&[b"\0\0\x02ab\0"]), malformed, "no end");
+    assert_eq!(rows(&[AB, b"\x03\0\0\0"]), malformed, "the end is cut off");
+    assert_eq!(rows(&[b"\0\0\0\0"]), Err(DecodeError::Path(PathError::Depth(0))));
+    let could_share_more = Err(DecodeError::Malformed);
+    assert_eq!(rows(&[AB, b"\0\x02\x02ac\0"]), could_share_more, "the first byte agrees");
+    assert_eq!(
+        rows(&[AB, b"\x01\x01\x02c\0\0"]),
+        could_share_more,
+        "one more byte of the end agrees"
+    );
+    let shared_more = Err(DecodeError::Limit("shared path bytes"));
+    assert_eq!(rows(&[AB, b"\x05\0\x03c\0\x01\0"]), shared_more);
+    assert_eq!(rows(&[AB, b"\x03\x02\0\0"]), shared_more, "beginning and end overlap");
+    let long = [&[0, 0, 0x81, 0x10][..], &[b'a'; PATH_BYTES_MAX + 1], &[0]].concat();
     assert_eq!(rows(&[&long]), Err(DecodeError::Limit("path bytes")));
 }
 

@@ -132,7 +132,12 @@ async fn make(
             let written = run(Bar::bytes("writing"), move |on_progress| {
                 backup::receive(received, &to, key_of.as_deref(), on_progress)
             });
-            written.await.map_err(|error| failure(what, &error))
+            written.await.map_err(|error| match &error {
+                BackupError::Damaged { .. } | BackupError::NotBackup { .. } => Failure::new(what)
+                    .why("the node ended, or broke off, before the backup was whole; nothing is left of it")
+                    .fix("look at the node's log, and make another one"),
+                error => failure(what, error),
+            })
         }
         // Nobody has it open, then.
         Err(ClientError::Unreachable { .. }) => {
@@ -241,6 +246,9 @@ pub(crate) fn failure(what: impl Into<String>, error: &BackupError) -> Failure {
         BackupError::NotJoined => failure.fix("try again when it has joined: millpond run"),
         BackupError::Exists { .. } => failure.fix("choose another name, or move that file away"),
         BackupError::Full { .. } => failure.fix("free some space there, or choose another place"),
+        BackupError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            failure.fix("check the path; a folder is not made for you")
+        }
         BackupError::Damaged { .. } | BackupError::NotBackup { .. } => {
             failure.fix("take another one: millpond backup ls FOLDER")
         }

@@ -65,7 +65,7 @@ impl Failure {
     pub fn open(dir: &Path, error: &OpenError) -> Self {
         let failure = Self::new(format!("cannot open the node in {}", dir.display())).why(error);
         match error {
-            OpenError::NotInitialised { .. } => failure.fix(format!(
+            OpenError::NotInitialised { dir } => failure.fix(format!(
                 "millpond init --dir {0}    or  millpond join INVITE --dir {0}",
                 dir.display()
             )),

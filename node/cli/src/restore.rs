@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use millpond::backup::{self, BackupError, Restore, Restored};
+use millpond::store::StoreError;
 use millpond::{Config, Invite};
 use serde_json::json;
 
@@ -126,10 +127,13 @@ fn explain(what: String, error: &BackupError, data: &std::path::Path) -> Failure
         BackupError::Folder(error @ millpond::OpenError::AlreadyInitialised { .. }) => {
             Failure::new(what).why(error).fix("choose another --data, or move that folder away")
         }
+        BackupError::Store(error @ StoreError::InUse { .. }) => {
+            Failure::new(what).why(error).fix("choose another --data")
+        }
         BackupError::Folder(error @ millpond::OpenError::Store(_)) => Failure::new(what)
             .why(error)
             .fix("stop the node that uses it, or make a backup of it: millpond backup create"),
-        BackupError::Store(millpond::store::StoreError::Full) => Failure::new(what)
+        BackupError::Store(StoreError::Full) => Failure::new(what)
             .why(format!("there is no room left for the store in {}", data.display()))
             .fix("free some space there, or choose another --data"),
         error => failure(what, error),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 use millpond::status::{
     BackupStatus, DelayStatus, Health, Lag, NodeState, NodeStatus, Pace, PeerState, PeerStatus,
-    Status, TombstoneStatus,
+    Status, TombstoneStatus, VerifyStatus,
 };
 use serde_json::{Value, json};
 
@@ -118,9 +118,29 @@ fn about(node: &NodeStatus) -> String {
     };
     format!(
         "this node: {role}{primary}{state}; others dial {addresses}\n           store {bytes}; state folder {state_dir}\n           \
-         {topology}{region}{cost}\n{}",
+         {topology}{region}{cost}\n{}{}",
+        verified(&node.verify),
         deletes(&node.tombstones)
     )
+}
+
+/// When the node last looked whether it holds what it should; nothing before the first time.
+fn verified(verify: &VerifyStatus) -> String {
+    let ago = |age_s: u64| format!("{} ago", age_text(age_s as f64));
+    let peers = |count: u64| format!("{count} peer{}", if count == 1 { "" } else { "s" });
+    let read = verify.read_age_s.map(|age_s| format!("own store read {}", ago(age_s)));
+    let compared = verify.compared_age_s.map(|age_s| {
+        let others = match verify.others {
+            0 => String::new(),
+            others => format!(", not with {} (millpond verify says why)", peers(others)),
+        };
+        format!("agrees with {}{others}, compared {}", peers(verify.agreeing), ago(age_s))
+    });
+    let parts: Vec<String> = read.into_iter().chain(compared).collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("verified:  {}\n", parts.join("; ")),
+    }
 }
 
 /// Deletes that somebody may not have heard of: how many, for whom they wait, and until when.

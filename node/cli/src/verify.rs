@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use millpond::status::{
-    PeerStatus, RefreshReport, Status, VerifiedPeer, VerifyOutcome, VerifyReport,
+    PeerStatus, RefreshReport, ScrubReport, Status, VerifiedPeer, VerifyOutcome, VerifyReport,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -85,8 +85,11 @@ fn render(report: &VerifyReport) -> String {
     let mut out = String::new();
     if let Some(scrub) = &report.scrub {
         out += &format!(
-            "own store: {} entries and {} log rows read {} s ago: {} damaged, {} lost, {} not logged\n",
-            scrub.entries, scrub.log_rows, scrub.age_s, scrub.damaged, scrub.lost, scrub.unlogged
+            "own store: {} entries and {} log rows read {} s ago: {}\n",
+            scrub.entries,
+            scrub.log_rows,
+            scrub.age_s,
+            found(scrub, report.lost.len())
         );
     }
     if !report.peers.is_empty() {
@@ -121,19 +124,34 @@ fn render(report: &VerifyReport) -> String {
     report.alarms.iter().for_each(|alarm| out += &format!("alarm: {alarm}\n"));
     for lost in &report.lost {
         out += &format!(
-            "lost here, and no peer has it: {}/{} ({})\n",
-            lost.namespace, lost.path, lost.dot
+            "lost here, and no linked member has given it back: {} in {} ({})\n",
+            lost.path, lost.namespace, lost.dot
         );
     }
     out += match (exit(report), report.lost.is_empty()) {
         (Exit::Ok, _) => "all is sound\n",
         (Exit::Diverged, false) => {
-            "next: link a member that has what is lost and verify again; or millpond repair --accept-loss KEY\n"
+            "next: link a member that may have what is lost, and verify again; to give it up, deleting what is \
+             lost everywhere: millpond repair --accept-loss COLLECTION/KEY\n"
         }
         (Exit::Diverged, true) => "next: verify again in a minute; then look at the alarms\n",
         _ => "not all was compared: millpond status says who is not linked or behind\n",
     };
     out
+}
+
+/// What reading the own store has found, and what became of it.
+fn found(scrub: &ScrubReport, still_lost: usize) -> String {
+    let parts =
+        [(scrub.damaged, "damaged"), (scrub.lost, "lost"), (scrub.unlogged, "missing in the log")];
+    let parts: Vec<String> = (parts.iter().filter(|(count, _)| *count > 0))
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    match (parts.is_empty(), still_lost) {
+        (true, _) => "all sound".into(),
+        (false, 0) => format!("{}; all of it is mended", parts.join(", ")),
+        (false, lost) => format!("{}; {lost} still lost, the rest is mended", parts.join(", ")),
+    }
 }
 
 fn word(outcome: VerifyOutcome) -> &'static str {
@@ -208,7 +226,7 @@ pub(crate) async fn repair(args: RepairArgs, dir: &Path) -> Outcome {
         false if deleted == 0 => {
             println!("nothing is lost there: millpond verify --deep tells what is")
         }
-        false => println!("{deleted} lost values were deleted, here and on every member"),
+        false => println!("deleted what was lost, here and on every member: {deleted}"),
     }
     Ok(Exit::Ok)
 }

@@ -38,9 +38,20 @@ pub fn create(
     options: BackupOptions,
     on_progress: &mut dyn FnMut(BackupProgress) -> ControlFlow<()>,
 ) -> Result<BackupInfo, BackupError> {
+    create_at(config, to, options, wall_ms(), on_progress)
+}
+
+/// As [`create`], at a moment of the wall clock.
+pub(super) fn create_at(
+    config: &Config,
+    to: &Path,
+    options: BackupOptions,
+    now_ms: u64,
+    on_progress: OnProgress<'_>,
+) -> Result<BackupInfo, BackupError> {
     let store = folder::look(config)?;
     let keys = options.with_key.then(|| folder::read_key(&config.dir)).transpose()?;
-    let about = About { name: config.name.clone(), now_ms: wall_ms(), keys: keys.as_ref() };
+    let about = About { name: config.name.clone(), now_ms, keys: keys.as_ref() };
     let snapshot = store.snapshot()?;
     check_joined(&*snapshot).map_err(|fault| fault.of(&config.dir))?;
     NewFile::write(to, |out| write(out, &snapshot, about, on_progress)).map(informed)

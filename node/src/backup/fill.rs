@@ -16,8 +16,8 @@ use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::replication::Beginning;
 use crate::state::{
-    Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, View, commit_group,
-    meta_key, write_meta,
+    Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Takeover, View,
+    commit_group, meta_key, write_meta,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store};
@@ -221,8 +221,8 @@ impl<'a> Cuts<'a> {
 
     fn cut(&mut self, namespace: Namespace, rows: Vec<RowsFrame>) -> Result<(), Fault> {
         let begins = !self.heads.cuts.contains_key(&namespace);
-        let mark = self.mark(namespace);
-        run(self.store, &mut self.heads, Job::Cut(Cut { namespace, mark, begins, rows }))
+        let (mark, takes) = (self.mark(namespace), Takeover::default());
+        run(self.store, &mut self.heads, Job::Cut(Cut { namespace, mark, begins, rows, takes }))
     }
 
     /// The cut is the backup's store's, from nothing: so its rows go straight to the final tables.

@@ -51,6 +51,8 @@ pub(crate) struct Backups {
 #[derive(Default)]
 struct State {
     last: Option<(u64, PathBuf)>,
+    /// From when on the next one is counted.
+    counted_ms: u64,
     made: u64,
     failed: u64,
     last_error: Option<String>,
@@ -111,13 +113,17 @@ impl Backups {
         }
     }
 
-    /// When the next one is due. A clock that was put back does not put that off by more than one interval.
+    /// When the next one is due. A clock that was put back does not put that off by more than one interval from
+    /// then on.
     fn until_due(&self, now_ms: u64) -> Duration {
         let every_ms = self.schedule.every.as_millis() as u64;
-        let state = self.state();
-        let last_ms = state.last.as_ref().map_or(0, |(taken_ms, _)| *taken_ms);
-        let due_ms = (last_ms + every_ms).max(state.retry_ms);
-        Duration::from_millis(due_ms.saturating_sub(now_ms).min(every_ms))
+        let mut state = self.state();
+        state.counted_ms = state.counted_ms.min(now_ms);
+        state.retry_ms = state.retry_ms.min(now_ms + RETRY_MS);
+        let due_ms = (state.counted_ms + every_ms).max(state.retry_ms);
+        // One that was never made is due at once.
+        let due_ms = if state.counted_ms == 0 { state.retry_ms } else { due_ms };
+        Duration::from_millis(due_ms.saturating_sub(now_ms))
     }
 
     async fn make(self: &Arc<Self>, replica: &Replica) -> Result<(), BackupError> {
@@ -135,7 +141,7 @@ impl Backups {
 
     fn made(&self, taken_ms: u64, path: PathBuf) {
         let mut state = self.state();
-        state.last = Some((taken_ms, path));
+        (state.last, state.counted_ms) = (Some((taken_ms, path)), taken_ms);
         state.made += 1;
         state.last_error = None;
     }
@@ -156,14 +162,18 @@ impl Backups {
         remove_unfinished(&self.schedule.folder, node)?;
         let newest = self.own()?.pop();
         if let Some((path, info)) = newest {
-            self.state().last = Some((info.taken_ms, path));
+            let mut state = self.state();
+            (state.last, state.counted_ms) = (Some((info.taken_ms, path)), info.taken_ms);
         }
         Ok(())
     }
 
-    /// Removes the backups that need not be kept.
+    /// Removes the backups that need not be kept. Those of days to come, by a clock that was wrong then or is now,
+    /// are left alone, and push nothing out.
     fn prune(&self) -> Result<(), BackupError> {
-        let own = self.own()?;
+        let now_ms = wall_ms();
+        let mut own = self.own()?;
+        own.retain(|(_, info)| info.taken_ms <= now_ms);
         let taken: Vec<u64> = own.iter().map(|(_, info)| info.taken_ms).collect();
         for ((path, _), is_kept) in own.iter().zip(self.schedule.keep.kept(&taken)) {
             if !is_kept {

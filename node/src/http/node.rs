@@ -16,7 +16,7 @@ use crate::http::records::{bytes, json, query};
 use crate::http::server::{Api, SharedApi};
 use crate::status::{DelayStatus, Health, PeerState, PeerStatus, Survey, SurveyNode};
 use crate::topology::settings::{Topology, is_named};
-use crate::{InviteOptions, ReleaseError, Role};
+use crate::{DelayError, InviteOptions, ReleaseError, Role};
 
 /// `GET /status`
 pub(super) async fn status(State(api): State<SharedApi>) -> Response {
@@ -114,12 +114,12 @@ fn only<T>(meant: impl Iterator<Item = T>, wanted: &str) -> Result<T, Problem> {
         (Some(_), false) => {
             let detail = format!("several members answer to `{wanted}`");
             Err(Problem::new(StatusCode::CONFLICT, "ambiguous_peer", detail)
-                .hint("give the whole key: GET /api/v1/peers lists them"))
+                .hint("give the whole key: millpond peers ls, or GET /api/v1/peers, lists them"))
         }
         (None, _) => {
             let detail = format!("there is no member `{wanted}`");
             Err(Problem::new(StatusCode::NOT_FOUND, "no_such_peer", detail)
-                .hint("give a name or a key: GET /api/v1/peers lists them"))
+                .hint("give a name or a key: millpond peers ls, or GET /api/v1/peers, lists them"))
         }
     }
 }
@@ -224,7 +224,11 @@ pub(super) async fn delayed(State(api): State<SharedApi>, body: Body) -> Result<
         }
     };
     ordered.map_err(|error| {
-        Problem::new(StatusCode::CONFLICT, "not_delayed", error.to_string())
+        let code = match error {
+            DelayError::Past | DelayError::Future => "no_such_moment",
+            _ => "not_delayed",
+        };
+        Problem::new(StatusCode::CONFLICT, code, error.to_string())
             .hint("millpond status shows whether a node is delayed, and what it shows")
     })?;
     Ok(Json(Ordered { delayed: replica.status().await.node.delayed }).into_response())

@@ -46,7 +46,8 @@ impl Problem {
 
     /// Whether the node, not the request, is at fault: what follows would fail alike.
     pub fn is_node_wide(&self) -> bool {
-        self.status.is_server_error()
+        // What is damaged is one record.
+        (self.status.is_server_error() && self.code != "damaged")
             || matches!(self.code, "read_only" | "not_primary" | "delayed")
     }
 }
@@ -159,6 +160,16 @@ impl From<StoreError> for Problem {
             StoreError::Poisoned { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_stopped", detail)
             }
+            StoreError::Corrupt { .. } | StoreError::Lost { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "damaged",
+                detail,
+            )
+            .retryable()
+            .hint(
+                "millpond verify --deep has it mended from a peer at once, and says what nobody has \
+                 any more",
+            ),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store", detail),
         }
     }

@@ -121,7 +121,7 @@ impl Members {
         grants.sort_by_key(|(at, _)| *at);
         promotions.sort_by_key(|(at, _)| *at);
         let promoted = effective_promotion(&promotions, &grants);
-        let members = effective_roles(grants.iter().map(|(_, grant)| grant))
+        let members = effective_roles(in_order(&grants))
             .into_iter()
             .filter(|(_, role)| role.is_node())
             .map(|(key, role)| {
@@ -237,9 +237,60 @@ pub(crate) fn grant_role(
     tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: bytes.into() })
 }
 
+/// Grants by stamp and dot, but each after those that its author had seen: a node whose clock is behind is an
+/// admin all the same. What an author had seen everybody who has its grant has too, so all agree on the order.
+fn in_order(grants: &Log<RoleGrant>) -> Vec<&RoleGrant> {
+    let mut stamps: Vec<Hlc> = grants.iter().map(|((hlc, _), _)| *hlc).collect();
+    // Mostly one round: stamps agree with what was seen. A chain that bites its own tail ends too.
+    for _ in 0..grants.len() {
+        let latest = latest_stamps(grants, &stamps);
+        let mut is_settled = true;
+        for (stamp, (_, grant)) in stamps.iter_mut().zip(grants) {
+            let seen = latest_seen(&latest, &grant.author_vv);
+            let is_late = |seen: &Hlc| {
+                seen >= stamp && !planted!("what an author has seen comes before its word")
+            };
+            if let Some(seen) = seen.filter(is_late) {
+                (*stamp, is_settled) = (seen.next(), false);
+            }
+        }
+        if is_settled {
+            break;
+        }
+    }
+    let mut ordered: Vec<(Hlc, Dot, &RoleGrant)> =
+        stamps.into_iter().zip(grants).map(|(hlc, ((_, dot), grant))| (hlc, *dot, grant)).collect();
+    ordered.sort_by_key(|(hlc, dot, _)| (*hlc, *dot));
+    ordered.into_iter().map(|(_, _, grant)| grant).collect()
+}
+
+/// For each incarnation, by seq, the latest stamp of its grants so far.
+type LatestStamps = BTreeMap<Incarnation, Vec<(u64, Hlc)>>;
+
+fn latest_stamps(grants: &Log<RoleGrant>, stamps: &[Hlc]) -> LatestStamps {
+    let mut by_dot: Vec<(Dot, Hlc)> =
+        grants.iter().zip(stamps).map(|(((_, dot), _), hlc)| (*dot, *hlc)).collect();
+    by_dot.sort_unstable();
+    let mut latest = LatestStamps::new();
+    for (dot, hlc) in by_dot {
+        let of = latest.entry(dot.incarnation).or_default();
+        let before = of.last().map_or(hlc, |(_, before)| *before);
+        of.push((dot.seq.get(), hlc.max(before)));
+    }
+    latest
+}
+
+fn latest_seen(latest: &LatestStamps, vv: &VersionVector) -> Option<Hlc> {
+    let seen = latest.iter().filter_map(|(incarnation, of)| {
+        let count = of.partition_point(|(seq, _)| *seq <= vv.seq(*incarnation));
+        Some(of.get(count.checked_sub(1)?)?.1)
+    });
+    seen.max()
+}
+
 /// The roles that grants, in their order, amount to. The first one founds the domain: its author grants
 /// itself. Each later one counts if its author was an admin by then.
-fn effective_roles<'a>(grants: impl Iterator<Item = &'a RoleGrant>) -> BTreeMap<NodeKey, Role> {
+fn effective_roles<'a>(grants: impl IntoIterator<Item = &'a RoleGrant>) -> BTreeMap<NodeKey, Role> {
     let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
     for grant in grants {
         let founds = roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
@@ -265,8 +316,8 @@ fn effective_promotion(promotions: &Log<Promotion>, grants: &Log<RoleGrant>) -> 
             let is_seen = promotion.author_vv.covers(granted.1);
             granted < at || (is_seen && !planted!("what an author has seen comes before its word"))
         };
-        let known = grants.iter().filter(|(granted, _)| is_before(granted));
-        let roles = effective_roles(known.map(|(_, grant)| grant));
+        let known = grants.iter().filter(|(granted, _)| is_before(granted)).cloned().collect();
+        let roles = effective_roles(in_order(&known));
         let is_lawful = roles.get(&promotion.author).is_some_and(|role| role.may_grant())
             || planted!("only an admin promotes");
         let is_later = promoted.is_none_or(|(order, _)| order <= promotion.order)
@@ -348,6 +399,30 @@ mod tests {
             grant(1, 2, Role::Reader),
         ];
         assert_eq!(roles(&grants), [(1, Role::Admin), (2, Role::Reader), (3, Role::Writer)]);
+    }
+
+    /// The clock of the second admin, 2, is behind that of the founder, and it grants at once.
+    #[test]
+    fn a_grant_by_an_admin_whose_clock_is_behind_counts() {
+        let dot = |of: u8, seq| {
+            Dot::new(Incarnation::from_bytes([of; 16]), millpond_core::Seq::new(seq).unwrap())
+        };
+        let seen = |seq| VersionVector::from_iter([dot(1, seq)]);
+        let at = |ms, dot| (Hlc::from_ms(ms), dot);
+        let log: Log<RoleGrant> = vec![
+            (at(40, dot(2, 1)), RoleGrant { author_vv: seen(2), ..grant(2, 3, Role::Writer) }),
+            (at(41, dot(4, 1)), RoleGrant { author_vv: seen(2), ..grant(4, 4, Role::Admin) }),
+            (at(50, dot(1, 1)), grant(1, 1, Role::Admin)),
+            (at(60, dot(1, 2)), RoleGrant { author_vv: seen(1), ..grant(1, 2, Role::Admin) }),
+        ];
+        let found = || {
+            let roles = effective_roles(in_order(&log)).into_iter();
+            roles.map(|(key, role)| (key.as_bytes()[0], role)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(), [(1, Role::Admin), (2, Role::Admin), (3, Role::Writer)]);
+        let without =
+            crate::planted::without(&["what an author has seen comes before its word"], found);
+        assert_ne!(without, found());
     }
 
     /// A place in the logs: by stamp, each under a dot of its own.

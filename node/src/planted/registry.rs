@@ -5,7 +5,6 @@
 //! | source | waits for |
 //! |---|---|
 //! | S10 | types that arbitrate |
-//! | finding 14 | refresh |
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
 //! | S5 | repair of what the clock has spoilt |
 //! | finding 25, S6 | a check of peers' clocks |
@@ -209,6 +208,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "tombstones that a fold brings after a collection are never collected";
     ["what the dead hold back is bounded"] "own", [],
         "a dead member fills the others' disks with deletes";
+    ["what lingers is bounded"] "own", [],
+        "where much is deleted, the disk grows with its pace, for readers who may come back";
     ["rows are joined under the vector before the flip"] "6", ["catch-up"],
         "staged rows are folded under a vector that covers them, and so rejected";
     ["a cut is seen whole"] "6, 7.3", ["catch-up"],
@@ -412,25 +413,31 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["who is released speaks as a new boot"] "own", ["fence", "clone"],
         "a node that a person has released is taken for a copy again, on what was heard of the other one before";
     // Primary and backup.
-    ["a backup takes no writes"] "own", [],
+    ["a backup takes no writes"] "own", ["delayed"],
         "each member writes, whoever is the primary";
     ["only an admin promotes"] "own", [],
         "a writer makes itself the primary";
     ["who has seen a promotion comes after it"] "own", [],
         "a promotion at a node whose clock is behind does nothing, and is acknowledged";
     ["what an author has seen comes before its word"] "own", [],
-        "an admin whose clock is behind that of who made it one promotes in vain, and is told that it did";
+        "an admin whose clock is behind that of who made it one promotes and invites in vain, and is told that it did";
     // Delay.
-    ["what is delayed is not shown early"] "catalogue 37", [],
+    ["what is delayed is not shown early"] "catalogue 37", ["delayed"],
         "a delayed replica shows at once what it receives";
-    ["a restart shows nothing early"] "catalogue 37", [],
+    ["a restart shows nothing early"] "catalogue 37", ["delayed"],
         "the delay is measured by the wall clock, from which a restart begins anew";
-    ["what came later is not shown"] "own", [],
+    ["what came later is not shown"] "own", ["delayed"],
         "a delayed replica that is to show what was before a mistake shows the mistake too";
-    ["a record is of what readers see"] "own", [],
+    ["a record is of what readers see"] "own", ["delayed"],
         "a delayed replica shows the vector of a cut whose rows are still being folded";
-    ["a delayed replica takes no writes"] "catalogue 37", [],
+    ["a delayed replica takes no writes"] "catalogue 37", ["delayed"],
         "a write at a delayed replica is acknowledged, and not seen there for an hour";
+    ["an order about the delay holds at once"] "own", ["delayed"],
+        "what was due when a delayed replica was paused is shown after the pause";
+    ["a promotion is final"] "own", ["delayed"],
+        "a pause that crosses a promotion brings the delay back, without what came between the two";
+    ["a delayed replica is waited for"] "catalogue 37", ["delayed"],
+        "tombstones are collected that a delayed replica has yet to receive";
     ["a delayed replica is the last source"] "own", [],
         "a node catches up from a delayed replica though others are there";
     // Rehab.
@@ -443,6 +450,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["who is far behind is not ready"] "own", [],
         "clients are sent to a node that lags by minutes";
     // Comparing and refreshing.
+    ["who was not absent stays ready"] "own", [],
+        "a node that refreshes one that was absent counts as absent itself, and is not ready";
+    ["a refresh goes both ways"] "own", ["restore"],
+        "a node that was restored is refreshed, and nobody asks for its own half";
     ["both sides learn what differs"] "9", [],
         "one side keeps to itself which of its peer's entries it has not";
     ["who cannot be told what changed is refreshed"] "13", [],
@@ -451,6 +462,14 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a value whose tombstone was collected stays at the node that was absent";
     ["what came since the comparison is compared too"] "14", [],
         "a deleted value that a third node brings during a refresh stays for ever";
+    ["what is staged is not sent again"] "own", [],
+        "a refresh that breaks off sends all that it had sent again";
+    ["what is staged and differs is dropped"] "S11, 14", [],
+        "a refresh that broke off brings back what its supplier has forgotten since";
+    ["who has seen what is staged goes on with it"] "S11", [],
+        "a refresh is resumed at a supplier that fell back, and claims what it has not";
+    ["a refresh takes over what it compared"] "own", [],
+        "a row that came late to a refresh that broke off stays in the next one, unlooked at";
     ["a refresh may wait for the operator"] "own", [],
         "a node that is told to wait for its operator refreshes by itself";
     // Verify and scrub.
@@ -461,9 +480,13 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["what is on its way explains a difference"] "19", [],
         "verify under load finds faults where there are none";
     ["a damaged side does not tell all"] "own", [],
-        "two nodes that have lost the same value agree that it was deleted";
-    ["a damaged value is put back whole"] "20", [],
+        "what a damaged node has yet to mend is taken for a fault of it";
+    ["what is lost keeps its place"] "20", [],
         "what only a damaged node holds is dropped with the damage";
+    ["what is lost is not absent"] "20", ["disk"],
+        "a write beside damage is acknowledged without what it overwrites";
+    ["a damaged catch-up starts anew"] "20", [],
+        "a damaged row of a catch-up makes its flip fail for ever";
     ["only what the log has is put back"] "own", [],
         "a copy that was on its way brings back what was overwritten meanwhile";
     ["a lost tombstone raises the floor"] "own", [],

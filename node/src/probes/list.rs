@@ -44,6 +44,12 @@ probes! {
     RefreshFlipped,
     /// A peer that is damaged itself tells a part of what it holds.
     ToldInPart,
+    /// A catch-up that met damage starts anew.
+    DamagedCutDropped,
+    /// A peer needs what is lost here.
+    LostWanted,
+    /// What was lost a peer gives back.
+    LostGivenBack,
     /// Two that are compared hold the same.
     VerifiedEqual,
     /// Two that are compared differ, by what is on its way.
@@ -75,6 +81,8 @@ probes! {
     // Delay.
     /// A delayed replica shows exactly what had arrived by a moment.
     AppliedUntil,
+    /// An order about the delay comes between what is due and its being shown.
+    ShowOvertaken,
     // Primary and backup.
     /// A backup is asked to write.
     BackupRefusesWrite,
@@ -368,6 +376,10 @@ probes! {
     // Refresh.
     /// A refresh is asked for.
     RefreshAsked,
+    /// A refresh goes on with what is staged of one that broke off.
+    RefreshTakesOver,
+    /// Something of that differs by now.
+    StagedDiffers,
     /// Both sides of a refresh are done.
     RefreshDone,
     /// What differs and is not sent is not there.

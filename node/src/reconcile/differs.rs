@@ -67,14 +67,14 @@ impl Differs {
             let start = after.map_or(Bound::Unbounded, Bound::Excluded);
             for path in paths.range::<Path, _>((start, Bound::Unbounded)) {
                 looked_at += 1;
-                let flow = visit(path, view.entry(path)?);
+                let flow = visit(path, view.entry_with_lost(path)?);
                 if flow.is_break() || looked_at >= rows_max {
                     return Ok(Some(path.clone()));
                 }
             }
             return Ok(None);
         }
-        view.entries(None, after, &mut |path, entry| {
+        view.entries_with_lost(None, after, &mut |path, entry| {
             looked_at += 1;
             let flow = match self.contains(&path) {
                 true => visit(&path, entry),

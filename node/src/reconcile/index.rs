@@ -100,6 +100,16 @@ impl Index {
         (self.total.count, self.is_damaged)
     }
 
+    /// Bytes that it takes, with what an allocator adds to each piece.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let piece = |bytes: usize| bytes.div_ceil(16) * 16 + 16;
+        let path = |path: &Path| piece(path.as_bytes().len());
+        let of = |it: &Segment| piece(it.start.len()) + it.after.as_ref().map_or(0, path);
+        let own = self.segments.capacity() * size_of::<Segment>();
+        own + self.segments.iter().map(of).sum::<usize>()
+    }
+
     /// Whether all entries are in.
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete
@@ -198,7 +208,7 @@ fn visit_entries(
     visit: &mut dyn FnMut(Path, millpond_core::Entry) -> ControlFlow<()>,
 ) -> Result<bool, StoreError> {
     if !is_tolerant {
-        return view.entries(None, after, visit).map(|()| false);
+        return view.entries_with_lost(None, after, visit).map(|()| false);
     }
     let mut is_damaged = false;
     view.sound_entries(after, &mut |met| match met {

@@ -10,6 +10,7 @@ use millpond_core::{
 };
 use proptest::prelude::*;
 
+use super::index::Index;
 use super::{Differs, Reconciler, Turn};
 use crate::planted::without;
 use crate::state::{View, meta_key, write_meta};
@@ -234,4 +235,16 @@ fn a_side_that_does_not_keep_to_the_turns_is_found_out() {
         }
     };
     assert_eq!(said, Turn::Say(Vec::new(), true));
+}
+
+/// Bar: no more than 16 MB at a million entries, which is 16 bytes for each.
+#[test]
+fn an_index_takes_few_bytes_for_each_entry() {
+    let side: Side = (0..40_000).map(|number| (number, number)).collect();
+    let mut index = Index::new(view(&side), [7; 16], true);
+    while index.step(1_000).unwrap() {}
+    let (entries, _) = index.counted();
+    let each = index.bytes() as f64 / entries as f64;
+    assert!(each < 16.0, "{each:.1} bytes for each of {entries} entries");
+    println!("{each:.1} bytes for each of {entries} entries");
 }

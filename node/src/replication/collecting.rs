@@ -30,6 +30,8 @@ pub(crate) struct Collection {
     pub(crate) bytes_max: u64,
     /// For how long tombstones stay when no member needs them any more: for readers of changes who come back.
     pub(crate) linger_ms: u64,
+    /// Bytes of tombstones above which none stays for readers of changes.
+    pub(crate) linger_bytes_max: u64,
 }
 
 /// The collection under way.
@@ -129,10 +131,13 @@ impl Engine {
         }
     }
 
-    /// What has been stable for long enough, and is now.
+    /// What has been stable for long enough, and is now; or, where much is deleted all the time, what is stable now:
+    /// readers would else have the disk grow with the pace of deletes.
     fn ripe(&mut self, namespace: Namespace) -> VersionVector {
         let (now_ms, stable) = (self.now.mono_ms, self.stable(namespace));
-        let Collection { interval_ms, linger_ms, .. } = self.config.collection;
+        let Collection { interval_ms, linger_ms, linger_bytes_max, .. } = self.config.collection;
+        let is_much = self.heads.tombstones(namespace).bytes > linger_bytes_max
+            && !planted!("what lingers is bounded");
         let lingering = self.collecting.lingering.entry(namespace).or_default();
         if lingering.back().is_none_or(|(at_ms, _)| at_ms + interval_ms <= now_ms) {
             lingering.push_back((now_ms, stable.clone()));
@@ -141,7 +146,7 @@ impl Engine {
             lingering.pop_front();
         }
         match lingering.front() {
-            _ if linger_ms == 0 => stable,
+            _ if linger_ms == 0 || is_much => stable,
             Some((at_ms, before)) if at_ms + linger_ms <= now_ms => before.meet(&stable),
             _ => VersionVector::new(),
         }
@@ -150,7 +155,11 @@ impl Engine {
     /// What each live member, and this node, has on its disk.
     fn stable(&self, namespace: Namespace) -> VersionVector {
         let mut stable = self.applied(namespace).clone();
-        for (key, _) in self.others().filter(|(_, peer)| peer.evicted.is_none()) {
+        // A delayed replica is a member like any other: it holds what it has received, and says so.
+        let is_waited_for =
+            |key| !self.is_delayed_member(key) || !planted!("a delayed replica is waited for");
+        let live = self.others().filter(|(_, peer)| peer.evicted.is_none());
+        for (key, _) in live.filter(|(key, _)| is_waited_for(*key)) {
             let word = self.peers.get(&key).and_then(|peer| peer.words.covered());
             stable = match word {
                 Some(word) => stable.meet(word.vv(namespace)),

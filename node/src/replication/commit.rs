@@ -16,10 +16,9 @@ use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::removal::RemoveError;
-use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
+use crate::replica::{InviteError, PromoteError, ReleaseError};
 use crate::state::{
-    Heads, Job, JobError, Local, LocalClosure, Mend, Outcome, View, WriteError, meta_key,
-    write_meta,
+    Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
 use crate::status::Moved;
 use crate::store::Changes;
@@ -69,7 +68,11 @@ pub(super) enum Pending {
 impl Pending {
     /// Whether the job may take dots of this node's own.
     pub(super) fn may_issue(&self) -> bool {
-        matches!(self, Self::Write(_) | Self::Own | Self::Grant { .. } | Self::Close)
+        match self {
+            Self::Write(_) | Self::Own | Self::Grant { .. } | Self::Close => true,
+            Self::Mend(mending) => mending.is_local(),
+            _ => false,
+        }
     }
 
     /// What is left of it for an engine that begins anew: whoever waits for an answer gets it.
@@ -124,27 +127,6 @@ impl Engine {
         namespace: Namespace,
         closure: LocalClosure,
     ) {
-        self.submit_local_as(pending, namespace, closure, Job::Local);
-    }
-
-    /// A transaction that deletes what is lost, together with mending the rest.
-    pub(super) fn submit_loss(
-        &mut self,
-        pending: Pending,
-        namespace: Namespace,
-        closure: LocalClosure,
-        mend: Mend,
-    ) {
-        self.submit_local_as(pending, namespace, closure, |local| Job::AcceptLoss(mend, local));
-    }
-
-    fn submit_local_as(
-        &mut self,
-        pending: Pending,
-        namespace: Namespace,
-        closure: LocalClosure,
-        job: impl FnOnce(Local) -> Job,
-    ) {
         let fenced = self.why_fenced();
         if let Some(why) = fenced.filter(|_| !planted!("a fenced node takes no dots")) {
             // Not even its own records: they would take dots that a copy may have taken.
@@ -161,7 +143,7 @@ impl Engine {
             fresh,
             key: self.config.key,
         };
-        self.submit(pending, job(local));
+        self.submit(pending, Job::Local(local));
     }
 
     /// Gives the writer a job.
@@ -279,11 +261,7 @@ impl Engine {
                 self.answer(id, Answer::Invite(Err(error)));
             }
             (Pending::Show, result) => self.shown(&result),
-            (Pending::Delay { id }, result) => {
-                let done = result.map(drop);
-                let done = done.map_err(|error| DelayError::NotRecorded(error.to_string()));
-                self.answer(id, Answer::Delay(done));
-            }
+            (Pending::Delay { id }, result) => self.delay_ordered(id, result.map(drop)),
             (Pending::Promote { id }, result) => {
                 let promoted = result.map(drop);
                 let promoted =

@@ -12,10 +12,12 @@ use rand_core::Rng;
 use super::LinkId;
 use super::engine::{Engine, NAMESPACES};
 use super::supply::Supply;
+use super::taking_over::TakingOver;
 use super::verifying::Told;
+use crate::planted::planted;
 use crate::probes::{never, sometimes};
 use crate::reconcile::{Differs, Reconciler, Turn};
-use crate::state::{View, meta_key, read_meta};
+use crate::state::{CutMark, View, meta_key, read_meta};
 use crate::store::{Snapshot, StoreError};
 
 /// A comparison, seen from one side.
@@ -28,6 +30,8 @@ pub(super) struct Comparing {
     pub(super) snapshot: Arc<dyn Snapshot>,
     pub(super) vv: VersionVector,
     pub(super) floor: VersionVector,
+    /// What is staged of a refresh that broke off, and was compared as if it were here; and that state.
+    broke_off: Option<(CutMark, View)>,
     /// The peer's; the asker learns them when it is accepted.
     pub(super) theirs: Option<(VersionVector, VersionVector)>,
     stage: Stage,
@@ -65,6 +69,23 @@ impl Comparing {
         }
     }
 
+    /// What is taken over of a refresh that broke off: its cut, the vector to go to, and the way there.
+    pub(super) fn taking_over(&self) -> Option<(CutMark, VersionVector, TakingOver)> {
+        let (held, compared) = self.broke_off.clone()?;
+        let (upto, floor) = self.theirs.clone()?;
+        let taking_over = TakingOver {
+            namespace: self.namespace,
+            held: Some(held.clone()),
+            tables: self.snapshot.clone(),
+            compared,
+            differs: self.differs()?.clone(),
+            from: self.vv.clone(),
+            floor,
+            after: None,
+        };
+        Some((held, upto, taking_over))
+    }
+
     /// Whether a step would do something.
     fn has_work(&self) -> bool {
         match &self.stage {
@@ -84,7 +105,10 @@ impl Engine {
     ) -> Option<u64> {
         let (session, mut salt) = (self.rng.next_u64(), [0; 16]);
         self.rng.fill_bytes(&mut salt);
-        let comparing = match self.comparing(namespace, purpose, salt, None) {
+        let peer = self.links.get(&link_id)?.peer;
+        let reach = self.peers.get(&peer).map(|it| it.vectors(namespace).applied.clone());
+        let reach = reach.unwrap_or_default();
+        let comparing = match self.comparing((namespace, purpose), salt, &reach, None) {
             Ok(comparing) => comparing,
             Err(error) => {
                 tracing::error!(%error, "nothing can be compared");
@@ -99,18 +123,27 @@ impl Engine {
         Some(session)
     }
 
+    /// A comparison with a peer that reaches so far.
     fn comparing(
         &self,
-        namespace: Namespace,
-        purpose: Purpose,
+        (namespace, purpose): (Namespace, Purpose),
         salt: [u8; 16],
+        reach: &VersionVector,
         theirs: Option<(VersionVector, VersionVector)>,
     ) -> Result<Comparing, StoreError> {
         let snapshot = self.store.snapshot()?;
         let view = View::new(snapshot.clone(), namespace)?;
         let is_asker = theirs.is_none();
         let is_tolerant = purpose == Purpose::Verify;
-        let reconciler = Reconciler::new(view.clone(), salt, is_asker, is_tolerant);
+        let held: Option<CutMark> = read_meta(&*snapshot, &meta_key::cut(namespace))?;
+        let held = held.filter(|cut| {
+            purpose == Purpose::Refresh && cut.compared.is_some() && reaches(reach, cut)
+        });
+        let with_cut = |cut| View::with_cut(snapshot.clone(), namespace, cut);
+        let compared = held.as_ref().map(with_cut).transpose()?;
+        let broke_off = held.zip(compared.clone());
+        let compared = compared.unwrap_or_else(|| view.clone());
+        let reconciler = Reconciler::new(compared, salt, is_asker, is_tolerant);
         Ok(Comparing {
             namespace,
             purpose,
@@ -118,6 +151,7 @@ impl Engine {
             vv: view.vv().clone(),
             floor: read_meta(&*snapshot, &meta_key::floor(namespace))?.unwrap_or_default(),
             snapshot,
+            broke_off,
             theirs,
             stage: Stage::Talking(Box::new(reconciler)),
             wish: None,
@@ -167,7 +201,8 @@ impl Engine {
             return refuse(self, CompareRefusal::NotAllowed);
         }
         self.comparisons.retain(|id, it| !asked_twice(id, it));
-        let comparing = match self.comparing(namespace, purpose, salt, Some((vv, floor))) {
+        let (reach, theirs) = (vv.clone(), Some((vv, floor)));
+        let comparing = match self.comparing((namespace, purpose), salt, &reach, theirs) {
             Ok(comparing) => comparing,
             Err(error) => {
                 tracing::error!(%error, "nothing can be compared");
@@ -193,8 +228,16 @@ impl Engine {
             never!("accepts what was not asked, or makes no sense");
             return self.close(link_id, CloseCode::Protocol, "a comparison that makes no sense");
         }
+        let is_reached = comparing.broke_off.as_ref().is_none_or(|(cut, _)| reaches(&vv, cut));
         comparing.theirs = Some((vv, floor));
         comparing.progress_ms = now_ms;
+        if !is_reached {
+            never!("has less than it said");
+            let namespace = comparing.namespace;
+            self.comparisons.remove(&(link_id, session));
+            self.put_off_refresh(link_id);
+            self.drop_cut(namespace);
+        }
     }
 
     /// A peer does not compare.
@@ -230,6 +273,10 @@ impl Engine {
 
     /// A peer asks for this side's half of a comparison.
     pub(super) fn supply_compared(&mut self, link_id: LinkId, session: u64, transfer: u64) {
+        if !self.gives_to(link_id) {
+            sometimes!(CompareNotAllowed);
+            return self.refuse_pull(link_id, transfer, PullRefusal::NotAllowed);
+        }
         let Some(comparing) = self.comparisons.get_mut(&(link_id, session)) else {
             return self.refuse_pull(link_id, transfer, PullRefusal::Busy);
         };
@@ -276,6 +323,9 @@ impl Engine {
             match comparing.step() {
                 Ok(None) => {}
                 Ok(Some(saying)) => {
+                    if let Some(peer) = self.links.get(&id.0).map(|link| link.peer) {
+                        self.peer_mut(peer).counters.compare_turns += u64::from(saying.0);
+                    }
                     self.send(id.0, Lane::Bulk, &saying.of(id.1));
                 }
                 Err(error) => {
@@ -366,6 +416,11 @@ impl Comparing {
             Stage::Settled(_) => Ok(None),
         }
     }
+}
+
+/// Whether a peer with this vector has seen all that is staged.
+fn reaches(vv: &VersionVector, cut: &CutMark) -> bool {
+    vv.covers_all(&cut.upto) || planted!("who has seen what is staged goes on with it")
 }
 
 /// Comparisons at the same time, beside those that a peer asks for anew.

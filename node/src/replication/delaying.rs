@@ -141,8 +141,18 @@ impl Engine {
             Ok(mode) => mode,
             Err(error) => return self.answer(id, Answer::Delay(Err(error))),
         };
-        self.delaying.retry_ms = 0;
         self.submit(Pending::Delay { id }, Job::Delay(mode));
+    }
+
+    /// It is recorded what becomes of what waits, or not.
+    pub(super) fn delay_ordered(&mut self, id: RequestId, result: Result<(), JobError>) {
+        // A note of the time may have put off the next look.
+        self.delaying.retry_ms = 0;
+        let done = result.map_err(|error| match error {
+            JobError::NotDelayed => DelayError::NotDelayed,
+            other => DelayError::NotRecorded(other.to_string()),
+        });
+        self.answer(id, Answer::Delay(done));
     }
 
     fn delay_mode(&self, order: DelayOrder) -> Result<DelayMode, DelayError> {

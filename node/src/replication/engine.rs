@@ -274,6 +274,7 @@ impl Engine {
             Input::Continue => {
                 self.step_supplies();
                 self.step_comparisons();
+                self.step_takeovers();
                 self.step_absences();
             }
         }
@@ -331,6 +332,7 @@ impl Engine {
             .keys()
             .any(|(link, _)| self.links.get(link).is_some_and(|link| link.has_room_for_rows()))
             || self.has_comparisons_to_step()
+            || self.has_takeovers_to_step()
             || self.has_absences_to_step()
     }
 

@@ -103,7 +103,7 @@ impl Engine {
 }
 
 /// How many rows the next slice has, after one of `rows` that took so long, the wait for the writer included.
-fn next_slice(rows: usize, took_ms: u64, rows_max: usize) -> usize {
+pub(super) fn next_slice(rows: usize, took_ms: u64, rows_max: usize) -> usize {
     match took_ms {
         0..QUICK_MS => (rows + rows / 4 + 1).min(rows_max),
         SLOW_MS.. => (rows / 2).max(rows_max.div_ceil(SLICES_SHRINK_MAX)),
@@ -113,7 +113,7 @@ fn next_slice(rows: usize, took_ms: u64, rows_max: usize) -> usize {
 
 /// A slice may take longer.
 const QUICK_MS: u64 = 20;
-/// A local write may have to wait for a slice before its own commit and one in it.
+/// A local write waits for a slice, and then for its own commit.
 const SLOW_MS: u64 = 50;
 /// Each slice costs a commit, however small it is.
 const SLICES_SHRINK_MAX: usize = 10;

@@ -9,6 +9,7 @@ use millpond_core::transport::Lane;
 use millpond_core::wire::{Decoder, Encoder};
 use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector};
 
+use crate::planted::planted;
 use crate::status::Amount;
 use crate::topology::settings::{Direction, Ripple};
 
@@ -255,6 +256,14 @@ impl Link {
     /// Whether data may be asked for over it.
     pub(super) fn may_take(&self) -> bool {
         self.is_open() && self.terms().serves && self.rules.direction != Direction::Serve
+    }
+
+    /// Whether the peer's half of a comparison may be asked for: also if it has yet to catch up, since a refresh
+    /// goes both ways.
+    pub(super) fn may_take_compared(&self) -> bool {
+        let is_in_rehab = self.terms().in_rehab && !planted!("a refresh goes both ways");
+        let tells = self.terms().serves || is_in_rehab;
+        self.is_open() && tells && self.rules.direction != Direction::Serve
     }
 
     /// Whether another push may be handed to the control lane.

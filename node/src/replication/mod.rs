@@ -21,6 +21,7 @@
 //! | `pull`, `pulling`, `supply`, `supplying` | catch-up, at the asker and at the supplier |
 //! | `refresh_asked` | what an operator asks of a refresh |
 //! | `refreshing`, `comparing`, `absences` | refresh, where tombstones are gone |
+//! | `taking_over` | what the next refresh has of one that broke off |
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
@@ -91,6 +92,7 @@ mod sources;
 mod supply;
 mod supplying;
 mod survey;
+mod taking_over;
 mod verify_plan;
 mod verifying;
 #[cfg(feature = "backup")]

@@ -12,6 +12,7 @@ use super::pulling::{Offer, Pulling, Question, RowsJob, inadmissible};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 use crate::state::{Job, JobError, Place};
+use crate::store::StoreError;
 
 impl Engine {
     /// Starts whatever catch-up is needed and possible, and the live feeds of links that need none.
@@ -117,7 +118,7 @@ impl Engine {
         best.map(|(&id, _)| id)
     }
 
-    fn is_delayed_member(&self, key: millpond_core::NodeKey) -> bool {
+    pub(super) fn is_delayed_member(&self, key: millpond_core::NodeKey) -> bool {
         self.members.get(key).is_some_and(|member| member.apply_after_ms > 0)
     }
 
@@ -237,6 +238,9 @@ impl Engine {
             };
             let pending = pulling.pending(namespace);
             pulling.jobs += 1;
+            if matches!(job, Job::Cut(_)) {
+                pulling.slice_handed(self.now.mono_ms);
+            }
             self.submit(pending, job);
         }
     }
@@ -258,13 +262,16 @@ impl Engine {
         }
         if self.pull_of(link, job.transfer).is_none() {
             sometimes!(RowsCommittedLate);
-            return;
+            return self.consider_pulls();
         }
         if job.covers.is_none() {
+            let users_wait = self.jobs.values().any(|it| matches!(it, Pending::Write(_)));
+            let (now_ms, limits) = (self.now.mono_ms, self.config.limits);
             if let Some(pulling) = self.pulls.get_mut(&namespace) {
                 always!(pulling.jobs > 0, "a job of rows ends once");
                 pulling.jobs -= 1;
-                pulling.progress_ms = self.now.mono_ms;
+                pulling.progress_ms = now_ms;
+                pulling.slice_done(now_ms, users_wait, &limits);
             }
             return self.submit_rows(namespace);
         }
@@ -318,10 +325,16 @@ impl Engine {
         if matches!(error, JobError::Overtaken) {
             return self.look_for_absences_again(namespace);
         }
-        if matches!(
-            error,
-            JobError::Base | JobError::BelowFloor | JobError::NoCut | JobError::Occupied
-        ) {
+        let is_void = match error {
+            JobError::Base | JobError::BelowFloor | JobError::NoCut | JobError::Occupied => true,
+            // One of its rows may be what is damaged: it would fail for ever.
+            JobError::Store(StoreError::Corrupt { .. }) => {
+                sometimes!(DamagedCutDropped);
+                !planted!("a damaged catch-up starts anew")
+            }
+            _ => false,
+        };
+        if is_void {
             self.drop_cut(namespace);
         }
         // What the store could not take now it will hardly take at once.

@@ -9,10 +9,12 @@ use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 use super::LinkId;
 use super::absences::Absences;
 use super::commit::Pending;
+use super::folding::next_slice;
 use super::limits::Limits;
+use super::taking_over::TakingOver;
 use crate::planted::planted;
 use crate::probes::sometimes;
-use crate::state::{Cut, CutMark, Job, Place};
+use crate::state::{Cut, CutMark, Job, Place, Takeover};
 
 /// What to ask a supplier for.
 #[derive(Debug)]
@@ -90,8 +92,12 @@ pub(super) struct Pulling {
     pub(super) mark: Option<CutMark>,
     /// Jobs at the writer.
     pub(super) jobs: usize,
+    /// How large slices are.
+    pace: Pace,
     /// Whether everything has arrived.
     pub(super) is_complete: bool,
+    /// What is staged of a refresh that broke off, while it has still to be looked through.
+    pub(super) taking_over: Option<TakingOver>,
     /// Whether what the supplier left out of a comparison has still to be found, and how far that is.
     pub(super) looks_for_absences: bool,
     pub(super) absences: Option<Absences>,
@@ -100,6 +106,16 @@ pub(super) struct Pulling {
     /// Whether the last job is at the writer.
     pub(super) is_finishing: bool,
     pub(super) progress_ms: u64,
+}
+
+/// How large slices are: smaller where the machine is slow or busy, while users wait for them.
+#[derive(Debug, Clone, Default)]
+struct Pace {
+    /// When each slice at the writer was handed to it, and when it was last done with one.
+    handed_ms: VecDeque<u64>,
+    done_ms: u64,
+    /// Rows of the next one; none is all.
+    rows_max: Option<usize>,
 }
 
 /// Rows at hand.
@@ -153,13 +169,36 @@ impl Pulling {
             handed_bytes: 0,
             mark: question.mark,
             jobs: 0,
+            pace: Pace::default(),
             is_complete: false,
+            taking_over: None,
             looks_for_absences: false,
             absences: None,
             is_overtaken: false,
             is_finishing: false,
             progress_ms: 0,
         }
+    }
+
+    /// It goes on with the cut of a refresh that broke off, towards this vector and floor.
+    pub(super) fn take_over(&mut self, held: CutMark, upto: &VersionVector, of: TakingOver) {
+        self.mark = Some(CutMark {
+            supplier: self.supplier,
+            boot: self.boot,
+            from: self.from.clone(),
+            upto: upto.clone(),
+            floor: of.floor.clone(),
+            since: upto.clone(),
+            compared: Some(self.from.clone()),
+            cursor: None,
+            ..held
+        });
+        self.taking_over = Some(of);
+    }
+
+    /// Whether what is staged of a refresh that broke off is to be looked through.
+    pub(super) fn wants_takeover(&self) -> bool {
+        self.taking_over.is_some() && self.jobs == 0
     }
 
     /// Whether this is the transfer of that number.
@@ -203,6 +242,28 @@ impl Pulling {
         self.frames.push_back(Held { rows, credit: 0 });
     }
 
+    /// A slice goes to the writer.
+    pub(super) fn slice_handed(&mut self, now_ms: u64) {
+        self.pace.handed_ms.push_back(now_ms);
+    }
+
+    /// A slice is done, and users wait or not.
+    pub(super) fn slice_done(&mut self, now_ms: u64, users_wait: bool, limits: &Limits) {
+        let Some(handed_ms) = self.pace.handed_ms.pop_front() else { return };
+        let took_ms = now_ms.saturating_sub(handed_ms.max(self.pace.done_ms));
+        self.pace.done_ms = now_ms;
+        let rows = self.pace.rows_max.unwrap_or(limits.slice_rows);
+        let took_ms = if users_wait { took_ms } else { 0 };
+        self.pace.rows_max = Some(next_slice(rows, took_ms, limits.slice_rows));
+    }
+
+    /// Sizes as they are at this pace.
+    fn paced(&self, limits: &Limits) -> Limits {
+        let slice_rows = self.pace.rows_max.unwrap_or(limits.slice_rows);
+        let slice_bytes = limits.slice_bytes * slice_rows / limits.slice_rows.max(1);
+        Limits { slice_rows, slice_bytes: slice_bytes.max(1), ..*limits }
+    }
+
     /// Bytes of the rows at hand for which the supplier is owed credit.
     pub(super) fn owed_bytes(&self) -> u64 {
         self.frames.iter().map(|frame| frame.credit as u64).sum()
@@ -232,10 +293,11 @@ impl Pulling {
         place: Place,
         limits: &Limits,
     ) -> Option<Job> {
-        if self.is_finishing {
+        if self.is_finishing || self.taking_over.is_some() {
             return None;
         }
         let upto = self.upto.clone()?;
+        let limits = &self.paced(limits);
         if self.has_slice(limits) {
             if place != Place::Free && !planted!("a cut waits for the fold before it") {
                 sometimes!(RowsWaitForFold);
@@ -246,7 +308,8 @@ impl Pulling {
             let mark = self.slice_mark(upto, is_empty, &rows);
             sometimes!(mark.direct, CutIsDirect);
             sometimes!(!mark.direct, CutIsStaged);
-            return Some(Job::Cut(Cut { namespace, mark, begins, rows }));
+            let takes = Takeover::default();
+            return Some(Job::Cut(Cut { namespace, mark, begins, rows, takes }));
         }
         let is_hindered =
             place == Place::Clearing && !planted!("a batch waits until what is hidden is gone");
@@ -279,6 +342,7 @@ impl Pulling {
     /// Whether all that the supplier sent of a comparison is staged, and what it left out is to be found.
     pub(super) fn wants_absences(&self) -> bool {
         self.looks_for_absences
+            && self.taking_over.is_none()
             && self.is_complete
             && self.jobs == 0
             && self.frames.is_empty()

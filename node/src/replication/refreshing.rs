@@ -7,13 +7,14 @@ use millpond_core::{Namespace, NodeKey};
 
 use super::LinkId;
 use super::absences::Absences;
+use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::engine::Engine;
 use super::link::Link;
 use super::pulling::{Pulling, Question};
 use crate::planted::planted;
 use crate::probes::sometimes;
-use crate::state::{Cut, CutMark, Job, View, tells_all};
+use crate::state::{Cut, CutMark, Job, Takeover, View, tells_all};
 use crate::store::StoreError;
 
 impl Engine {
@@ -51,6 +52,12 @@ impl Engine {
             .any(|it| it.namespace == namespace && it.purpose == Purpose::Refresh);
         if is_under_way || planted!("who cannot be told what changed is refreshed") {
             return is_under_way;
+        }
+        // Rows of a refresh that broke off may be on their way to the disk: it is compared once they are there.
+        let is_of_it =
+            |it: &Pending| matches!(it, Pending::Rows(job) if job.namespace == namespace);
+        if self.jobs.values().any(is_of_it) {
+            return false;
         }
         let now_ms = self.now.mono_ms;
         let asks = self.links.iter().find(|(id, link)| {
@@ -96,7 +103,7 @@ impl Engine {
                 && it.purpose == Purpose::Refresh
                 && it.differs().is_some()
                 && !it.is_pulled
-                && self.links.get(&id.0).is_some_and(|link| link.may_take())
+                && self.links.get(&id.0).is_some_and(|link| link.may_take_compared())
         });
         ready.map(|(&id, _)| id)
     }
@@ -115,6 +122,10 @@ impl Engine {
         (pulling.link, pulling.transfer) = (id.0, transfer);
         (pulling.session, pulling.looks_for_absences) = (Some(id.1), true);
         (pulling.since_ms, pulling.progress_ms) = (self.now.mono_ms, self.now.mono_ms);
+        if let Some((held, upto, taking_over)) = comparing.taking_over() {
+            sometimes!(RefreshTakesOver);
+            pulling.take_over(held, &upto, taking_over);
+        }
         self.pulls.insert(namespace, pulling);
         self.peer_mut(supplier).counters.pulls += 1;
         let message = Message::PullCompared { session: id.1, transfer, resume: None };
@@ -170,7 +181,8 @@ impl Engine {
                 (pulling.looks_for_absences, pulling.absences) = (false, None);
                 pulling.jobs += 1;
                 let pending = pulling.pending(namespace);
-                let cut = Cut { namespace, mark, begins: false, rows: Vec::new() };
+                let (rows, takes) = (Vec::new(), Takeover::default());
+                let cut = Cut { namespace, mark, begins: false, rows, takes };
                 self.submit(pending, Job::Cut(cut));
             }
         }
@@ -196,13 +208,15 @@ impl Engine {
         }
     }
 
-    /// Forgets a comparison of which both sides have what they want.
+    /// Forgets a comparison of which both sides have what they want. Who keeps one waits with it: tombstones are
+    /// not collected, and the node counts as being refreshed.
     pub(super) fn end_comparison(&mut self, id: SessionId) {
-        let may_take = self.links.get(&id.0).is_some_and(|link| link.may_take());
+        let may_take = self.links.get(&id.0).is_some_and(|link| link.may_take_compared());
+        let gives = self.gives_to(id.0);
         let is_pulling = self.pulls.values().any(|it| it.link == id.0 && it.session == Some(id.1));
         let Some(comparing) = self.comparisons.get(&id) else { return };
         let is_done = comparing.is_pulled && !is_pulling || !may_take;
-        if is_done && comparing.is_supplied {
+        if is_done && (comparing.is_supplied || !gives) {
             let ended = self.comparisons.remove(&id);
             if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
                 sometimes!(RefreshDone);

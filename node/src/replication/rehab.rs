@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use millpond_core::message::Purpose;
 use millpond_core::{Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
@@ -94,17 +95,19 @@ impl Engine {
     }
 
     /// Whether this node joined with nothing, and has not caught up since.
-    pub(super) fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.recovery.beginning == Some(Beginning::Fresh)
     }
 
+    /// Whether this node is compared with a peer that has forgotten deletes of which this one has not heard: it
+    /// may show what is deleted. The other one of the two is as ready as before.
     fn is_refreshing(&self) -> bool {
-        let mut namespaces = NAMESPACES.into_iter();
-        namespaces.any(|namespace| self.is_busy_with(namespace) && !self.pulls_plainly(namespace))
-    }
-
-    fn pulls_plainly(&self, namespace: Namespace) -> bool {
-        self.pulls.get(&namespace).is_some_and(|pulling| pulling.session.is_none())
+        let mut refreshes =
+            self.comparisons.iter().filter(|(_, it)| it.purpose == Purpose::Refresh);
+        refreshes.any(|((link, _), it)| {
+            self.is_below_floor_of(*link, it.namespace)
+                || planted!("who was not absent stays ready")
+        })
     }
 
     /// A link is open: what its peer has is what this node has to catch up with.

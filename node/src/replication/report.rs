@@ -84,6 +84,7 @@ impl Engine {
             cost: self.config.cost,
             topology: self.config.topology.clone(),
             tombstones: self.tombstone_status(),
+            verify: self.verify_status(),
         }
     }
 
@@ -309,7 +310,7 @@ impl Engine {
         let lost = self.verify.totals.lost;
         if lost > 0 {
             warnings.push(format!(
-                "this node's disk has lost {lost} values, and no linked peer has given them back: millpond verify --deep"
+                "lost to damage on this node's disk, and not given back by any linked peer: {lost}; millpond verify --deep names them"
             ));
         }
         if let Some(alarm) = self.verify.alarms.back() {

@@ -302,6 +302,7 @@ impl Engine {
             link.lot = lot;
         }
         self.note_goal(link_id);
+        self.verify.retry_lost_soon(self.now.mono_ms);
         self.apply_rules();
         if !self.links.contains_key(&link_id) {
             return;

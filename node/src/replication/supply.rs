@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use millpond_core::message::{Pull, Purpose, Resume};
 use millpond_core::wire::{RowsFrame, RowsWriter};
-use millpond_core::{Dot, DotRange, Entry, Hlc, Namespace, Path, Row, RowDot, VersionVector};
+use millpond_core::{
+    Dot, DotRange, Entry, Hlc, LiveDot, Namespace, Path, Row, RowDot, VersionVector,
+};
 
 use super::limits::Limits;
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::reconcile::Differs;
-use crate::state::{Fold, Overlay, meta_key, read_meta, tells_all};
+use crate::state::{Fold, Overlay, is_lost, meta_key, read_meta, tells_all};
 use crate::store::{LogRow, Snapshot, StoreError};
 
 /// A catch-up being supplied.
@@ -279,7 +281,7 @@ impl Supply {
                 Err(StoreError::Corrupt { .. }) if self.is_verify => continue,
                 entry => entry?,
             };
-            if let Some(row) = self.row(path.clone(), entry, deletes.clone()) {
+            if let Some(row) = self.row(path.clone(), entry, deletes.clone())? {
                 piece.push(&row);
             }
             if piece.is_full() {
@@ -294,14 +296,20 @@ impl Supply {
         let mut piece = PieceWriter::new(self.transfer, self.frame_bytes);
         let mut deleted = self.paths_beyond(cursor.clone()).peekable();
         let mut visited = 0;
-        let mut last = None;
+        let (mut last, mut lost) = (None, None);
         let visit = &mut |path: Path, entry| {
             while let Some((gone, deletes)) = deleted.next_if(|(gone, _)| **gone < path) {
-                piece.extend(self.row(gone.clone(), Entry::absent(), deletes.clone()));
+                piece.extend(self.deleted(gone, deletes));
             }
             let deletes = deleted.next_if(|(found, _)| **found == path);
             let deletes = deletes.map(|(_, deletes)| deletes.clone()).unwrap_or_default();
-            piece.extend(self.row(path.clone(), entry, deletes));
+            match self.row(path.clone(), entry, deletes) {
+                Ok(row) => piece.extend(row),
+                Err(error) => {
+                    lost = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
             visited += 1;
             if piece.is_full() || visited >= STEP_ROWS {
                 last = Some(path);
@@ -317,10 +325,13 @@ impl Supply {
         } else {
             self.snapshot.entries(self.namespace, None, cursor.as_ref(), visit)?;
         }
+        if let Some(error) = lost {
+            return Err(error);
+        }
         if last.is_none() {
             for (gone, deletes) in deleted {
                 sometimes!(DeletesAfterAllEntries);
-                piece.extend(self.row(gone.clone(), Entry::absent(), deletes.clone()));
+                piece.extend(self.deleted(gone, deletes));
                 if piece.is_full() {
                     last = Some(gone.clone());
                     break;
@@ -359,7 +370,7 @@ impl Supply {
                 false => self.paths.get(path).cloned().unwrap_or_default(),
             };
             sometimes!(ChangedBehindCursor);
-            piece.extend(self.row(path.clone(), entry, deletes));
+            piece.extend(self.row(path.clone(), entry, deletes)?);
             if piece.is_full() {
                 return Ok(piece.finish(Some(path.clone())));
             }
@@ -367,8 +378,22 @@ impl Supply {
         Ok(piece.finish(None))
     }
 
+    /// The row of a path at which nothing lives.
+    fn deleted(&self, path: &Path, deletes: &[(Dot, Hlc)]) -> Option<Row> {
+        self.row(path.clone(), Entry::absent(), deletes.to_vec())
+            .expect("of what is absent nothing is lost")
+    }
+
     /// The row of a path; `None` when the peer needs none.
-    fn row(&self, path: Path, entry: Entry, mut deletes: Vec<(Dot, Hlc)>) -> Option<Row> {
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when it needs what is lost here.
+    fn row(
+        &self,
+        path: Path,
+        entry: Entry,
+        mut deletes: Vec<(Dot, Hlc)>,
+    ) -> Result<Option<Row>, StoreError> {
         // They were found incarnation by incarnation, and those in no order.
         deletes.sort_unstable_by_key(|(dot, _)| *dot);
         if planted!("a batch carries the deletes") {
@@ -377,11 +402,18 @@ impl Supply {
         let differs = self.differs.as_ref().is_some_and(|differs| differs.contains(&path));
         if self.is_verify {
             let live = entry.live().iter().map(|live| {
-                let content = differs.then(|| (live.hlc, live.payload.clone()));
+                // That a lost dot lives is worth telling.
+                let is_told = differs && !is_lost(live);
+                let content = is_told.then(|| (live.hlc, live.payload.clone()));
                 RowDot { dot: live.dot, content }
             });
             let is_needed = differs || !deletes.is_empty();
-            return is_needed.then(|| Row { path, live: live.collect(), deletes });
+            return Ok(is_needed.then(|| Row { path, live: live.collect(), deletes }));
+        }
+        let is_wanted = |live: &LiveDot| is_lost(live) && !self.from.covers(live.dot);
+        if entry.live().iter().any(is_wanted) {
+            sometimes!(LostWanted);
+            return Err(StoreError::Lost { path: path.to_string() });
         }
         let live: Vec<RowDot> = entry
             .live()
@@ -394,9 +426,11 @@ impl Supply {
             })
             .collect();
         sometimes!(live.iter().any(|live| live.content.is_none()), ContentOmitted);
-        let is_needed =
-            differs || !deletes.is_empty() || live.iter().any(|live| live.content.is_some());
-        is_needed.then_some(Row { path, live, deletes })
+        // What the other side has staged is new to it, and compared.
+        let is_compared = self.session.is_some() && !planted!("what is staged is not sent again");
+        let is_new = !is_compared && live.iter().any(|live| live.content.is_some());
+        let is_needed = differs || !deletes.is_empty() || is_new;
+        Ok(is_needed.then_some(Row { path, live, deletes }))
     }
 
     fn paths_beyond(

@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use millpond_core::message::Purpose;
 use millpond_core::{Dot, Namespace, NodeKey, Path};
 
+use super::commit::Pending;
 use super::comparing::SessionId;
 use super::engine::{Engine, NAMESPACES};
-use super::mending::Hole;
+use super::mending::LostDot;
 use super::{Answer, LinkId, Now, RequestId};
 use crate::planted::planted;
 use crate::status::{
-    LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyTotals,
+    LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyStatus, VerifyTotals,
 };
 use crate::verify::{Scrub, Suspicion};
 
@@ -39,8 +40,10 @@ pub(super) struct Verify {
     pub(super) is_hurried: bool,
     /// What the last one found, and when.
     pub(super) scrubbed: Option<(ScrubReport, u64)>,
-    /// What the own store has lost.
-    pub(super) holes: Vec<Hole>,
+    /// What the own store has lost, when peers are asked for it again, and how long after that.
+    pub(super) lost: BTreeSet<LostDot>,
+    pub(super) lost_due_ms: u64,
+    lost_pause_ms: u64,
     /// Comparisons to be made.
     pub(super) todo: BTreeMap<(NodeKey, Namespace), Todo>,
     /// What they came to, and when.
@@ -91,7 +94,9 @@ impl Verify {
             scrub_due_ms: u64::MAX,
             is_hurried: false,
             scrubbed: None,
-            holes: Vec::new(),
+            lost: BTreeSet::new(),
+            lost_due_ms: u64::MAX,
+            lost_pause_ms: LOST_PAUSE_MS,
             todo: BTreeMap::new(),
             reports: BTreeMap::new(),
             suspects: BTreeMap::new(),
@@ -105,8 +110,8 @@ impl Verify {
     /// What is left of it for an engine that begins anew: what was found of dots may be of others now.
     pub(super) fn outliving(self) -> Self {
         let scrub = self.scrub.is_some().then(Scrub::new);
-        let (holes, suspects, again) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { scrub, holes, suspects, again, ..self }
+        let (lost, suspects, again) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { scrub, lost, suspects, again, ..self }
     }
 
     /// How long a step of so many rows pauses.
@@ -121,6 +126,21 @@ impl Verify {
             self.scrub_due_ms = now_ms;
         }
         self.scrub.get_or_insert_with(Scrub::new);
+    }
+
+    /// When peers are asked for what is lost next.
+    pub(super) fn retry_lost(&mut self, now_ms: u64) {
+        self.lost_due_ms = now_ms + self.lost_pause_ms;
+        self.lost_pause_ms = match self.lost.is_empty() {
+            true => LOST_PAUSE_MS,
+            false => (self.lost_pause_ms * 2).min(LOST_PAUSE_MS_MAX),
+        };
+    }
+
+    /// A peer may have what is lost that could not be asked before.
+    pub(super) fn retry_lost_soon(&mut self, now_ms: u64) {
+        self.lost_pause_ms = LOST_PAUSE_MS;
+        self.lost_due_ms = self.lost_due_ms.min(now_ms + LOST_PAUSE_MS);
     }
 
     /// A person has to look.
@@ -193,7 +213,8 @@ impl Engine {
         let asked = verify.asked.iter().map(|asked| asked.until_ms);
         let again = verify.again.values().copied();
         let others = todo.chain(asked).chain(again).min().unwrap_or(u64::MAX);
-        verify.next_ms.min(scrub_ms).min(others)
+        let lost_ms = if verify.lost.is_empty() { u64::MAX } else { verify.lost_due_ms };
+        verify.next_ms.min(scrub_ms).min(lost_ms).min(others)
     }
 
     /// Does what is due.
@@ -210,6 +231,7 @@ impl Engine {
         if self.verify.scrub.is_some() && self.verify.scrub_due_ms <= now_ms {
             self.step_scrub();
         }
+        self.run_lost();
         // What is lost is known once the own store was looked through.
         if self.verify.scrub.is_none() || !self.verify.is_hurried {
             let due = self.verify.todo.iter().filter(|(_, todo)| todo.due_ms <= now_ms);
@@ -299,13 +321,16 @@ impl Engine {
         let all = std::mem::take(&mut self.verify.asked);
         let verify = &self.verify;
         let is_scrubbing = verify.scrub.is_some() && verify.is_hurried;
-        let is_mending = verify.holes.iter().any(|hole| hole.is_at_writer);
+        let is_mending = self.jobs.values().any(|it| matches!(it, Pending::Mend(_)));
         let is_done = |asked: &Asked| {
             let is_level = !asked.peers.iter().any(|key| verify.todo.contains_key(key));
             (is_level && !is_scrubbing && !is_mending) || asked.until_ms <= now_ms
         };
         let (done, rest): (Vec<Asked>, Vec<Asked>) = all.into_iter().partition(is_done);
         self.verify.asked = rest;
+        if !done.is_empty() {
+            self.note_lost();
+        }
         for asked in done {
             let report = self.verify_report(&asked.peers, asked.until_ms > now_ms);
             self.answer(asked.id, Answer::Verified(Box::new(report)));
@@ -335,15 +360,30 @@ impl Engine {
         }
     }
 
+    /// When it last looked, for `status`.
+    pub(super) fn verify_status(&self) -> VerifyStatus {
+        let age_s = |at_ms: u64| self.now.mono_ms.saturating_sub(at_ms) / 1_000;
+        let mut peers: BTreeMap<NodeKey, bool> = BTreeMap::new();
+        for ((peer, _), (report, _)) in &self.verify.reports {
+            let is_good = report.outcome.is_good() && report.suspect == 0;
+            *peers.entry(*peer).or_insert(true) &= is_good;
+        }
+        let agreeing = peers.values().filter(|is_good| **is_good).count();
+        let latest = self.verify.reports.values().map(|(_, at_ms)| *at_ms).max();
+        VerifyStatus {
+            read_age_s: self.verify.scrubbed.as_ref().map(|(_, at_ms)| age_s(*at_ms)),
+            agreeing: agreeing as u64,
+            others: (peers.len() - agreeing) as u64,
+            compared_age_s: latest.map(age_s),
+        }
+    }
+
     /// What is lost here, and was not given back.
     pub(super) fn lost_values(&self) -> Vec<LostValue> {
-        let holes = self.verify.holes.iter().filter(|hole| !hole.is_at_writer);
-        let lost = holes.flat_map(|hole| {
-            hole.lost.keys().map(|(path, dot)| LostValue {
-                namespace: hole.namespace.to_string(),
-                path: path.to_string(),
-                dot: dot.to_string(),
-            })
+        let lost = self.verify.lost.iter().map(|(namespace, path, dot)| LostValue {
+            namespace: namespace.to_string(),
+            path: path.to_string(),
+            dot: dot.to_string(),
         });
         lost.take(LOST_TOLD_MAX).collect()
     }
@@ -356,6 +396,9 @@ const APART_MAX: u64 = 20_000;
 const TRIED_MS: u64 = 30_000;
 /// How often it is looked whether one can be asked for, or has ended.
 const LOOK_MS: u64 = 500;
+/// How long until peers are asked again for what is lost: at first, and at most.
+const LOST_PAUSE_MS: u64 = 10_000;
+const LOST_PAUSE_MS_MAX: u64 = 600_000;
 /// How long somebody waits for a report at most.
 const ASKED_MS_MAX: u64 = 600_000;
 /// Alarms that are kept.

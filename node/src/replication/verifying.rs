@@ -12,13 +12,12 @@ use std::ops::ControlFlow;
 use millpond_core::message::{CloseCode, Credit, Message};
 use millpond_core::transport::Lane;
 use millpond_core::wire::RowsFrame;
-use millpond_core::{Dot, Namespace, NodeKey, Path, RowDot, VersionVector};
+use millpond_core::{Dot, LiveDot, Namespace, NodeKey, Path, RowDot, VersionVector};
 
 use super::LinkId;
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
 use super::engine::Engine;
-use super::mending::Hole;
 use crate::planted::planted;
 use crate::probes::{never, sometimes};
 use crate::state::{Overlay, View};
@@ -44,7 +43,9 @@ pub(super) struct Told {
 struct Judged {
     differing: u64,
     explained: u64,
-    lost: Vec<Hole>,
+    lost: Vec<(Path, LiveDot)>,
+    /// Damage that was met here.
+    damage: Option<StoreError>,
     suspects: BTreeMap<(Path, Dot), Suspicion>,
 }
 
@@ -71,8 +72,8 @@ impl Engine {
     /// What differs is known: ask for the peer's rows, unless nothing does.
     pub(super) fn settle_verification(&mut self, id: SessionId) {
         let Some(comparing) = self.comparisons.get_mut(&id) else { return };
-        if comparing.is_damaged && self.verify.holes.is_empty() {
-            self.verify.begin_scrub(self.now.mono_ms, true);
+        if comparing.is_damaged {
+            self.look_for_damage(&StoreError::Corrupt { what: "an entry".into() });
         }
         let Some(comparing) = self.comparisons.get_mut(&id) else { return };
         if comparing.is_equal && !comparing.is_damaged {
@@ -87,8 +88,6 @@ impl Engine {
             let mut report = self.verified_peer(peer, namespace, VerifyOutcome::Equal);
             report.entries = comparing.entries;
             self.verify.totals.comparisons += 1;
-            let theirs = comparing.theirs.unwrap_or_default().0;
-            self.fill_holes(peer, namespace, (Some(&theirs), &BTreeMap::new()));
             return self.verified(peer, namespace, report);
         }
         // Who asks has looked whether it is worth it.
@@ -194,7 +193,7 @@ impl Engine {
             self.planned(id, &told.rows, told.is_cut || is_full(&told));
             return self.end_comparison(id);
         }
-        let judged = match judge_all(&self.comparisons[&id], &told) {
+        let mut judged = match judge_all(&self.comparisons[&id], &told) {
             Ok(judged) => judged,
             Err(error) => {
                 tracing::error!(%error, "a verification cannot go on");
@@ -204,18 +203,18 @@ impl Engine {
         };
         let comparing = &self.comparisons[&id];
         let (namespace, entries) = (comparing.namespace, comparing.entries);
-        let theirs = comparing.theirs.clone().unwrap_or_default().0;
         self.verify.totals.comparisons += 1;
         self.end_comparison(id);
-        let report = self.act_on(peer, namespace, entries, &judged);
-        // What is lost and known from the log goes with what was found so.
-        let known: BTreeSet<(Path, Dot)> =
-            self.verify.holes.iter().flat_map(|hole| hole.lost.keys().cloned()).collect();
-        let fresh = judged.lost.into_iter();
-        let fresh = fresh.filter(|hole| !hole.lost.keys().any(|lost| known.contains(lost)));
-        self.verify.holes.extend(fresh);
-        let is_whole = !told.is_cut && !is_full(&told);
-        self.fill_holes(peer, namespace, (is_whole.then_some(&theirs), &told.rows));
+        let lost: BTreeSet<String> = judged.lost.iter().map(|(path, _)| path.to_string()).collect();
+        if let Some(damage) = judged.damage.take() {
+            self.look_for_damage(&damage);
+        }
+        let besides = std::mem::take(&mut judged.lost);
+        let mended = self.give_back(namespace, &told.rows, besides);
+        let mut report = self.act_on(peer, namespace, mended, &judged);
+        report.entries = entries;
+        report.paths.extend(lost);
+        report.paths.truncate(PATHS_TOLD_MAX);
         self.verified(peer, namespace, report);
     }
 
@@ -223,10 +222,9 @@ impl Engine {
         &mut self,
         peer: NodeKey,
         namespace: Namespace,
-        entries: u64,
+        mended: u64,
         judged: &Judged,
     ) -> VerifiedPeer {
-        let mended = judged.lost.len() as u64;
         let suspect = judged.suspects.len() as u64;
         sometimes!(suspect > 0, SuspectFound);
         sometimes!(judged.differing > 0 && mended + suspect == 0, DifferenceExplained);
@@ -245,11 +243,8 @@ impl Engine {
                 self.confirm(peer, namespace, (path, *dot), *suspicion, suspect);
             }
         }
-        let lost = judged.lost.iter().flat_map(|hole| hole.lost.keys().map(|(path, _)| path));
-        let paths: BTreeSet<&Path> =
-            judged.suspects.keys().map(|(path, _)| path).chain(lost).collect();
+        let paths: BTreeSet<&Path> = judged.suspects.keys().map(|(path, _)| path).collect();
         VerifiedPeer {
-            entries,
             differing: judged.differing,
             explained: judged.explained,
             mended,
@@ -348,8 +343,11 @@ fn judge_all(comparing: &Comparing, told: &Told) -> Result<Judged, StoreError> {
     for path in paths(comparing, told, &view)? {
         let own = match view.entry(&path) {
             Ok(own) => own,
-            // A hole, which is mended as such.
-            Err(StoreError::Corrupt { .. }) => continue,
+            // It is mended as such.
+            Err(error) if error.is_damage() => {
+                judged.damage = Some(error);
+                continue;
+            }
             Err(error) => return Err(error),
         };
         let deletes =
@@ -365,7 +363,7 @@ fn judge_all(comparing: &Comparing, told: &Told) -> Result<Judged, StoreError> {
         for finding in found {
             match finding {
                 Finding::Lost(live) => {
-                    judged.lost.push(Hole::of_held(namespace, path.clone(), live));
+                    judged.lost.push((path.clone(), live));
                 }
                 Finding::Suspect(dot, suspicion) => {
                     judged.suspects.insert((path.clone(), dot), suspicion);

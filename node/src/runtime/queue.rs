@@ -14,6 +14,10 @@ use crate::state::Job;
 /// the writers would wait while the other half's commit is under way, which costs nearly as much as a commit
 /// of all. So a commit with writes waits for those writers too, for at most a quarter of the time that the
 /// last one took. A lone writer never waits.
+///
+/// Slices of a large catch-up take tens of milliseconds each. Users' transactions overtake those that wait, and
+/// share no commit with one; then one slice has its turn. So a user waits for one slice at most, and the
+/// catch-up goes on however many users there are.
 pub(super) struct JobQueue {
     inbox: Receiver<WriterMessage>,
     /// What came before the last commit was answered.
@@ -22,6 +26,8 @@ pub(super) struct JobQueue {
     writes: usize,
     /// As many were handed out for the last one, or wait.
     writes_expected: usize,
+    /// Whether the next commit is a slice's, since the last one was not while one waited.
+    owes_slice: bool,
     /// How long to wait for them.
     patience: Duration,
     deadline: Instant,
@@ -35,6 +41,7 @@ impl JobQueue {
             ahead: VecDeque::new(),
             writes: 0,
             writes_expected: 0,
+            owes_slice: false,
             patience: Duration::ZERO,
             deadline: Instant::now(),
             is_stopping: false,
@@ -46,8 +53,12 @@ impl JobQueue {
         if self.ahead.is_empty() && !self.is_stopping {
             let message = self.inbox.recv().unwrap_or(WriterMessage::Stop);
             self.accept(message);
+            self.accept_all();
         }
         self.deadline = Instant::now() + self.patience;
+        if !std::mem::take(&mut self.owes_slice) {
+            self.let_a_write_overtake();
+        }
         self.hand_out()
     }
 
@@ -62,16 +73,19 @@ impl JobQueue {
             };
             self.accept(message);
         }
+        if self.writes > 0 {
+            self.let_a_write_overtake();
+            if self.is_slice_next() {
+                self.owes_slice = true;
+                return None;
+            }
+        }
         self.hand_out()
     }
 
     /// The commit of what was handed out is done, and is about to be answered.
     pub(super) fn committed(&mut self, took: Duration) {
-        while !self.is_stopping
-            && let Ok(message) = self.inbox.try_recv()
-        {
-            self.accept(message);
-        }
+        self.accept_all();
         let waiting = self.ahead.iter().filter(|(_, job)| is_write(job)).count();
         self.writes_expected = waiting + std::mem::take(&mut self.writes);
         self.patience = took / 4;
@@ -81,11 +95,33 @@ impl JobQueue {
         self.writes > 0 && self.writes < self.writes_expected
     }
 
+    /// All that is there by now.
+    fn accept_all(&mut self) {
+        while !self.is_stopping
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            self.accept(message);
+        }
+    }
+
     fn accept(&mut self, message: WriterMessage) {
         match message {
             WriterMessage::Job(token, job) => self.ahead.push_back((token, job)),
             WriterMessage::Stop => self.is_stopping = true,
         }
+    }
+
+    /// Puts the first user's transaction before the slices that it waits behind.
+    fn let_a_write_overtake(&mut self) {
+        let place = self.ahead.iter().position(|(_, job)| !is_slice(job));
+        let write = place.filter(|place| *place > 0 && is_write(&self.ahead[*place].1));
+        if let Some(write) = write.and_then(|place| self.ahead.remove(place)) {
+            self.ahead.push_front(write);
+        }
+    }
+
+    fn is_slice_next(&self) -> bool {
+        self.ahead.front().is_some_and(|(_, job)| is_slice(job))
     }
 
     fn hand_out(&mut self) -> Option<(Token, Job)> {
@@ -97,6 +133,11 @@ impl JobQueue {
 
 fn is_write(job: &Job) -> bool {
     matches!(job, Job::Local(_))
+}
+
+/// Work on what no reader sees yet, or sees alike before and after: when it is done no write can tell.
+fn is_slice(job: &Job) -> bool {
+    matches!(job, Job::Cut(_) | Job::Fold { .. } | Job::DropCut { .. })
 }
 
 #[cfg(test)]
@@ -167,6 +208,33 @@ mod tests {
         jobs.send(write(2)).unwrap();
         queue.committed(Duration::from_millis(4));
         assert_eq!(group(&mut queue), [2]);
+    }
+
+    #[test]
+    fn a_write_waits_for_one_slice_and_slices_go_on() {
+        let (jobs, mut queue) = queue();
+        let slice = |number| {
+            let fold = Job::Fold { namespace: Namespace::MAIN, rows_max: 1 };
+            jobs.send(WriterMessage::Job(Token(number), fold)).unwrap();
+        };
+        let mut next = || {
+            // Of a group that is full the writer asks for no more.
+            let (Token(first), job) = queue.first().unwrap();
+            let rest = std::iter::from_fn(|| if is_slice(&job) { None } else { queue.next() });
+            let group: Vec<u64> = [first].into_iter().chain(rest.map(|(it, _)| it.0)).collect();
+            queue.committed(Duration::ZERO);
+            group
+        };
+        slice(1);
+        assert_eq!(next(), [1]);
+        [2, 3].into_iter().for_each(slice);
+        [4, 5].into_iter().for_each(|number| jobs.send(write(number)).unwrap());
+        jobs.send(WriterMessage::Job(Token(6), Job::Close)).unwrap();
+        jobs.send(write(7)).unwrap();
+        assert_eq!(next(), [4, 5], "they overtake slices, and nothing else");
+        assert_eq!(next(), [2], "it has its turn, though a write waits");
+        assert_eq!(next(), [3]);
+        assert_eq!(next(), [6, 7]);
     }
 
     #[test]

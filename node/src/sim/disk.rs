@@ -11,6 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::store::embedded::EmbeddedStore;
+#[cfg(test)]
+use crate::store::embedded::TableName;
 use crate::store::embedded::crash::{self, Survivors};
 use crate::store::memory::MemoryStore;
 use crate::store::{
@@ -123,11 +125,11 @@ impl SimDisk {
         Arc::make_mut(&mut state.rotten).insert((namespace, path));
     }
 
-    /// Flips a bit somewhere in the entries or the log of a namespace. Only a file has bits.
+    /// Flips a bit somewhere in a table of a namespace. Only a file has bits.
     #[cfg(test)]
-    pub(crate) fn tamper(&self, namespace: Namespace, is_log: bool, pick: u64, bit: u64) {
+    pub(crate) fn tamper(&self, namespace: Namespace, table: TableName, pick: u64, bit: u64) {
         let Medium::File { store, .. } = &self.medium else { return };
-        store.tamper(namespace, is_log, pick, bit);
+        store.tamper(namespace, table, pick, bit);
     }
 
     /// Whether any entry is rotten.

@@ -2,7 +2,7 @@
 
 use super::clock::ClockFault;
 use super::mix::{Draw, Mix};
-use super::scenario::{Action, Operation, OperationKind, Step};
+use super::scenario::{Action, Operation, OperationKind, Order, Step};
 use crate::topology::settings::Direction;
 
 impl Draw {
@@ -18,7 +18,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 29] = [
+        let kinds: [(u64, Make); 32] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -48,6 +48,9 @@ impl Draw {
             (mix.status, |draw, _| vec![Action::Status { node: draw.node() }]),
             (mix.topology, |draw, _| draw.topology()),
             (mix.turn, Self::turn),
+            (mix.order, Self::order),
+            (mix.delay, Self::delay),
+            (mix.promote, Self::promote),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -263,6 +266,45 @@ impl Draw {
         let direction =
             self.of(&[Direction::Both, Direction::Both, Direction::Pull, Direction::Serve]);
         self.pair(|node, peer| Action::Turn { node, peer, direction })
+    }
+
+    /// What is told to the delayed replica; now and then two orders cross.
+    fn order(&mut self, _: &Mix) -> Vec<Action> {
+        let node = self.nodes - 1;
+        let count = if self.one_in(4) { 2 } else { 1 };
+        let orders = (0..count).map(|_| {
+            let order = match self.below(16) {
+                0..6 => Order::Pause,
+                6..10 => Order::Resume,
+                10..15 => {
+                    let longest_ms = self.of(&[20, 2_000, 30_000]);
+                    Order::ApplyUntil { ago_ms: self.below(longest_ms) }
+                }
+                _ => Order::Promote,
+            };
+            Action::Order { node, order }
+        });
+        orders.collect()
+    }
+
+    fn delay(&mut self, _: &Mix) -> Vec<Action> {
+        let node = self.nodes - 1;
+        match self.one_in(2) {
+            true => vec![self.delayed(node)],
+            false => vec![Action::Delay { node, apply_after_ms: None }],
+        }
+    }
+
+    /// A node becomes a delayed replica.
+    pub(super) fn delayed(&mut self, node: usize) -> Action {
+        let apply_after_ms = self.of(&[2_000, 20_000, 60_000, 3_600_000]);
+        Action::Delay { node, apply_after_ms: Some(apply_after_ms) }
+    }
+
+    fn promote(&mut self, _: &Mix) -> Vec<Action> {
+        let by = if self.one_in(5) { self.node() } else { 0 };
+        let primary = if self.one_in(3) { None } else { Some(self.node()) };
+        vec![Action::Promote { by, primary }]
     }
 
     fn upgrade(&mut self, _: &Mix) -> Vec<Action> {

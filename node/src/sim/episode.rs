@@ -9,6 +9,9 @@ pub(super) enum Episode {
     /// A node is away while much is written. Its catch-up breaks off in the middle, once or more; meanwhile
     /// more is written, and the supplier starts again, or falls back to an older image.
     Resume,
+    /// A node is away for so long that what was deleted meanwhile is forgotten. Its refresh breaks off in the
+    /// middle, once or more; meanwhile either side starts again, more is written, deleted and forgotten.
+    Refresh,
     /// A folder is replaced by an image that is some moments old, while what it wrote since is on its way to
     /// some and with others.
     Rollback,
@@ -62,6 +65,7 @@ impl Draw {
         let mut script = Script { steps: Vec::new() };
         match self.of(mix.episodes) {
             Episode::Resume => self.resume(&mut script),
+            Episode::Refresh => self.refresh(&mut script),
             Episode::Rollback => self.rollback(&mut script),
             Episode::Amnesia => self.amnesia(&mut script),
             Episode::OldImage => self.old_image(&mut script),
@@ -113,6 +117,49 @@ impl Draw {
                 _ => {}
             }
             let frames = self.below(20);
+            script.add(0, Action::BreakAfter { from: supplier, to: away, frames });
+        }
+    }
+
+    fn refresh(&mut self, script: &mut Script) {
+        let (away, supplier) = self.two();
+        let is_taken = self.one_in(4);
+        script.add(0, Action::Kill { node: away, is_written: true });
+        for round in 0..4 + self.below(6) {
+            if round == 2 && is_taken {
+                script.add(0, Action::Backup { node: supplier });
+            }
+            let keys = 8 + self.below(24);
+            script.add(2, self.write_keys(supplier, keys));
+        }
+        script.add(0, self.delete_keys(supplier, 3));
+        // Longer than the short window and the interval of collection.
+        script.add(32_000, self.write_keys(supplier, 2));
+        for node in (0..self.nodes).filter(|node| *node != away) {
+            let frames = self.below(16);
+            script.add(0, Action::BreakAfter { from: node, to: away, frames });
+        }
+        script.add(20, Action::Start { node: away });
+        for _ in 0..2 + self.below(4) {
+            let pause_ms = self.of(&[3, 30, 400, 6_000]);
+            script.add(pause_ms, Action::Read { node: away });
+            match self.below(8) {
+                0 => script.add(0, self.delete_keys(supplier, 2)),
+                1 => {
+                    script.add(0, Action::Kill { node: supplier, is_written: true });
+                    script.add(0, Action::Start { node: supplier });
+                }
+                2 | 3 => {
+                    script.add(0, Action::Kill { node: away, is_written: self.one_in(2) });
+                    script.add(1, Action::Start { node: away });
+                }
+                4 => script.add(0, self.write_keys(away, 3)),
+                5 if is_taken => {
+                    script.add(0, Action::Restore { node: supplier, with_lease: false });
+                }
+                _ => {}
+            }
+            let frames = 4 + self.below(24);
             script.add(0, Action::BreakAfter { from: supplier, to: away, frames });
         }
     }
@@ -308,6 +355,15 @@ impl Draw {
         let a = self.node();
         let b = (a + 1 + self.below(self.nodes as u64 - 1) as usize) % self.nodes;
         (a, b)
+    }
+
+    /// A transaction that deletes some of the first keys.
+    fn delete_keys(&mut self, node: usize, keys: u64) -> Action {
+        self.operations += 1;
+        let first = self.below(8);
+        let (puts, deletes) = (Vec::new(), (first..first + keys).collect());
+        let kind = OperationKind::Write { puts, deletes, padding: 0 };
+        Action::Ask { node, operation: Operation { number: self.operations, kind } }
     }
 
     /// A transaction on some of the first keys.

@@ -27,6 +27,7 @@ pub(crate) fn read(world: &World, node: NodeId) -> Check {
         oracle.compare(node, namespace, &view)?;
         deletes_are_remembered(world, node, namespace)?;
     }
+    world.shows_what_it_held(node)?;
     count(world, node)
 }
 
@@ -161,6 +162,7 @@ impl Stage {
         if !self.world.is_plain() && !self.world.is_whole() {
             return self.judge_parts();
         }
+        self.judge_mending()?;
         let ordinary: Vec<NodeId> =
             (0..self.world.nodes.len()).filter(|&node| self.is_ordinary(node)).collect();
         self.judge_closed(&ordinary)?;
@@ -171,6 +173,8 @@ impl Stage {
         self.judge_seals(&ordinary)?;
         self.judge_tombstones(&ordinary)?;
         self.judge_silence()?;
+        self.judge_primary()?;
+        self.judge_delays()?;
         self.asked.iter().try_for_each(|asked| self.judge_answer(asked))?;
         self.try_out(&ordinary)
     }
@@ -284,6 +288,11 @@ impl Stage {
                     "answers: {number} was acknowledged by {}, which only reads",
                     asked.node
                 );
+                ensure!(
+                    !asked.is_delayed,
+                    "answers: {number} was acknowledged by {}, which is a delayed replica",
+                    asked.node
+                );
                 ensure!(wrote == *dot, "answers: {number} is {wrote:?}, and was answered {dot:?}");
             }
             Some(Answer::Written(Err(WriteError::Store(
@@ -295,6 +304,8 @@ impl Stage {
                     WriteError::Fenced { .. } => !self.copies.is_empty() || asked.is_fallen,
                     WriteError::Store(_) => true,
                     WriteError::ReadOnly { .. } => asked.is_joining || asked.is_reader,
+                    WriteError::Delayed => asked.may_be_delayed,
+                    WriteError::NotPrimary { .. } => self.has_promoted,
                     _ => false,
                 };
                 ensure!(is_due, "answers: {number} was refused, and should not be: {error}");
@@ -379,8 +390,9 @@ impl Stage {
                 heard.iter().filter(|(kind, count)| !is_due(kind, **count)).collect();
             ensure!(others.is_empty(), "silence: level, and still they say {others:?}");
         }
-        if self.world.refused() > 0 {
-            // What a refused peer said is noted: that may be under way at just this moment.
+        if self.world.refused() > 0 || !self.world.delays.is_empty() {
+            // What a refused peer said is noted, and how long a delayed replica has waited: that may be under
+            // way at just this moment.
             self.world
                 .run_until(NOTED_MS, World::is_written)
                 .map_err(|why| format!("liveness: a disk is not done {why}"))?;

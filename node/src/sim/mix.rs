@@ -40,6 +40,10 @@ pub(super) struct Mix {
     pub(super) status: u64,
     pub(super) topology: u64,
     pub(super) turn: u64,
+    /// Orders to a delayed replica, the last of the nodes.
+    pub(super) order: u64,
+    pub(super) delay: u64,
+    pub(super) promote: u64,
     /// Of the steps so many in a hundred are episodes: interleavings that chance alone hardly makes.
     pub(super) episode_percent: u64,
     pub(super) episodes: &'static [Episode],
@@ -70,6 +74,10 @@ impl Scenario {
         if profile == Profile::DeleteHeavy && seed.is_multiple_of(3) {
             let bury = Step { after_ms: 0, action: Action::Bury { node: mix.nodes - 1 } };
             steps.insert(steps.len() * 3 / 4, bury);
+        }
+        if profile == Profile::Delayed {
+            let action = draw.delayed(mix.nodes - 1);
+            steps.insert(0, Step { after_ms: 0, action });
         }
         let shape = (profile == Profile::Mesh).then(|| draw.shape(mix.nodes));
         // Files are slow to simulate, and what tears them is a profile's matter.
@@ -166,7 +174,8 @@ impl Draw {
                 mix.pause = self.some(3);
                 mix.pause_ms = self.of(&[400, 4_000, 30_000]);
                 mix.join = self.some(1);
-                (mix.episode_percent, mix.episodes) = (2, &[Episode::Rival, Episode::LateWord]);
+                (mix.episode_percent, mix.episodes) =
+                    (4, &[Episode::Rival, Episode::LateWord, Episode::Refresh]);
             }
             Profile::DeleteHeavy => {
                 self.network(&mut mix);
@@ -239,6 +248,18 @@ impl Draw {
                 mix.episodes = self.of(&[Episode::FALLS, Episode::FALLS, &[Episode::Twins]]);
             }
             Profile::Mesh => self.mesh(&mut mix),
+            Profile::Delayed => {
+                self.network(&mut mix);
+                mix.order = 12;
+                (mix.delay, mix.promote) = (self.some(1), self.some(3));
+                mix.clock = self.some(8);
+                mix.kill = self.some(5);
+                mix.disk = self.some(3);
+                mix.full = self.some(2);
+                mix.status = 2;
+                mix.delete_percent = self.of(&[10, 30]);
+                mix.pause_ms = self.of(&[60, 400, 4_000]);
+            }
         }
         self.nodes = mix.nodes;
         mix

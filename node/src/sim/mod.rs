@@ -13,7 +13,7 @@
 //! | `scenario`, `profile`, `shape`, `mix`, `draw`, `episode` | what is done, and how a seed draws it |
 //! | `world`, `nodes`, `node`, `net`, `connection`, `road`, `due`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
 //! | `stage` | carries steps out |
-//! | `oracle`, `judge`, `speech`, `audit`, `wishes`, `starved`, `trials` | what must hold: at each moment, of each word, in the end |
+//! | `oracle`, `judge`, `speech`, `audit`, `wishes`, `starved`, `delays`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
 //! | `churn` | members that come and go, and what vectors cost then |
 //! | `mesh` | big meshes, and how far their nodes are from each other |
@@ -33,6 +33,7 @@ pub(crate) mod audit;
 mod churn;
 mod clock;
 mod connection;
+mod delays;
 mod describe;
 pub(crate) mod disk;
 mod doubles;
@@ -44,6 +45,7 @@ mod guests;
 mod held;
 mod judge;
 mod later;
+mod mending;
 pub mod mesh;
 mod mix;
 #[cfg(any(test, feature = "planted-bugs"))]

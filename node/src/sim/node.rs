@@ -52,6 +52,8 @@ pub(crate) struct Node {
     pub(crate) boots: u64,
     /// How many transactions its disk has had of its own.
     pub(crate) issued: u64,
+    /// When the jobs of the latest group were given to its disk.
+    pub(crate) given: GivenSpan,
 }
 
 /// A running engine and its disk.
@@ -59,7 +61,7 @@ pub(crate) struct Running {
     pub(crate) engine: Engine,
     pub(crate) heads: Heads,
     pub(crate) boot: Boot,
-    queue: VecDeque<(Token, Job)>,
+    queue: VecDeque<((Token, Given), Job)>,
     busy: Option<Busy>,
     lease_is_stale: bool,
     lease_due_ms: u64,
@@ -71,7 +73,32 @@ pub(crate) struct Running {
 struct Busy {
     until_ms: u64,
     tokens: Vec<Token>,
+    given: GivenSpan,
     jobs: Vec<Job>,
+}
+
+/// When a job was given to the disk: in true time, and as the node's wall clock showed it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given {
+    pub(crate) at_ms: u64,
+    pub(crate) wall_ms: u64,
+}
+
+/// When the jobs of a group were: the first of them, and the span of what the wall clock showed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct GivenSpan {
+    pub(crate) first_ms: u64,
+    pub(crate) wall_ms: (u64, u64),
+}
+
+impl GivenSpan {
+    fn of(given: &[Given]) -> Self {
+        let walls = || given.iter().map(|it| it.wall_ms);
+        Self {
+            first_ms: given.iter().map(|it| it.at_ms).min().unwrap_or_default(),
+            wall_ms: (walls().min().unwrap_or_default(), walls().max().unwrap_or_default()),
+        }
+    }
 }
 
 /// A copy of a node's folder.
@@ -145,6 +172,7 @@ impl Node {
             is_newer: false,
             boots: 0,
             issued: 0,
+            given: GivenSpan::default(),
         }
     }
 
@@ -224,6 +252,7 @@ impl Node {
     pub(crate) fn crash(&mut self, is_written: bool, seed: u64) -> Vec<Done> {
         let operations = self.store.operations();
         let busy = self.running.take().and_then(|running| Some((running.busy?, running.heads)));
+        self.given = busy.as_ref().map_or(self.given, |(busy, _)| busy.given);
         let is_file = self.store.is_file();
         let done = busy.filter(|_| is_written || is_file).map(|(busy, mut heads)| {
             let are_user = are_user(&busy.jobs);
@@ -292,8 +321,9 @@ impl Node {
 
     /// Gives the disk a job.
     pub(crate) fn submit(&mut self, now_ms: u64, token: Token, job: Job) {
+        let wall_ms = self.clock.shows_ms(now_ms);
         let Some(running) = &mut self.running else { return };
-        running.queue.push_back((token, job));
+        running.queue.push_back(((token, Given { at_ms: now_ms, wall_ms }), job));
         running.begin_group(now_ms + self.commit_ms);
     }
 
@@ -308,7 +338,9 @@ impl Node {
         }
         self.store.set_full(self.is_full);
         let running = self.running.as_mut()?;
-        let Busy { tokens, jobs, .. } = running.busy.take_if(|busy| busy.until_ms <= now_ms)?;
+        let Busy { tokens, given, jobs, .. } =
+            running.busy.take_if(|busy| busy.until_ms <= now_ms)?;
+        self.given = given;
         let before = running.heads.vv.clone();
         let are_user = are_user(&jobs);
         let committed = commit_group(&*self.store, &mut running.heads, jobs);
@@ -360,8 +392,9 @@ impl Running {
         if self.busy.is_none()
             && let Some(first) = self.queue.pop_front()
         {
-            let (tokens, jobs) = take_group(first, || self.queue.pop_front());
-            self.busy = Some(Busy { until_ms, tokens, jobs });
+            let (labels, jobs) = take_group(first, || self.queue.pop_front());
+            let (tokens, given): (Vec<Token>, Vec<Given>) = labels.into_iter().unzip();
+            self.busy = Some(Busy { until_ms, tokens, given: GivenSpan::of(&given), jobs });
         }
     }
 }
@@ -401,6 +434,7 @@ pub(crate) const COLLECTION: Collection = Collection {
     offline_window_ms: 7 * 24 * 3_600_000,
     bytes_max: 1 << 30,
     linger_ms: 0,
+    linger_bytes_max: u64::MAX,
 };
 const MAX_LAG_MS: u64 = 30_000;
 const LEASE_MS: u64 = 1_000;

@@ -433,6 +433,23 @@ impl Oracle {
         let nothing = Belief::default();
         let belief = self.nodes.get(node).and_then(|node| node.get(&namespace)).unwrap_or(&nothing);
         ensure!(belief.vv == *view.vv(), "R7: a view of {node} is at another vector");
+        self.compare_with(belief, node, namespace, view)
+    }
+
+    /// Compares all that a reader of some older state sees with what it must see at that vector.
+    pub(crate) fn compare_older(&self, node: NodeId, namespace: Namespace, view: &View) -> Check {
+        let mut belief = Belief::default();
+        self.advance_belief(node, namespace, &mut belief, view.vv())?;
+        self.compare_with(&belief, node, namespace, view)
+    }
+
+    fn compare_with(
+        &self,
+        belief: &Belief,
+        node: NodeId,
+        namespace: Namespace,
+        view: &View,
+    ) -> Check {
         let mut expected = belief.live.iter();
         let mut found = Ok(());
         let read = view.entries(None, None, &mut |path, entry| {

@@ -59,6 +59,9 @@ profiles! {
     Fence = "fence",
     /// Nodes far from each other, in all shapes of mesh that settings can ask for, which change.
     Mesh = "mesh",
+    /// A delayed replica, whose operator pauses it, shows older moments and promotes it; and a primary that
+    /// changes.
+    Delayed = "delayed",
 }
 
 impl fmt::Display for Profile {

@@ -124,6 +124,12 @@ pub(crate) enum Action {
     Topology { node: usize, topology: Topology },
     /// The operator changes which way data goes between a node and a peer.
     Turn { node: usize, peer: usize, direction: Direction },
+    /// A node is started again as a delayed replica, or as an ordinary one.
+    Delay { node: usize, apply_after_ms: Option<u64> },
+    /// The operator of a delayed replica says what becomes of what waits.
+    Order { node: usize, order: Order },
+    /// A node is asked to make one member the only one that takes writes, or all.
+    Promote { by: usize, primary: Option<usize> },
     /// A node runs a later version from now on, or this one again.
     Upgrade { node: usize, is_newer: bool },
 }
@@ -151,6 +157,20 @@ pub(crate) enum OperationKind {
     Refuse { key: u64 },
 }
 
+/// What becomes of what a delayed replica has yet to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// It waits.
+    Pause,
+    /// It is shown when it is old enough.
+    Resume,
+    /// What had arrived so long ago, by the node's wall clock, is shown now; then all waits.
+    ApplyUntil { ago_ms: u64 },
+    /// All is shown, and the delay ends.
+    Promote,
+}
+
 impl Action {
     /// The node that it happens to, and the other one if it happens between two.
     pub(crate) fn place(&self) -> (usize, Option<usize>) {
@@ -176,6 +196,9 @@ impl Action {
             | Self::Lease { node, .. }
             | Self::Clock { node, .. }
             | Self::Topology { node, .. }
+            | Self::Delay { node, .. }
+            | Self::Order { node, .. }
+            | Self::Promote { by: node, .. }
             | Self::Upgrade { node, .. } => (node, None),
             Self::Cut { from, to }
             | Self::BreakAfter { from, to, .. }
@@ -194,6 +217,7 @@ impl Action {
     pub(crate) fn needs(&self) -> usize {
         match (self, self.place()) {
             (Self::Pause { .. } | Self::Turn { .. }, (node, Some(peer))) => node.max(peer),
+            (Self::Promote { primary, .. }, (node, _)) => node.max(primary.unwrap_or(0)),
             (_, (node, None)) => node,
             (_, (_, Some(_))) => 0,
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use millpond_core::transport::Lane;
 use millpond_core::{Namespace, Path, Payload};
 
+use super::delays::Delay;
 use super::describe;
 use super::disk::FailedSync;
 use super::folders::Backup;
@@ -35,6 +36,9 @@ pub(crate) struct Stage {
     pub(super) has_replaced_inviter: bool,
     /// Nodes whose folder fell back unseen.
     pub(super) fell_back: BTreeMap<NodeId, FellBack>,
+    /// Whether an admin was asked to say who takes writes.
+    pub(super) has_promoted: bool,
+    pub(super) promotions: Vec<(RequestId, NodeId)>,
     /// Whether frames were played again, which no transport does: credit is off then.
     pub(crate) has_replayed: bool,
     /// Who lacks what others have, in a mesh whose nodes are looked at for that.
@@ -56,6 +60,9 @@ pub(crate) struct Asked {
     pub(crate) is_reader: bool,
     /// Whether its folder had fallen back, so that it may be fenced.
     pub(crate) is_fallen: bool,
+    /// Whether it was a delayed replica, and whether it may have been one.
+    pub(crate) is_delayed: bool,
+    pub(crate) may_be_delayed: bool,
 }
 
 impl Stage {
@@ -69,6 +76,8 @@ impl Stage {
             guests: Guests::default(),
             has_replaced_inviter: false,
             fell_back: BTreeMap::new(),
+            has_promoted: false,
+            promotions: Vec::new(),
             has_replayed: false,
             starved: None,
         }
@@ -148,6 +157,9 @@ impl Stage {
             Action::Status { node } => self.look_at_status(node),
             Action::Topology { node, ref topology } => self.world.set_topology_of(node, topology),
             Action::Turn { node, peer, direction } => self.turn(node, peer, direction),
+            Action::Delay { node, apply_after_ms } => self.delay(node, apply_after_ms),
+            Action::Order { node, order } => self.order(node, order),
+            Action::Promote { by, primary } => self.promote(by, primary),
             Action::Disk { node, commit_ms } => self.world.nodes[node].commit_ms = commit_ms,
             Action::Full { node, is_full } => self.world.nodes[node].is_full = is_full,
             Action::FailSync { node, is_kept } => {
@@ -200,6 +212,7 @@ impl Stage {
             OperationKind::Reset => Effect::Reset,
             _ => Effect::None,
         };
+        let delay = self.world.delays.get(&node).map(Delay::is_sure);
         let (number, kind) = (operation.number, operation.kind.clone());
         let is_newer = self.world.nodes[node].is_newer;
         let request = self.world.write(node, move |tx| {
@@ -217,6 +230,8 @@ impl Stage {
             is_joining: !self.world.has_joined(node),
             is_reader: self.is_reader(node),
             is_fallen: self.fell_back.contains_key(&node),
+            is_delayed: delay == Some(true),
+            may_be_delayed: delay.is_some(),
         });
     }
 
@@ -258,14 +273,14 @@ impl Stage {
         }
     }
 
-    fn stop(&mut self, node: NodeId) {
+    pub(super) fn stop(&mut self, node: NodeId) {
         if self.world.nodes[node].running.is_some() {
             self.world.nodes[node].renew_lease();
             self.world.crash(node, true);
         }
     }
 
-    fn start(&mut self, node: NodeId) {
+    pub(super) fn start(&mut self, node: NodeId) {
         if self.world.nodes[node].running.is_none() && !self.gone.contains(&node) {
             self.world.start(node);
         }

@@ -1,7 +1,7 @@
 //! A few seeds of every profile, in the suite. The long runs are the runner's (`millpond-sim`).
 //!
 //! `MILLPOND_PROFILE=restore` runs that profile only, `MILLPOND_SEED=7` one seed, `MILLPOND_SEEDS=5000` that
-//! many.
+//! many, and `MILLPOND_WITHOUT='an answer waits for the disk'` takes that rule out.
 
 use super::{Mutant, Profile, RunOptions, Scenario, run};
 use crate::planted::without;
@@ -16,6 +16,14 @@ fn a_few_seeds_of_every_profile_hold() {
     };
     let only = read("MILLPOND_PROFILE").map(|text| text.parse::<Profile>().expect("a profile"));
     let profiles = Profile::ALL.iter().copied().filter(|it| only.is_none_or(|only| only == *it));
+    let mutant = read("MILLPOND_WITHOUT").map(|rule| {
+        let mut all = Mutant::all().into_iter();
+        all.find(|it| it.rules[0] == rule).expect("the first rule of a planted bug")
+    });
+    let run = |scenario: &Scenario, options| match &mutant {
+        Some(mutant) => mutant.in_place(|| run(scenario, options)).0,
+        None => run(scenario, options),
+    };
     let mut failures = Vec::new();
     for profile in profiles {
         for seed in seeds.clone() {

@@ -186,7 +186,8 @@ impl Stage {
 
     /// Those who may write.
     fn writers(&self, nodes: &[NodeId]) -> Vec<NodeId> {
-        nodes.iter().copied().filter(|&node| !self.is_reader(node)).collect()
+        let writes = |node: &NodeId| !self.is_reader(*node) && !self.stays_delayed(*node);
+        nodes.iter().copied().filter(writes).collect()
     }
 
     fn traffic(&mut self, nodes: &[NodeId]) -> Traffic {

@@ -8,6 +8,7 @@ use millpond_core::{Namespace, Path, Payload, PayloadKind};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::delays::Delay;
 use super::describe;
 use super::disk::SimDisk;
 use super::later::{Dressed, dress};
@@ -69,6 +70,8 @@ pub(crate) struct World {
     pub(crate) outcasts: BTreeSet<NodeId>,
     /// Nodes whose folders were replaced.
     pub(crate) fallen_back: BTreeSet<NodeId>,
+    /// Delayed replicas, and what they may show.
+    pub(crate) delays: BTreeMap<NodeId, Delay>,
     /// Follows updates and counts frames, in a mesh that is measured.
     pub(crate) meter: Option<Meter>,
     /// What vectors cost, while that is weighed.
@@ -135,6 +138,7 @@ impl World {
             oracle,
             outcasts: BTreeSet::new(),
             fallen_back: BTreeSet::new(),
+            delays: BTreeMap::new(),
             meter: None,
             weights: None,
             observer: None,
@@ -290,6 +294,7 @@ impl World {
         self.net.vanish(self.now_ms, id);
         self.note_done(id, done);
         self.note_vectors(id);
+        self.forget_orders(id);
     }
 
     /// Kills a node, puts an image in the place of its folder, and starts it.
@@ -438,6 +443,7 @@ impl World {
             // As the shell does: whoever waits is told, and the process ends.
             self.crash(id, false);
         }
+        self.look_at_delay(id);
         self.observe(id);
     }
 

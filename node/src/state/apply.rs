@@ -58,12 +58,6 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(Outcome::default())
         }
         Job::Mend(it) => mend(tx, it),
-        Job::AcceptLoss(it, local) => {
-            let mended = mend(tx, it)?;
-            let mut outcome = apply_local(tx, local)?;
-            outcome.rows_new += mended.rows_new;
-            Ok(outcome)
-        }
         Job::Collect { namespace, stable, closed } => Ok(collect(tx, namespace, &stable, &closed)?),
         Job::At(arrival, job) => {
             note_arrival(&mut tx.heads, arrival);
@@ -74,8 +68,11 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(Outcome::default())
         }
         Job::Delay(mode) => {
-            if let Some(delayed) = &mut tx.heads.delayed {
-                delayed.mode = mode;
+            // Since it was asked for, the delay may have ended: nothing was recorded from then on.
+            let is_over = tx.heads.delay().is_none() && !planted!("a promotion is final");
+            match &mut tx.heads.delayed {
+                Some(delayed) if !is_over => delayed.mode = mode,
+                _ => return Err(JobError::NotDelayed),
             }
             Ok(Outcome::default())
         }
@@ -192,7 +189,7 @@ pub(super) fn apply_push_writes(tx: &mut Transaction<'_>, push: &Push, entries: 
 
 /// Rows of a large cut: straight into the final tables, hidden because no vector covers them, or staged.
 fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
-    let Cut { namespace, mark, begins, rows } = cut;
+    let Cut { namespace, mark, begins, rows, takes } = cut;
     // Its rows would mingle with those of another one.
     if tx.heads.place(namespace) != Place::Free && !planted!("a cut waits for the fold before it") {
         return Err(JobError::Occupied);
@@ -201,12 +198,22 @@ fn apply_cut(tx: &mut Transaction<'_>, cut: Cut) -> Result<Outcome, JobError> {
     if begins && held.is_some() && !planted!("nothing stays of a cut that is given up") {
         return Err(JobError::Occupied);
     }
-    let continues = held.is_some_and(|held| held.continues_as(&mark));
+    let continues = match takes.held.as_deref() {
+        // What came late to it was not compared.
+        Some(compared)
+            if held != Some(compared) && !planted!("a refresh takes over what it compared") =>
+        {
+            return Err(JobError::Changed);
+        }
+        Some(_) => held.is_some(),
+        None => held.is_some_and(|held| held.continues_as(&mark)),
+    };
     if !begins && !continues && !planted!("a continuation needs its beginning") {
         return Err(JobError::NoCut);
     }
     check_cut(&tx.heads, namespace, &mark)?;
     let mut outcome = Outcome::default();
+    takes.dropped.into_iter().for_each(|path| tx.unstage(namespace, path));
     for row in rows.iter().flat_map(RowsFrame::rows) {
         if mark.direct {
             join_cut_row(tx, namespace, &row, &mark.upto, &mut outcome)?;

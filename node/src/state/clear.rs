@@ -71,11 +71,18 @@ pub(super) fn clear_slice(
             }
             is_clear
         }
-        None => {
-            let (rows, is_all) = tx.some_staged(namespace, rows_max, usize::MAX)?;
-            rows.into_keys().for_each(|path| tx.unstage(namespace, path));
-            is_all
-        }
+        None => match tx.some_staged(namespace, rows_max, usize::MAX) {
+            Ok((rows, is_all)) => {
+                rows.into_keys().for_each(|path| tx.unstage(namespace, path));
+                is_all
+            }
+            // What is damaged cannot be told row by row: all of it goes at once.
+            Err(StoreError::Corrupt { .. }) => {
+                tx.unstage_all(namespace);
+                true
+            }
+            Err(error) => return Err(error),
+        },
     };
     if is_clear {
         tx.heads.clears.remove(&namespace);
@@ -132,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::planted;
-    use crate::state::{Cut, CutMark, Heads, Job, JobError, View, commit_group};
+    use crate::state::{Cut, CutMark, Heads, Job, JobError, Takeover, View, commit_group};
     use crate::store::Store;
     use crate::store::memory::MemoryStore;
 
@@ -183,8 +190,8 @@ mod tests {
                 direct,
                 compared: None,
             };
-            let (namespace, rows) = (Namespace::MAIN, vec![rows(10)]);
-            node.commit(Job::Cut(Cut { namespace, mark, begins: true, rows })).unwrap();
+            let (namespace, rows, takes) = (Namespace::MAIN, vec![rows(10)], Takeover::default());
+            node.commit(Job::Cut(Cut { namespace, mark, begins: true, rows, takes })).unwrap();
             node
         }
 

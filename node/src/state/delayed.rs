@@ -21,6 +21,7 @@ use super::heads::{Heads, meta_key, read_meta, write_meta};
 use super::transaction::Transaction;
 use super::view::View;
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::store::{Changes, Durability, LogRow, Snapshot, Store, StoreError};
 
 /// What a delayed replica shows: the main namespace as it was. No peer hears of it.
@@ -142,7 +143,8 @@ pub(super) fn record(
     let record = Record::of(before, after, changes);
     let Some(record) = record else { return Ok(()) };
     let Some(delayed) = &mut after.delayed else { return Ok(()) };
-    if is_shown && delayed.oldest_ms.is_none() && record.vv.is_some() {
+    let is_first = delayed.oldest_ms.is_none() && delayed.mode == DelayMode::Running;
+    if is_shown && is_first && record.vv.is_some() {
         delayed.shown_wall_ms = delayed.wall_ms;
         changes.absorb(record.apply(after)?);
         return Ok(());
@@ -235,7 +237,15 @@ fn corrupt() -> StoreError {
 
 /// Applies records that are due, in their order: some of them, and up to one after which readers may look.
 pub(super) fn apply_due(tx: &mut Transaction<'_>, due: Due) -> Result<(), StoreError> {
-    if tx.heads.delay().is_none() {
+    let Some(mode) = tx.heads.delay().map(|it| it.mode) else { return Ok(()) };
+    // Since it was asked for, something else may have been ordered.
+    let is_ordered = match (due, mode) {
+        (Due::Clock(_), DelayMode::Running) => true,
+        (Due::Wall(ms), DelayMode::Until { wall_ms }) => ms == wall_ms,
+        _ => planted!("an order about the delay holds at once"),
+    };
+    if !is_ordered {
+        sometimes!(ShowOvertaken);
         return Ok(());
     }
     let mut records_max = RECORDS_AT_ONCE;

@@ -80,7 +80,7 @@ fn weigh(job: &Job) -> usize {
     match job {
         Job::Local(_) => 16,
         Job::Pushes(pushes) => pushes.iter().map(|push| push.len()).sum(),
-        Job::Mend(mend) | Job::AcceptLoss(mend, _) => mend.found.len() + mend.unlogged.len() + 16,
+        Job::Mend(it) => it.found.len() + it.lost.len() + it.unlogged.len() + 16,
         // As much as one commit may do beside small writes: they wait for one such job at most.
         Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
         Job::Reissue(_) => GROUP_ROWS_MAX,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use millpond_core::wire::{PushFrame, RowsFrame};
-use millpond_core::{Incarnation, Namespace, NodeKey, Push, VersionVector};
+use millpond_core::{Incarnation, Namespace, NodeKey, Path, Push, VersionVector};
 
 use super::delayed::{Arrival, DelayMode, Due};
 use super::heads::CutMark;
@@ -58,10 +58,8 @@ pub(crate) enum Job {
         /// How many.
         rows_max: usize,
     },
-    /// Puts back what the store has lost.
+    /// Mends what is damaged.
     Mend(Mend),
-    /// The same, with what nobody has any more: this transaction deletes it.
-    AcceptLoss(Mend, Local),
     /// Drops some tombstones that every live member has on its disk.
     Collect {
         /// Of which namespace.
@@ -125,6 +123,17 @@ pub(crate) struct Cut {
     pub(crate) begins: bool,
     /// The rows.
     pub(crate) rows: Rows,
+    /// What it takes over of a refresh that broke off.
+    pub(crate) takes: Takeover,
+}
+
+/// What a refresh takes over of one that broke off: all that is staged, but for what is not right any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Takeover {
+    /// The cut as it was when it was compared; `None` once it has been taken over, and where there is none.
+    pub(crate) held: Option<Box<CutMark>>,
+    /// Paths at which nothing is staged any more.
+    pub(crate) dropped: Vec<Path>,
 }
 
 /// What a job did.
@@ -168,6 +177,12 @@ pub(crate) enum JobError {
     /// Something has come since the comparison that a refresh is based on, which its supplier covers.
     #[error("something that the supplier covers came since the two were compared")]
     Overtaken,
+    /// An order about the delay of a replica that has none, or none any more.
+    #[error("this replica is not delayed")]
+    NotDelayed,
+    /// The cut of a refresh that broke off is not as it was when it was compared: rows came late to it.
+    #[error("the refresh that broke off has changed since it was compared")]
+    Changed,
     /// There is no cut of this namespace.
     #[error("no cut is arriving")]
     NoCut,

@@ -1,8 +1,9 @@
-//! Mending: putting back what a store has lost, as peers hold it.
+//! Mending: what a store has lost, and putting back what peers still have of it.
 //!
-//! Nothing of it is a write: no dot is taken, and no vector moves. A dot is put back only where this replica's
-//! own log says that it lives, at the moment of the commit: what was overwritten since stays so. Both are those of
-//! the tables, in which a cut that is not yet folded does not count.
+//! Nothing of it is a write: no dot is taken, and no vector moves. A damaged value is replaced by what its log
+//! says of it, without content ([`super::lost`]). Content is put back only where this replica's own log says that
+//! its dot lives, at the moment of the commit: what was overwritten since stays so. Both are those of the tables,
+//! in which a cut that is not yet folded does not count.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -10,22 +11,23 @@ use std::ops::ControlFlow;
 use millpond_core::{Dot, Entry, LiveDot, Namespace, Path, VersionVector};
 
 use super::job::{JobError, Outcome};
+use super::lost::{has_content, stand_in};
 use super::tombstones::Tombstones;
 use super::transaction::Transaction;
 use crate::planted::planted;
 use crate::probes::sometimes;
-use crate::store::{DamagedLog, StoreError};
+use crate::store::{DamagedEntries, DamagedLog, StoreError};
 
 /// What is to be mended in one commit.
 #[derive(Debug, Clone)]
 pub(crate) struct Mend {
     pub(crate) namespace: Namespace,
-    /// A path whose stored value is damaged: it is dropped, and what it held is in `found` and `gone`.
-    pub(crate) damaged: Option<Path>,
-    /// Live dots that the entries have lost, as a peer holds them.
+    /// Damaged values of the entries: they are dropped, and what they held is in `lost`.
+    pub(crate) damaged: Vec<DamagedEntries>,
+    /// Dots that live by the log, and whose content the entries have lost.
+    pub(crate) lost: Vec<(Path, Dot)>,
+    /// Such dots as a peer holds them.
     pub(crate) found: Vec<(Path, LiveDot)>,
-    /// Lost dots that peers have seen go.
-    pub(crate) gone: Vec<(Path, Dot)>,
     /// Damaged values of the log.
     pub(crate) blocks: Vec<DamagedLog>,
     /// Live dots of which the log has no row.
@@ -37,16 +39,16 @@ impl Mend {
     pub(crate) fn new(namespace: Namespace) -> Self {
         Self {
             namespace,
-            damaged: None,
+            damaged: Vec::new(),
+            lost: Vec::new(),
             found: Vec::new(),
-            gone: Vec::new(),
             blocks: Vec::new(),
             unlogged: Vec::new(),
         }
     }
 }
 
-/// Mends; `rows_new` of the outcome counts what was put back.
+/// Mends; `rows_new` of the outcome counts what was put back, in the entries and in the log.
 pub(super) fn mend(tx: &mut Transaction<'_>, mend: Mend) -> Result<Outcome, JobError> {
     let mut outcome = Outcome::default();
     mend_log(tx, &mend, &mut outcome)?;
@@ -129,44 +131,47 @@ fn mend_entries(
     outcome: &mut Outcome,
 ) -> Result<(), JobError> {
     let namespace = mend.namespace;
-    let is_damaged =
-        |path: &Path| matches!(tx.changed_entry(namespace, path), Err(StoreError::Corrupt { .. }));
-    let damaged = mend.damaged.filter(is_damaged);
-    let mut entries: BTreeMap<Path, Entry> = BTreeMap::new();
-    let read = |tx: &Transaction<'_>, path: &Path| match damaged {
-        Some(_) => Ok(Entry::absent()),
-        None => tx.changed_entry(namespace, path),
+    let is_damaged = |tx: &Transaction<'_>, path: &Path| {
+        matches!(tx.changed_entry(namespace, path), Err(StoreError::Corrupt { .. }))
     };
+    let mut damaged = mend.damaged;
+    damaged.retain(|it| is_damaged(tx, &it.first));
+    let mut entries: BTreeMap<Path, Entry> = BTreeMap::new();
+    let read = |tx: &Transaction<'_>, entries: &BTreeMap<Path, Entry>, path: &Path| match entries
+        .get(path)
+    {
+        Some(entry) => Ok(entry.clone()),
+        None => match tx.changed_entry(namespace, path) {
+            Err(StoreError::Corrupt { .. }) if damaged.iter().any(|it| it.contains(path)) => {
+                Ok(Entry::absent())
+            }
+            read => read,
+        },
+    };
+    for (path, dot) in mend.lost {
+        let mut entry = read(tx, &entries, &path)?;
+        let is_missing = tx.logs_live(namespace, &path, dot)? && !entry.contains(dot);
+        if is_missing && !planted!("what is lost keeps its place") {
+            entry.insert(stand_in(dot));
+            entries.insert(path, entry);
+        }
+    }
     for (path, live) in mend.found {
+        let mut entry = read(tx, &entries, &path)?;
         let is_known = tx.logs_live(namespace, &path, live.dot)?;
         if !is_known && !planted!("only what the log has is put back") {
             sometimes!(OvertakenMend);
             continue;
         }
-        let entry = match entries.entry(path) {
-            std::collections::btree_map::Entry::Occupied(held) => held.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
-                let entry = read(tx, free.key())?;
-                free.insert(entry)
-            }
-        };
-        if !entry.contains(live.dot) {
+        if !has_content(&entry, live.dot) {
+            sometimes!(entry.contains(live.dot), LostGivenBack);
             entry.insert(live);
+            entries.insert(path, entry);
             outcome.rows_new += 1;
         }
     }
-    for (path, dot) in mend.gone {
-        let entry = match entries.get(&path) {
-            Some(entry) => entry.clone(),
-            None => read(tx, &path)?,
-        };
-        if !entry.contains(dot) && tx.logs_live(namespace, &path, dot)? {
-            tx.drop_log(namespace, dot);
-            outcome.rows_new += 1;
-        }
-    }
-    if let Some(path) = damaged {
-        tx.drop_damaged_entries(namespace, path);
+    for DamagedEntries { first, .. } in damaged {
+        tx.drop_damaged_entries(namespace, first);
     }
     tx.put_entries(namespace, entries);
     Ok(())

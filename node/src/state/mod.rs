@@ -14,6 +14,7 @@ mod gap;
 mod group;
 mod heads;
 mod job;
+mod lost;
 mod mend;
 mod overlay;
 mod reissue;
@@ -32,12 +33,14 @@ pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
-pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome};
+pub(crate) use job::{Cut, Job, JobError, Local, LocalClosure, Outcome, Takeover};
+pub(crate) use lost::{has_content, is_lost};
 pub(crate) use mend::Mend;
 pub(crate) use overlay::Overlay;
 pub(crate) use reissue::Reissue;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use reissue::Reissued;
+pub(crate) use staged_row::decode_staged;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use tombstones::Tombstones;
 pub(crate) use transaction::Transaction;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use millpond_core::{Dot, DotRange, Entry, Incarnation, Namespace, Path, Row, Seq};
+use millpond_core::{Dot, DotRange, Entry, Incarnation, Namespace, Path, Row, Seq, VersionVector};
 
 use super::fold::Fold;
 use super::staged_row::decode_staged;
@@ -33,6 +33,18 @@ impl Overlay {
             }
             _ => tables,
         })
+    }
+
+    /// The snapshot as its readers will see it once a staged cut that is arriving has become visible, if nothing
+    /// more comes.
+    pub(super) fn with_cut(
+        tables: Arc<dyn Snapshot>,
+        namespace: Namespace,
+        before: VersionVector,
+        upto: VersionVector,
+    ) -> Arc<dyn Snapshot> {
+        let fold = Fold { before, upto, ..Fold::default() };
+        Arc::new(Self { tables, namespace, fold, log: OnceLock::new() })
     }
 
     fn unfolded(&self, path: &Path) -> Result<Option<Row>, StoreError> {

@@ -23,7 +23,7 @@ pub(super) fn encode_staged(row: &Row) -> Bytes {
 ///
 /// # Errors
 /// [`StoreError::Corrupt`].
-pub(super) fn decode_staged(path: &Path, mut bytes: Bytes) -> Result<Row, StoreError> {
+pub(crate) fn decode_staged(path: &Path, mut bytes: Bytes) -> Result<Row, StoreError> {
     let corrupt = || StoreError::Corrupt { what: format!("the staged row at {path}") };
     let mut decoder = wire::Decoder::new();
     while !bytes.is_empty() {

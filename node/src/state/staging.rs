@@ -24,6 +24,12 @@ impl Transaction<'_> {
         self.own.staged.insert((namespace, path), None);
     }
 
+    /// Drops all that is staged.
+    pub(super) fn unstage_all(&mut self, namespace: Namespace) {
+        self.own.staged.retain(|(of, _), _| *of != namespace);
+        self.own.unstaged.insert(namespace);
+    }
+
     /// Before anything is written at a path, what is staged there is folded.
     pub(super) fn fold_first(
         &mut self,

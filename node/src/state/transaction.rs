@@ -269,11 +269,6 @@ impl<'a> Transaction<'a> {
         self.own.log.insert((namespace, dot), Some(row));
     }
 
-    /// Drops the log row of a dot that lives nowhere.
-    pub(crate) fn drop_log(&mut self, namespace: Namespace, dot: Dot) {
-        self.own.log.insert((namespace, dot), None);
-    }
-
     /// Drops the damaged value of the log in which the row of a dot would be.
     pub(crate) fn drop_damaged_log(&mut self, namespace: Namespace, dot: Dot) {
         self.own.damaged_log.insert((namespace, dot));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use millpond_core::{Dot, Entry, Incarnation, Namespace, Path, VersionVector};
 
-use super::heads::{meta_key, read_meta};
+use super::heads::{CutMark, meta_key, read_meta};
+use super::lost::whole;
 use super::overlay::Overlay;
 use crate::store::{DamagedEntries, LogRow, Snapshot, StoreError};
 
@@ -31,6 +32,20 @@ impl View {
         Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
     }
 
+    /// The same with a staged cut that is arriving, as if that were all of it.
+    pub(crate) fn with_cut(
+        snapshot: Arc<dyn Snapshot>,
+        namespace: Namespace,
+        cut: &CutMark,
+    ) -> Result<Self, StoreError> {
+        let before: VersionVector =
+            read_meta(&*snapshot, &meta_key::vv(namespace))?.unwrap_or_default();
+        let mut vv = before.clone();
+        vv.join(&cut.upto);
+        let snapshot = Overlay::with_cut(snapshot, namespace, before, cut.upto.clone());
+        Ok(Self { snapshot, namespace, vv: Arc::new(vv) })
+    }
+
     /// The vector that this view is at.
     pub fn vv(&self) -> &VersionVector {
         &self.vv
@@ -44,8 +59,14 @@ impl View {
     /// The entry at a path; absent when there is none.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when its checksum does not match, or [`StoreError::Io`].
+    /// [`StoreError::Corrupt`] when its checksum does not match, [`StoreError::Lost`] when it did not, or
+    /// [`StoreError::Io`].
     pub fn entry(&self, path: &Path) -> Result<Entry, StoreError> {
+        whole(path, self.entry_with_lost(path)?)
+    }
+
+    /// The entry at a path, though something of it may be lost: for whoever looks at its dots only.
+    pub(crate) fn entry_with_lost(&self, path: &Path) -> Result<Entry, StoreError> {
         Ok(self.snapshot.entry(self.namespace, path)?.visible_at(&self.vv))
     }
 
@@ -60,13 +81,32 @@ impl View {
         after: Option<&Path>,
         visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let mut lost = None;
+        self.entries_with_lost(within, after, &mut |path, entry| match whole(&path, entry) {
+            Ok(entry) => visit(path, entry),
+            Err(error) => {
+                lost = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        lost.map_or(Ok(()), Err)
+    }
+
+    /// Visits entries as [`View::entries`] does, those too of which something is lost.
+    pub(crate) fn entries_with_lost(
+        &self,
+        within: Option<&Path>,
+        after: Option<&Path>,
+        visit: &mut dyn FnMut(Path, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         self.snapshot.entries(self.namespace, within, after, &mut |path, entry| {
             let entry = entry.visible_at(&self.vv);
             if entry.is_absent() { ControlFlow::Continue(()) } else { visit(path, entry) }
         })
     }
 
-    /// Visits all entries beyond `after`, and goes on behind damaged values, of which the visitor learns the place.
+    /// Visits all entries beyond `after`, those of which something is lost too, and goes on behind damaged values,
+    /// of which the visitor learns the place.
     pub(crate) fn sound_entries(
         &self,
         after: Option<&Path>,
@@ -78,7 +118,10 @@ impl View {
                 Err(damaged) => return visit(Err(damaged)),
             };
             let entry = entry.visible_at(&self.vv);
-            if entry.is_absent() { ControlFlow::Continue(()) } else { visit(Ok((path, entry))) }
+            if entry.is_absent() {
+                return ControlFlow::Continue(());
+            }
+            visit(Ok((path, entry)))
         })
     }
 

@@ -7,10 +7,11 @@ use millpond_core::limits::{
 };
 use millpond_core::types::counter::{self, CounterError, Slot};
 use millpond_core::{
-    Dot, Entry, Hlc, Incarnation, LiveDot, Namespace, Path, PathError, Payload, Push, PushWrite,
-    Seq, StampError, VersionVector,
+    Dot, Entry, Hlc, Incarnation, LiveDot, Namespace, Path, PathError, Payload, PayloadKind, Push,
+    PushWrite, Seq, StampError, VersionVector,
 };
 
+use super::lost::{is_lost, whole};
 use super::transaction::Transaction;
 use crate::planted::planted;
 use crate::probes::always;
@@ -23,9 +24,18 @@ pub struct WriteTx<'a> {
     namespace: Namespace,
     incarnation: Incarnation,
     pending: BTreeMap<Path, Option<Payload>>,
-    /// Of what is pending, that which is a live dot's content once more, under its old stamp.
-    again: BTreeMap<Path, Dot>,
+    /// Of what is pending, that which takes the place of some of the live dots only.
+    parts: BTreeMap<Path, Part>,
     pending_bytes: usize,
+}
+
+/// What a write takes the place of, where that is not all that lives at its path.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// This dot, whose content it is once more, under the old stamp.
+    Again(Dot),
+    /// What is lost.
+    Lost,
 }
 
 /// Why a transaction was refused. Nothing of it was written.
@@ -116,10 +126,14 @@ impl WriteTx<'_> {
     /// Writes a payload at a path, overwriting all values that are live there.
     ///
     /// # Errors
-    /// [`WriteError::ValueTooLarge`], [`WriteError::TransactionTooLarge`].
+    /// [`WriteError::ValueTooLarge`], [`WriteError::TransactionTooLarge`]; [`WriteError::Rejected`] for the kind
+    /// [`PayloadKind::LOST`], which is no content.
     pub fn put(&mut self, path: Path, payload: Payload) -> Result<(), WriteError> {
         if payload.bytes.len() > VALUE_BYTES_MAX {
             return Err(WriteError::ValueTooLarge { bytes: payload.bytes.len() });
+        }
+        if payload.kind == PayloadKind::LOST {
+            return Err(WriteError::Rejected("this kind of payload marks what is lost".into()));
         }
         self.set(path, Some(payload))
     }
@@ -178,8 +192,19 @@ impl WriteTx<'_> {
             return Ok(false);
         };
         self.set(path.clone(), Some(live.payload.clone()))?;
-        self.again.insert(path.clone(), dot);
+        self.parts.insert(path.clone(), Part::Again(dot));
         Ok(true)
+    }
+
+    /// Deletes what is lost at a path, and leaves what else lives there. Says how many writes that were.
+    pub(crate) fn give_up(&mut self, path: &Path) -> Result<u64, WriteError> {
+        let lost = self.tx.entry(self.namespace, path)?.visible_at(self.vv());
+        let lost = lost.live().iter().filter(|live| is_lost(live)).count() as u64;
+        if lost > 0 {
+            self.set(path.clone(), None)?;
+            self.parts.insert(path.clone(), Part::Lost);
+        }
+        Ok(lost)
     }
 
     /// The entry at a path, with what this transaction wrote there so far.
@@ -189,7 +214,7 @@ impl WriteTx<'_> {
     pub fn entry(&self, path: &Path) -> Result<Entry, WriteError> {
         match self.pending.get(path) {
             Some(pending) => Ok(self.pending_entry(pending)),
-            None => Ok(self.tx.entry(self.namespace, path)?.visible_at(self.vv())),
+            None => Ok(known(path, self.tx.entry(self.namespace, path)?.visible_at(self.vv()))?),
         }
     }
 
@@ -199,8 +224,8 @@ impl WriteTx<'_> {
     /// [`WriteError::Store`].
     pub fn entries(&self, within: &Path) -> Result<Vec<(Path, Entry)>, WriteError> {
         let mut entries = self.tx.entries(self.namespace, Some(within))?;
-        for entry in entries.values_mut() {
-            *entry = std::mem::take(entry).visible_at(self.vv());
+        for (path, entry) in &mut entries {
+            *entry = known(path, std::mem::take(entry).visible_at(self.vv()))?;
         }
         let pending = self.pending.range(within.clone()..);
         for (path, pending) in pending.take_while(|(path, _)| path.is_within(within)) {
@@ -285,11 +310,11 @@ pub(crate) fn write(
         namespace,
         incarnation,
         pending: BTreeMap::new(),
-        again: BTreeMap::new(),
+        parts: BTreeMap::new(),
         pending_bytes: 0,
     };
     closure(&mut write)?;
-    let (pending, again) = (write.pending, write.again);
+    let (pending, parts) = (write.pending, write.parts);
     let vv = tx.heads.vv(namespace).clone();
 
     // R12: what a write overwrites is live here, now. A delete of an absent path takes no dot, so that seqs
@@ -300,14 +325,22 @@ pub(crate) fn write(
     let mut greatest = None;
     for (path, payload) in pending {
         tx.fold_first(namespace, &path)?;
-        let entry = tx.entry(namespace, &path)?;
+        let part = parts.get(&path);
+        let entry = match part {
+            Some(Part::Lost) => tx.entry(namespace, &path)?,
+            _ => known(&path, tx.entry(namespace, &path)?)?,
+        };
         let is_seen =
             |dot| vv.covers(dot) || planted!("a write overwrites what its node has covered");
-        let again = again.get(&path);
-        let is_meant = |dot| again.is_none_or(|again| *again == dot);
-        let seen = entry.live().iter().filter(|live| is_seen(live.dot) && is_meant(live.dot));
-        let kept = again.and_then(|_| seen.clone().map(|live| live.hlc).max());
-        if again.is_none() {
+        let is_meant = |live: &LiveDot| match part {
+            None => true,
+            Some(Part::Again(dot)) => *dot == live.dot,
+            Some(Part::Lost) => is_lost(live),
+        };
+        let seen = entry.live().iter().filter(|live| is_seen(live.dot) && is_meant(live));
+        let is_again = matches!(part, Some(Part::Again(_)));
+        let kept = seen.clone().map(|live| live.hlc).max().filter(|_| is_again);
+        if !is_again {
             greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
         }
         let overwritten: Vec<Dot> = seen.map(|live| live.dot).collect();
@@ -346,6 +379,14 @@ pub(crate) fn write(
     let vv = tx.heads.vv(namespace).clone();
     tx.heads.last_local.insert(namespace, vv);
     Ok(Some(push))
+}
+
+/// The entry, of which nothing is lost: else nobody knows what a write there overwrites, nor what it read.
+fn known(path: &Path, mut entry: Entry) -> Result<Entry, StoreError> {
+    if planted!("what is lost is not absent") {
+        entry.retain(|live| !is_lost(live));
+    }
+    whole(path, entry)
 }
 
 /// The entries of the vector that changed since the previous local transaction of this boot and

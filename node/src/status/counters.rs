@@ -67,6 +67,8 @@ pub struct LinkCounters {
     pub grafts: u64,
     /// Times that this node asked the peer to send no more of an origin.
     pub prunes: u64,
+    /// Times that this node ended its turn in a comparison with the peer: two make a round trip.
+    pub compare_turns: u64,
     /// Links that came up.
     pub links: u64,
 }
@@ -209,6 +211,7 @@ impl LinkCounters {
         self.pulls += other.pulls;
         self.grafts += other.grafts;
         self.prunes += other.prunes;
+        self.compare_turns += other.compare_turns;
         self.links += other.links;
         self.control.add(&other.control);
     }

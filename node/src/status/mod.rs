@@ -21,7 +21,9 @@ pub use refresh::{RefreshError, RefreshReport, RefreshSide};
 pub use state::{DelayStatus, NodeState, PrimaryStatus, Rehab};
 pub use survey::{Survey, SurveyEdge, SurveyLink, SurveyLoss, SurveyNode, SurveyTree, SurveyTurn};
 pub use tombstones::{Blocker, Eviction, TombstoneStatus};
-pub use verify::{LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyTotals};
+pub use verify::{
+    LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyStatus, VerifyTotals,
+};
 
 use crate::topology::settings::{Direction, Ripple, Topology};
 
@@ -101,6 +103,7 @@ impl Status {
             cost: 0,
             topology: Topology::default(),
             tombstones: TombstoneStatus::default(),
+            verify: VerifyStatus::default(),
         };
         let (peers, sources, namespaces) = (Vec::new(), Vec::new(), Vec::new());
         Self::assess(node, peers, sources, namespaces, Totals::default(), Vec::new())
@@ -214,6 +217,9 @@ pub struct NodeStatus {
     /// What deletes have left here.
     #[serde(default)]
     pub tombstones: TombstoneStatus,
+    /// When it last looked whether it holds what it should.
+    #[serde(default)]
+    pub verify: VerifyStatus,
 }
 
 /// A member as seen from here.
@@ -427,6 +433,7 @@ mod tests {
             cost: 0,
             topology: Topology::default(),
             tombstones: TombstoneStatus::default(),
+            verify: VerifyStatus::default(),
         }
     }
 

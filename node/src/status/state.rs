@@ -61,7 +61,7 @@ impl fmt::Display for Rehab {
             Self::Fresh => "is new, and has not caught up yet",
             Self::Restored => "was restored, and has not caught up yet",
             Self::Refreshing => "is being refreshed after a long absence",
-            Self::TooFarBehind => "is further behind than `max_lag` allows",
+            Self::TooFarBehind => "is further behind than `max_lag` or `max_lag_writes` allows",
         })
     }
 }

@@ -106,6 +106,20 @@ pub struct LostValue {
     pub dot: String,
 }
 
+/// When a node last looked whether it holds what it should.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct VerifyStatus {
+    /// How long ago it last read its own store to the end; `None` if it has not yet.
+    pub read_age_s: Option<u64>,
+    /// Peers with which its last comparisons found nothing wrong.
+    pub agreeing: u64,
+    /// Peers with which one of its last comparisons found something, or came to nothing.
+    pub others: u64,
+    /// How long ago the last comparison ended.
+    pub compared_age_s: Option<u64>,
+}
+
 /// What verifying has done since the node started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

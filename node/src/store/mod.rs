@@ -154,6 +154,14 @@ pub enum StoreError {
         /// Which value.
         what: String,
     },
+    /// What is at this path was lost to damage, and no peer has given it back so far. It is not known, so
+    /// nothing is read there and nothing written over it; what other members write over it, or still have of
+    /// it, ends that, and so does giving it up.
+    #[error("what is at {path} was lost to damage, and no peer has given it back so far")]
+    Lost {
+        /// The path.
+        path: String,
+    },
     /// The file is of a format that this version does not read.
     #[error(
         "the store has format {found}, this version reads {known}; use the version that wrote it"
@@ -177,4 +185,11 @@ pub enum StoreError {
         /// The first failure.
         reason: String,
     },
+}
+
+impl StoreError {
+    /// Whether it is of one value, which can be mended; the rest of the store is well.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Lost { .. })
+    }
 }

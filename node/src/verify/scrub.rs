@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use millpond_core::{Dot, Incarnation, Namespace, Path, VersionVector};
 
 use crate::planted::planted;
-use crate::state::{CutMark, meta_key, read_meta};
+use crate::state::{CutMark, has_content, meta_key, read_meta};
 use crate::store::{DamagedEntries, DamagedLog, Snapshot, StoreError};
 
 /// A walk through all entries and all log rows of a store. Each step takes a snapshot of its own, so that none
@@ -35,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) log_rows: u64,
     /// Values of entries that are damaged.
     pub(crate) damaged: Vec<(Namespace, DamagedEntries)>,
-    /// Dots that are live by the log, and not at their path.
+    /// Dots that are live by the log, and whose content is not at their path.
     pub(crate) lost: BTreeMap<(Namespace, Path), BTreeSet<Dot>>,
     /// Values of the log that are damaged.
     pub(crate) blocks: BTreeSet<(Namespace, DamagedLog)>,
@@ -153,7 +153,7 @@ impl Scrub {
             found.log_rows += 1;
             let is_lost = match snapshot.entry(namespace, &row.path) {
                 _ if row.deleted.is_some() => Ok(false),
-                Ok(entry) => Ok(!entry.contains(dot)),
+                Ok(entry) => Ok(!has_content(&entry, dot)),
                 // The rest of its record may be sound.
                 Err(StoreError::Corrupt { .. }) => Ok(found.is_damaged(namespace, &row.path)),
                 Err(error) => Err(error),

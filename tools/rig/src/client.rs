@@ -70,7 +70,7 @@ impl Client {
     pub(crate) fn follow(&self, path: &str) -> io::Result<BufReader<TcpStream>> {
         let mut connection = self.connect()?;
         // Of this version, an answer has no form but its own.
-        connection.write("GET", path, "HTTP/1.0", "")?;
+        connection.write("GET", path, ("HTTP/1.0", "application/jsonl"), "")?;
         connection.head(path)?;
         connection.stream.get_ref().set_read_timeout(None)?;
         Ok(connection.stream)
@@ -83,19 +83,25 @@ impl Connection {
     /// # Errors
     /// No answer, or one that is no success; the error shows it.
     pub fn request(&mut self, method: &str, path: &str, body: &str) -> io::Result<String> {
-        self.write(method, path, "HTTP/1.1", body)?;
+        self.write(method, path, ("HTTP/1.1", "application/json"), body)?;
         let length = self.head(path)?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         String::from_utf8(body).map_err(io::Error::other)
     }
 
-    fn write(&mut self, method: &str, path: &str, version: &str, body: &str) -> io::Result<()> {
+    fn write(
+        &mut self,
+        method: &str,
+        path: &str,
+        (version, accept): (&str, &str),
+        body: &str,
+    ) -> io::Result<()> {
         let Client { address, token, .. } = &self.client;
         let length = body.len();
         let request = format!(
             "{method} {path} {version}\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
-             Accept: application/json, application/jsonl\r\nContent-Length: {length}\r\n\r\n{body}"
+             Accept: {accept}\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         self.stream.get_mut().write_all(request.as_bytes())
     }

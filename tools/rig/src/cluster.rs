@@ -1,20 +1,21 @@
 //! Nodes of one domain.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::host::Host;
 use crate::node::Node;
-use crate::wait::until;
+use crate::wait::{DEADLINE, until, until_within};
 
 /// Nodes of one domain, in one temporary folder, which know each other when it has started.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -45,7 +46,7 @@ impl Cluster {
             let invite = invite.as_deref().map(str::trim);
             nodes.push(Node::start(program, host, &place, invite, settings)?);
         }
-        let cluster = Self { nodes, _folder: folder };
+        let cluster = Self { nodes, folder };
         until("all nodes know each other", || cluster.have_peers(|_| true, hosts.len() - 1))?;
         Ok(cluster)
     }
@@ -53,6 +54,12 @@ impl Cluster {
     /// Its nodes.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Leaves its folder behind when it ends, and tells where that is.
+    pub fn keep(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
     }
 
     /// Its nodes, to be stopped and started.
@@ -87,10 +94,18 @@ impl Cluster {
     /// # Errors
     /// It takes too long; the error shows how each node is.
     pub fn until_equal(&self) -> io::Result<()> {
+        self.until_equal_within(DEADLINE)
+    }
+
+    /// Waits until all nodes hold the same.
+    ///
+    /// # Errors
+    /// It takes longer than this; the error shows how each node is.
+    pub fn until_equal_within(&self, patience: Duration) -> io::Result<()> {
         let digests = || self.nodes.iter().map(Node::digest).collect::<io::Result<Vec<_>>>();
         let are_equal =
             || digests().is_ok_and(|digests| digests.windows(2).all(|pair| pair[0] == pair[1]));
-        until("all nodes hold the same", are_equal).map_err(|error| {
+        until_within(patience, "all nodes hold the same", are_equal).map_err(|error| {
             let states: Vec<String> =
                 self.nodes.iter().map(|node| node.run(&["status"]).unwrap_or_default()).collect();
             io::Error::other(format!("{error}: {:?}\n{}", digests(), states.join("\n")))

@@ -8,18 +8,22 @@
 //! A [`Network`] needs root and `ip` of iproute2, and nothing of what makes it is seen outside of its
 //! namespaces. It leaves with its value; what an owner that was killed left behind, the next one removes.
 
+mod chaos;
 mod client;
 mod cluster;
 mod host;
 mod network;
 mod node;
+mod random;
 mod wait;
 mod watch;
 
+pub use chaos::{Chaos, Verdict};
 pub use client::{Client, Connection};
 pub use cluster::Cluster;
 pub use host::Host;
 pub use network::Network;
 pub use node::Node;
+pub use random::Random;
 pub use wait::{DEADLINE, until, until_within};
 pub use watch::{Seen, Watch};

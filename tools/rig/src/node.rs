@@ -28,7 +28,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Founds a domain, or joins that of an invite, and starts. `settings` are tables of its configuration.
+    /// Founds a domain, or joins that of an invite, and starts. `settings` go on in
+    /// `[replication]` of its configuration, and may begin further tables.
     ///
     /// # Errors
     /// A command fails, or the node does not start; the error shows what they said.
@@ -110,12 +111,33 @@ impl Node {
     /// # Errors
     /// It was not running, or takes too long.
     pub fn stop(&mut self) -> io::Result<()> {
+        self.signal(Signal::TERM)?;
         let process = self.process.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        let id = Pid::from_raw(process.id().cast_signed()).expect("a process has an id above 0");
-        kill_process(id, Signal::TERM)?;
         until("the node ends", || !matches!(process.try_wait(), Ok(None)))?;
         self.process = None;
         Ok(())
+    }
+
+    /// Stops its process in the middle of whatever it does; it notices nothing but the time.
+    ///
+    /// # Errors
+    /// It was not running.
+    pub fn freeze(&mut self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets its process go on after [`Node::freeze`].
+    ///
+    /// # Errors
+    /// It was not running.
+    pub fn thaw(&mut self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        let process = self.process.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let id = Pid::from_raw(process.id().cast_signed()).expect("a process has an id above 0");
+        Ok(kill_process(id, signal)?)
     }
 
     /// Runs a command for its folder, and tells what that printed.
@@ -134,6 +156,11 @@ impl Node {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it runs.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Where its log is.
@@ -175,7 +202,8 @@ impl Node {
         self.client().send("PUT", &path, &format!("{{\"n\":{value}}}")).map(drop)
     }
 
-    fn data(&self) -> PathBuf {
+    /// Where its data is.
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 

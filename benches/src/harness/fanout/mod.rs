@@ -107,7 +107,8 @@ pub async fn run(parameters: &Parameters) -> Result<FanoutReport> {
     Ok(FanoutReport::new(parameters, rows, &folder))
 }
 
-fn program(chosen: Option<&Path>) -> Result<PathBuf> {
+/// The program `millpond`: this one, or the one beside the harness.
+pub fn program(chosen: Option<&Path>) -> Result<PathBuf> {
     let program = match chosen {
         Some(chosen) => chosen.to_owned(),
         None => std::env::current_exe()?.with_file_name("millpond"),

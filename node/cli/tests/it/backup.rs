@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kill::{export, request, until};
+use crate::kill::{export, request, until, until_within};
 use crate::node::{Node, millpond};
 
 fn value(text: &str) -> Value {
@@ -186,6 +187,86 @@ fn a_node_of_a_busy_cluster_is_restored_while_the_others_write() {
         let digests = folders.map(|folder| request(folder, "GET", "/api/v1/digest", ""));
         digests.iter().all(|it| it.is_some() && *it == digests[0])
     });
+}
+
+/// The backup is older than the others remember deletes (bar B7): what was deleted since is forgotten by all, and what
+/// the backup holds of it is not believed. Meanwhile the others write, and never show a deleted key again.
+#[test]
+fn a_backup_older_than_all_deletes_brings_none_of_them_back() {
+    let mut first = Node::start_with_state();
+    let mut others = [first.join("london-1", "writer"), first.join("tokyo-1", "writer")];
+    for node in [&mut first].into_iter().chain(&mut others) {
+        node.reconfigure("[replication]\n", "[replication]\noffline_window = \"5s\"\n");
+    }
+    for n in 0..60 {
+        put(&first, &format!("t/k{n}"), n);
+    }
+    others.iter().for_each(|node| node.until(&["ls"], "        60  t\n"));
+    let key = first.dir().join("node.key.copy");
+    std::fs::copy(first.data().join("node.key"), &key).unwrap();
+    let configuration = std::fs::read(first.data().join("millpond.toml")).unwrap();
+    let backup = first.dir().join("old.mpb");
+    first.run(&["backup", "create", "--to", text(&backup)]).ok();
+
+    // Each deletes some, and writes something; then all have forgotten the deletes.
+    for (number, node) in [&first, &others[0], &others[1]].into_iter().enumerate() {
+        (0..10).for_each(|n| drop(node.run(&["rm", &format!("t/k{}", 10 * number + n)]).ok()));
+        put(node, &format!("own/{number}"), 1);
+    }
+    for node in [&first, &others[0], &others[1]] {
+        node.until(&["ls"], "         3  own\n        30  t\n");
+        // A minute after the last of them has told that it has them.
+        until_within(Duration::from_secs(150), "the deletes are forgotten", || {
+            let status = value(&node.run(&["status", "--json"]).ok());
+            status["node"]["tombstones"]["count"] == 0
+        });
+    }
+    first.kill();
+    std::fs::remove_dir_all(first.data()).unwrap();
+    std::fs::create_dir(first.data()).unwrap();
+    std::fs::write(first.data().join("millpond.toml"), configuration).unwrap();
+    // It is away for longer than it is waited for.
+    for node in &others {
+        let evicted = |peer: &Value| peer["name"] == "paris-1" && !peer["evicted"].is_null();
+        until("it is waited for no longer", || {
+            let status = value(&node.run(&["status", "--json"]).ok());
+            status["peers"].as_array().unwrap().iter().any(evicted)
+        });
+    }
+    let (is_over, written) = (AtomicBool::new(false), Mutex::new(0));
+    std::thread::scope(|scope| {
+        let _end = End(&is_over);
+        let (is_over, written) = (&is_over, &written);
+        for (number, node) in others.iter().enumerate() {
+            scope.spawn(move || {
+                for n in (0..).take_while(|_| !is_over.load(Relaxed)) {
+                    let key = format!("/api/v1/c/busy/{number}-{n}");
+                    let answer = request(node.data(), "PUT", &key, "{\"n\":1}");
+                    *written.lock().unwrap() += u64::from(answer.is_some());
+                    let gone = request(node.data(), "GET", &format!("/api/v1/c/t/k{}", n % 30), "");
+                    assert_eq!(gone, None, "a deleted key is back");
+                }
+            });
+        }
+        let restore = ["backup", "restore", text(&backup), "--data", text(first.data())];
+        let how = ["--into-domain", "--key", text(&key)];
+        millpond(&[&restore[..], &how].concat(), b"").ok();
+        first.restart();
+        put(&first, "own/restored", 1);
+        first.until(&["status"], "OK  ");
+    });
+    let busy = *written.lock().unwrap();
+    assert!(busy > 0);
+    let all = format!("{busy:>10}  busy\n         4  own\n        30  t\n");
+    for node in [&first, &others[0], &others[1]] {
+        node.until(&["ls"], &all);
+        for n in 0..30 {
+            node.run(&["get", &format!("t/k{n}")]).failed(1);
+        }
+    }
+    let digest = |node: &Node| node.run(&["digest"]).ok();
+    assert_eq!(digest(&first), digest(&others[0]));
+    assert_eq!(digest(&first), digest(&others[1]));
 }
 
 struct End<'a>(&'a AtomicBool);

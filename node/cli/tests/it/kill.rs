@@ -178,10 +178,14 @@ pub(crate) fn request(folder: &Path, method: &str, path: &str, body: &str) -> Op
     head.split(' ').nth(1)?.starts_with('2').then(|| body.to_owned())
 }
 
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    until_within(DEADLINE, what, holds);
+}
+
+pub(crate) fn until_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !holds() {
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         look_again();
     }
 }

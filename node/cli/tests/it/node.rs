@@ -180,6 +180,16 @@ impl Node {
         std::fs::write(&file, text).expect("it can be written");
     }
 
+    /// Starts it again with something else in its configuration.
+    pub fn reconfigure(&mut self, before: &str, after: &str) {
+        assert_eq!(self.stop("TERM"), Some(0));
+        let file = self.data().join("millpond.toml");
+        let text = std::fs::read_to_string(&file).expect("init and join write it");
+        assert!(text.contains(before), "{text}");
+        std::fs::write(&file, text.replacen(before, after, 1)).expect("it can be written");
+        self.restart();
+    }
+
     /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");

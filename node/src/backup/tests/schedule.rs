@@ -1,10 +1,12 @@
 //! Backups that a node makes by itself.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use super::world::World;
-use crate::backup::{BackupSchedule, Keep};
+use crate::backup::create::create_at;
+use crate::backup::{BackupOptions, BackupSchedule, Keep, list};
 use crate::status::Status;
 use crate::{Config, Replica};
 
@@ -64,6 +66,28 @@ async fn a_node_makes_backups_by_itself_and_keeps_as_many_as_it_should() {
     replica.close().await;
 }
 
+/// The clock was far ahead when a backup was made, and is right now: that one counts as no newest one.
+#[tokio::test]
+async fn a_backup_of_a_day_to_come_holds_up_nothing_and_pushes_nothing_out() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("backups");
+    let mut config = Config::new(place.path().join("a"));
+    Replica::init(&config).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let ahead = folder.join("a-21000101T000000Z.mpb");
+    let go_on = &mut |_| ControlFlow::Continue(());
+    create_at(&config, &ahead, BackupOptions::default(), YEAR_2100_MS, go_on).unwrap();
+    let keep = Keep { last: 1, daily: 0, weekly: 0 };
+    config.backup = Some(BackupSchedule { keep, ..every(&folder, 1) });
+    let replica = Replica::open(config.clone()).await.unwrap();
+    let has_made = |status: &Status| status.backup.as_ref().is_some_and(|it| it.made >= 2);
+    let backup = until(&replica, has_made).await.backup.unwrap();
+    assert_eq!((backup.failed, backup.last_error), (0, None));
+    replica.close().await;
+    let left: Vec<_> = list(&folder).unwrap().into_iter().map(|it| it.path).collect();
+    assert!(left.len() == 2 && left[1] == ahead && left[0] != ahead, "{left:?}");
+}
+
 #[tokio::test]
 async fn a_backup_that_fails_is_told() {
     let place = tempfile::tempdir().unwrap();
@@ -78,3 +102,5 @@ async fn a_backup_that_fails_is_told() {
     assert!(backup.failed > 0 && backup.last_error.is_some());
     replica.close().await;
 }
+
+const YEAR_2100_MS: u64 = 4_102_444_800_000;

@@ -20,8 +20,8 @@ use crate::backup::writer::{About, write};
 use crate::backup::{BackupProgress, Restore};
 use crate::membership::{Role, grant_role};
 use crate::state::{
-    Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, commit_group,
-    meta_key, write_meta,
+    Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Takeover,
+    commit_group, meta_key, write_meta,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Snapshot, Store};
@@ -174,8 +174,8 @@ impl World {
             direct: false,
             compared: None,
         };
-        let begins = true;
-        self.run(node, Job::Cut(Cut { namespace, mark: mark.clone(), begins, rows }));
+        let (begins, takes) = (true, Takeover::default());
+        self.run(node, Job::Cut(Cut { namespace, mark: mark.clone(), begins, rows, takes }));
         self.run(node, Job::Flip { namespace, mark, rows_max: 0 });
         self.nodes[1 - node].told = self.nodes[1 - node].written.len();
     }

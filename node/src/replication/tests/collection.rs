@@ -6,6 +6,7 @@ use millpond_core::{Namespace, VersionVector};
 
 use super::super::Input;
 use super::depends_on;
+use crate::planted::without;
 use crate::replication::Collection;
 use crate::sim::net::NodeId;
 use crate::sim::node::{COLLECTION, DIGEST_MS};
@@ -87,6 +88,27 @@ fn tombstones_linger_for_readers() {
     assert_eq!(tombstones(&world, 0), 1);
     world.run(4 * DIGEST_MS);
     assert!((0..2).all(|id| tombstones(&world, id) == 0));
+}
+
+/// What is kept for them is bounded, however much is deleted.
+#[test]
+fn no_more_lingers_than_a_disk_has_room_for() {
+    let left = || {
+        let mut world = World::new(58);
+        let collection = Collection { linger_ms: 60_000, linger_bytes_max: 2_000, ..COLLECTION };
+        world.set_collection(collection);
+        world.join();
+        world.settle().unwrap();
+        for key in 0..100 {
+            world.put(0, &format!("c/{key}/f"), "v");
+            world.delete(0, &format!("c/{key}/f"));
+        }
+        world.run(4 * DIGEST_MS);
+        (0..2).map(|id| tombstones(&world, id)).max().unwrap()
+    };
+    let bounded = left();
+    assert!(bounded < 100, "{bounded}");
+    assert_eq!(without(&["what lingers is bounded"], left), 100);
 }
 
 /// Work never stops, and each word is behind the next write when it comes.

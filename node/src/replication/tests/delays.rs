@@ -7,6 +7,7 @@ use millpond_core::{Namespace, VersionVector};
 use rand_core::Rng;
 
 use super::depends_on;
+use crate::replica::DelayError;
 use crate::replication::{Answer, DelayOrder, Request};
 use crate::seal::Seal;
 use crate::sim::net::NodeId;
@@ -272,6 +273,54 @@ fn a_late_node_is_promoted() -> Check {
 #[test]
 fn a_delayed_replica_takes_no_writes_before_it_is_promoted() {
     depends_on(&["a delayed replica takes no writes"], a_late_node_is_promoted);
+}
+
+/// What is due while a pause is on its way to a slow disk is not shown after it.
+fn a_pause_crosses_what_is_due() -> Check {
+    let (mut world, _) = late(82);
+    world.run(10_000);
+    world.put(0, "c/k/f", "new");
+    world.run(DELAY_MS - 300);
+    world.nodes[LATE].commit_ms = 500;
+    let before = digest(&shown(&world, LATE));
+    order(&mut world, DelayOrder::Pause)?;
+    world.run(20_000);
+    ensure!(digest(&shown(&world, LATE)) == before, "it is paused, and shows more");
+    order(&mut world, DelayOrder::Resume)?;
+    world.run(5_000);
+    ensure!(digest(&shown(&world, LATE)) != before, "a resume does not go on");
+    Ok(())
+}
+
+#[test]
+fn an_order_about_the_delay_holds_at_once() {
+    depends_on(&["an order about the delay holds at once"], a_pause_crosses_what_is_due);
+}
+
+/// Two orders are given at once, and the second one comes too late.
+fn a_pause_crosses_a_promotion() -> Check {
+    let (mut world, _) = late(83);
+    world.observer = None;
+    let orders = [DelayOrder::Promote, DelayOrder::Pause];
+    let asked = orders.map(|order| world.ask(LATE, Request::Delay(order)));
+    world.run(1_000);
+    let answers = asked.map(|id| world.answers.remove(&id));
+    ensure!(
+        matches!(
+            answers,
+            [Some(Answer::Delay(Ok(()))), Some(Answer::Delay(Err(DelayError::NotDelayed)))]
+        ),
+        "{answers:?}"
+    );
+    world.put(0, "c/k/f", "new");
+    world.settle()?;
+    ensure!(shown(&world, LATE).vv() == &world.vv(0), "it is delayed again");
+    Ok(())
+}
+
+#[test]
+fn a_promotion_is_final() {
+    depends_on(&["a promotion is final"], a_pause_crosses_a_promotion);
 }
 
 /// A node that joins as a delayed replica begins with what there is.

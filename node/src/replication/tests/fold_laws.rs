@@ -17,7 +17,7 @@ use super::super::limits::Limits;
 use super::super::supply::{Step, Supply};
 use crate::planted;
 use crate::state::{
-    Cut, CutMark, Heads, Job, Local, Overlay, View, commit_group, meta_key, write_meta,
+    Cut, CutMark, Heads, Job, Local, Overlay, Takeover, View, commit_group, meta_key, write_meta,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, LogRow, Snapshot, Store};
@@ -159,8 +159,14 @@ impl Replica {
             direct: false,
             compared: None,
         };
-        let (namespace, begins) = (Namespace::MAIN, true);
-        self.commit(Job::Cut(Cut { namespace, mark: mark.clone(), begins, rows: rows.clone() }));
+        let (namespace, begins, takes) = (Namespace::MAIN, true, Takeover::default());
+        self.commit(Job::Cut(Cut {
+            namespace,
+            mark: mark.clone(),
+            begins,
+            rows: rows.clone(),
+            takes,
+        }));
         self.commit(Job::Flip { namespace, mark, rows_max });
     }
 

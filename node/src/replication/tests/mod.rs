@@ -9,6 +9,7 @@
 //! | R8 what all live members have is collected | 13, 18, 20, 27 | `collection`, `super::words` |
 //! | R9 who is below a floor is not brought level by what changed | 1, 13, S11 | `floors` |
 //! | R9 then they refresh, and nothing unsynced is lost | 9, 13, 14 | `refreshes` |
+//! | what is staged of a refresh goes into the next one, where that is right | 14, S11 | `refresh_resumes` |
 //! | R13 what is disputed is issued anew | 9, 15, S1, S5 | `reissues` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R5 closed incarnations leave the vectors | 16, S20 | `closings`, `crate::sim::churn` |
@@ -45,6 +46,7 @@ mod catch_up;
 mod closings;
 mod collection;
 mod continuity;
+mod damages;
 mod delays;
 mod dials;
 mod feeds;
@@ -54,6 +56,7 @@ mod folds;
 mod hostile;
 mod names;
 mod primary;
+mod refresh_resumes;
 mod refreshes;
 mod rehab;
 mod reissues;

@@ -3,6 +3,7 @@
 use millpond_core::transport::Lane;
 
 use super::depends_on;
+use super::floors::lose_tombstones;
 use crate::replication::rehab::Beginning;
 use crate::sim::net::NodeId;
 use crate::sim::world::{Check, World, ensure};
@@ -155,4 +156,70 @@ fn a_node_is_far_behind() -> Check {
 #[test]
 fn who_is_far_behind_is_not_ready() {
     depends_on(&["who is far behind is not ready"], a_node_is_far_behind);
+}
+
+/// A restored node is below the floors of all others: they are refreshed, and the others take its own half of
+/// that, though it is no source yet.
+fn a_restored_node_is_refreshed() -> Check {
+    let mut world = World::mesh(3, 76);
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
+    world.settle()?;
+    world.isolate(2, true);
+    world.run(4_000);
+    world.delete(0, "c/7/f");
+    world.put(2, "c/own/f", "unsynced");
+    world.run(4_000);
+    [0, 1].into_iter().for_each(|id| lose_tombstones(&mut world, id));
+    world.crash(2, true);
+    mark_restored(&world, 2);
+    world.isolate(2, false);
+    world.start(2);
+    world.run(20_000);
+    for id in 0..3 {
+        let own = world.values(id, "c/own/f");
+        ensure!(own == ["unsynced"] && world.values(id, "c/7/f").is_empty(), "{id} has {own:?}");
+        let engine = &world.nodes[id].running.as_ref().unwrap().engine;
+        ensure!(engine.comparisons.is_empty(), "{id} waits for a half that nobody asks for");
+    }
+    ensure!(world.status(2).node.rehab.is_none(), "it is in rehab still");
+    Ok(())
+}
+
+#[test]
+fn a_refresh_goes_both_ways() {
+    depends_on(&["a refresh goes both ways"], a_restored_node_is_refreshed);
+}
+
+/// A node returns after others have forgotten deletes, and the comparison takes its time.
+fn an_absent_node_is_refreshed() -> Check {
+    let mut world = World::mesh(2, 77);
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
+    world.settle()?;
+    world.isolate(1, true);
+    world.run(4_000);
+    world.delete(0, "c/7/f");
+    world.run(4_000);
+    lose_tombstones(&mut world, 0);
+    world.hold(1, 0, Lane::Bulk, true);
+    world.isolate(1, false);
+    world.run(8_000);
+    let rehab = |world: &mut World, id| world.status(id).node.rehab;
+    let seen = rehab(&mut world, 1);
+    ensure!(seen == Some(Rehab::Refreshing), "who was absent is in rehab: {seen:?}");
+    let seen = rehab(&mut world, 0);
+    ensure!(seen.is_none(), "and so is the other one: {seen:?}");
+    world.hold(1, 0, Lane::Bulk, false);
+    world.run(20_000);
+    ensure!(world.vv(0) == world.vv(1), "they are not level");
+    ensure!(rehab(&mut world, 1).is_none(), "it is refreshed, and in rehab still");
+    Ok(())
+}
+
+#[test]
+fn who_was_not_absent_stays_ready() {
+    depends_on(&["who was not absent stays ready"], an_absent_node_is_refreshed);
 }

@@ -24,6 +24,8 @@ mod store;
 #[cfg(feature = "backup")]
 pub(crate) use folder::Folder;
 pub(crate) use folder::file_in;
+#[cfg(test)]
+pub(crate) use sealed::TableName;
 pub use store::{EmbeddedOptions, EmbeddedStore};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The tables, each with its number in the checksums and its name in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TableName {
+pub(crate) enum TableName {
     Entries = 1,
     Log = 2,
     Staged = 3,

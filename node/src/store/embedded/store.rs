@@ -106,17 +106,15 @@ impl EmbeddedStore {
         })
     }
 
-    /// Flips a bit of one of the stored values of a namespace behind the store's back: of its entries, or of
-    /// its log.
+    /// Flips a bit of one of the stored values of a namespace behind the store's back.
     #[cfg(test)]
     pub(crate) fn tamper(
         &self,
         namespace: millpond_core::Namespace,
-        is_log: bool,
+        name: TableName,
         pick: u64,
         bit: u64,
     ) {
-        let name = if is_log { TableName::Log } else { TableName::Entries };
         let of = namespace.number().to_be_bytes();
         let mut rows = Vec::new();
         {

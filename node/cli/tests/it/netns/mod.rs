@@ -3,6 +3,7 @@
 //! They need root and `ip`; elsewhere each test says that it did not happen, and why. With
 //! `MILLPOND_NETNS=required` that is a failure.
 
+mod chaos;
 mod heal;
 mod load;
 mod modes;
@@ -15,6 +16,16 @@ use std::time::{Duration, Instant};
 use millpond_rig::{Cluster, Network, Node, Watch};
 use serde_json::Value;
 
+/// Whether there can be namespaces; says so where there can be none.
+fn is_possible() -> bool {
+    let Some(why) = Network::why_not() else { return true };
+    let is_required = std::env::var("MILLPOND_NETNS").is_ok_and(|it| it == "required");
+    assert!(!is_required, "{why}");
+    // Past the capture: a test that did not happen must not look like one that passed.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    false
+}
+
 /// Nodes on hosts of their own, all linked.
 struct Rig {
     // The nodes end before their hosts do.
@@ -25,11 +36,7 @@ struct Rig {
 impl Rig {
     /// `None`, with words, where there can be no namespaces.
     fn start(nodes: usize) -> Option<Self> {
-        if let Some(why) = Network::why_not() {
-            let is_required = std::env::var("MILLPOND_NETNS").is_ok_and(|it| it == "required");
-            assert!(!is_required, "{why}");
-            // Past the capture: a test that did not happen must not look like one that passed.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+        if !is_possible() {
             return None;
         }
         let network = Network::mesh(nodes).expect("a network");
