@@ -18,6 +18,7 @@
 
 extern crate alloc;
 
+mod closed;
 mod compare;
 mod dot;
 mod entry;
@@ -38,6 +39,7 @@ mod version_vector;
 pub mod wire;
 mod words;
 
+pub use closed::{Closed, ClosedSeq};
 pub use dot::{Dot, Seq};
 pub use entry::{Entry, LiveDot, Payload, PayloadKind, Row, RowDot};
 pub use hlc::{Hlc, HybridClock, StampError};

@@ -28,8 +28,11 @@ pub const TRANSACTION_WRITES_MAX: usize = 100_000;
 /// Most live dots that a local write may leave at its path. Merging has no such limit.
 pub const SIBLINGS_MAX: usize = 64;
 
-/// Most incarnations in a vector on the wire: 64 writing members, each with a long history of restores.
+/// Most incarnations that a vector lists on the wire: 64 writing members, each with a long history of restores.
 pub const VECTOR_ENTRIES_MAX: usize = 16_384;
+
+/// Most final seqs in a table of closed incarnations: a thousand a day for a year and more, in 24 MB.
+pub const CLOSED_ENTRIES_MAX: usize = 1 << 20;
 
 /// Longest text in a control message: names, addresses, reasons.
 pub const TEXT_BYTES_MAX: usize = 1024;

@@ -22,6 +22,8 @@
 //! | [`Ranges`](Message::Ranges) | bulk | what I hold, range by range |
 //! | [`PullCompared`](Message::PullCompared) | control | send me what differs, and all that I lack |
 //! | [`Recall`](Message::Recall), [`Recalled`](Message::Recalled) | control | which of my writes do you hold, and as what? |
+//! | [`Closed`](Message::Closed) | both | what is closed, and left out of the vectors that follow |
+//! | [`ClosedHeld`](Message::ClosedHeld) | control | the table that I have; before hello: not yours |
 //! | [`Survey`](Message::Survey) | control | tell me, and let all others tell me, how the mesh is |
 //! | [`Surveyed`](Message::Surveyed) | bulk | how one node sees it |
 
@@ -32,7 +34,7 @@ pub use crate::compare::{Claim, Compare, CompareRefusal, Fingerprint, Purpose, R
 pub use crate::survey::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use crate::wire::{PushFrame, RowsFrame};
 pub use crate::words::{Differing, Linked, RelayedWord, Words};
-use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, Seq, VersionVector};
+use crate::{Boot, ClosedSeq, Domain, Incarnation, Namespace, NodeKey, Path, Seq, VersionVector};
 
 /// The version of the protocol that this crate speaks, and the oldest that it still understands.
 pub const PROTOCOL: Protocol = Protocol { oldest: 1, newest: 1 };
@@ -195,6 +197,15 @@ pub enum Message {
         /// Where an earlier transfer was cut off, from this supplier's boot, with the same base.
         resume: Option<Resume>,
     },
+    /// Says a table of closed incarnations, to which vectors that follow on this lane may be relative.
+    Closed(ClosedChange),
+    /// Names the sender's own table of closed incarnations. In the place of an answer to a hello it means that the
+    /// one that came before that hello is not known here: it is to be said by what differs from another one, and
+    /// hello again.
+    ClosedHeld {
+        /// Its hash.
+        hash: u64,
+    },
     /// Asks what the receiver holds of the asker's own writes: an incarnation that was issued under twice shows
     /// two contents for one dot.
     Recall {
@@ -223,6 +234,17 @@ pub enum Message {
     },
 }
 
+/// A table of closed incarnations, told as what differs from another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedChange {
+    /// The hash of the table that is changed: the one that the lane said last, or one that the receiver has.
+    pub from: u64,
+    /// The hash of the table that comes of it.
+    pub to: u64,
+    /// What differs, ascending by namespace and incarnation.
+    pub changes: Vec<ClosedSeq>,
+}
+
 /// Who a node is and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -238,7 +260,7 @@ pub struct Hello {
     pub addresses: Vec<String>,
     /// This opening of its store.
     pub boot: Boot,
-    /// All incarnations that it issued under, oldest first.
+    /// The incarnations that it issued under and that are not in the table that the lane has said, oldest first.
     pub incarnations: Vec<Incarnation>,
     /// What it holds durably, for each namespace.
     pub namespaces: Vec<HelloNamespace>,

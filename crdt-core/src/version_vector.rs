@@ -127,6 +127,42 @@ impl VersionVector {
         self.beyond(other).map(|range| Dot::new(range.incarnation, range.upto)).collect()
     }
 
+    /// The entries that differ from `other`'s, either way: what `other` has to be patched with to become this.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<(Incarnation, Option<Seq>)> {
+        let (mut these, mut those) = (self.iter().peekable(), other.iter().peekable());
+        let mut differing = Vec::new();
+        loop {
+            let order = match (these.peek(), those.peek()) {
+                (None, None) => return differing,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(this), Some(that)) => this.incarnation.cmp(&that.incarnation),
+            };
+            let this = if order == Ordering::Greater { None } else { these.next() };
+            let that = if order == Ordering::Less { None } else { those.next() };
+            if this != that {
+                let incarnation = this.or(that).map(|dot| dot.incarnation);
+                differing.extend(incarnation.map(|it| (it, this.map(|dot| dot.seq))));
+            }
+        }
+    }
+
+    /// This vector with other entries in the place of those of some incarnations, which ascend; `None` drops
+    /// one.
+    pub(crate) fn patched(&self, entries: &[(Incarnation, Option<Seq>)]) -> Self {
+        let mut these = self.iter().peekable();
+        let mut patched = Vec::with_capacity(self.len() + entries.len());
+        for &(incarnation, seq) in entries {
+            while let Some(kept) = these.next_if(|dot| dot.incarnation < incarnation) {
+                patched.push(kept);
+            }
+            these.next_if(|dot| dot.incarnation == incarnation);
+            patched.extend(seq.map(|seq| Dot::new(incarnation, seq)));
+        }
+        patched.extend(these);
+        Self(patched)
+    }
+
     /// The last dot covered of each incarnation, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Dot> + '_ {
         self.0.iter().copied()

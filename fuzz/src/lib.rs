@@ -90,8 +90,17 @@ fn fuzz_body(kind: u16, body: &[u8]) {
     }
 }
 
-/// A message that was decoded encodes to itself; rows and pushes also when they are built anew.
+/// A message that was decoded encodes to itself; rows and pushes also when they are built anew. One that a lane
+/// has to say a table for is left out.
 fn check_message(message: &Message) {
+    let is_of_lane = match message {
+        Message::Closed(change) => change.from != 0,
+        Message::Push(push) => push.table().is_some(),
+        _ => false,
+    };
+    if is_of_lane {
+        return;
+    }
     let mut decoder = Decoder::new();
     let decoded = encode(message).into_iter().filter_map(|frame| decoder.decode(frame).unwrap());
     assert_eq!(decoded.last().as_ref(), Some(message));

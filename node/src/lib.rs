@@ -85,6 +85,7 @@ mod planted;
 mod probes;
 mod reconcile;
 pub mod records;
+mod removal;
 mod replica;
 mod replication;
 mod runtime;
@@ -104,6 +105,7 @@ pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 pub use network::ListenError;
+pub use removal::RemoveError;
 pub use replica::{
     DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,
 };

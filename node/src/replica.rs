@@ -417,6 +417,11 @@ impl Replica {
         }
     }
 
+    /// Asks the engine; `None` once the replica is closed.
+    pub(crate) async fn ask(&self, request: Request) -> Option<Answer> {
+        self.inner.engine.ask(request).await
+    }
+
     /// Stops a delayed replica from showing more, until [`Replica::resume_delay`]. It goes on receiving.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! Each subcommand draws everything from seeds that it names. Exit codes: 0 all is well; 1 something was
 //! found, with the arguments that show it again; 2 wrong arguments.
 
+mod churn;
 mod commit;
 mod crash_store;
 mod finding;
@@ -37,6 +38,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Measures meshes of many nodes with known round trips: copies, latency, control bytes.
     Mesh(mesh::Arguments),
+    /// Lets members come and go, and measures what vectors cost afterwards.
+    Churn(churn::Arguments),
     /// Takes the rules of the code out, one after the other, and counts what the simulator notices.
     Mutants(mutants::Arguments),
     /// Cuts the power beneath the embedded store, and opens what is left.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Mesh(arguments) => mesh::run(&arguments),
+        Command::Churn(arguments) => churn::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::CrashStore(arguments) => crash_store::run(&arguments),
     }

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
 use super::control_v1::{List, ResumeV1, VectorV1};
+use super::tables::Tables;
 use crate::compare::{Claim, Compare, Fingerprint, Purpose, Range};
 use crate::limits::{
     COMPARED_BYTES_MAX, COMPARED_ENDS_BYTES_MAX, COMPARED_ITEMS_MAX, PATH_BYTES_MAX,
 };
 use crate::message::Resume;
-use crate::{Namespace, VersionVector};
+use crate::{Closed, Namespace, VersionVector};
 
 /// Session, namespace, purpose, salt, vector, floor.
 #[derive(Serialize, Deserialize)]
@@ -59,32 +60,33 @@ enum ClaimV1 {
 #[derive(Serialize, Deserialize)]
 pub(super) struct PullComparedV1<'a>(u64, u64, #[serde(borrow)] Option<ResumeV1<'a>>);
 
-impl From<&Compare> for CompareV1<'_> {
-    fn from(it: &Compare) -> Self {
+impl CompareV1<'_> {
+    pub(super) fn new(it: &Compare, closed: Option<&Closed>) -> Self {
         let (namespace, purpose) = (it.namespace.number(), it.purpose.number());
-        Self(it.session, namespace, purpose, it.salt, (&it.vv).into(), (&it.floor).into())
+        let (vv, floor) = (VectorV1::new(&it.vv, closed), VectorV1::new(&it.floor, closed));
+        Self(it.session, namespace, purpose, it.salt, vv, floor)
     }
-}
 
-impl TryFrom<CompareV1<'_>> for Compare {
-    type Error = DecodeError;
-
-    fn try_from(body: CompareV1<'_>) -> Result<Self, DecodeError> {
-        let CompareV1(session, namespace, purpose, salt, vv, floor) = body;
-        Ok(Self {
+    pub(super) fn read(self, tables: Option<Tables<'_>>) -> Result<Compare, DecodeError> {
+        let CompareV1(session, namespace, purpose, salt, vv, floor) = self;
+        Ok(Compare {
             session,
             namespace: Namespace::from_number(namespace),
             purpose: Purpose::from_number(purpose).ok_or(DecodeError::Malformed)?,
             salt,
-            vv: vv.try_into()?,
-            floor: floor.try_into()?,
+            vv: vv.read(tables)?,
+            floor: floor.read(tables)?,
         })
     }
 }
 
-impl<'a> CompareAcceptV1<'a> {
-    pub(super) fn new(session: u64, vv: &'a VersionVector, floor: &'a VersionVector) -> Self {
-        Self(session, vv.into(), floor.into())
+impl CompareAcceptV1<'_> {
+    pub(super) fn new(
+        session: u64,
+        (vv, floor): (&VersionVector, &VersionVector),
+        closed: Option<&Closed>,
+    ) -> Self {
+        Self(session, VectorV1::new(vv, closed), VectorV1::new(floor, closed))
     }
 }
 
@@ -169,13 +171,21 @@ impl TryFrom<ClaimV1> for Claim {
 }
 
 impl<'a> PullComparedV1<'a> {
-    pub(super) fn new(session: u64, transfer: u64, resume: Option<&'a Resume>) -> Self {
-        Self(session, transfer, resume.map(ResumeV1::from))
+    pub(super) fn new(
+        session: u64,
+        transfer: u64,
+        resume: Option<&'a Resume>,
+        closed: Option<&Closed>,
+    ) -> Self {
+        Self(session, transfer, resume.map(|resume| ResumeV1::new(resume, closed)))
     }
 
-    pub(super) fn checked(self) -> Result<(u64, u64, Option<Resume>), DecodeError> {
+    pub(super) fn checked(
+        self,
+        tables: Option<Tables<'_>>,
+    ) -> Result<(u64, u64, Option<Resume>), DecodeError> {
         let Self(session, transfer, resume) = self;
-        Ok((session, transfer, resume.map(Resume::try_from).transpose()?))
+        Ok((session, transfer, resume.map(|resume| resume.read(tables)).transpose()?))
     }
 }
 

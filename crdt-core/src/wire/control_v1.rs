@@ -14,10 +14,11 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::DecodeError;
-use super::vector::{put_vector, read_vector};
+use super::tables::Tables;
+use super::vector::{put_relative, put_vector, read_relative, read_vector};
 use crate::limits::{ADDRESSES_MAX, NAMESPACES_MAX, TEXT_BYTES_MAX, VECTOR_ENTRIES_MAX};
 use crate::message::{Hello, HelloNamespace, Protocol, Pull, Resume};
-use crate::{Boot, Domain, Incarnation, Namespace, NodeKey, Path, VersionVector};
+use crate::{Boot, Closed, Domain, Incarnation, Namespace, NodeKey, Path, VersionVector};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct HelloV1<'a> {
@@ -95,7 +96,8 @@ pub(super) struct BehindV1(pub u32);
 #[derive(Serialize, Deserialize)]
 pub(super) struct CreditV1(pub u64, pub u64);
 
-/// The entries of a vector back to back ([`super::vector`]), behind their length in bytes.
+/// The entries of a vector back to back ([`super::vector`]), behind their length in bytes. In the versions of
+/// messages whose vectors are relative the form comes first, and what is listed is what differs.
 #[derive(Serialize, Deserialize)]
 pub(super) struct VectorV1<'a>(#[serde(borrow, with = "serde_bytes")] Cow<'a, [u8]>);
 
@@ -107,8 +109,8 @@ pub(super) struct Text<'a>(pub(super) &'a str);
 #[derive(Serialize)]
 pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
 
-impl<'a> From<&'a Hello> for HelloV1<'a> {
-    fn from(hello: &'a Hello) -> Self {
+impl<'a> HelloV1<'a> {
+    pub(super) fn new(hello: &'a Hello, closed: Option<&Closed>) -> Self {
         Self {
             oldest: hello.protocol.oldest,
             newest: hello.protocol.newest,
@@ -118,18 +120,19 @@ impl<'a> From<&'a Hello> for HelloV1<'a> {
             addresses: hello.addresses.iter().map(|address| Text(address)).collect(),
             boot: (hello.boot.counter, hello.boot.random),
             incarnations: hello.incarnations.iter().map(|id| *id.as_bytes()).collect(),
-            namespaces: hello.namespaces.iter().map(HelloNamespaceV1::from).collect(),
+            namespaces: hello
+                .namespaces
+                .iter()
+                .map(|it| HelloNamespaceV1::new(it, closed))
+                .collect(),
             invite: hello.invite,
         }
     }
-}
 
-impl TryFrom<HelloV1<'_>> for Hello {
-    type Error = DecodeError;
-
-    fn try_from(hello: HelloV1<'_>) -> Result<Self, DecodeError> {
-        let namespaces = hello.namespaces.0.into_iter().map(HelloNamespace::try_from);
-        Ok(Self {
+    pub(super) fn read(self, tables: Option<Tables<'_>>) -> Result<Hello, DecodeError> {
+        let hello = self;
+        let namespaces = hello.namespaces.0.into_iter().map(|it| it.read(tables));
+        Ok(Hello {
             protocol: Protocol { oldest: hello.oldest, newest: hello.newest },
             features: hello.features,
             domain: Domain::from_bytes(hello.domain),
@@ -143,24 +146,20 @@ impl TryFrom<HelloV1<'_>> for Hello {
     }
 }
 
-impl From<&HelloNamespace> for HelloNamespaceV1<'_> {
-    fn from(held: &HelloNamespace) -> Self {
+impl HelloNamespaceV1<'_> {
+    fn new(held: &HelloNamespace, closed: Option<&Closed>) -> Self {
         Self {
             namespace: held.namespace.number(),
-            durable: VectorV1::from(&held.durable),
-            floor: VectorV1::from(&held.floor),
+            durable: VectorV1::new(&held.durable, closed),
+            floor: VectorV1::new(&held.floor, closed),
         }
     }
-}
 
-impl TryFrom<HelloNamespaceV1<'_>> for HelloNamespace {
-    type Error = DecodeError;
-
-    fn try_from(held: HelloNamespaceV1<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            namespace: Namespace::from_number(held.namespace),
-            durable: held.durable.try_into()?,
-            floor: held.floor.try_into()?,
+    fn read(self, tables: Option<Tables<'_>>) -> Result<HelloNamespace, DecodeError> {
+        Ok(HelloNamespace {
+            namespace: Namespace::from_number(self.namespace),
+            durable: self.durable.read(tables)?,
+            floor: self.floor.read(tables)?,
         })
     }
 }
@@ -178,59 +177,55 @@ impl From<IntroduceV1> for Vec<(Incarnation, NodeKey)> {
     }
 }
 
-impl<'a> From<&'a Pull> for PullV1<'a> {
-    fn from(pull: &'a Pull) -> Self {
+impl<'a> PullV1<'a> {
+    pub(super) fn new(pull: &'a Pull, closed: Option<&Closed>) -> Self {
         Self {
             namespace: pull.namespace.number(),
             transfer: pull.transfer,
-            from: VectorV1::from(&pull.from),
-            resume: pull.resume.as_ref().map(ResumeV1::from),
+            from: VectorV1::new(&pull.from, closed),
+            resume: pull.resume.as_ref().map(|resume| ResumeV1::new(resume, closed)),
         }
     }
-}
 
-impl TryFrom<PullV1<'_>> for Pull {
-    type Error = DecodeError;
-
-    fn try_from(pull: PullV1<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            namespace: Namespace::from_number(pull.namespace),
-            transfer: pull.transfer,
-            from: pull.from.try_into()?,
-            resume: pull.resume.map(Resume::try_from).transpose()?,
+    pub(super) fn read(self, tables: Option<Tables<'_>>) -> Result<Pull, DecodeError> {
+        Ok(Pull {
+            namespace: Namespace::from_number(self.namespace),
+            transfer: self.transfer,
+            from: self.from.read(tables)?,
+            resume: self.resume.map(|resume| resume.read(tables)).transpose()?,
         })
     }
 }
 
-impl<'a> From<&'a Resume> for ResumeV1<'a> {
-    fn from(resume: &'a Resume) -> Self {
-        Self { upto: VectorV1::from(&resume.upto), cursor: resume.cursor.as_bytes() }
+impl<'a> ResumeV1<'a> {
+    pub(super) fn new(resume: &'a Resume, closed: Option<&Closed>) -> Self {
+        Self { upto: VectorV1::new(&resume.upto, closed), cursor: resume.cursor.as_bytes() }
     }
-}
 
-impl TryFrom<ResumeV1<'_>> for Resume {
-    type Error = DecodeError;
-
-    fn try_from(resume: ResumeV1<'_>) -> Result<Self, DecodeError> {
-        let cursor = Bytes::copy_from_slice(resume.cursor);
+    pub(super) fn read(self, tables: Option<Tables<'_>>) -> Result<Resume, DecodeError> {
+        let cursor = Bytes::copy_from_slice(self.cursor);
         let cursor = Path::from_encoded(cursor).map_err(DecodeError::Path)?;
-        Ok(Self { upto: resume.upto.try_into()?, cursor })
+        Ok(Resume { upto: self.upto.read(tables)?, cursor })
     }
 }
 
-impl From<&VersionVector> for VectorV1<'_> {
-    fn from(vector: &VersionVector) -> Self {
+impl VectorV1<'_> {
+    /// Plain, or in the form that may be relative to a table.
+    pub(super) fn new(vector: &VersionVector, closed: Option<&Closed>) -> Self {
         let mut bytes = Vec::new();
-        put_vector(&mut bytes, vector);
+        match closed {
+            Some(closed) => put_relative(&mut bytes, vector, closed),
+            None => put_vector(&mut bytes, vector),
+        }
         Self(Cow::Owned(bytes))
     }
-}
 
-impl TryFrom<VectorV1<'_>> for VersionVector {
-    type Error = DecodeError;
-
-    fn try_from(vector: VectorV1<'_>) -> Result<Self, DecodeError> {
-        read_vector(&vector.0)
+    /// The vector: plain, or, where tables are given, in the form that may be relative to one.
+    pub(super) fn read(self, tables: Option<Tables<'_>>) -> Result<VersionVector, DecodeError> {
+        match tables {
+            Some(tables) => Ok(read_relative(&self.0, tables)?.vector),
+            None => read_vector(&self.0),
+        }
     }
 }
 

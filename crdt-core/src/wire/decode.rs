@@ -1,19 +1,24 @@
 //! Frames to messages.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::encode::{FIRST, LAST};
+use super::tables::{Said, Tables};
 use super::{DecodeError, PushFrame, RowsFrame, control, kind};
+use crate::Closed;
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, split_frame};
-use crate::limits::MESSAGE_BYTES_MAX;
-use crate::message::Message;
+use crate::limits::{CLOSED_ENTRIES_MAX, MESSAGE_BYTES_MAX};
+use crate::message::{ClosedChange, Message};
 
-/// Decodes the frames of one lane, in their order. After an error it is of no more use: the session ends.
+/// Decodes the frames of one lane, in their order. After an error it is of no more use: the session ends, but
+/// for [`DecodeError::UnknownTable`], after which the lane may begin again.
 #[derive(Debug, Default)]
 pub struct Decoder {
     partial: Option<Partial>,
+    said: Said,
     skipped: u64,
 }
 
@@ -40,14 +45,31 @@ impl Decoder {
     /// [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX), a message in fragments at most three times the
     /// bytes that came of it.
     pub fn decode(&mut self, frame: Bytes) -> Result<Option<Message>, DecodeError> {
+        self.decode_knowing(frame, &[])
+    }
+
+    /// The same, where these tables of closed incarnations are known beside those that the lane has said.
+    ///
+    /// # Errors
+    /// As [`Self::decode`]. A vector that is relative takes as much memory as its table.
+    pub fn decode_knowing(
+        &mut self,
+        frame: Bytes,
+        known: &[Arc<Closed>],
+    ) -> Result<Option<Message>, DecodeError> {
         let (header, body) = split_frame(&frame)?;
         if header.kind == kind::FRAGMENT && kind::is_known(header.kind, header.version) {
-            return self.decode_fragment(&body);
+            return self.decode_fragment(&body, known);
         }
         if self.partial.is_some() {
             return Err(DecodeError::Fragment("another frame comes between"));
         }
-        self.decode_whole(header, frame)
+        self.decode_whole(header, frame, known)
+    }
+
+    /// The table of closed incarnations that the lane has said last.
+    pub fn table(&self) -> Option<&Arc<Closed>> {
+        self.said.last()
     }
 
     /// How many messages of unknown kinds and versions were skipped.
@@ -67,20 +89,54 @@ impl Decoder {
         &mut self,
         header: FrameHeader,
         whole: Bytes,
+        known: &[Arc<Closed>],
     ) -> Result<Option<Message>, DecodeError> {
         if !kind::is_known(header.kind, header.version) {
             self.skipped += 1;
             return Ok(None);
         }
-        match header.kind {
+        let tables =
+            kind::is_relative(header.kind, header.version).then(|| Tables::new(&self.said, known));
+        let message = match header.kind {
             kind::ROWS => RowsFrame::decode(whole).map(Message::Rows),
-            kind::PUSH => PushFrame::decode(whole).map(Message::Push),
-            kind => control::decode(kind, &whole[FRAME_HEADER_BYTES..]),
+            kind::PUSH => PushFrame::decode(whole, tables).map(Message::Push),
+            kind => control::decode(kind, &whole[FRAME_HEADER_BYTES..], tables),
+        }?;
+        if let Message::Closed(change) = &message {
+            self.change_table(change, known)?;
         }
-        .map(Some)
+        Ok(Some(message))
     }
 
-    fn decode_fragment(&mut self, body: &[u8]) -> Result<Option<Message>, DecodeError> {
+    /// The lane says a table, as what differs from one that is known.
+    fn change_table(
+        &mut self,
+        change: &ClosedChange,
+        known: &[Arc<Closed>],
+    ) -> Result<(), DecodeError> {
+        let find = |hash| Tables::new(&self.said, known).find(hash);
+        let from = find(change.from).ok_or(DecodeError::UnknownTable)?;
+        if from.len() + change.changes.len() > CLOSED_ENTRIES_MAX {
+            return Err(DecodeError::Limit("closed incarnations"));
+        }
+        // One that is held already is shared.
+        let to = match find(change.to).filter(|_| change.from != change.to) {
+            Some(to) => to,
+            None if change.changes.is_empty() => from,
+            None => Arc::new(from.changed(&change.changes)),
+        };
+        if to.hash() != change.to {
+            return Err(DecodeError::Table);
+        }
+        self.said.say(to);
+        Ok(())
+    }
+
+    fn decode_fragment(
+        &mut self,
+        body: &[u8],
+        known: &[Arc<Closed>],
+    ) -> Result<Option<Message>, DecodeError> {
         let (&flags, slice) = body.split_first().ok_or(DecodeError::Malformed)?;
         if slice.is_empty() {
             return Err(DecodeError::Fragment("it is empty"));
@@ -97,19 +153,23 @@ impl Decoder {
                 self.partial = Some(partial);
                 Ok(None)
             }
-            (LAST, true) => self.decode_partial(partial),
+            (LAST, true) => self.decode_partial(partial, known),
             (0 | LAST, _) => Err(DecodeError::Fragment("the message has another length")),
             _ => Err(DecodeError::Malformed),
         }
     }
 
-    fn decode_partial(&mut self, partial: Partial) -> Result<Option<Message>, DecodeError> {
+    fn decode_partial(
+        &mut self,
+        partial: Partial,
+        known: &[Arc<Closed>],
+    ) -> Result<Option<Message>, DecodeError> {
         let Partial::Kept { whole, .. } = partial else {
             self.skipped += 1;
             return Ok(None);
         };
         let header = *whole.first_chunk().expect("a first fragment holds the header");
-        self.decode_whole(FrameHeader::read(header), Bytes::from(whole))
+        self.decode_whole(FrameHeader::read(header), Bytes::from(whole), known)
     }
 }
 

@@ -16,16 +16,23 @@ use crate::message::Message;
 ///
 /// The limits of a message are checked where it is decoded: one that this node's own configuration or data
 /// takes beyond [`crate::limits`] is refused by its peer.
+///
+/// Vectors are listed whole; [`Encoder`](super::Encoder) makes them relative.
 pub fn encode(message: &Message) -> Vec<Bytes> {
     let whole = match message {
         Message::Rows(rows) => Cow::Borrowed(rows.frame()),
         Message::Push(push) => Cow::Borrowed(push.frame()),
         control => Cow::Owned(control::encode(control)),
     };
-    if whole.len() <= FRAME_BYTES_MAX {
-        return vec![whole.into_owned()];
+    frames(whole.into_owned())
+}
+
+/// The frames that carry what would be this one.
+pub(super) fn frames(whole: Bytes) -> Vec<Bytes> {
+    match whole.len() <= FRAME_BYTES_MAX {
+        true => vec![whole],
+        false => fragments(&whole),
     }
-    fragments(&whole)
 }
 
 /// Bytes of the frames that carry what would be one frame of `whole_bytes`.
@@ -42,9 +49,9 @@ pub(super) fn start_frame() -> Vec<u8> {
 }
 
 /// Writes the header that [`start_frame`] left room for.
-pub(super) fn finish_frame(whole: &mut [u8], kind: u16) {
+pub(super) fn finish_frame(whole: &mut [u8], kind: u16, version: u8) {
     let body_bytes = whole.len() - FRAME_HEADER_BYTES;
-    let header = FrameHeader { kind, version: kind::version(kind), body_bytes };
+    let header = FrameHeader { kind, version, body_bytes };
     whole[..FRAME_HEADER_BYTES].copy_from_slice(&header.encode());
 }
 

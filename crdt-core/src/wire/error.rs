@@ -32,6 +32,12 @@ pub enum DecodeError {
     /// A dot that no history has: seq zero, or one that its own push issues or depends on.
     #[error("bad dot")]
     Dot,
+    /// It is relative to a table of closed incarnations that is not known here.
+    #[error("unknown table of closed incarnations")]
+    UnknownTable,
+    /// A table of closed incarnations is not what its hash says.
+    #[error("a table of closed incarnations is not what its hash says")]
+    Table,
     /// A fragment comes out of its place, or announces a message beyond
     /// [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX).
     #[error("bad fragment: {0}")]

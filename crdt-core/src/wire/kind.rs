@@ -64,6 +64,11 @@ pub const RECALLED: u16 = 29;
 /// [`Message::Words`](crate::message::Message::Words).
 pub const WORDS: u16 = 30;
 
+/// [`Message::Closed`](crate::message::Message::Closed).
+pub const CLOSED: u16 = 32;
+/// [`Message::ClosedHeld`](crate::message::Message::ClosedHeld).
+pub const CLOSED_HELD: u16 = 33;
+
 /// The version in which a kind is spoken: of [`ROWS`] the second; of [`PULL_START`], [`DIGEST`] and [`ACK`] the
 /// second, too, which took the place of the first before any release.
 pub const fn version(kind: u16) -> u8 {
@@ -73,9 +78,24 @@ pub const fn version(kind: u16) -> u8 {
     }
 }
 
+/// The version of a kind whose vectors are relative to a table of closed incarnations, if it has vectors.
+pub const fn relative_version(kind: u16) -> Option<u8> {
+    match kind {
+        PULL_START => Some(3),
+        HELLO | PULL | FEED | PUSH | COMPARE | COMPARE_ACCEPT | PULL_COMPARED => Some(2),
+        _ => None,
+    }
+}
+
 /// Whether this version reads frames of that kind and version; all others are skipped.
 pub const fn is_known(kind: u16, version: u8) -> bool {
     // Backups hold rows of the first version.
     let is_old = kind == ROWS && version == 1;
-    matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS) && (version == self::version(kind) || is_old)
+    let is_kind = matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS | CLOSED | CLOSED_HELD);
+    is_kind && (version == self::version(kind) || is_old || is_relative(kind, version))
+}
+
+/// Whether the vectors of such a frame are relative.
+pub(super) const fn is_relative(kind: u16, version: u8) -> bool {
+    matches!(relative_version(kind), Some(relative) if relative == version)
 }

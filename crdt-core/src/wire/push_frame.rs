@@ -9,7 +9,8 @@
 //!
 //! Paths, dots and stamps are written as differences ([`super::running`]). The first stamp differs from the
 //! greatest; origin and dependencies are known incarnations from the start, in this order, their last seqs
-//! those of the header.
+//! those of the header. In version 2 the dependencies are relative to a table of closed incarnations, and those
+//! are known from the start that are listed and covered.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -23,10 +24,11 @@ use super::encode::{finish_frame, frame_bytes, start_frame};
 use super::kind;
 use super::primitives::{Reader, put_bytes, put_varint};
 use super::running::{DotReader, DotWriter, PathRun, PayloadRange, StampRun, put_tag, read_tag};
-use super::vector::{put_vector, read_vector};
+use super::tables::Tables;
+use super::vector::{Relative, put_relative, put_vector, read_relative, read_vector};
 use crate::frame::FRAME_HEADER_BYTES;
 use crate::limits::VECTOR_ENTRIES_MAX;
-use crate::{Dot, Hlc, Incarnation, Namespace, Path, Push, PushWrite, Seq, VersionVector};
+use crate::{Closed, Dot, Hlc, Incarnation, Namespace, Path, Push, PushWrite, Seq, VersionVector};
 
 /// One transaction, encoded, and known to be well-formed: at least one write, paths strictly ascending and
 /// within their limits, overwritten dots in order and issued before it, dependencies without its origin.
@@ -44,10 +46,19 @@ struct Header {
     first: Seq,
     greatest_stamp: Hlc,
     deps: VersionVector,
+    /// The dependencies that are listed, where they are relative to a table.
+    listed: Option<Listed>,
     overwritten: VersionVector,
     writes_at: usize,
     len: usize,
     payload_bytes: usize,
+}
+
+/// What is said of dependencies that are relative to a table.
+#[derive(Debug)]
+struct Listed {
+    dots: Vec<Dot>,
+    table: Arc<Closed>,
 }
 
 impl PushFrame {
@@ -57,6 +68,14 @@ impl PushFrame {
     /// # Panics
     /// When it has no write.
     pub fn encode(push: &Push) -> Self {
+        Self::encode_relative(push, &Arc::new(Closed::NONE))
+    }
+
+    /// The same, with dependencies relative to a table of closed incarnations where that is shorter.
+    ///
+    /// # Panics
+    /// When it has no write.
+    pub fn encode_relative(push: &Push, closed: &Arc<Closed>) -> Self {
         debug_assert!(push.writes.is_sorted_by(|a, b| a.path < b.path), "writes in path order");
         debug_assert_eq!(push.deps.seq(push.origin), 0, "its own predecessor is implied");
         let stamps = push.writes.iter().map(|write| write.hlc);
@@ -66,8 +85,7 @@ impl PushFrame {
         frame.extend_from_slice(push.origin.as_bytes());
         put_varint(&mut frame, push.first.get());
         frame.extend_from_slice(&greatest_stamp.bits().to_le_bytes());
-        let mut deps = Vec::new();
-        put_vector(&mut deps, &push.deps);
+        let (deps, listed) = put_deps(&push.deps, closed);
         put_bytes(&mut frame, &deps);
         let mut header = Header {
             namespace: push.namespace,
@@ -75,18 +93,23 @@ impl PushFrame {
             first: push.first,
             greatest_stamp,
             deps: push.deps.clone(),
+            listed,
             overwritten: push.writes.iter().flat_map(|write| write.overwritten.clone()).collect(),
             writes_at: frame.len(),
             len: push.writes.len(),
             payload_bytes: 0,
         };
         header.payload_bytes = write_all(push, &header, &mut frame);
-        finish_frame(&mut frame, kind::PUSH);
+        let version = match header.listed {
+            Some(_) => kind::relative_version(kind::PUSH).expect("a push has dependencies"),
+            None => kind::version(kind::PUSH),
+        };
+        finish_frame(&mut frame, kind::PUSH, version);
         Self { frame: frame.into(), header: Arc::new(header) }
     }
 
-    /// Checks a whole frame of kind [`kind::PUSH`].
-    pub(super) fn decode(frame: Bytes) -> Result<Self, DecodeError> {
+    /// Checks a whole frame of kind [`kind::PUSH`], with tables one whose dependencies are relative.
+    pub(super) fn decode(frame: Bytes, tables: Option<Tables<'_>>) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(&frame, FRAME_HEADER_BYTES);
         let namespace = reader.count(u32::MAX as usize, "namespaces")? as u32;
         let origin = Incarnation::from_bytes(reader.array()?);
@@ -96,7 +119,7 @@ impl PushFrame {
             return Err(DecodeError::Stamp);
         }
         let deps = reader.varint()?;
-        let deps = read_vector(&frame[reader.range(deps)?])?;
+        let (deps, listed) = read_deps(&frame[reader.range(deps)?], tables)?;
         if deps.seq(origin) != 0 {
             return Err(DecodeError::Dot);
         }
@@ -106,6 +129,7 @@ impl PushFrame {
             first,
             greatest_stamp,
             deps,
+            listed,
             overwritten: VersionVector::new(),
             writes_at: reader.position(),
             len: 0,
@@ -153,6 +177,11 @@ impl PushFrame {
     /// What a receiver must cover first, beside the origin's own earlier writes.
     pub fn deps(&self) -> &VersionVector {
         &self.header.deps
+    }
+
+    /// The table that its dependencies are relative to, if they are.
+    pub fn table(&self) -> Option<&Arc<Closed>> {
+        self.header.listed.as_ref().map(|listed| &listed.table)
     }
 
     /// The least vector that covers all that it overwrites: what its origin had seen, and its receiver must
@@ -208,6 +237,16 @@ impl PushFrame {
     }
 }
 
+impl Header {
+    /// Visits the dependencies that are listed and covered.
+    fn mentioned(&self, visit: impl FnMut(Dot)) {
+        match &self.listed {
+            Some(listed) => listed.dots.iter().copied().for_each(visit),
+            None => self.deps.iter().for_each(visit),
+        }
+    }
+}
+
 /// By content.
 impl PartialEq for PushFrame {
     fn eq(&self, other: &Self) -> bool {
@@ -228,13 +267,40 @@ impl fmt::Debug for PushFrame {
     }
 }
 
+/// The dependencies encoded, relative to a table where that is shorter.
+fn put_deps(deps: &VersionVector, closed: &Arc<Closed>) -> (Vec<u8>, Option<Listed>) {
+    let (mut plain, mut relative) = (Vec::new(), Vec::new());
+    put_vector(&mut plain, deps);
+    if let Some((namespace, _)) = closed.best_for(deps) {
+        put_relative(&mut relative, deps, closed);
+        if relative.len() < plain.len() {
+            let differing = deps.differing(closed.finals(namespace)).into_iter();
+            let dots = differing.filter_map(|(id, seq)| Some(Dot::new(id, seq?))).collect();
+            return (relative, Some(Listed { dots, table: closed.clone() }));
+        }
+    }
+    (plain, None)
+}
+
+fn read_deps(
+    bytes: &[u8],
+    tables: Option<Tables<'_>>,
+) -> Result<(VersionVector, Option<Listed>), DecodeError> {
+    let Some(tables) = tables else { return Ok((read_vector(bytes)?, None)) };
+    let Relative { vector, listed, table } = read_relative(bytes, tables)?;
+    // Plain ones have their own version.
+    let table = table.ok_or(DecodeError::Malformed)?;
+    let dots = listed.into_iter().filter_map(|(id, seq)| Some(Dot::new(id, seq?))).collect();
+    Ok((vector, Some(Listed { dots, table })))
+}
+
 /// Appends the writes; returns the bytes of their paths and payloads.
 fn write_all(push: &Push, header: &Header, out: &mut Vec<u8>) -> usize {
     let mut paths = PathRun::default();
     let mut stamps = StampRun::after(header.greatest_stamp);
     let mut dots = DotWriter::default();
     dots.mention(Dot::new(header.origin, header.first));
-    header.deps.iter().for_each(|dot| dots.mention(dot));
+    header.mentioned(|dot| dots.mention(dot));
     let mut payload_bytes = 0;
     for write in &push.writes {
         debug_assert!(write.overwritten.is_sorted_by(|a, b| a < b), "overwritten dots in order");
@@ -325,7 +391,7 @@ impl<'a> WritesReader<'a> {
     fn new(frame: &'a Bytes, header: &Header) -> Self {
         let mut dots = DotReader::default();
         dots.mention(Dot::new(header.origin, header.first));
-        header.deps.iter().for_each(|dot| dots.mention(dot));
+        header.mentioned(|dot| dots.mention(dot));
         Self {
             reader: Reader::new(frame, header.writes_at),
             origin: header.origin,

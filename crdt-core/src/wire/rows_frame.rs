@@ -156,7 +156,7 @@ impl RowsWriter {
 
     /// Ends the frame.
     pub fn finish(mut self) -> RowsFrame {
-        finish_frame(&mut self.frame, kind::ROWS);
+        finish_frame(&mut self.frame, kind::ROWS, kind::version(kind::ROWS));
         let Self { frame, transfer, rows_at, len, .. } = self;
         RowsFrame { frame: frame.into(), transfer, rows_at, len }
     }

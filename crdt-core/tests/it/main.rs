@@ -1,6 +1,7 @@
 //! Tests of the core as its users see it: laws, codecs, and a small model of replicas.
 
 mod arbitrary;
+mod closed;
 mod codec;
 mod corpus;
 mod counters;

@@ -75,6 +75,8 @@ pub fn messages() -> Vec<(&'static str, Message)> {
             },
         ),
         ("words", Message::Words(words())),
+        ("closed", Message::Closed(closed())),
+        ("closed_held", Message::ClosedHeld { hash: 0x0102_0304_0506_0708 }),
         ("pull_compared", Message::PullCompared { session: 9, transfer: 8, resume: pull().resume }),
     ]
 }
@@ -99,6 +101,22 @@ fn compare() -> Compare {
         vv: vector(),
         floor: vector(),
     }
+}
+
+/// The first table that there is: it is told as what differs from none.
+fn closed() -> ClosedChange {
+    let seq = |namespace, byte, seq| ClosedSeq {
+        namespace,
+        incarnation: incarnation(byte),
+        seq: Seq::new(seq),
+    };
+    let changes = vec![
+        seq(Namespace::SYSTEM, 0x0a, 5),
+        seq(Namespace::MAIN, 0x0a, 300),
+        seq(Namespace::MAIN, 0x0b, 1),
+    ];
+    let to = Closed::NONE.changed(&changes).hash();
+    ClosedChange { from: Closed::NONE.hash(), to, changes }
 }
 
 fn ranges() -> Vec<Range> {

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_core::types::lww;
 use millpond_core::{
-    Dot, Entry, Hlc, Incarnation, NodeKey, Path, PathError, Payload, PayloadKind, VersionVector,
+    Closed, Dot, Entry, Hlc, Incarnation, NodeKey, Path, PathError, Payload, PayloadKind,
+    VersionVector,
 };
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::closings::{self, Finals};
 use super::primary::Promotion;
+use super::removal::seen_in_logs;
 use crate::planted::planted;
 use crate::state::{View, WriteError, WriteTx};
 use crate::store::StoreError;
@@ -21,6 +25,7 @@ use crate::store::StoreError;
 pub(crate) struct Members {
     members: BTreeMap<NodeKey, Member>,
     owners: BTreeMap<Incarnation, NodeKey>,
+    closed: Arc<Closed>,
     promoted: Option<Promoted>,
 }
 
@@ -57,7 +62,7 @@ struct RoleGrant {
     subject: NodeKey,
     role: Role,
     author: NodeKey,
-    /// What the author had applied of the system namespace.
+    /// What the author had applied of the system namespace, where roles and primaries are told.
     author_vv: VersionVector,
 }
 
@@ -76,6 +81,7 @@ impl Members {
         let mut costs = BTreeMap::new();
         let mut delays = BTreeMap::new();
         let mut owners = BTreeMap::new();
+        let mut closed = BTreeMap::new();
         let (mut grants, mut promotions) = (Log::new(), Log::new());
         view.entries(None, None, &mut |path, entry| {
             let components: Vec<Vec<u8>> = path.components().collect();
@@ -100,6 +106,11 @@ impl Members {
                     let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
                     owners.extend(incarnation.zip(node_key(key)));
                 }
+                [b"member", key, b"closed", incarnation] => {
+                    let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
+                    owners.extend(incarnation.zip(node_key(key)));
+                    closed.extend(incarnation.map(|it| (it, Finals::read(&entry))));
+                }
                 [b"role", _] => grants.extend(read_log(&entry)),
                 [b"primary", _] => promotions.extend(read_log(&entry)),
                 _ => {}
@@ -122,7 +133,8 @@ impl Members {
                 (key, Member { name, addresses, region, cost, apply_after_ms, role })
             })
             .collect();
-        Ok(Self { members, owners, promoted })
+        let closed = Arc::new(closings::table(closed.into_iter()));
+        Ok(Self { members, owners, closed, promoted })
     }
 
     /// The member of this key.
@@ -136,7 +148,6 @@ impl Members {
     }
 
     /// The incarnations that a member has recorded as its own.
-    #[cfg(feature = "backup")]
     pub(crate) fn incarnations_of(&self, key: NodeKey) -> impl Iterator<Item = Incarnation> + '_ {
         self.owners
             .iter()
@@ -152,6 +163,17 @@ impl Members {
     /// The order of the next promotion.
     pub(crate) fn next_promotion(&self) -> u64 {
         self.promoted.map_or(0, |(order, _)| order.saturating_add(1))
+    }
+
+    /// The incarnations whose owner is no member any more, and that owner.
+    pub(crate) fn orphans(&self) -> impl Iterator<Item = (Incarnation, NodeKey)> + '_ {
+        let owners = self.owners.iter().map(|(&incarnation, &owner)| (incarnation, owner));
+        owners.filter(|(_, owner)| !self.members.contains_key(owner))
+    }
+
+    /// The table of closed incarnations.
+    pub(crate) fn closed(&self) -> &Arc<Closed> {
+        &self.closed
     }
 
     /// Whose an incarnation is, as its owner has recorded.
@@ -209,7 +231,7 @@ pub(crate) fn grant_role(
     role: Role,
     author: NodeKey,
 ) -> Result<(), WriteError> {
-    let grant = RoleGrant { subject, role, author, author_vv: tx.vv().clone() };
+    let grant = RoleGrant { subject, role, author, author_vv: seen_in_logs(tx)? };
     let bytes = encode(&grant);
     let path: Result<Path, PathError> = Path::new([&b"role"[..], &tx.unique_name()]);
     tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: bytes.into() })
@@ -272,7 +294,12 @@ fn effective_roles<'a>(grants: impl IntoIterator<Item = &'a RoleGrant>) -> BTree
     let mut roles: BTreeMap<NodeKey, Role> = BTreeMap::new();
     for grant in grants {
         let founds = roles.is_empty() && grant.author == grant.subject && grant.role == Role::Admin;
-        if founds || roles.get(&grant.author).is_some_and(|role| role.may_grant()) {
+        let leaves = grant.role == Role::Removed && grant.author == grant.subject;
+        let is_lawful = roles.get(&grant.author).is_some_and(|role| role.may_grant() || leaves);
+        // Of removals that together would leave no admin the latest are ignored.
+        let is_last = grant.role == Role::Removed
+            && !roles.iter().any(|(key, role)| *key != grant.subject && role.may_grant());
+        if (founds || is_lawful) && !is_last {
             roles.insert(grant.subject, grant.role);
         }
     }

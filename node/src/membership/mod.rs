@@ -7,6 +7,7 @@
 //! member / <key> / cost                         register, written by the member itself, if it has one
 //! member / <key> / apply-after                  register, written by the member itself, if it is delayed
 //! member / <key> / incarnation / <incarnation>  register, written by the member itself
+//! member / <key> / closed / <incarnation>       max register: its final seqs, by whoever knows
 //! role   / <dot>                                log entry: subject, role, author, the author's vector
 //! primary / <dot>                               log entry: order, the primary or none, author, its vector
 //! ```
@@ -16,13 +17,17 @@
 //! Of the promotions that count the one of the greatest order holds, and of those that did not see each other
 //! the last one, on every member alike.
 
+mod closings;
 mod invite;
 mod members;
 mod primary;
+mod removal;
 mod role;
 
+pub(crate) use closings::{Finals, record_closed};
 pub use invite::{Invite, InviteOptions, ParseInviteError};
 pub(crate) use invite::{InviteBook, Redeemed};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub(crate) use primary::promote;
+pub(crate) use removal::remove_member;
 pub use role::Role;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use millpond_core::{NodeKey, Path, PathError, Payload, PayloadKind, VersionVector};
 use serde::{Deserialize, Serialize};
 
+use super::removal::seen_in_logs;
 use crate::state::{WriteError, WriteTx};
 
 /// An entry of the log of primaries.
@@ -14,7 +15,7 @@ pub(super) struct Promotion {
     /// Who takes writes from then on: one member, or all that their roles allow to.
     pub(super) primary: Option<NodeKey>,
     pub(super) author: NodeKey,
-    /// What the author had applied of the system namespace.
+    /// What the author had applied of the system namespace, where roles and primaries are told.
     pub(super) author_vv: VersionVector,
 }
 
@@ -37,7 +38,7 @@ pub(crate) fn promote(
     primary: Option<NodeKey>,
     author: NodeKey,
 ) -> Result<(), WriteError> {
-    let promotion = Promotion { order, primary, author, author_vv: tx.vv().clone() };
+    let promotion = Promotion { order, primary, author, author_vv: seen_in_logs(tx)? };
     let bytes = postcard::to_allocvec(&promotion).expect("plain values always encode");
     let path: Result<Path, PathError> = Path::new([&b"primary"[..], &tx.unique_name()]);
     tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: Bytes::from(bytes) })

@@ -17,6 +17,8 @@ pub enum Role {
     Reader,
     /// An admin's key that is no node, kept by a person for the day when all other admins are lost.
     Recovery,
+    /// No member any more.
+    Removed,
 }
 
 impl Role {
@@ -27,7 +29,7 @@ impl Role {
 
     /// Whether a member of this role is a node, which holds data and answers.
     pub(crate) fn is_node(self) -> bool {
-        self != Self::Recovery
+        !matches!(self, Self::Recovery | Self::Removed)
     }
 
     /// Whether a member of this role may write data.
@@ -43,6 +45,7 @@ impl fmt::Display for Role {
             Self::Writer => "writer",
             Self::Reader => "reader",
             Self::Recovery => "recovery",
+            Self::Removed => "removed",
         })
     }
 }

@@ -5,12 +5,10 @@
 //! | source | waits for |
 //! |---|---|
 //! | findings 7, 10, 11, 12 | logs, documents, bounded counters, sets |
-//! | finding 16 | closing of incarnations |
 //! | S5 | repair of what the clock has spoilt |
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
 //! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
-//! | S20 | nodes without state |
 //!
 //! Of finding 17 the dirty mark waits for the level Buffered.
 
@@ -43,6 +41,19 @@ macro_rules! bugs {
 
 /// All planted bugs.
 pub(crate) const PLANTED: &[PlantedBug] = bugs! {
+    // Closed incarnations leave the vectors (R5).
+    ["an incarnation that ended is closed"] "S20", ["restore"],
+        "the next incarnation does not close the one before, nor does anything later: vectors grow with each restart";
+    ["one that reappears higher is closed again"] "16", ["restore"],
+        "an incarnation that was closed too low is listed for ever";
+    ["a final seq never falls"] "16", [],
+        "of what two have recorded of one incarnation the later record counts, not the greater";
+    ["a closed incarnation is covered only where it is"] "16", [],
+        "who has heard that an incarnation is closed says that it holds all of it";
+    ["a table that is not known is asked for"] "own", [],
+        "a hello that is relative to an unknown table is ignored, and the two never meet";
+    ["a removal closes what its subject issued", "an incarnation that ended is closed"] "own", [],
+        "vectors list removed members for ever";
     // Which incarnation a node writes under (R5).
     ["continuity is proven"] "M1, 15", ["restore", "clone"],
         "a store that was put back goes on with the seqs that it had issued before";

@@ -24,6 +24,17 @@ macro_rules! probes {
 }
 
 probes! {
+    // Closed incarnations.
+    /// A node is told of a table of closed incarnations that it does not know, and asks for it.
+    ClosedTableWanted,
+    /// It knows nothing of what its peer has, and gets the whole table.
+    ClosedTableSaidWhole,
+    /// It gets what differs from its own.
+    ClosedTableSaidByDifference,
+    /// A closed incarnation turns out to have gone on, and is closed again.
+    ReopenedIsClosedAgain,
+    /// A member is removed.
+    MemberRemoved,
     // Verify and scrub.
     /// A refresh waits for the operator.
     RefreshWaits,

@@ -100,7 +100,7 @@ impl Engine {
             held.join(vv);
         }
         peer.is_unsaved |= !fresh.is_empty();
-        if vectors.applied.len() > VECTOR_ENTRIES_MAX {
+        if vectors.applied.len() > VECTOR_ENTRIES_MAX + self.closing.current().len() {
             never!("names too many incarnations");
             return self.close(link_id, CloseCode::Protocol, "too many incarnations");
         }

@@ -99,7 +99,8 @@ impl Engine {
             let stable = self.ripe(namespace);
             if self.heads.tombstones(namespace).are_below(&stable) {
                 self.collecting.is_running = true;
-                return self.submit(Pending::Collect, Job::Collect { namespace, stable });
+                let closed = self.closing.current().finals(namespace).clone();
+                return self.submit(Pending::Collect, Job::Collect { namespace, stable, closed });
             }
         }
         if idle.contains(&Namespace::MAIN) {

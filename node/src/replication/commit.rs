@@ -15,6 +15,7 @@ use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
+use crate::removal::RemoveError;
 use crate::replica::{InviteError, PromoteError, ReleaseError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
@@ -40,6 +41,10 @@ pub(super) enum Pending {
     Collect,
     /// Counters are compacted.
     Compact,
+    /// Incarnations are recorded as closed.
+    Close,
+    /// A member is removed: answer the application.
+    Remove { id: RequestId },
     /// A slice of a fold.
     Fold(Namespace),
     /// A delayed replica has shown what was due.
@@ -66,7 +71,7 @@ impl Pending {
     /// Whether the job may take dots of this node's own.
     pub(super) fn may_issue(&self) -> bool {
         match self {
-            Self::Write(_) | Self::Own | Self::Compact | Self::Grant { .. } => true,
+            Self::Write(_) | Self::Own | Self::Compact | Self::Grant { .. } | Self::Close => true,
             Self::Mend(mending) => mending.is_local(),
             _ => false,
         }
@@ -78,6 +83,7 @@ impl Pending {
             Self::Write(_) | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
+            Self::Remove { .. } => self,
             _ => Self::Note,
         }
     }
@@ -175,6 +181,9 @@ impl Engine {
         sometimes!(self.closed.is_some() && self.heads.open == self.closed, CommitOlderThanEnd);
         self.heads.open = self.heads.open.filter(|open| self.closed != Some(*open));
         self.totals.commits += 1;
+        if before.open != self.heads.open {
+            self.close_soon();
+        }
         for namespace in NAMESPACES {
             let was = before.vv(namespace);
             if was == self.applied(namespace) {
@@ -191,6 +200,7 @@ impl Engine {
                 }
             }
             self.progressed(namespace, was);
+            self.note_closable(namespace, was);
             self.tree_progressed(namespace, was);
             if namespace == Namespace::SYSTEM && !planted!("members are read again") {
                 self.reload_members();
@@ -290,6 +300,12 @@ impl Engine {
             (Pending::Mend(mending), Ok(outcome)) => self.mended(&mending, Ok(outcome.rows_new)),
             (Pending::Mend(mending), Err(error)) => self.mended(&mending, Err(error)),
             (Pending::Collect | Pending::Compact, result) => self.collected(result),
+            (Pending::Close, result) => self.closed_recorded(result),
+            (Pending::Remove { id }, result) => {
+                let removed = result.map(drop);
+                let removed = removed.map_err(|error| RemoveError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Removed(removed));
+            }
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Own | Pending::Note | Pending::Fence | Pending::Reissue, Ok(_)) => {}
@@ -323,7 +339,7 @@ impl Engine {
             self.totals.transactions += u64::from(push.namespace == Namespace::MAIN);
             self.totals.dots_issued += push.writes.len() as u64;
             let item = RingItem {
-                push: PushFrame::encode(push),
+                push: PushFrame::encode_relative(push, self.closing.current()),
                 is_own: true,
                 stored_ms: self.now.mono_ms,
             };
@@ -376,7 +392,11 @@ impl Engine {
     fn reload_members(&mut self) {
         let view = self.store.snapshot().and_then(|it| View::new(it, Namespace::SYSTEM));
         match view.and_then(|view| Members::read(&view)) {
-            Ok(members) => self.members = members,
+            Ok(members) => {
+                let before = std::mem::replace(&mut self.members, members);
+                self.drop_removed(&before);
+                self.closing.set(self.members.closed().clone());
+            }
             Err(error) => tracing::error!(%error, "the members cannot be read"),
         }
         self.members_changed();

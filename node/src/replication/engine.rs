@@ -7,11 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millpond_core::message::{CloseCode, Message};
 use millpond_core::transport::Lane;
-use millpond_core::wire;
+use millpond_core::wire::{DecodeError, kind};
 use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::closing::Closing;
 use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
@@ -136,6 +137,8 @@ pub(crate) struct Engine {
     pub(super) pull_retry_ms: u64,
     pub(super) supplies: BTreeMap<(LinkId, u64), Supply>,
     pub(super) collecting: Collecting,
+    /// What is closed, and what has yet to be.
+    pub(super) closing: Closing,
     /// Comparisons with peers.
     pub(super) comparisons: BTreeMap<SessionId, Comparing>,
     /// Whether what is here is what should be.
@@ -186,6 +189,7 @@ impl Engine {
             rng: ChaCha8Rng::from_seed(config.seed),
             started_ms: now.mono_ms,
             now,
+            closing: Closing::new(members.closed().clone(), now.mono_ms),
             members,
             introduced: BTreeMap::new(),
             closed: None,
@@ -310,6 +314,7 @@ impl Engine {
             self.next_survey_ms(),
             self.fence_again_ms,
             self.next_collection_ms(),
+            self.next_closing_ms(),
             self.next_rehab_ms(),
             self.next_delay_ms(),
             self.next_comparison_ms(),
@@ -368,6 +373,7 @@ impl Engine {
         self.run_surveys();
         self.run_fence();
         self.run_collection();
+        self.run_closing();
         self.run_rehab();
         self.run_delay();
         self.run_comparisons();
@@ -393,6 +399,7 @@ impl Engine {
             }
             Request::Delay(order) => self.order_delay(id, order),
             Request::Promote(primary) => self.promote(id, primary),
+            Request::Remove(member) => self.remove(id, member),
             Request::Survey => self.ask_survey(id),
             Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
             Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),
@@ -416,8 +423,13 @@ impl Engine {
         }
         peer.counters.frame_bytes_received += frame.len() as u64;
         self.trees.values_mut().for_each(|tree| tree.heard(link_id));
-        match link.decoder(lane).decode(frame) {
+        let known = match is_of_kind(&frame, kind::CLOSED) {
+            true => self.closing.known(link),
+            false => Vec::new(),
+        };
+        match link.decoder(lane).decode_knowing(frame, &known) {
             Ok(Some(message)) => self.message(link_id, lane, message),
+            Err(DecodeError::UnknownTable) if self.wants_table(link_id) => {}
             // A stranger gets one frame: it may not make this node put a larger message together.
             Ok(None)
                 if !self.links[&link_id].is_open()
@@ -436,6 +448,11 @@ impl Engine {
 
     fn message(&mut self, link_id: LinkId, lane: Lane, message: Message) {
         let Some(link) = self.links.get(&link_id) else { return };
+        let message = match message {
+            Message::Closed(change) => return self.closed_said(link_id, &change),
+            Message::ClosedHeld { hash } => return self.closed_held(link_id, hash),
+            message => message,
+        };
         if !link.is_open() && !matches!(message, Message::Hello(_)) {
             never!("speaks before its hello");
             return self.close(link_id, CloseCode::Protocol, "the first message must be a hello");
@@ -510,7 +527,8 @@ impl Engine {
     pub(super) fn send(&mut self, link_id: LinkId, lane: Lane, message: &Message) -> usize {
         let Some(link) = self.links.get_mut(&link_id) else { return 0 };
         let mut sent = 0;
-        for frame in wire::encode(message) {
+        let theirs = self.closing.of(link);
+        for frame in link.encode(lane, message, self.closing.current(), theirs.as_ref()) {
             sent += frame.len();
             self.outputs.push_back(Output::Send { link: link_id, lane, frame });
         }
@@ -569,6 +587,11 @@ impl Engine {
         self.rng.fill_bytes(&mut bytes);
         bytes
     }
+}
+
+/// Whether a frame is of this kind.
+fn is_of_kind(frame: &Bytes, kind: u16) -> bool {
+    frame.first_chunk() == Some(&kind.to_le_bytes())
 }
 
 /// The namespaces of this version, in the order in which they are brought level.

@@ -1,8 +1,10 @@
 //! A look into a running engine, for the simulator's checkers: what must be bounded, and what must be over
 //! once all is quiet.
 
+use std::sync::Arc;
+
 use millpond_core::message::Credit;
-use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
+use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::engine::NAMESPACES;
 use super::{Collection, Engine, LinkId};
@@ -79,6 +81,31 @@ impl Engine {
     /// When tombstones are collected from now on.
     pub(crate) fn set_collection(&mut self, collection: Collection) {
         self.config.collection = collection;
+    }
+
+    /// Tables of closed incarnations by which what it says on a link can be read.
+    pub(crate) fn tables_said(&self, link: LinkId) -> Vec<Arc<Closed>> {
+        let said = self.links.get(&link).map(|link| link.tables_said()).unwrap_or_default();
+        said.into_iter().chain([self.closing.current().clone()]).collect()
+    }
+
+    /// Whose an incarnation is.
+    pub(crate) fn owner_of(&self, incarnation: Incarnation) -> Option<NodeKey> {
+        self.owner(incarnation)
+    }
+
+    /// What it has applied of a namespace.
+    pub(crate) fn applied_vector(&self, namespace: Namespace) -> &VersionVector {
+        self.applied(namespace)
+    }
+
+    /// The incarnations that its vector of a namespace lists beside the table of closed ones.
+    pub(crate) fn listed(&self, namespace: Namespace) -> Vec<Incarnation> {
+        let finals = self.closing.current().finals(namespace);
+        let vv = self.applied(namespace);
+        let here = vv.iter().filter(|dot| finals.seq(dot.incarnation) != dot.seq.get());
+        let lacking = finals.iter().filter(|dot| vv.seq(dot.incarnation) == 0);
+        here.chain(lacking).map(|dot| dot.incarnation).collect()
     }
 
     /// The incarnation of a number that this node has given on a link.

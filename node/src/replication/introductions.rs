@@ -15,7 +15,8 @@ impl Engine {
     /// member admitted is replicated by all. Whether the key has a role is what the role log says.
     pub(super) fn introduce(&mut self, members: Vec<(Incarnation, NodeKey)>) {
         for (incarnation, key) in members {
-            if self.introduced.len() < VECTOR_ENTRIES_MAX {
+            let is_recorded = self.members.owner(incarnation).is_some();
+            if !is_recorded && self.introduced.len() < VECTOR_ENTRIES_MAX {
                 let held = self.introduced.entry(incarnation).or_insert(key);
                 if planted!("the first introduction counts") {
                     *held = key;
@@ -33,9 +34,13 @@ impl Engine {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         let is_told = planted!("a node may not know its own incarnations");
         let told = link.peer;
+        // What its own table tells it has read in the records of their owners.
+        let heard = self.closing.heard_of(link);
+        let is_recorded = |id| heard.as_ref().is_some_and(|closed| closed.contains(id));
         let introduced = link.introduced(lane);
         let fresh: Vec<_> = unknown
             .into_iter()
+            .filter(|(id, _)| !is_recorded(*id))
             .filter(|(id, owner)| introduced.insert(*id) && !(is_told && *owner == told))
             .collect();
         sometimes!(fresh.iter().any(|(_, owner)| *owner == told), OwnIncarnationTold);

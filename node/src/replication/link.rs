@@ -1,11 +1,13 @@
 //! A link and its flow control.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use millpond_core::message::{Credit, Terms};
+use bytes::Bytes;
+use millpond_core::message::{Credit, Message, Terms};
 use millpond_core::transport::Lane;
-use millpond_core::wire::Decoder;
-use millpond_core::{Boot, Incarnation, Namespace, NodeKey, VersionVector};
+use millpond_core::wire::{Decoder, Encoder};
+use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::relaying::Relaying;
 use crate::planted::planted;
@@ -33,6 +35,19 @@ pub(super) struct Link {
     /// Decoders, one for each lane.
     control: Decoder,
     bulk: Decoder,
+    /// Encoders, the same.
+    control_out: Encoder,
+    bulk_out: Encoder,
+    /// The peer's table of closed incarnations, by its latest word, and the one that it had when it said hello.
+    pub(super) closed_heard: Option<u64>,
+    pub(super) closed_greeted: Option<Arc<Closed>>,
+    /// One that it has, though it has not said so.
+    pub(super) closed_presumed: Option<Arc<Closed>>,
+    /// This node's own, as the peer was told last, and before that.
+    pub(super) closed_told: VecDeque<Arc<Closed>>,
+    /// How many frames were relative to a table that is not known here, or were said again since one was not known
+    /// there.
+    pub(super) unknown_tables: u32,
     /// Frame bytes that the transport has not yet taken.
     control_unsent: usize,
     bulk_unsent: usize,
@@ -178,6 +193,13 @@ impl Link {
             boot: None,
             control: Decoder::new(),
             bulk: Decoder::new(),
+            control_out: Encoder::new(),
+            bulk_out: Encoder::new(),
+            closed_heard: None,
+            closed_greeted: None,
+            closed_presumed: None,
+            closed_told: VecDeque::new(),
+            unknown_tables: 0,
             control_unsent: 0,
             bulk_unsent: 0,
             control_introduced: BTreeSet::new(),
@@ -274,6 +296,44 @@ impl Link {
         }
     }
 
+    /// The frames of a message on a lane, with vectors relative to this table where that is shorter.
+    pub(super) fn encode(
+        &mut self,
+        lane: Lane,
+        message: &Message,
+        closed: &Arc<Closed>,
+        theirs: Option<&Arc<Closed>>,
+    ) -> Vec<Bytes> {
+        match lane {
+            Lane::Control => self.control_out.encode(message, closed, theirs),
+            Lane::Bulk => self.bulk_out.encode(message, closed, theirs),
+        }
+    }
+
+    /// Whether a table was said to the peer.
+    pub(super) fn has_said_table(&self) -> bool {
+        !self.control_out.said().is_empty()
+    }
+
+    /// The peer is told which table this node has.
+    pub(super) fn tell_closed(&mut self, closed: &Arc<Closed>) {
+        self.closed_told.push_back(closed.clone());
+        if self.closed_told.len() > CLOSED_TOLD_KEPT {
+            self.closed_told.pop_front();
+        }
+    }
+
+    /// The peer has understood nothing so far.
+    pub(super) fn restart_encoder(&mut self) {
+        self.control_out.restart();
+    }
+
+    /// Tables that were said to the peer, for whoever reads along.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn tables_said(&self) -> Vec<Arc<Closed>> {
+        [&self.control_out, &self.bulk_out].into_iter().flat_map(Encoder::said).collect()
+    }
+
     /// Frame bytes of a lane that the transport has not yet taken.
     pub(super) fn unsent(&mut self, lane: Lane) -> &mut usize {
         match lane {
@@ -291,6 +351,8 @@ impl Link {
     }
 }
 
+/// Tables that a peer may still believe to be this node's.
+const CLOSED_TOLD_KEPT: usize = 2;
 /// Unsent bytes beyond which no push is added: a digest waits behind them.
 const CONTROL_UNSENT_BYTES: usize = 256 << 10;
 /// Unsent bytes beyond which no row is added.

@@ -27,6 +27,7 @@
 //! | `progress` | acks, digests, credit |
 //! | `compacting` | which slots of counters nobody needs any more |
 //! | `relaying` | what is told of members that are not linked with each other |
+//! | `closing`, `removing` | which incarnations are closed, and whose members' ends those are |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -43,6 +44,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
 
 use crate::membership::{Invite, InviteOptions};
+use crate::removal::RemoveError;
 use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
@@ -51,6 +53,7 @@ use crate::topology::surveyed::Surveyed;
 
 mod absences;
 mod announcing;
+mod closing;
 mod collecting;
 mod commit;
 mod compacting;
@@ -84,6 +87,7 @@ mod refreshing;
 mod rehab;
 mod reissuing;
 mod relaying;
+mod removing;
 mod report;
 mod ring;
 mod rules;
@@ -192,6 +196,8 @@ pub(crate) enum Request {
     Release,
     /// Makes a member the only one that takes writes, or everybody.
     Promote(Option<NodeKey>),
+    /// Remove a member.
+    Remove(NodeKey),
     /// Does something else with what a delayed replica has yet to show.
     Delay(DelayOrder),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
@@ -243,6 +249,8 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// It is recorded who takes writes; or why not.
     Promoted(Result<(), PromoteError>),
+    /// It is recorded that a member is removed; or why not.
+    Removed(Result<(), RemoveError>),
     /// It is recorded what becomes of what waits; or why not.
     Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.

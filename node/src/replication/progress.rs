@@ -78,7 +78,8 @@ impl Engine {
         vectors.applied.join(&told.applied);
         vectors.durable.join(&told.durable);
         peer.is_unsaved |= before != *vectors;
-        if vectors.received.len().max(vectors.applied.len()) > VECTOR_ENTRIES_MAX {
+        let listed_max = VECTOR_ENTRIES_MAX + self.closing.current().len();
+        if vectors.received.len().max(vectors.applied.len()) > listed_max {
             never!("names too many incarnations");
             return self.close(link_id, CloseCode::Protocol, "too many incarnations");
         }
@@ -142,6 +143,7 @@ impl Engine {
                 self.send_ack(link_id);
             }
             if digest_is_due && !planted!("a digest goes out in time") {
+                self.tell_table(link_id);
                 self.send_digest(link_id);
                 self.send_words(link_id);
             }

@@ -41,6 +41,11 @@ impl Engine {
             let reason = self.paused_reason();
             self.close(link, CloseCode::ShuttingDown, &reason);
         } else if dialed {
+            // Nothing is known of what the peer has; most often it is the same, and if not it says so.
+            let closed = self.closing.current().clone();
+            if let Some(link) = self.links.get_mut(&link) {
+                link.closed_presumed = Some(closed);
+            }
             self.say_hello(link);
         }
     }
@@ -98,7 +103,7 @@ impl Engine {
         self.schedule_redial(link.peer);
     }
 
-    fn say_hello(&mut self, link_id: LinkId) {
+    pub(super) fn say_hello(&mut self, link_id: LinkId) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         if std::mem::replace(&mut link.said_hello, true) {
             return;
@@ -108,7 +113,7 @@ impl Engine {
             namespace,
             durable: match planted!("a hello tells what is durable") {
                 true => self.inboxes[&namespace].received().clone(),
-                false => self.applied(namespace).clone(),
+                false => self.whole_vector(namespace),
             },
             floor: self.heads.floor(namespace).clone(),
         });
@@ -120,11 +125,12 @@ impl Engine {
             name: self.config.name.clone(),
             addresses: self.config.addresses.clone(),
             boot: self.config.boot,
-            incarnations: self.heads.incarnations.clone(),
+            incarnations: self.open_incarnations(),
             namespaces: namespaces.to_vec(),
             invite: invite.map(|invite| invite.secret),
         };
         self.send(link_id, Lane::Control, &Message::Hello(hello));
+        self.greet_with_table(link_id);
         for namespace in NAMESPACES {
             let vv = self.applied(namespace).clone();
             let Some(link) = self.links.get_mut(&link_id) else { return };
@@ -166,6 +172,7 @@ impl Engine {
             }
             BootMet::Copy => return self.clone_found(link_id, peer),
         }
+        self.hear_table(link_id);
         if let Some(link) = self.links.get_mut(&link_id) {
             link.boot = Some(hello.boot);
         }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 
 use bytes::Bytes;
 use millpond_core::message::{Ack, Hello, Message, NumberedVector, Pull};
-use millpond_core::wire::{Decoder, PushFrame, RowsFrame};
+use millpond_core::wire::{DecodeError, Decoder, PushFrame, RowsFrame, kind};
 use millpond_core::{Payload, VersionVector};
 
 use super::scenario::{Operation, OperationKind};
@@ -15,14 +15,33 @@ use crate::replication::Answer;
 pub(crate) fn frame(frame: &Bytes) -> String {
     match Decoder::new().decode(frame.clone()) {
         Ok(Some(said)) => message(&said),
+        Err(DecodeError::UnknownTable) => format!("{}: relative to a table", relative(frame)),
         Ok(None) => format!("{UNKNOWN}: {} bytes, or a piece of a message", frame.len()),
         Err(error) => format!("Broken: {} bytes, {error}", frame.len()),
+    }
+}
+
+/// The kind of a message whose vectors are relative to a table of closed incarnations.
+fn relative(frame: &Bytes) -> &'static str {
+    match frame.first_chunk().map_or(0, |it| u16::from_le_bytes(*it)) {
+        kind::HELLO => "Hello",
+        kind::PULL => "Pull",
+        kind::PULL_START => "PullStart",
+        kind::FEED => "Feed",
+        kind::PUSH => "Push",
+        kind::CLOSED => "Closed",
+        _ => "Compare",
     }
 }
 
 /// The kind of message in a frame.
 pub(crate) fn kind(bytes: &Bytes) -> String {
     frame(bytes).split(':').next().unwrap_or_default().to_owned()
+}
+
+/// The kind of a message.
+pub(crate) fn kind_of(said: &Message) -> String {
+    message(said).split(':').next().unwrap_or_default().to_owned()
 }
 
 /// What a node answers a client.
@@ -35,6 +54,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
         Answer::Promoted(Ok(())) => "promoted".into(),
+        Answer::Removed(Ok(())) => "removed".into(),
+        Answer::Removed(Err(error)) => format!("not removed, {error}"),
         Answer::Promoted(Err(error)) => format!("not promoted, {error}"),
         Answer::Delay(Ok(())) => "the delay is ordered".into(),
         Answer::Delay(Err(error)) => format!("no order to the delay, {error}"),
@@ -72,6 +93,10 @@ fn message(message: &Message) -> String {
             };
             format!("Introduce: {}", listed(pairs.iter().map(pair)))
         }
+        Message::Closed(said) => {
+            format!("Closed: {} changes, of {:x}, to {:x}", said.changes.len(), said.from, said.to)
+        }
+        Message::ClosedHeld { hash } => format!("ClosedHeld: {hash:x}"),
         Message::Pull(said) => pull(said),
         Message::PullStart { transfer, upto, rows_estimate, floor } => {
             let (upto, floor) = (Vector(upto), Vector(floor));

@@ -1,9 +1,9 @@
 //! The judge: what must hold at every moment, and once all is mended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millpond_core::types::counter::{self, Slot};
-use millpond_core::{Dot, Namespace, NodeKey};
+use millpond_core::{Dot, Incarnation, Namespace, NodeKey};
 
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
@@ -166,6 +166,7 @@ impl Stage {
         self.judge_mending()?;
         let ordinary: Vec<NodeId> =
             (0..self.world.nodes.len()).filter(|&node| self.is_ordinary(node)).collect();
+        self.judge_closed(&ordinary)?;
         for &node in &ordinary {
             read(&self.world, node)?;
             self.judge_node(node)?;
@@ -239,6 +240,36 @@ impl Stage {
     /// Of members that are not linked a word goes one link further with each digest.
     fn ways_ms(&self, nodes: &[NodeId]) -> u64 {
         if self.world.is_plain() { 0 } else { nodes.len() as u64 * DIGEST_MS }
+    }
+
+    /// Of whoever writes, vectors list the incarnation that is open and no other one (R5).
+    fn judge_closed(&mut self, nodes: &[NodeId]) -> Check {
+        if !self.world.is_plain() || !self.world.outcasts.is_empty() {
+            return Ok(());
+        }
+        let open = |world: &World| -> BTreeMap<NodeKey, Incarnation> {
+            let running = nodes.iter().filter_map(|&node| {
+                let node = &world.nodes[node];
+                Some((node.key, node.running.as_ref()?.heads.open?))
+            });
+            running.collect()
+        };
+        let listed_too = |world: &World| {
+            let open = open(world);
+            let running = nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref());
+            let listed = running.flat_map(|it| {
+                let listed =
+                    NAMESPACES.into_iter().flat_map(|namespace| it.engine.listed(namespace));
+                listed.map(|id| (it.engine.owner_of(id), id)).collect::<Vec<_>>()
+            });
+            let is_other = |(owner, id): &(Option<NodeKey>, Incarnation)| {
+                owner.and_then(|owner| open.get(&owner)).is_some_and(|open| open != id)
+            };
+            listed.filter(is_other).map(|(_, id)| id).next()
+        };
+        let over = self.world.run_until(CLOSED_MS, |world| listed_too(world).is_none());
+        over.map_err(|why| format!("R5: {:?} is listed, {why}", listed_too(&self.world)))?;
+        self.world.settle_within(CONVERGE_MS).map_err(|why| name("convergence", why))
     }
 
     /// Once all have everything no tombstone is left (R8): those that wait for who is gone go with the offline
@@ -435,7 +466,7 @@ fn name(check: &str, why: String) -> String {
 }
 
 /// What is said, again and again, where a node dials one that wants no link with it.
-const REFUSED: [&str; 2] = ["Hello", "Terms"];
+const REFUSED: [&str; 3] = ["Hello", "Terms", "Closed"];
 /// How long a note takes to be on disk.
 const NOTED_MS: u64 = 100;
 /// How often each of it may come in that time, for each such pair: back-off leaves some five dials, and others are told
@@ -447,6 +478,8 @@ const CONVERGE_MS: u64 = 60_000;
 const COLLECTED_MS: u64 = 40_000;
 /// How often the judge looks at what is to go.
 const LOOK_MS: u64 = 1_000;
+/// How long it may take until what has ended is recorded as closed, and all have heard of it.
+const CLOSED_MS: u64 = 40_000;
 /// How long two live copies may write.
 const FENCED_MS: u64 = 60_000;
 /// How long the others may take to see that the other one is gone.

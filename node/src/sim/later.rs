@@ -45,7 +45,8 @@ fn unknown(frame: &Bytes, is_known_kind: bool) -> Bytes {
     let header = *frame.first_chunk().expect("a frame has a header");
     let FrameHeader { kind, version, body_bytes } =
         FrameHeader::decode(header).expect("it was encoded here");
-    let (kind, version) = if is_known_kind { (kind, version + 1) } else { (LATER_FRAME, version) };
+    let (kind, version) =
+        if is_known_kind { (kind, version + LATER_VERSIONS) } else { (LATER_FRAME, version) };
     let mut dressed = BytesMut::from(&frame[..]);
     let mut header = &mut dressed[..];
     header.put_u16_le(kind);
@@ -54,5 +55,7 @@ fn unknown(frame: &Bytes, is_known_kind: bool) -> Bytes {
     dressed.freeze()
 }
 
+/// How far a later version of a frame is ahead of those that this one knows.
+const LATER_VERSIONS: u8 = 40;
 /// A kind of frame that this version does not know.
 const LATER_FRAME: u16 = 900;

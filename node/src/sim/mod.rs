@@ -15,6 +15,7 @@
 //! | `stage` | carries steps out |
 //! | `oracle`, `judge`, `speech`, `audit`, `wishes`, `starved`, `delays`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
+//! | `churn` | members that come and go, and what vectors cost then |
 //! | `mesh` | big meshes, and how far their nodes are from each other |
 //! | `run`, `shrink`, `panics`, `rare`, `mutants` | from a scenario to a verdict |
 //!
@@ -29,6 +30,7 @@
 
 mod asking;
 pub(crate) mod audit;
+mod churn;
 mod clock;
 mod connection;
 mod delays;
@@ -73,6 +75,7 @@ mod trials;
 mod wishes;
 pub(crate) mod world;
 
+pub use churn::{ChurnOptions, ChurnReport, KindWeight, Weights, churn};
 #[cfg(any(test, feature = "planted-bugs"))]
 #[doc(hidden)]
 pub use mutants::Mutant;

@@ -32,7 +32,11 @@ pub(crate) fn is_true(world: &World, node: NodeId, link: LinkId, frame: &Bytes) 
         vv.iter().filter_map(|(number, seq)| Some(Dot::new(names(*number)?, *seq))).collect()
     };
     // A piece of a larger message, or of a later version.
-    let Ok(Some(message)) = Decoder::new().decode(frame.clone()) else { return Ok(()) };
+    let running = world.nodes[node].running.as_ref();
+    let tables = running.map(|it| it.engine.tables_said(link)).unwrap_or_default();
+    let Ok(Some(message)) = Decoder::new().decode_knowing(frame.clone(), &tables) else {
+        return Ok(());
+    };
     match message {
         Message::Hello(hello) => {
             hello.namespaces.iter().try_for_each(|it| holds(it.namespace, &it.durable, "a hello"))

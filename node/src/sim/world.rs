@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) delays: BTreeMap<NodeId, Delay>,
     /// Follows updates and counts frames, in a mesh that is measured.
     pub(crate) meter: Option<Meter>,
+    /// What vectors cost, while that is weighed.
+    pub(crate) weights: Option<super::churn::Weights>,
     /// Called after each commit of a node.
     pub(crate) observer: Option<Observer>,
     pub(crate) observed: Check,
@@ -138,6 +140,7 @@ impl World {
             fallen_back: BTreeSet::new(),
             delays: BTreeMap::new(),
             meter: None,
+            weights: None,
             observer: None,
             observed: Ok(()),
         }
@@ -582,6 +585,7 @@ impl World {
             let said = super::speech::is_true(self, id, link, &frame);
             self.violated(said);
         }
+        self.weigh(id, link, &frame);
         if let Some(meter) = &mut self.meter {
             meter.sent.count(&frame);
         }

@@ -1,7 +1,9 @@
 //! Applying a job: the one function that changes the replicated state.
 
 use millpond_core::wire::{PushFrame, RowsFrame};
-use millpond_core::{Context, Dot, Entry, Incarnation, Namespace, Push, Row, VersionVector};
+use millpond_core::{
+    Context, Dot, Entry, Incarnation, Namespace, NodeKey, Push, Row, VersionVector,
+};
 
 use super::clear::{clear_slice, drop_cut};
 use super::compaction::compact;
@@ -15,8 +17,8 @@ use super::reissue::reissue;
 use super::staged_row::encode_staged;
 use super::tombstones::collect;
 use super::transaction::Transaction;
-use super::write::write;
-use crate::membership;
+use super::write::{WriteError, WriteTx, write};
+use crate::membership::{self, Finals, record_closed};
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::store::StoreError;
@@ -57,7 +59,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(Outcome::default())
         }
         Job::Mend(it) => mend(tx, it),
-        Job::Collect { namespace, stable } => Ok(collect(tx, namespace, &stable)?),
+        Job::Collect { namespace, stable, closed } => Ok(collect(tx, namespace, &stable, &closed)?),
         Job::Compact { local, stable } => compact(tx, local, stable),
         Job::At(arrival, job) => {
             note_arrival(&mut tx.heads, arrival);
@@ -106,9 +108,11 @@ pub(super) fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outc
     if tx.heads.open != Some(incarnation) {
         sometimes!(!tx.heads.incarnations.is_empty(), NextIncarnationOpened);
         tx.heads.open = Some(incarnation);
+        let ended = last_ended(&tx.heads);
         tx.heads.incarnations.push(incarnation);
         let opened = write(tx, Namespace::SYSTEM, incarnation, now_ms, |tx| {
-            membership::record_incarnation(tx, key, incarnation)
+            membership::record_incarnation(tx, key, incarnation)?;
+            close_ended(tx, key, ended)
         })?;
         outcome.pushes.extend(opened);
     }
@@ -119,6 +123,23 @@ pub(super) fn apply_local(tx: &mut Transaction<'_>, local: Local) -> Result<Outc
         _ => outcome.pushes.push(push),
     }
     Ok(outcome)
+}
+
+/// The incarnation before the one that is opened, and how far it came.
+pub(super) fn last_ended(heads: &Heads) -> Option<(Incarnation, Finals)> {
+    heads.incarnations.last().map(|&ended| (ended, heads.covered_of(ended)))
+}
+
+/// The commit that opens an incarnation closes the one before.
+pub(super) fn close_ended(
+    tx: &mut WriteTx<'_>,
+    key: NodeKey,
+    ended: Option<(Incarnation, Finals)>,
+) -> Result<(), WriteError> {
+    match ended.filter(|_| !planted!("an incarnation that ended is closed")) {
+        Some((ended, finals)) => record_closed(tx, key, ended, &finals),
+        None => Ok(()),
+    }
 }
 
 fn apply_pushes(tx: &mut Transaction<'_>, pushes: &[PushFrame]) -> Result<Outcome, JobError> {

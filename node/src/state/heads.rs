@@ -14,6 +14,7 @@ use super::clear::Clear;
 use super::delayed::{Delayed, SHOWN};
 use super::fold::Fold;
 use super::tombstones::Tombstones;
+use crate::membership::Finals;
 use crate::planted::planted;
 use crate::probes::always;
 use crate::store::{Changes, MetaKey, Snapshot, StoreError};
@@ -165,6 +166,12 @@ impl Heads {
     pub(crate) fn tombstones(&self, namespace: Namespace) -> &Tombstones {
         static NONE: Tombstones = Tombstones::NONE;
         self.tombstones.get(&namespace).unwrap_or(&NONE)
+    }
+
+    /// How far an incarnation came, as far as this replica has applied.
+    pub(crate) fn covered_of(&self, incarnation: Incarnation) -> Finals {
+        let vectors = NAMESPACES.iter().map(|&namespace| (namespace, self.vv(namespace)));
+        Finals::covered(incarnation, vectors)
     }
 
     /// Whether a cut can arrive in a namespace.

@@ -66,6 +66,8 @@ pub(crate) enum Job {
         namespace: Namespace,
         /// What they all have, and this node too.
         stable: VersionVector,
+        /// The final seqs of closed incarnations.
+        closed: VersionVector,
     },
     /// Deletes some slots of counters that add nothing. The closure is not run.
     Compact {

@@ -16,6 +16,7 @@ use millpond_core::{
     VersionVector,
 };
 
+use super::apply::{close_ended, last_ended};
 use super::clear::drop_cut;
 use super::fold::fold_slice;
 use super::job::{JobError, Outcome};
@@ -69,10 +70,12 @@ pub(super) fn reissue(tx: &mut Transaction<'_>, job: Reissue) -> Result<Outcome,
     if !outcome.reissued.is_empty() {
         sometimes!(WritesReissued);
         tx.heads.open = Some(fresh);
+        let last = last_ended(&tx.heads);
         tx.heads.incarnations.push(fresh);
         // Like what it is recorded for it is pulled, not sent.
         outcome.recorded = write(tx, Namespace::SYSTEM, fresh, now_ms, |tx| {
-            membership::record_incarnation(tx, key, fresh)
+            membership::record_incarnation(tx, key, fresh)?;
+            close_ended(tx, key, last)
         })?;
         tx.heads.last_local.clear();
     }

@@ -58,10 +58,14 @@ impl Tombstones {
 
 /// Drops some tombstones that `stable` covers, and raises the floor to them: no more than a commit takes in
 /// some milliseconds. The heads tell how far it came.
+///
+/// The floor of closed incarnations rises to their final seqs once those are stable, so that it is as short as a
+/// vector is: no live member lacks what is below.
 pub(super) fn collect(
     tx: &mut Transaction<'_>,
     namespace: Namespace,
     stable: &VersionVector,
+    closed: &VersionVector,
 ) -> Result<Outcome, StoreError> {
     always!(tx.heads.vv(namespace).covers_all(stable), "what is collected is covered here");
     if tx.heads.folds.contains_key(&namespace) && !planted!("a fold ends before a collection") {
@@ -100,6 +104,12 @@ pub(super) fn collect(
         tx.drop_tombstone(namespace, dot, &path);
         if !planted!("the floor rises with what is collected") {
             tx.heads.floor.entry(namespace).or_default().advance(dot);
+        }
+    }
+    let floor = tx.heads.floor.entry(namespace).or_default();
+    for last in closed.iter().filter(|last| stable.covers(*last) && swept.covers(*last)) {
+        if !floor.is_empty() {
+            floor.advance(last);
         }
     }
     tx.heads.tombstones.entry(namespace).or_default().swept = swept;
@@ -156,7 +166,8 @@ mod tests {
 
     fn collect_upto(store: &MemoryStore, heads: &mut Heads, seq: u64) {
         let stable = VersionVector::from_iter([dot(seq)]);
-        let job = Job::Collect { namespace: Namespace::MAIN, stable };
+        let (namespace, closed) = (Namespace::MAIN, VersionVector::new());
+        let job = Job::Collect { namespace, stable, closed };
         commit_group(store, heads, vec![job]).unwrap().remove(0).unwrap();
     }
 

@@ -14,6 +14,7 @@
 //! | what is staged of a refresh goes into the next one, where that is right | 14, S11 | `refresh_resumes` |
 //! | R13 what is disputed is issued anew | 9, 15, S1, S5 | `reissues` |
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
+//! | R5 closed incarnations leave the vectors | 16, S20 | `closings`, `crate::sim::churn` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
 //! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
 //! | causes before effects; the ring has a base | 21 | `feeds` |
@@ -44,6 +45,7 @@ use crate::sim::world::Check;
 
 mod acceptance;
 mod catch_up;
+mod closings;
 mod collection;
 mod compactions;
 mod continuity;

@@ -1,0 +1,47 @@
+//! Removals: a member leaves, or is made to.
+
+use millpond_core::{Dot, Incarnation, NodeKey, Path, PathError, VersionVector};
+
+use super::{Finals, Role, grant_role, record_closed};
+use crate::planted::planted;
+use crate::state::{WriteError, WriteTx};
+
+/// Removes `subject` on the word of `author`: it is no member any more, its incarnations are closed at what the
+/// author covers of them, and what it has told of itself goes. What it wrote stays.
+pub(crate) fn remove_member(
+    tx: &mut WriteTx<'_>,
+    subject: NodeKey,
+    author: NodeKey,
+    issued: &[(Incarnation, Finals)],
+) -> Result<(), WriteError> {
+    let within: Result<Path, PathError> = Path::new([&b"member"[..], subject.as_bytes()]);
+    for (path, _) in tx.entries(&within?)? {
+        let field = path.components().nth(2);
+        if field.as_deref() != Some(b"closed") {
+            tx.delete(&path)?;
+        }
+    }
+    // Whose they are a closed one's record tells as well.
+    let is_closed = !planted!("a removal closes what its subject issued");
+    for (incarnation, finals) in issued.iter().filter(|_| is_closed) {
+        record_closed(tx, subject, *incarnation, finals)?;
+    }
+    grant_role(tx, subject, Role::Removed, author)
+}
+
+/// What is covered of whoever has written in the logs of roles and primaries: whether an entry there was seen
+/// is all that is asked of an author's vector, and the whole of it would grow with every member that ever was.
+pub(super) fn seen_in_logs(tx: &WriteTx<'_>) -> Result<VersionVector, WriteError> {
+    let mut seen = VersionVector::new();
+    for log in [&b"role"[..], b"primary"] {
+        let within: Result<Path, PathError> = Path::new([log]);
+        for (_, entry) in tx.entries(&within?)? {
+            entry.live().iter().for_each(|live| seen.advance(live.dot));
+        }
+    }
+    let covered = |dot: Dot| {
+        let seq = millpond_core::Seq::new(tx.vv().seq(dot.incarnation))?;
+        Some(Dot::new(dot.incarnation, seq))
+    };
+    Ok(seen.iter().filter_map(covered).collect())
+}
