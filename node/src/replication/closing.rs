@@ -99,9 +99,16 @@ impl Engine {
     /// A frame is relative to a table that is not known here: before its hello a peer may say it again.
     pub(super) fn wants_table(&mut self, link_id: LinkId) -> bool {
         let held = self.closing.current().hash();
+        let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return false };
+        let is_welcome = self.is_welcome(peer);
         let Some(link) = self.links.get_mut(&link_id) else { return false };
         if link.is_open() || link.dialed || link.unknown_tables >= UNKNOWN_FRAMES_MAX {
             return false;
+        }
+        // Who joins has no table. A restored node may not know a member yet, and hears of it from others.
+        if !is_welcome {
+            self.refuse_stranger(link_id, peer);
+            return true;
         }
         link.unknown_tables += 1;
         if link.unknown_tables == 1 && !planted!("a table that is not known is asked for") {

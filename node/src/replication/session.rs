@@ -178,19 +178,26 @@ impl Engine {
         }
         self.drop_older_boots(link_id, peer);
 
-        let is_member = self.members.get(peer).is_some() || self.joining_from() == Some(peer);
         match hello.invite {
-            _ if is_member => self.welcome(link_id, hello),
+            _ if self.is_welcome(peer) => self.welcome(link_id, hello),
             Some(secret) => self.redeem(link_id, peer, &secret, hello),
-            None => {
-                sometimes!(StrangerRefused);
-                let reason = format!(
-                    "{} is no member here, or not yet known; it joins with an invite from `millpond invite`",
-                    peer.short()
-                );
-                self.close(link_id, CloseCode::NotAuthorised, &reason);
-            }
+            None => self.refuse_stranger(link_id, peer),
         }
+    }
+
+    /// Whether a peer needs no invite.
+    pub(super) fn is_welcome(&self, peer: NodeKey) -> bool {
+        self.members.get(peer).is_some() || self.joining_from() == Some(peer)
+    }
+
+    /// A peer is no member, as far as this node knows, and has no invite.
+    pub(super) fn refuse_stranger(&mut self, link_id: LinkId, peer: NodeKey) {
+        sometimes!(StrangerRefused);
+        let reason = format!(
+            "{} is no member here, or not yet known; it joins with an invite from `millpond invite`",
+            peer.short()
+        );
+        self.close(link_id, CloseCode::NotAuthorised, &reason);
     }
 
     fn redeem(&mut self, link_id: LinkId, peer: NodeKey, secret: &[u8; 16], hello: Hello) {
