@@ -423,9 +423,9 @@ impl Stage {
                 heard.iter().filter(|(kind, count)| !is_due(kind, **count)).collect();
             ensure!(others.is_empty(), "silence: level, and still they say {others:?}");
         }
-        if self.world.refused() > 0 || !self.world.delays.is_empty() {
-            // What a refused peer said is noted, and how long a delayed replica has waited: that may be under
-            // way at just this moment.
+        if self.world.refused() > 0 || !self.world.delays.is_empty() || !self.world.is_plain() {
+            // What a refused peer said is noted, and what others tell of members, and how long a delayed replica
+            // has waited: that may be under way at just this moment.
             self.world
                 .run_until(NOTED_MS, World::is_written)
                 .map_err(|why| format!("liveness: a disk is not done {why}"))?;
