@@ -21,6 +21,14 @@ impl PayloadKind {
     pub const COUNTER: Self = Self(3);
     /// An entry of a log, on a path of its own that is named by a dot.
     pub const LOG: Self = Self(4);
+    /// A flag that is on when set and cleared at once ([`crate::types::flag`]): its being there.
+    pub const FLAG_ENABLE_WINS: Self = Self(5);
+    /// A flag that is off then: one byte, 1 for on.
+    pub const FLAG_DISABLE_WINS: Self = Self(6);
+    /// An element of a set that holds what is added and removed at once ([`crate::types::set`]): its being there.
+    pub const SET_ADD_WINS: Self = Self(7);
+    /// An element of a set that does not: one byte, 1 for added.
+    pub const SET_REMOVE_WINS: Self = Self(8);
     /// Stands in for content that a replica's disk has lost: that the dot lives is known, and nothing else of
     /// it. A mark of one store, which never travels: a frame that has it is refused.
     pub const LOST: Self = Self(u16::MAX);

@@ -55,6 +55,7 @@
 //! | to | see |
 //! |---|---|
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`Config`] |
+//! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
 //! | put the data aside, and make a replica of it | `backup` (feature) |
@@ -65,14 +66,19 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
+//! | `derive` (default) | `#[derive(Record)]` |
 //! | `backup` | backups: making, checking and restoring them |
 //! | `quic` (default) | the QUIC transport; without it a replica reads and writes, and is alone |
 //! | `http` | the local HTTP/JSON API |
 //! | `sim` | the simulator, and the rigs that break what is below a replica; for tests, and free to change |
 
+// What the derive makes names this crate as others do.
+extern crate self as millpond;
+
 mod advertise;
 #[cfg(feature = "backup")]
 pub mod backup;
+mod closure;
 mod commits;
 mod config;
 mod folder;
@@ -98,12 +104,15 @@ mod state;
 pub mod status;
 pub mod store;
 mod topology;
+pub mod typed;
 mod verify;
 
 pub use commits::{Commits, CommitsEnded};
 pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
+#[cfg(feature = "derive")]
+pub use millpond_derive::Record;
 pub use network::ListenError;
 pub use removal::RemoveError;
 pub use replica::{
@@ -112,3 +121,7 @@ pub use replica::{
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};
+pub use typed::{
+    AddWins, Collection, Counter, DisableWins, EnableWins, Flag, Key, Keys, Log, Map, Multi,
+    Nested, Record, RemoveWins, Set,
+};

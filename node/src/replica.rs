@@ -1,10 +1,11 @@
 //! The replica: a handle on a running node.
 
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 #[cfg(feature = "backup")]
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_core::transport::Transport;
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::advertise;
 #[cfg(feature = "backup")]
 use crate::backup::Backups;
+use crate::closure::{guarded, is_in_closure};
 use crate::commits::Commits;
 use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
@@ -342,30 +344,33 @@ impl Replica {
     /// Runs a transaction: a short synchronous closure, on the writer's thread. All that it writes becomes
     /// visible at once, here and on every other replica; it is on disk when this returns.
     ///
-    /// The closure may be dropped unrun when the replica closes. A write whose future is dropped may still
-    /// happen.
+    /// The closure may fail with an error of its own, which is passed on. The closure may be dropped unrun when
+    /// the replica closes. A write whose future is dropped may still happen.
     ///
     /// # Errors
-    /// Any [`WriteError`]; then nothing was written.
-    pub async fn write<T: Send + 'static>(
+    /// What the closure returned, or any [`WriteError`]; then nothing was written.
+    ///
+    /// # Panics
+    /// When the closure does; then nothing was written, and the replica goes on.
+    pub async fn write<T: Send + 'static, E: From<WriteError> + Send + 'static>(
         &self,
-        closure: impl FnOnce(&mut WriteTx<'_>) -> Result<T, WriteError> + Send + 'static,
-    ) -> Result<(T, Receipt), WriteError> {
-        let slot = Arc::new(Mutex::new(None));
-        let filled = slot.clone();
-        let closure = Box::new(move |tx: &mut WriteTx<'_>| {
-            let value = closure(tx)?;
-            *filled.lock().expect("nobody panics while holding it") = Some(value);
-            Ok(())
-        });
-        match self.inner.engine.ask(Request::Write(closure)).await {
-            Some(Answer::Written(written)) => {
-                let (dot, vv) = written?;
-                let value = slot.lock().expect("nobody panics while holding it").take();
-                let value = value.expect("a transaction that succeeded has run its closure");
+        closure: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<(T, Receipt), E> {
+        if is_in_closure() {
+            return Err(WriteError::Nested.into());
+        }
+        let outcome = Arc::new(Mutex::new(None));
+        let (closure, outcome) = (guarded(closure, outcome.clone()), outcome);
+        let answer = self.inner.engine.ask(Request::Write(closure)).await;
+        let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (outcome, answer) {
+            (Some(Err(panic)), _) => resume_unwind(panic),
+            (Some(Ok(Err(refusal))), _) => Err(refusal),
+            (Some(Ok(Ok(value))), Some(Answer::Written(Ok((dot, vv))))) => {
                 Ok((value, Receipt { dot, vv }))
             }
-            _ => Err(WriteError::Closed),
+            (_, Some(Answer::Written(Err(error)))) => Err(error.into()),
+            _ => Err(WriteError::Closed.into()),
         }
     }
 

@@ -93,6 +93,12 @@ impl From<RecordError> for Problem {
                 ),
             RecordError::IsPlain { .. } => Self::new(StatusCode::CONFLICT, "is_plain", detail)
                 .hint("count in another field, or delete this one first: PATCH {\"FIELD\":null}"),
+            RecordError::IsTyped { .. } => Self::new(StatusCode::CONFLICT, "is_typed", detail)
+                .hint("it can be left as it is, or deleted: PATCH {\"FIELD\":null}"),
+            RecordError::Absent { .. } => Self::new(StatusCode::NOT_FOUND, "absent", detail),
+            RecordError::Unreadable { .. } | RecordError::Unwritable { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail)
+            }
             RecordError::Changed { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail)
                     .hint("read the record again, and repeat the write with its ETag")
@@ -125,6 +131,7 @@ impl From<WriteError> for Problem {
             }
             WriteError::Path(_) => Self::bad_request("bad_name", detail),
             WriteError::Counter(_) => Self::new(StatusCode::CONFLICT, "counter", detail),
+            WriteError::Nested => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "nested", detail),
             WriteError::Rejected(_) => Self::new(StatusCode::CONFLICT, "rejected", detail),
             WriteError::Fenced { .. } => {
                 unavailable("fenced").hint("millpond fence status says what to do")

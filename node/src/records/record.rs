@@ -5,10 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use millpond_core::types::counter::{self, Slot};
+use millpond_core::types::flag::Flag;
 use millpond_core::types::multi;
 use millpond_core::{Dot, Entry, Hlc, Incarnation, LiveDot, Path, PayloadKind};
 use serde::Serialize;
 
+use crate::records::shape::{self, Below};
 use crate::records::{Document, Json, RecordId};
 
 /// A record at one moment.
@@ -47,6 +49,14 @@ pub enum FieldKind {
     Multi,
     /// A counter.
     Counter,
+    /// A flag: on wins, or off wins.
+    Flag,
+    /// A set of texts.
+    Set,
+    /// A map to further fields.
+    Map,
+    /// A log.
+    Log,
     /// Written by a version that this one does not understand.
     Other,
 }
@@ -75,8 +85,7 @@ impl Record {
         for (path, entry) in entries {
             layout.add(&path_below(path, &depth), entry);
         }
-        let exists = layout.present || !layout.registers.is_empty() || layout.has_counters();
-        if !exists {
+        if !layout.present && !entries.iter().any(|(_, entry)| shows(entry)) {
             return None;
         }
         let version = Version::of(entries);
@@ -179,6 +188,8 @@ pub(super) struct Layout {
     pub registers: BTreeMap<String, Entry>,
     /// Slots of counters by field, those at their bases too.
     pub counters: BTreeMap<String, Vec<Slot>>,
+    /// What else lies below fields: elements of sets, entries of logs and maps.
+    pub nested: BTreeMap<String, Below>,
 }
 
 impl Layout {
@@ -194,7 +205,8 @@ impl Layout {
             2 if is_counter(entry) => {
                 self.counters.entry(name).or_default().extend(Slot::read(entry));
             }
-            _ => {}
+            0 => {}
+            _ => self.nested.entry(name).or_default().push((below[1..].to_vec(), entry.clone())),
         }
     }
 
@@ -203,8 +215,23 @@ impl Layout {
         self.counters.get(field).and_then(|slots| counter::read(slots.iter().copied()))
     }
 
-    fn has_counters(&self) -> bool {
-        self.counters.keys().any(|field| self.counter(field).is_some())
+    /// All fields that something is stored of, perhaps more than once.
+    pub fn fields(&self) -> impl Iterator<Item = &String> {
+        self.registers.keys().chain(self.counters.keys()).chain(self.nested.keys())
+    }
+
+    /// What a field shows that JSON does not write: a flag, set, map or log.
+    pub fn typed(&self, field: &str) -> Option<Json> {
+        let flag = self.registers.get(field).map(register).filter(|it| it.kind == FieldKind::Flag);
+        flag.map(|it| it.value).or_else(|| match self.registers.contains_key(field) {
+            true => None,
+            false => self.shaped(field).map(|(_, value)| value),
+        })
+    }
+
+    /// What a field shows that is no register and no counter.
+    pub fn shaped(&self, field: &str) -> Option<(FieldKind, Json)> {
+        self.nested.get(field).and_then(shape::read)
     }
 
     fn into_fields(mut self) -> BTreeMap<String, Field> {
@@ -221,6 +248,10 @@ impl Layout {
                 versions: Vec::new(),
             });
         }
+        for name in self.nested.keys() {
+            let Some((kind, value)) = self.shaped(name) else { continue };
+            fields.entry(name.clone()).or_insert(Field { value, kind, versions: Vec::new() });
+        }
         fields
     }
 }
@@ -230,7 +261,14 @@ pub(super) fn path_below(path: &Path, ancestor: &Path) -> Vec<Vec<u8>> {
     path.components().skip(ancestor.components().count()).collect()
 }
 
-fn register(entry: &Entry) -> Field {
+pub(super) fn register(entry: &Entry) -> Field {
+    for flag in [Flag::EnableWins, Flag::DisableWins] {
+        let kind = flag.payload(true).expect("setting a flag writes something").kind;
+        if has_kind(entry, kind) {
+            let value = Json::of(&flag.read(entry)).expect("a truth value has a JSON form");
+            return Field { value, kind: FieldKind::Flag, versions: Vec::new() };
+        }
+    }
     let values = values(entry);
     let kind = match values[0].payload.kind {
         PayloadKind::LWW => FieldKind::Plain,
@@ -246,13 +284,30 @@ pub(crate) fn values(entry: &Entry) -> Vec<&LiveDot> {
     multi::read(entry)
 }
 
+/// Whether readers see anything of an entry: not of a counter's slot at its bases, nor of what only says no.
+pub(crate) fn shows(entry: &Entry) -> bool {
+    let (slots, others): (Vec<_>, Vec<_>) =
+        entry.live().iter().partition(|it| it.payload.kind == PayloadKind::COUNTER);
+    let is_yes = |live: &&LiveDot| match live.payload.kind {
+        PayloadKind::SET_REMOVE_WINS => live.payload.bytes == [1][..],
+        _ => true,
+    };
+    let counts = !slots.is_empty() && Slot::read(entry).is_some_and(|slot| !slot.is_zero());
+    counts || others.iter().any(is_yes)
+}
+
 fn is_counter(entry: &Entry) -> bool {
-    entry.live().iter().any(|live| live.payload.kind == PayloadKind::COUNTER)
+    has_kind(entry, PayloadKind::COUNTER)
+}
+
+/// Whether a payload of this kind is live.
+pub(super) fn has_kind(entry: &Entry, kind: PayloadKind) -> bool {
+    entry.live().iter().any(|live| live.payload.kind == kind)
 }
 
 /// The value of a register's dot. What is no JSON text, or of an unknown kind, shows as an object that says
 /// so: a peer must not be able to break a reader's parser.
-fn stored_value(live: &LiveDot) -> Json {
+pub(super) fn stored_value(live: &LiveDot) -> Json {
     #[derive(Serialize)]
     struct Opaque {
         #[serde(rename = "$opaque")]
@@ -264,7 +319,7 @@ fn stored_value(live: &LiveDot) -> Json {
         bytes: usize,
     }
     let payload = &live.payload;
-    let known = matches!(payload.kind, PayloadKind::LWW | PayloadKind::MULTI);
+    let known = matches!(payload.kind, PayloadKind::LWW | PayloadKind::MULTI | PayloadKind::LOG);
     known.then(|| Json::from_stored(&payload.bytes)).flatten().unwrap_or_else(|| {
         let opaque = OpaquePayload { kind: payload.kind.0, bytes: payload.bytes.len() };
         Json::of(&Opaque { opaque }).expect("two numbers have a JSON form")

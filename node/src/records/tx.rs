@@ -1,14 +1,12 @@
 //! Writing records.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use bytes::Bytes;
 use millpond_core::{Payload, PayloadKind};
 
 use crate::records::id::check_field;
 use crate::records::record::{Layout, path_below};
 use crate::records::{Document, Json, Record, RecordError, RecordId, Version};
-use crate::state::{WriteError, WriteTx};
+use crate::state::WriteTx;
 use crate::{Receipt, Replica};
 
 /// Records within a transaction: it sees its own writes, and all of them commit or none.
@@ -43,25 +41,7 @@ pub async fn write<T: Send + 'static>(
     replica: &Replica,
     closure: impl FnOnce(&mut RecordTx<'_, '_>) -> Result<T, RecordError> + Send + 'static,
 ) -> Result<(T, Receipt), RecordError> {
-    // The writer hands back its own error type; the closure's refusal travels beside it.
-    let refusal = Arc::new(Mutex::new(None));
-    let beside = refusal.clone();
-    let written = replica
-        .write(move |tx| {
-            closure(&mut RecordTx::new(tx)).map_err(|error| match error {
-                RecordError::Write(error) => error,
-                error => {
-                    let text = error.to_string();
-                    *beside.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    WriteError::Rejected(text)
-                }
-            })
-        })
-        .await;
-    written.map_err(|error| {
-        let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-        refusal.unwrap_or(RecordError::Write(error))
-    })
+    replica.write(move |tx| closure(&mut RecordTx::new(tx))).await
 }
 
 impl<'tx, 'a> RecordTx<'tx, 'a> {
@@ -79,11 +59,8 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
         for (name, value) in &document.0 {
             self.put_field(id, &layout, name, value, None)?;
         }
-        for name in layout.registers.keys().filter(|&name| !document.0.contains_key(name)) {
-            self.tx.delete(&id.field(name)?)?;
-        }
-        for name in layout.counters.keys().filter(|&name| !document.0.contains_key(name)) {
-            self.tx.reset_counter(&id.field(name)?)?;
+        for name in layout.fields().filter(|&name| !document.0.contains_key(name)) {
+            self.tx.clear(&id.field(name)?)?;
         }
         self.mark(id, layout.present, document.0.is_empty())
     }
@@ -101,12 +78,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
                 continue;
             }
             check_field(name)?;
-            if layout.registers.contains_key(name) {
-                self.tx.delete(&id.field(name)?)?;
-            }
-            if layout.counters.contains_key(name) {
-                self.tx.reset_counter(&id.field(name)?)?;
-            }
+            self.tx.clear(&id.field(name)?)?;
         }
         let creates = existed || changes.0.is_empty();
         if creates && self.get(id)?.is_none() {
@@ -121,14 +93,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     /// Any [`WriteError`].
     pub fn delete(&mut self, id: &RecordId) -> Result<bool, RecordError> {
         let existed = self.get(id)?.is_some();
-        let layout = self.layout(id)?;
-        for name in layout.registers.keys() {
-            self.tx.delete(&id.field(name)?)?;
-        }
-        for name in layout.counters.keys() {
-            self.tx.reset_counter(&id.field(name)?)?;
-        }
-        self.mark(id, layout.present, false)?;
+        self.tx.clear(&id.path())?;
         Ok(existed)
     }
 
@@ -210,6 +175,13 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
         if layout.counter(name).is_some() && !layout.registers.contains_key(name) {
             let (record, field) = (id.to_string(), name.to_owned());
             return Err(RecordError::IsCounter { record, field });
+        }
+        if let Some(shown) = layout.typed(name) {
+            if shown == *value {
+                return Ok(());
+            }
+            let (record, field) = (id.to_string(), name.to_owned());
+            return Err(RecordError::IsTyped { record, field });
         }
         let kind = kind.unwrap_or_else(|| register_kind(layout, name));
         let bytes = Bytes::copy_from_slice(value.text().as_bytes());

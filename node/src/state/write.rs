@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use millpond_core::limits::{
     SIBLINGS_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_WRITES_MAX, VALUE_BYTES_MAX,
 };
 use millpond_core::types::counter::{self, CounterError, Slot};
+use millpond_core::types::log;
 use millpond_core::{
     Dot, Entry, Hlc, Incarnation, LiveDot, Namespace, Path, PathError, Payload, PayloadKind, Push,
     PushWrite, Seq, StampError, VersionVector,
@@ -78,6 +80,9 @@ pub enum WriteError {
     /// The closure gave up, for this reason.
     #[error("{0}")]
     Rejected(String),
+    /// A transaction's closure asked for a further transaction and would have waited for itself.
+    #[error("a write within a write; use the transaction that is open")]
+    Nested,
     /// The replica does not take writes until a person has looked.
     #[error("this replica is fenced and takes no writes: {why}")]
     Fenced {
@@ -182,6 +187,41 @@ impl WriteTx<'_> {
         for (path, entry) in self.entries(counter)? {
             if let Some(reset) = Slot::read(&entry).and_then(Slot::reset) {
                 self.put(path, reset.encode())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends an entry to the log at a path.
+    ///
+    /// # Errors
+    /// [`WriteError::Path`], [`WriteError::ValueTooLarge`], [`WriteError::TransactionTooLarge`],
+    /// [`WriteError::Store`].
+    pub fn append(&mut self, log: &Path, bytes: Bytes) -> Result<(), WriteError> {
+        let next = self.provisional_dot();
+        let mut seq = next.seq.plus(self.pending.len() as u64);
+        // What a transaction wrote and deleted again takes no dot, so an earlier one may have named an entry so.
+        let path = loop {
+            let path = log::entry_path(log, Dot::new(next.incarnation, seq))?;
+            if self.entry(&path)?.is_absent() && !self.pending.contains_key(&path) {
+                break path;
+            }
+            seq = seq.plus(1);
+        };
+        self.put(path, log::payload(bytes))
+    }
+
+    /// Removes all that is at and below a path: a delete for each path that holds a live dot, and a reset for
+    /// each counter's slot.
+    ///
+    /// # Errors
+    /// [`WriteError::TransactionTooLarge`], [`WriteError::Store`].
+    pub fn clear(&mut self, within: &Path) -> Result<(), WriteError> {
+        for (path, entry) in self.entries(within)? {
+            let is_slot = entry.live().iter().any(|it| it.payload.kind == PayloadKind::COUNTER);
+            match is_slot {
+                true => self.reset_counter(&path)?,
+                false => drop(self.delete(&path)?),
             }
         }
         Ok(())

@@ -7,3 +7,4 @@ mod cluster;
 mod http;
 mod records;
 mod replication;
+mod typed;

@@ -1,0 +1,118 @@
+//! What the derive makes of a struct.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::Ident;
+
+use crate::input::{Field, Input};
+
+/// The implementation, and the proxy.
+pub fn expand(input: &Input) -> TokenStream {
+    let edit = format_ident!("{}Edit", input.name);
+    let implementation = match &input.key {
+        Some(key) => record(input, &edit, key),
+        None => fields(input, &edit),
+    };
+    let proxy = proxy(input, &edit);
+    quote! {
+        #proxy
+        #[automatically_derived]
+        impl #implementation
+    }
+}
+
+fn record(input: &Input, edit: &Ident, key: &Field) -> TokenStream {
+    let Input { name, collection, .. } = input;
+    let Field { name: key_name, of: key_type, .. } = key;
+    let (reads, writes, edits) = bodies(input);
+    quote! {
+        ::millpond::typed::Record for #name {
+            type Key = #key_type;
+            type Edit<'p> = #edit<'p>;
+            const COLLECTION: &'static str = #collection;
+
+            fn key(&self) -> &#key_type {
+                &self.#key_name
+            }
+
+            fn read(
+                key: #key_type,
+                found: &::millpond::typed::Found<'_>,
+            ) -> ::core::result::Result<Self, ::millpond::records::RecordError> {
+                ::core::result::Result::Ok(Self { #key_name: key, #reads })
+            }
+
+            fn write(&self, site: &::millpond::typed::Site<'_>) {
+                #writes
+            }
+
+            fn edit(site: ::millpond::typed::Site<'_>) -> #edit<'_> {
+                #edits
+            }
+        }
+    }
+}
+
+fn fields(input: &Input, edit: &Ident) -> TokenStream {
+    let name = &input.name;
+    let (reads, writes, edits) = bodies(input);
+    quote! {
+        ::millpond::typed::Fields for #name {
+            type Edit<'p> = #edit<'p>;
+
+            fn read(
+                found: &::millpond::typed::Found<'_>,
+            ) -> ::core::result::Result<Self, ::millpond::records::RecordError> {
+                ::core::result::Result::Ok(Self { #reads })
+            }
+
+            fn write(&self, site: &::millpond::typed::Site<'_>) {
+                #writes
+            }
+
+            fn edit(site: ::millpond::typed::Site<'_>) -> #edit<'_> {
+                #edits
+            }
+        }
+    }
+}
+
+/// The initialisers of the struct, the writes of its fields, and the proxy.
+fn bodies(input: &Input) -> (TokenStream, TokenStream, TokenStream) {
+    let edit = format_ident!("{}Edit", input.name);
+    let names: Vec<_> = input.fields.iter().map(|field| &field.name).collect();
+    let stored: Vec<_> = input.fields.iter().map(|field| &field.stored).collect();
+    let types: Vec<_> = input.fields.iter().map(|field| &field.of).collect();
+    let reads = quote! { #( #names: found.field(#stored)?, )* };
+    let writes = quote! {
+        let _ = site;
+        #( <#types as ::millpond::typed::Field>::write(&self.#names, &site.field(#stored)); )*
+    };
+    let edits = quote! {
+        #edit { #( #names: site.edit::<#types>(#stored), )* millpond_place: ::core::marker::PhantomData }
+    };
+    (reads, writes, edits)
+}
+
+fn proxy(input: &Input, edit: &Ident) -> TokenStream {
+    let Input { name, visibility, .. } = input;
+    let about = format!("Changes the fields of a [`{name}`], one by one.");
+    let fields = input.fields.iter().map(|Field { name, of, visibility, docs, .. }| {
+        let docs = match docs.is_empty() {
+            true => {
+                let about = format!("Changes `{name}`.");
+                quote! { #[doc = #about] }
+            }
+            false => quote! { #( #docs )* },
+        };
+        quote! { #docs #visibility #name: <#of as ::millpond::typed::Field>::Edit<'p>, }
+    });
+    quote! {
+        #[doc = #about]
+        #[allow(dead_code)]
+        #visibility struct #edit<'p> {
+            #( #fields )*
+            millpond_place: ::core::marker::PhantomData<::millpond::typed::Site<'p>>,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Fields that hold one value, stored whole: of two written at once the later shows.
+
+use std::marker::PhantomData;
+
+use millpond_core::PayloadKind;
+use millpond_core::types::lww;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::records::RecordError;
+use crate::typed::site::{from_json, to_json};
+use crate::typed::{Field, Found, Site};
+
+/// Any value with a JSON form is a field: a last-writer-wins register. It reads as its default where nothing is
+/// stored, such as in records that an older version of the program wrote, or of which another node deleted the
+/// rest while this one wrote a single field.
+impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Field for T {
+    type Edit<'p> = PlainEdit<'p, T>;
+
+    fn read(found: &Found<'_>) -> Result<Self, RecordError> {
+        let value = found.entry().and_then(lww::read);
+        value.map_or_else(|| Ok(Self::default()), |live| from_json(&live.payload))
+    }
+
+    fn write(&self, site: &Site<'_>) {
+        write(self, site, PayloadKind::LWW);
+    }
+
+    fn edit(site: Site<'_>) -> PlainEdit<'_, T> {
+        PlainEdit { site, of: PhantomData }
+    }
+}
+
+pub(super) fn write<T: Serialize>(value: &T, site: &Site<'_>, kind: PayloadKind) {
+    site.with(|tx| Ok(tx.put(site.path().clone(), to_json(value, kind)?)?));
+}
+
+/// Changes a plain field.
+#[derive(Debug)]
+pub struct PlainEdit<'p, T> {
+    site: Site<'p>,
+    of: PhantomData<T>,
+}
+
+impl<T: Field + Serialize> PlainEdit<'_, T> {
+    /// Replaces the value.
+    pub fn set(&mut self, value: impl Into<T>) {
+        write(&value.into(), &self.site, PayloadKind::LWW);
+    }
+
+    /// The value, with what this transaction wrote so far. The default when reading fails, which then fails the
+    /// transaction.
+    pub fn get(&self) -> T
+    where
+        T: Default,
+    {
+        self.site.value().unwrap_or_default()
+    }
+}

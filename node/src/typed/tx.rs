@@ -1,0 +1,95 @@
+//! Typed records within a transaction.
+
+use millpond_core::{Path, Payload, PayloadKind};
+
+use crate::records::{IdError, RecordError, RecordId};
+use crate::state::WriteTx;
+use crate::typed::site::{FoundEntry, SharedTx};
+use crate::typed::{Found, Key, Record};
+
+/// Typed records in a transaction, which sees its own writes. All of it commits, or nothing.
+impl WriteTx<'_> {
+    /// Stores a record: every field that its type has, in place of what is there. For a change of some fields
+    /// [`WriteTx::edit`] says what is meant, and costs less.
+    ///
+    /// # Errors
+    /// [`RecordError::Id`] when its key is no key, [`RecordError::Unwritable`], and any
+    /// [`WriteError`](crate::WriteError).
+    pub fn store<R: Record>(&mut self, record: &R) -> Result<(), RecordError> {
+        let path = record_path::<R>(record.key())?;
+        let shared = SharedTx::new(self);
+        record.write(&shared.site(path.clone()));
+        shared.finish()?;
+        let is_nothing = read_found(self, &path, |found| !found.shows())?;
+        if is_nothing {
+            self.put(mark_path(&path)?, mark())?;
+        }
+        Ok(())
+    }
+
+    /// The record of a key; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`WriteTx::store`], and [`RecordError::Unreadable`].
+    pub fn load<R: Record>(&self, key: impl Into<R::Key>) -> Result<Option<R>, RecordError> {
+        let key = key.into();
+        let path = record_path::<R>(&key)?;
+        read_found(self, &path, |found| match found.shows() {
+            true => R::read(key, &found).map(Some),
+            false => Ok(None),
+        })?
+    }
+
+    /// Changes a record's fields one by one, through a proxy: what is not touched is not written.
+    ///
+    /// # Errors
+    /// [`RecordError::Absent`] when there is none; and as [`WriteTx::store`].
+    pub fn edit<R: Record, T>(
+        &mut self,
+        key: impl Into<R::Key>,
+        edit: impl FnOnce(&mut R::Edit<'_>) -> T,
+    ) -> Result<T, RecordError> {
+        let path = record_path::<R>(&key.into())?;
+        if !read_found(self, &path, |found| found.shows())? {
+            return Err(RecordError::Absent { record: path.to_string() });
+        }
+        let shared = SharedTx::new(self);
+        let value = edit(&mut R::edit(shared.site(path)));
+        shared.finish()?;
+        Ok(value)
+    }
+
+    /// Removes a record: a delete for each of its paths; counters in it are reset. False when there is none.
+    ///
+    /// # Errors
+    /// As [`WriteTx::store`].
+    pub fn remove<R: Record>(&mut self, key: impl Into<R::Key>) -> Result<bool, RecordError> {
+        let path = record_path::<R>(&key.into())?;
+        let existed = read_found(self, &path, |found| found.shows())?;
+        self.clear(&path)?;
+        Ok(existed)
+    }
+}
+
+/// The path that a record's fields lie below.
+pub(super) fn record_path<R: Record>(key: &R::Key) -> Result<Path, RecordError> {
+    Ok(RecordId::new(R::COLLECTION, key.to_text())?.path())
+}
+
+fn read_found<T>(
+    tx: &WriteTx<'_>,
+    path: &Path,
+    read: impl FnOnce(Found<'_>) -> T,
+) -> Result<T, RecordError> {
+    let entries = FoundEntry::all(path, tx.entries(path)?);
+    Ok(read(Found::record(&entries)))
+}
+
+/// Where it stands that a record exists whose fields all read as their defaults.
+fn mark_path(record: &Path) -> Result<Path, RecordError> {
+    Ok(record.child("").map_err(IdError::from)?)
+}
+
+fn mark() -> Payload {
+    Payload { kind: PayloadKind::LWW, bytes: bytes::Bytes::from_static(b"true") }
+}
