@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::state::{WriteError, WriteTx};
+use crate::state::{LocalClosure, WriteError, WriteTx};
 
 /// What became of a closure; `None` until it has run.
 pub(crate) type Outcome<T, E> = Arc<Mutex<Option<thread::Result<Result<T, E>>>>>;
@@ -16,7 +16,7 @@ pub(crate) type Outcome<T, E> = Arc<Mutex<Option<thread::Result<Result<T, E>>>>>
 pub(crate) fn guarded<T: Send + 'static, E: Send + 'static>(
     closure: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     outcome: Outcome<T, E>,
-) -> Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send> {
+) -> LocalClosure {
     Box::new(move |tx| {
         IS_IN_CLOSURE.set(true);
         // The transaction is dropped if the closure panics: nobody sees it half done.
