@@ -191,7 +191,7 @@ impl Engine {
             now,
             closing: Closing::new(members.closed().clone(), now.mono_ms),
             members,
-            introduced: BTreeMap::new(),
+            introduced: read_meta(&*snapshot, &meta_key::introduced())?.unwrap_or_default(),
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
             overtaken: read_meta(&*snapshot, &meta_key::overtaken())?,

@@ -293,6 +293,10 @@ pub(crate) mod meta_key {
         MetaKey(format!("member/{key}"))
     }
 
+    pub(crate) fn introduced() -> MetaKey {
+        MetaKey("introduced".into())
+    }
+
     pub(crate) fn invites() -> MetaKey {
         MetaKey("invites".into())
     }

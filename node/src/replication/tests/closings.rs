@@ -234,3 +234,21 @@ fn who_may_remove_whom() {
     assert_eq!(asked(0, 1), Err(RemoveError::NoMember));
     assert_eq!(asked(0, 2), Ok(()));
 }
+
+/// A member has said whose an incarnation is, and its owner's record has not come, when the node restarts: it may
+/// hold writes of it that it has to pass on, and the owner may be lost.
+fn an_introduction_is_remembered() -> Check {
+    let mut world = World::mesh(2, 23);
+    let (id, key) = (Incarnation::from_bytes([0x77; 16]), world.nodes[R].key);
+    engine(&mut world, Q).introduce(vec![(id, key)]);
+    world.run(6_000);
+    world.crash(Q, true);
+    world.start(Q);
+    ensure!(engine(&mut world, Q).owner(id) == Some(key), "whose it is, is forgotten");
+    Ok(())
+}
+
+#[test]
+fn who_was_introduced_is_remembered() {
+    depends_on(&["who was introduced is remembered"], an_introduction_is_remembered);
+}
