@@ -393,6 +393,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a push removes dots that its receiver has yet to take";
     ["nobody else writes in this node's name"] "own", [],
         "a member makes up a write of this node's";
+    ["a comparison is asked for behind hello"] "own", [],
+        "whoever accepts a link and wants a refresh asks for it before its hello has arrived, and is hung up on";
     ["who was introduced is remembered"] "own", [],
         "nobody can say any more whose the first writes of a lost member are, and no third node takes them";
     ["the first introduction counts"] "own", [],

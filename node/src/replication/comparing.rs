@@ -111,9 +111,9 @@ impl Engine {
         namespace: Namespace,
         purpose: Purpose,
     ) -> Option<u64> {
+        let peer = self.links.get(&link_id).filter(|link| link.has_greeted())?.peer;
         let (session, mut salt) = (self.rng.next_u64(), [0; 16]);
         self.rng.fill_bytes(&mut salt);
-        let peer = self.links.get(&link_id)?.peer;
         let reach = self.peers.get(&peer).map(|it| it.vectors(namespace).applied.clone());
         let reach = reach.unwrap_or_default();
         let comparing = match self.comparing((namespace, purpose), salt, &reach, None) {

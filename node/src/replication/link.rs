@@ -244,6 +244,13 @@ impl Link {
         self.terms_heard.unwrap_or_default()
     }
 
+    /// Whether the peer is known to have heard this node's hello: what is said on the bulk lane may come before what
+    /// was said on the other one. Who dialed is answered only then, and who accepted hears terms from there.
+    pub(super) fn has_greeted(&self) -> bool {
+        let is_heard = self.dialed || self.terms_heard.is_some();
+        is_heard || planted!("a comparison is asked for behind hello")
+    }
+
     /// Whether the peer announces what it does not send, or would if it were asked to; else it forwards what
     /// this node lacks for long.
     pub(super) fn is_adaptive(&self) -> bool {

@@ -65,7 +65,8 @@ impl Engine {
             let is_due = self.may_refresh(link, namespace)
                 && self.asks_first(link.peer, link.refresh_after_ms)
                 && self.needs_refresh_in(**id, namespace);
-            link.may_take() && link.refresh_after_ms <= now_ms && (is_due || is_wanted)
+            let may_ask = link.may_take() && link.has_greeted();
+            may_ask && link.refresh_after_ms <= now_ms && (is_due || is_wanted)
         });
         let Some((&link_id, _)) = asks else { return false };
         sometimes!(RefreshAsked);

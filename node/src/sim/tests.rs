@@ -67,6 +67,15 @@ fn an_invite_that_was_not_noted_as_used_is_used_again() {
     assert!(without(&["an invite is used before its role is granted"], failure).is_some());
 }
 
+/// Seeds meet it once in five thousand: hello is to be overtaken by what is said behind it on the other lane.
+#[test]
+fn who_accepts_a_link_asks_for_nothing_before_its_hello_is_heard() {
+    let scenario = Scenario::from_json(include_str!("regressions/clone-4222.json")).unwrap();
+    let failure = || run(&scenario, RunOptions::default()).failure.map(|failure| failure.what);
+    assert_eq!(failure(), None);
+    assert!(without(&["a comparison is asked for behind hello"], failure).is_some());
+}
+
 /// What is left of a failing scenario fails in the same way, by a bug and not by itself.
 #[test]
 fn a_shrunk_scenario_fails_as_the_whole_did() {
