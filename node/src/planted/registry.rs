@@ -395,6 +395,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a member makes up a write of this node's";
     ["a comparison is asked for behind hello"] "own", [],
         "whoever accepts a link and wants a refresh asks for it before its hello has arrived, and is hung up on";
+    ["what was said before a release does not fence"] "own", [],
+        "a node that is being released is fenced again by what was said of the copy that was stopped";
     ["who was introduced is remembered"] "own", [],
         "nobody can say any more whose the first writes of a lost member are, and no third node takes them";
     ["the first introduction counts"] "own", [],

@@ -60,7 +60,10 @@ impl Engine {
         // Only a member's word counts: anybody could stop this node's writes otherwise.
         let is_members =
             self.members.get(peer).is_some() || planted!("only a member's word fences");
-        if code == Some(CloseCode::Cloned) && is_members {
+        // While the operator's word that there is one again is being written down, the links are those of before.
+        let is_old = self.jobs.values().any(|it| matches!(it, Pending::Release(_)))
+            && !planted!("what was said before a release does not fence");
+        if code == Some(CloseCode::Cloned) && is_members && !is_old {
             sometimes!(FencedByPeer);
             self.fence(format!("{} met two live nodes with this node's key", peer.short()));
         }
