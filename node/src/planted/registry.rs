@@ -397,6 +397,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "whoever accepts a link and wants a refresh asks for it before its hello has arrived, and is hung up on";
     ["what was said before a release does not fence"] "own", [],
         "a node that is being released is fenced again by what was said of the copy that was stopped";
+    ["a resumption that is refused begins anew"] "own", [],
+        "a node that is level takes the base of an old cut for its own state, and asks for nothing more";
     ["who was introduced is remembered"] "own", [],
         "nobody can say any more whose the first writes of a lost member are, and no third node takes them";
     ["the first introduction counts"] "own", [],

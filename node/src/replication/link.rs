@@ -69,6 +69,8 @@ pub(super) struct Link {
     /// Namespaces in which the peer has refused a catch-up, since it has collected what this node has yet to
     /// forget.
     pub(super) below_floor: BTreeSet<Namespace>,
+    /// Namespaces of which a cut that broke off cannot be resumed at this peer any more.
+    pub(super) not_resumed: BTreeSet<Namespace>,
     /// Namespaces in which the operator wants a refresh with the peer.
     pub(super) refresh_wanted: BTreeSet<Namespace>,
     /// When a refresh may be asked for (again).
@@ -212,6 +214,7 @@ impl Link {
             fed: BTreeSet::new(),
             must_pull: BTreeSet::new(),
             below_floor: BTreeSet::new(),
+            not_resumed: BTreeSet::new(),
             refresh_wanted: BTreeSet::new(),
             refresh_after_ms: 0,
             pull_after_ms: 0,
@@ -358,8 +361,9 @@ impl Link {
     }
 }
 
-/// Tables that a peer may still believe to be this node's.
-const CLOSED_TOLD_KEPT: usize = 2;
+/// How many tables that were told last are kept: what a peer says is relative to the latest that it has heard of, and
+/// a slow road brings that late. One is told with a digest at most, so this is several minutes; tables are shared.
+const CLOSED_TOLD_KEPT: usize = 64;
 /// Unsent bytes beyond which no push is added: a digest waits behind them.
 const CONTROL_UNSENT_BYTES: usize = 256 << 10;
 /// Unsent bytes beyond which no row is added.

@@ -130,7 +130,9 @@ impl Engine {
             true => self.inboxes[&namespace].received().clone(),
             false => self.applied(namespace).clone(),
         };
-        let question = Question::new(applied, self.heads.cuts.get(&namespace), supplier, boot);
+        let cut =
+            self.heads.cuts.get(&namespace).filter(|_| !link.not_resumed.contains(&namespace));
+        let question = Question::new(applied, cut, supplier, boot);
         self.next_transfer += 1;
         let (from, resume) = (question.from.clone(), question.resume.clone());
         let transfer = self.next_transfer;
@@ -282,6 +284,7 @@ impl Engine {
         if let Some(link) = self.links.get_mut(&link) {
             link.pulls_in_vain = 0;
             link.below_floor.remove(&namespace);
+            link.not_resumed.remove(&namespace);
         }
         if let Some(session) = pulling.and_then(|it| it.session) {
             if let Some(link) = self.links.get_mut(&link) {
@@ -376,10 +379,15 @@ impl Engine {
         if let Some(namespace) = self.pull_of(link_id, transfer) {
             sometimes!(reason == PullRefusal::Busy, SupplierIsBusy);
             tracing::debug!(%namespace, ?reason, "catch-up refused");
+            let resumed = self.pulls.get(&namespace).is_some_and(|pulling| pulling.is_resumed());
             if reason == PullRefusal::BelowFloor
                 && let Some(link) = self.links.get_mut(&link_id)
             {
-                link.below_floor.insert(namespace);
+                // What this node holds may be above the floor though the base of an old cut is not.
+                match resumed && !planted!("a resumption that is refused begins anew") {
+                    true => link.not_resumed.insert(namespace),
+                    false => link.below_floor.insert(namespace),
+                };
             }
             self.give_up_pull(namespace);
         }

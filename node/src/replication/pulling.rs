@@ -147,6 +147,11 @@ pub(super) struct RowsJob {
 }
 
 impl Pulling {
+    /// Whether the rest of a cut is asked for, and not answered yet.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.mark.is_some() && self.upto.is_none()
+    }
+
     /// A catch-up that has just been asked for.
     pub(super) fn new(question: Question, supplier: NodeKey, boot: Boot) -> Self {
         let rows_before = question.mark.as_ref().map_or(0, |mark| mark.rows);

@@ -61,6 +61,26 @@ impl Stage {
         self.world.restore(node, image);
     }
 
+    /// The word of a member may have been under way when the inviter's folder was replaced: then it is none that
+    /// nobody knows.
+    pub(super) fn recognise_strangers(&mut self) {
+        let nodes = 0..self.world.nodes.len();
+        let is_known = |of: NodeId| {
+            let key = self.world.nodes[of].key;
+            nodes.clone().filter(|by| *by != of && !self.gone.contains(by)).any(|by| {
+                let members = Members::read(&self.world.view(by, Namespace::SYSTEM));
+                members.is_ok_and(|members| members.get(key).is_some())
+            })
+        };
+        let Some(oracle) = &self.world.oracle else { return };
+        let known: Vec<NodeId> =
+            nodes.clone().filter(|of| oracle.is_stranger(*of) && is_known(*of)).collect();
+        for node in known {
+            self.world.outcasts.remove(&node);
+            self.world.oracle.iter_mut().for_each(|oracle| oracle.recognise(node));
+        }
+    }
+
     /// With the inviter's folder an invite may be gone, or the only word of a member but that member's own:
     /// then it needs a new invite. Nobody asks it what it holds.
     fn strangers_after(&self, image: &Image) -> Vec<NodeId> {

@@ -154,6 +154,7 @@ pub(crate) fn answered(world: &World, node: NodeId, answer: &Answer) -> Check {
 impl Stage {
     /// Judges the end: all is mended, and nodes have had their time.
     pub(crate) fn judge(&mut self) -> Check {
+        self.recognise_strangers();
         self.judge_guests()?;
         self.judge_fallen()?;
         self.world.settle_within(CONVERGE_MS).map_err(|why| name("convergence", why))?;

@@ -318,6 +318,11 @@ impl Oracle {
         self.strangers.insert(node);
     }
 
+    /// Somebody knows of this node after all.
+    pub(crate) fn recognise(&mut self, node: NodeId) {
+        self.strangers.remove(&node);
+    }
+
     /// Whether nobody knows of a node any more.
     pub(crate) fn is_stranger(&self, node: NodeId) -> bool {
         self.strangers.contains(&node)

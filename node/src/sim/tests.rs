@@ -85,6 +85,15 @@ fn what_was_said_before_a_release_does_not_fence() {
     assert!(without(&["what was said before a release does not fence"], failure).is_some());
 }
 
+/// Seeds meet it once in five thousand: a cut breaks off, its rows come in another way, and deletes are forgotten.
+#[test]
+fn a_resumption_that_is_refused_begins_anew() {
+    let scenario = Scenario::from_json(include_str!("regressions/transactions-4305.json")).unwrap();
+    let failure = || run(&scenario, RunOptions::default()).failure.map(|failure| failure.what);
+    assert_eq!(failure(), None);
+    assert!(without(&["a resumption that is refused begins anew"], failure).is_some());
+}
+
 /// What is left of a failing scenario fails in the same way, by a bug and not by itself.
 #[test]
 fn a_shrunk_scenario_fails_as_the_whole_did() {
