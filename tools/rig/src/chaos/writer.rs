@@ -55,6 +55,8 @@ struct Slot {
     state: Option<u64>,
     /// Where; `None` before the first write.
     at: Option<usize>,
+    /// When that was answered.
+    since: Duration,
 }
 
 pub(super) struct Writer<'a> {
@@ -127,8 +129,8 @@ impl<'a> Writer<'a> {
 
     fn write_own(&mut self) -> io::Result<()> {
         let number = self.random.below(self.slots.len() as u64) as usize;
-        let Slot { key, members, state, at } = &self.slots[number];
-        let (key, members, state, at) = (key.clone(), *members, *state, *at);
+        let Slot { key, members, state, at, since } = &self.slots[number];
+        let (key, members, state, at, since) = (key.clone(), *members, *state, *at, *since);
         let path = format!("/api/v1/c/{OWN}?prefix={key}-&limit=10");
         let page = self.ask("GET", &path, "")?;
         let found = match whole(&page, members) {
@@ -144,7 +146,8 @@ impl<'a> Writer<'a> {
             if at.is_none_or(|at| at == self.at) {
                 let name = &self.shared.places[self.at].name;
                 self.shared.violated(format!(
-                    "{key} at {name} shows {found:?}, and {state:?} was acknowledged there"
+                    "{key} at {name} shows {found:?}, and {state:?} was acknowledged there at {:.2}",
+                    since.as_secs_f64()
                 ));
             }
             return Ok(());
@@ -163,6 +166,7 @@ impl<'a> Writer<'a> {
             Ok(()) => {
                 let slot = &mut self.slots[number];
                 (slot.state, slot.at) = (next, Some(self.at));
+                slot.since = self.shared.start.elapsed();
             }
             Err(_) => {
                 let own = Own { members, may_show: vec![state, next] };
@@ -223,7 +227,13 @@ impl<'a> Writer<'a> {
     fn begin(&mut self) -> Slot {
         let serial = self.shared.begun[self.number].fetch_add(1, Relaxed);
         let members = members_of(serial);
-        Slot { key: format!("{}-{serial}", self.number), members, state: None, at: None }
+        Slot {
+            key: format!("{}-{serial}", self.number),
+            members,
+            state: None,
+            at: None,
+            since: Duration::ZERO,
+        }
     }
 
     fn next(&mut self) -> u64 {
