@@ -35,8 +35,8 @@ pub enum Precondition {
 /// Runs a transaction over records on a replica: atomic, and durable when it returns.
 ///
 /// # Errors
-/// Any [`RecordError`]; then nothing was written, except that after [`WriteError::Closed`] and
-/// [`WriteError::Store`] it is unknown.
+/// Any [`RecordError`]; then nothing was written, except that after [`WriteError::Closed`](crate::WriteError::Closed) and
+/// [`WriteError::Store`](crate::WriteError::Store) it is unknown.
 pub async fn write<T: Send + 'static>(
     replica: &Replica,
     closure: impl FnOnce(&mut RecordTx<'_, '_>) -> Result<T, RecordError> + Send + 'static,
@@ -53,7 +53,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     /// Replaces the record: fields that `document` does not name are deleted, counters among them reset.
     ///
     /// # Errors
-    /// [`RecordError::IsCounter`], [`RecordError::Id`] and any [`WriteError`].
+    /// [`RecordError::IsCounter`], [`RecordError::Id`] and any [`WriteError`](crate::WriteError).
     pub fn put(&mut self, id: &RecordId, document: &Document) -> Result<(), RecordError> {
         let layout = self.layout(id)?;
         for (name, value) in &document.0 {
@@ -68,7 +68,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     /// Changes the fields that `changes` names; `null` deletes one. The record is created if it is absent.
     ///
     /// # Errors
-    /// [`RecordError::IsCounter`], [`RecordError::Id`] and any [`WriteError`].
+    /// [`RecordError::IsCounter`], [`RecordError::Id`] and any [`WriteError`](crate::WriteError).
     pub fn patch(&mut self, id: &RecordId, changes: &Document) -> Result<(), RecordError> {
         let layout = self.layout(id)?;
         let existed = self.get(id)?.is_some();
@@ -90,7 +90,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     /// Deletes the record; counters in it are reset. `false` if it was absent.
     ///
     /// # Errors
-    /// Any [`WriteError`].
+    /// Any [`WriteError`](crate::WriteError).
     pub fn delete(&mut self, id: &RecordId) -> Result<bool, RecordError> {
         let existed = self.get(id)?.is_some();
         self.tx.clear(&id.path())?;
@@ -100,7 +100,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     /// Adds to a counter, which begins at zero, and returns its value. The record is created if absent.
     ///
     /// # Errors
-    /// [`RecordError::IsPlain`], [`RecordError::Id`] and any [`WriteError`].
+    /// [`RecordError::IsPlain`], [`RecordError::Id`] and any [`WriteError`](crate::WriteError).
     pub fn count(&mut self, id: &RecordId, field: &str, delta: i64) -> Result<i128, RecordError> {
         check_field(field)?;
         if self.layout(id)?.registers.contains_key(field) {
@@ -114,7 +114,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     /// Writes a field whose concurrent values are all wanted.
     ///
     /// # Errors
-    /// [`RecordError::IsCounter`], [`RecordError::Id`] and any [`WriteError`].
+    /// [`RecordError::IsCounter`], [`RecordError::Id`] and any [`WriteError`](crate::WriteError).
     pub fn put_multi(
         &mut self,
         id: &RecordId,
@@ -149,7 +149,7 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     /// The record with this transaction's writes.
     ///
     /// # Errors
-    /// Any [`WriteError`].
+    /// Any [`WriteError`](crate::WriteError).
     pub fn get(&self, id: &RecordId) -> Result<Option<Record>, RecordError> {
         Ok(Record::from_entries(id.clone(), &self.tx.entries(&id.path())?))
     }
