@@ -389,12 +389,6 @@ impl Engine {
                     false => link.below_floor.insert(namespace),
                 };
             }
-            // Who has others to serve is able to, and soon free.
-            if reason == PullRefusal::Busy
-                && let Some(link) = self.links.get_mut(&link_id)
-            {
-                link.pulls_in_vain = 0;
-            }
             self.give_up_pull(namespace);
         }
     }
