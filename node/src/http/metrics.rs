@@ -233,6 +233,9 @@ fn links(registry: &mut Registry, status: &Status) {
         ("link_wire_sent_bytes", "Bytes on the wire, sent", |c| c.wire_bytes_sent),
         ("link_wire_received_bytes", "Bytes on the wire, received", |c| c.wire_bytes_received),
         ("link_pulls", "Catch-ups pulled from the peer", |c| c.pulls),
+        ("link_compare_turns", "Times that this node spoke in comparisons with the peer", |c| {
+            c.compare_turns
+        }),
         ("link_grafts", "Times the peer was asked to send", |c| c.grafts),
         ("link_prunes", "Times the peer was asked to send no more", |c| c.prunes),
         ("link_openings", "Links that came up", |c| c.links),

@@ -239,7 +239,7 @@ pub(super) fn go_on(_: BackupProgress) -> ControlFlow<()> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Dump {
     vv: VersionVector,
-    entries: BTreeMap<Path, Entry>,
+    pub(super) entries: BTreeMap<Path, Entry>,
     log: BTreeMap<Dot, (Path, Option<Hlc>)>,
 }
 
