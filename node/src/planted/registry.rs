@@ -399,6 +399,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that is being released is fenced again by what was said of the copy that was stopped";
     ["a resumption that is refused begins anew"] "own", [],
         "a node that is level takes the base of an old cut for its own state, and asks for nothing more";
+    ["what came beside what only this side has is compared too"] "14", [],
+        "of two values at a path one is unsynced, and the other comes back that its supplier has seen go";
     ["who was introduced is remembered"] "own", [],
         "nobody can say any more whose the first writes of a lost member are, and no third node takes them";
     ["the first introduction counts"] "own", [],

@@ -118,16 +118,24 @@ impl Absences {
             })?;
         }
         for path in paths {
-            if self.differs.contains(&path)
-                || self.snapshot.staged_row(self.namespace, &path)?.is_some()
-            {
+            if self.snapshot.staged_row(self.namespace, &path)?.is_some() {
                 continue;
             }
-            // Both held the same there, and the supplier still does.
             sometimes!(ArrivedSinceCompared);
-            let equal = self.compared.entry(&path)?;
-            let live = equal.live().iter().map(|it| RowDot { dot: it.dot, content: None });
-            rows.push(&Row { path, live: live.collect(), deletes: Vec::new() });
+            let live = match self.differs.contains(&path) {
+                // Only this side had something there, which the supplier does not cover: it sends nothing, and
+                // holds nothing.
+                true if planted!("what came beside what only this side has is compared too") => {
+                    continue;
+                }
+                true => Vec::new(),
+                // Both held the same there, and the supplier still does.
+                false => {
+                    let equal = self.compared.entry(&path)?;
+                    equal.live().iter().map(|it| RowDot { dot: it.dot, content: None }).collect()
+                }
+            };
+            rows.push(&Row { path, live, deletes: Vec::new() });
         }
         Ok(())
     }
