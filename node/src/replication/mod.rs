@@ -231,6 +231,10 @@ pub(crate) enum Output {
     /// Answer the application.
     Answer { id: RequestId, answer: Answer },
     /// A namespace changed: its applied vector.
+    #[cfg_attr(
+        not(any(test, feature = "sim")),
+        allow(dead_code, reason = "the simulator looks at it")
+    )]
     Applied { namespace: Namespace, vv: VersionVector },
     /// Readers of the data see more: the vector of what they see.
     Shown { vv: VersionVector },
