@@ -48,13 +48,14 @@ pub(super) fn read_vector(bytes: &[u8]) -> Result<VersionVector, DecodeError> {
 /// The vector in the form that may be relative to a table.
 pub(super) fn read_relative(bytes: &[u8], tables: Tables<'_>) -> Result<Relative, DecodeError> {
     let mut reader = Reader::new(bytes, 0);
-    let Some(namespace) = reader.count(u32::MAX as usize + 1, "namespaces")?.checked_sub(1) else {
+    let Some(namespace) = reader.varint()?.checked_sub(1) else {
         let vector = read_entries(reader)?;
         return Ok(Relative { vector, listed: Vec::new(), table: None });
     };
+    let namespace = u32::try_from(namespace).map_err(|_| DecodeError::Limit("namespaces"))?;
     let hash = u64::from_le_bytes(reader.array()?);
     let closed = tables.find(hash).ok_or(DecodeError::UnknownTable)?;
-    let finals = closed.finals(Namespace::from_number(namespace as u32));
+    let finals = closed.finals(Namespace::from_number(namespace));
     let count = count_entries(reader.clone())?;
     let mut listed = Vec::with_capacity(count);
     while !reader.is_empty() {
