@@ -55,6 +55,8 @@
 //! | to | see |
 //! |---|---|
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`Config`] |
+//! | follow what changes, from any replica to any other | [`Replica::changes`], [`Changes`] |
+//! | wait for other members, and see how they are | [`Replica::caught_up`], [`Replica::synced_with`], [`Presence`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
@@ -78,6 +80,7 @@ extern crate self as millpond;
 mod advertise;
 #[cfg(feature = "backup")]
 pub mod backup;
+mod changes;
 mod closure;
 mod commits;
 mod config;
@@ -88,6 +91,7 @@ mod key_pair;
 mod membership;
 mod network;
 mod planted;
+mod presence;
 mod probes;
 mod reconcile;
 pub mod records;
@@ -107,6 +111,7 @@ mod topology;
 pub mod typed;
 mod verify;
 
+pub use changes::{Before, Change, ChangeEvent, ChangeFilter, Changes};
 pub use commits::{Commits, CommitsEnded};
 pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
@@ -114,6 +119,7 @@ pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
 pub use network::ListenError;
+pub use presence::{Presence, PresenceEvent, PresentPeer, SyncError};
 pub use removal::RemoveError;
 pub use replica::{
     DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,

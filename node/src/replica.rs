@@ -26,7 +26,7 @@ use crate::membership::{Invite, InviteOptions};
 use crate::network;
 use crate::replication::{
     Answer, Collection, DelayOrder, Engine, EngineConfig, JoinProgress, Limits, Now, Request,
-    VerifySettings,
+    Sight, VerifySettings,
 };
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::seal::Seal;
@@ -425,6 +425,11 @@ impl Replica {
     /// Asks the engine; `None` once the replica is closed.
     pub(crate) async fn ask(&self, request: Request) -> Option<Answer> {
         self.inner.engine.ask(request).await
+    }
+
+    /// Follows what peers hold; `None` once the replica is closed.
+    pub(crate) async fn sight(&self) -> Option<watch::Receiver<Sight>> {
+        self.inner.engine.sight().await
     }
 
     /// Stops a delayed replica from showing more, until [`Replica::resume_delay`]. It goes on receiving.

@@ -92,6 +92,7 @@ mod report;
 mod ring;
 mod rules;
 mod session;
+mod sight;
 mod sources;
 mod supply;
 mod supplying;
@@ -115,6 +116,7 @@ pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
 #[cfg(feature = "backup")]
 pub(crate) use rehab::Beginning;
+pub(crate) use sight::Sight;
 pub(crate) use verify_plan::VerifySettings;
 #[cfg(feature = "backup")]
 pub(crate) use whole::{Whole, not_of_whole};

@@ -204,6 +204,16 @@ async fn changes_are_followed_and_resumed_without_a_gap() {
     let (changes, _) = Events::follow(&node, "/api/v1/changes?since=1", &[]).await.cut().await;
     assert_eq!(keys(&changes), [("b".into(), false), ("c".into(), false)]);
     assert_eq!(node.get("/api/v1/changes?since=x").await.problem(), "bad_token");
+
+    let path = "/api/v1/changes?collection=t&key=b&before=true";
+    let mut events = Events::follow(&node, path, &[]).await;
+    events.cut().await;
+    node.ask("PUT", "/api/v1/c/t/b", r#"{"x":4}"#).await;
+    let (changes, _) = events.cut().await;
+    let change = &changes[0].1;
+    assert_eq!((&change["before"], &change["fields"]), (&json!({"x": 2}), &json!({"x": 4})));
+    assert_eq!(change["collapsed"], false);
+    assert!(change["dot"].as_str().unwrap().starts_with(change["author"].as_str().unwrap()));
 }
 
 #[tokio::test]
