@@ -500,6 +500,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a refresh is resumed at a supplier that fell back, and claims what it has not";
     ["a refresh takes over what it compared"] "own", [],
         "a row that came late to a refresh that broke off stays in the next one, unlooked at";
+    ["who has come further asks again"] "own", [],
+        "a node that was below a peer's floor, and is above it by now, takes nothing from that peer while they are linked";
     ["a refresh may wait for the operator"] "own", [],
         "a node that is told to wait for its operator refreshes by itself";
     // Verify and scrub.

@@ -209,6 +209,7 @@ impl Engine {
             return refuse(self, CompareRefusal::NotAllowed);
         }
         self.comparisons.retain(|id, it| !asked_twice(id, it));
+        self.note_floor(link_id, namespace, &floor);
         let (reach, theirs) = (vv.clone(), Some((vv, floor)));
         let comparing = match self.comparing((namespace, purpose), salt, &reach, theirs) {
             Ok(comparing) => comparing,
@@ -237,11 +238,12 @@ impl Engine {
             return self.close(link_id, CloseCode::Protocol, "a comparison that makes no sense");
         }
         let is_reached = comparing.broke_off.as_ref().is_none_or(|(cut, _)| reaches(&vv, cut));
-        comparing.theirs = Some((vv, floor));
+        let namespace = comparing.namespace;
+        comparing.theirs = Some((vv, floor.clone()));
         comparing.progress_ms = now_ms;
+        self.note_floor(link_id, namespace, &floor);
         if !is_reached {
             never!("has less than it said");
-            let namespace = comparing.namespace;
             self.comparisons.remove(&(link_id, session));
             self.put_off_refresh(link_id);
             self.drop_cut(namespace);
