@@ -52,6 +52,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "who has heard that an incarnation is closed says that it holds all of it";
     ["a table that is not known is asked for"] "own", [],
         "a hello that is relative to an unknown table is ignored, and the two never meet";
+    ["a table that was told is kept"] "own", [],
+        "a link on which one side is slow to hear ends when the other's table changes often";
+    ["a stranger's table is not asked for"] "own", [],
+        "a restored node takes a member that it does not know yet for a liar";
     ["a removal closes what its subject issued", "an incarnation that ended is closed"] "own", [],
         "vectors list removed members for ever";
     // Which incarnation a node writes under (R5).
@@ -523,6 +527,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a copy that was on its way brings back what was overwritten meanwhile";
     ["a lost tombstone raises the floor"] "own", [],
         "a node whose log has lost a tombstone brings others level without it";
+    ["who may ask no more is not waited for"] "own", [],
+        "a peer that wants nothing of a verification holds a snapshot, and all tombstones, for a minute each time";
     ["what is told is bounded"] "own", [],
         "a peer that is verified with fills the memory";
 };

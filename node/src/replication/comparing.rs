@@ -90,7 +90,9 @@ impl Comparing {
     /// so far away that it is not worth it. Meanwhile the snapshot keeps all pages that are written, and no
     /// tombstone is collected.
     fn patience_ms(&self) -> u64 {
-        let is_mine_over = self.purpose == Purpose::Verify && self.is_pulled;
+        let is_mine_over = self.purpose == Purpose::Verify
+            && self.is_pulled
+            && !planted!("who may ask no more is not waited for");
         if is_mine_over { QUESTION_MS_MAX } else { SILENCE_MS_MAX }
     }
 

@@ -327,7 +327,8 @@ impl Link {
     /// The peer is told which table this node has.
     pub(super) fn tell_closed(&mut self, closed: &Arc<Closed>) {
         self.closed_told.push_back(closed.clone());
-        if self.closed_told.len() > CLOSED_TOLD_KEPT {
+        let kept = if planted!("a table that was told is kept") { 1 } else { CLOSED_TOLD_KEPT };
+        if self.closed_told.len() > kept {
             self.closed_told.pop_front();
         }
     }
