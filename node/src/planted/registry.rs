@@ -508,6 +508,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node that was below a peer's floor, and is above it by now, takes nothing from that peer while they are linked";
     ["a refresh may wait for the operator"] "own", [],
         "a node that is told to wait for its operator refreshes by itself";
+    ["a refresh that was put off is come back to"] "own", [],
+        "a refresh that a peer had no time for is not asked for again before something else happens";
     // Verify and scrub.
     ["the log tells what an entry has lost"] "own", [],
         "an entry that has vanished is not missed";

@@ -363,6 +363,8 @@ probes! {
     NothingDiffers,
     /// A comparison finds something.
     SomethingDiffers,
+    /// A side that has asked for nothing more does not wait for the end.
+    EndsWithWants,
     /// A peer falls silent in a comparison.
     ComparisonIsStuck,
     // Refresh.

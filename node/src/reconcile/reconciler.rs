@@ -23,6 +23,9 @@ pub(crate) struct Reconciler {
     is_my_turn: bool,
     /// Whether anything was said in this turn. One in which nothing is ends the comparison.
     is_told: bool,
+    /// Whether the other side has something to answer to what this one said in its turn. If not, this side knows
+    /// all, and does not wait for the end.
+    is_asking: bool,
     /// Whether this side opens; and whether more was said than the fingerprint of all, and an end.
     opens: bool,
     is_divided: bool,
@@ -74,6 +77,7 @@ impl Reconciler {
             heard: VecDeque::new(),
             is_my_turn: opens,
             is_told: false,
+            is_asking: false,
             turns: 0,
             saying: Saying::default(),
             differs: Differs::default(),
@@ -94,6 +98,9 @@ impl Reconciler {
 
     /// The other side says something: false when it is not its turn, or it will not come to an end.
     pub(crate) fn hear(&mut self, is_last: bool, ranges: Vec<Range>) -> bool {
+        if self.phase == Phase::Ended {
+            return is_last && ranges.is_empty();
+        }
         if self.is_my_turn || self.phase != Phase::Talking {
             return false;
         }
@@ -133,9 +140,7 @@ impl Reconciler {
         }
         for _ in 0..CLAIMS_IN_STEP {
             if self.saying.is_full() {
-                self.is_told = true;
-                self.is_divided = true;
-                return Ok(Turn::Say(self.saying.take(), false));
+                return Ok(Turn::Say(self.say(), false));
             }
             let Some((start, range)) = self.heard.pop_front() else {
                 return Ok(self.end_turn());
@@ -150,13 +155,23 @@ impl Reconciler {
             return Turn::Listening;
         }
         self.is_my_turn = false;
-        let ranges = self.saying.take();
-        self.is_divided |= !ranges.is_empty();
-        if ranges.is_empty() && !std::mem::take(&mut self.is_told) {
+        let ranges = self.say();
+        let (is_told, is_asking) = (self.is_told, self.is_asking);
+        (self.is_told, self.is_asking) = (false, false);
+        if !is_asking {
+            sometimes!(is_told, EndsWithWants);
             self.phase = Phase::Ended;
         }
-        self.is_told = false;
         Turn::Say(ranges, true)
+    }
+
+    fn say(&mut self) -> Vec<Range> {
+        let ranges = self.saying.take();
+        self.is_told |= !ranges.is_empty();
+        self.is_divided |= !ranges.is_empty();
+        self.is_asking |=
+            ranges.iter().any(|it| matches!(it.claim, Claim::Whole(_) | Claim::Items(_)));
+        ranges
     }
 
     /// Whether both sides' fingerprints of all are equal, once the comparison has ended.
@@ -198,7 +213,7 @@ impl Reconciler {
     fn divide(&mut self, start: &[u8], end: Option<&[u8]>, count: u64) -> Result<(), StoreError> {
         let parts = if start.is_empty() && end.is_none() { PARTS_FIRST } else { PARTS };
         let bounds = self.index.split(start, end, parts);
-        if bounds.is_empty() || count <= SEGMENT_ENTRIES as u64 {
+        if bounds.is_empty() || count <= ITEMS_TOLD_AT_ONCE {
             let items = self.index.items(start, end)?;
             let items = Claim::Items(shortened(items.iter().map(|(_, hash)| *hash)));
             self.saying.add(start, end, items);
@@ -322,5 +337,8 @@ const PARTS: usize = 16;
 const TURNS_MAX: u32 = 64;
 /// Claims looked at in one step: each costs some dozens of reads.
 const CLAIMS_IN_STEP: usize = 64;
+/// As many entries or fewer are told one by one. The other side's segments are not this side's, so a range of one
+/// segment there may be a little more here: dividing it would cost a turn.
+const ITEMS_TOLD_AT_ONCE: u64 = 2 * SEGMENT_ENTRIES as u64;
 /// More entries than this are not looked at one by one.
 const ITEMS_LOOKED_AT: u64 = 1_024;

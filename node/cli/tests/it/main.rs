@@ -11,6 +11,7 @@ mod kill_catch_up;
 mod netns;
 mod node;
 mod primary;
+mod removal;
 mod service;
 
 use std::io::Write;

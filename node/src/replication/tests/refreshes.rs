@@ -1,13 +1,16 @@
 //! Refresh: two states become one though tombstones between them are gone (R9, findings 9, 13 and 14).
 
-use millpond_core::message::{Claim, Compare, Fingerprint, Message, Purpose, Range};
+use millpond_core::message::{
+    Claim, Compare, CompareRefusal, Fingerprint, Message, Purpose, Range,
+};
 use millpond_core::transport::Lane;
 use millpond_core::{Namespace, VersionVector};
 
 use super::depends_on;
 use super::floors::lose_tombstones;
 use super::hostile::say;
-use crate::replication::{Answer, Request};
+use crate::replication::engine::NAMESPACES;
+use crate::replication::{Answer, Request, RequestId};
 use crate::sim::net::NodeId;
 use crate::sim::world::{Check, World, ensure, path};
 
@@ -234,5 +237,57 @@ fn a_refresh_may_wait_for_the_operator() {
             ("c/own/f", &["unsynced"]),
         ];
         level(&world, &values)
+    });
+}
+
+/// Two equal nodes, of which the first is asked for a refresh.
+fn asked_of_equals(seed: u64) -> Result<(World, RequestId), String> {
+    let mut world = World::mesh(2, seed);
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
+    world.settle()?;
+    let peer = world.nodes[1].key;
+    let id = world.ask(0, Request::Refresh { peer, is_dry: false });
+    Ok((world, id))
+}
+
+/// Runs until a refresh that was asked for is done, and says for how long.
+fn refreshed(world: &mut World, id: RequestId) -> Result<u64, String> {
+    let start_ms = world.now_ms;
+    world.run_until(70_000, |world| world.answers.contains_key(&id))?;
+    match world.answers.remove(&id) {
+        Some(Answer::Refreshed(Ok(_))) => Ok(world.now_ms - start_ms),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// One namespace is not put off for the other's refresh, and nothing stays behind.
+#[test]
+fn a_refresh_of_equal_nodes_ends_soon() {
+    let (mut world, id) = asked_of_equals(57).unwrap();
+    let took_ms = refreshed(&mut world, id).unwrap();
+    assert!(took_ms < 2_000, "{took_ms} ms");
+    world.run(2_000);
+    for node in world.nodes.iter() {
+        let engine = &node.running.as_ref().unwrap().engine;
+        assert!(engine.comparisons.is_empty() && engine.pulls.is_empty());
+    }
+}
+
+/// The peer is busy with both namespaces, and something else is to be done before it may be asked again.
+#[test]
+fn a_refresh_that_was_put_off_is_come_back_to() {
+    depends_on(&["a refresh that was put off is come back to"], || {
+        let (mut world, id) = asked_of_equals(58)?;
+        for _ in NAMESPACES {
+            let now_ms = world.now_ms;
+            let engine = &mut world.nodes[0].running.as_mut().unwrap().engine;
+            let (link, session) = *engine.comparisons.keys().next().ok_or("no comparison")?;
+            engine.compare_refused(link, session, CompareRefusal::Busy);
+            engine.pull_retry_ms = now_ms + 1;
+            world.run(2);
+        }
+        refreshed(&mut world, id).map(drop)
     });
 }
