@@ -392,12 +392,17 @@ impl Stage {
 
     /// What only a rotten disk or one of two copies holds may stay there.
     fn allow_for_outcasts(&mut self) {
-        let Some(oracle) = &mut self.world.oracle else { return };
-        let outcasts: Vec<NodeId> = self.world.outcasts.iter().copied().collect();
+        let Some(mut oracle) = self.world.oracle.take() else { return };
         let count = self.world.nodes.len();
         let others: Vec<NodeId> =
             (0..count).filter(|node| !self.world.outcasts.contains(node)).collect();
-        outcasts.into_iter().for_each(|node| oracle.cast_out(node, &others));
+        for &node in &self.world.outcasts {
+            for namespace in NAMESPACES {
+                // Of a stranger the oracle knows only what it held before it was one.
+                oracle.cast_out(namespace, self.world.view(node, namespace).vv(), &others);
+            }
+        }
+        self.world.oracle = Some(oracle);
     }
 
     /// Once all are level nothing is said but that.

@@ -540,13 +540,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// What only this node holds may stay with it.
-    pub(crate) fn cast_out(&mut self, node: NodeId, others: &[NodeId]) {
-        for namespace in NAMESPACES {
-            let mut held = VersionVector::new();
-            others.iter().for_each(|&other| held.join(&self.vv(other, namespace)));
-            self.lose_beyond(namespace, &self.vv(node, namespace), &held);
-        }
+    /// What only a node at this vector holds may stay with it.
+    pub(crate) fn cast_out(&mut self, namespace: Namespace, vv: &VersionVector, others: &[NodeId]) {
+        let mut held = VersionVector::new();
+        others.iter().for_each(|&other| held.join(&self.vv(other, namespace)));
+        self.lose_beyond(namespace, vv, &held);
     }
 
     fn lose_beyond(&mut self, namespace: Namespace, vv: &VersionVector, held: &VersionVector) {

@@ -108,38 +108,52 @@ fn finding_13_two_halves_below_each_others_floors_become_one() {
     });
 }
 
-/// While nodes 0 and 2 refresh, node 1 brings 2 what 0 has seen deleted.
+/// While nodes 0 and 2 refresh, node 1 brings 2 what 0 has seen deleted. Node 2 may have something of its own there.
+fn what_0_has_seen_go_comes_to_2(own: Option<&str>) -> Check {
+    let mut world = World::mesh(3, 53);
+    world.put(0, "c/k/f", "v");
+    world.settle()?;
+    // Node 2 is fed by 1, but nothing arrives; and it is cut off from 0.
+    part(&mut world, 0, 2);
+    world.hold(1, 2, Lane::Control, true);
+    world.put(1, "c/y/f", "v");
+    world.run(1_000);
+    ensure!(world.values(0, "c/y/f") == ["v"], "0 has not got it");
+    part(&mut world, 0, 1);
+    world.run(200);
+    world.delete(0, "c/y/f");
+    if let Some(own) = own {
+        world.put(2, "c/y/f", own);
+    }
+    world.run(200);
+    lose_tombstones(&mut world, 0);
+    world.heal(0, 2);
+    let is_compared = |world: &World| {
+        let engine = &world.nodes[2].running.as_ref().unwrap().engine;
+        engine.pulls.get(&Namespace::MAIN).is_some_and(|it| it.session.is_some())
+    };
+    world.run_until(20_000, is_compared)?;
+    world.hold(0, 2, Lane::Bulk, true);
+    world.hold(1, 2, Lane::Control, false);
+    world.run_until(5_000, |world| world.values(2, "c/y/f").contains(&"v".into()))?;
+    world.hold(0, 2, Lane::Bulk, false);
+    world.run(2_000);
+    world.heal(0, 1);
+    world.run(20_000);
+    level(&world, &[("c/y/f", own.as_slice()), ("c/k/f", &["v"])])
+}
+
 #[test]
 fn finding_14_what_comes_during_a_refresh_is_compared_too() {
     depends_on(&["what came since the comparison is compared too"], || {
-        let mut world = World::mesh(3, 53);
-        world.put(0, "c/k/f", "v");
-        world.settle()?;
-        // Node 2 is fed by 1, but nothing arrives; and it is cut off from 0.
-        part(&mut world, 0, 2);
-        world.hold(1, 2, Lane::Control, true);
-        world.put(1, "c/y/f", "v");
-        world.run(1_000);
-        ensure!(world.values(0, "c/y/f") == ["v"], "0 has not got it");
-        part(&mut world, 0, 1);
-        world.run(200);
-        world.delete(0, "c/y/f");
-        world.run(200);
-        lose_tombstones(&mut world, 0);
-        world.heal(0, 2);
-        let is_compared = |world: &World| {
-            let engine = &world.nodes[2].running.as_ref().unwrap().engine;
-            engine.pulls.get(&Namespace::MAIN).is_some_and(|it| it.session.is_some())
-        };
-        world.run_until(20_000, is_compared)?;
-        world.hold(0, 2, Lane::Bulk, true);
-        world.hold(1, 2, Lane::Control, false);
-        world.run_until(5_000, |world| world.values(2, "c/y/f") == ["v"])?;
-        world.hold(0, 2, Lane::Bulk, false);
-        world.run(2_000);
-        world.heal(0, 1);
-        world.run(20_000);
-        level(&world, &[("c/y/f", &[]), ("c/k/f", &["v"])])
+        what_0_has_seen_go_comes_to_2(None)
+    });
+}
+
+#[test]
+fn finding_14_what_comes_beside_what_only_this_side_has_is_compared_too() {
+    depends_on(&["what came beside what only this side has is compared too"], || {
+        what_0_has_seen_go_comes_to_2(Some("own"))
     });
 }
 
