@@ -438,6 +438,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a backup with a block left out is restored";
     ["a backup has its name once it is whole"] "own", [],
         "a process that is killed leaves half a backup under the name of a whole one";
+    ["refusals of long ago do not count"] "own", [],
+        "who was refused some catch-ups long ago waits for seconds when a supplier is busy for a moment";
     ["whoever refuses is asked ever later"] "own", [],
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],

@@ -364,6 +364,11 @@ impl Engine {
         }
         let mut retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
+            // What it refused long ago tells nothing of now: it may have been busy with others.
+            let is_long_ago = self.now.mono_ms >= link.pull_after_ms + self.config.digest_ms;
+            if is_long_ago && !planted!("refusals of long ago do not count") {
+                link.pulls_in_vain = 0;
+            }
             // It may be unable for long: a disk that rots, say.
             if !planted!("whoever refuses is asked ever later") {
                 retry_ms = self.now.mono_ms + (RETRY_MS << link.pulls_in_vain.min(DOUBLINGS_MAX));

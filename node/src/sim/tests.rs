@@ -103,6 +103,17 @@ fn who_has_come_further_asks_again() {
     assert!(without(&["who has come further asks again"], failure).is_some());
 }
 
+/// Seeds of one profile meet it once in a thousand: a relay is to have more to supply than it does at once. One of the
+/// folders comes back as the file of a backup.
+#[cfg(feature = "backup")]
+#[test]
+fn refusals_of_long_ago_do_not_count() {
+    let scenario = Scenario::from_json(include_str!("regressions/restore-2568.json")).unwrap();
+    let failure = || run(&scenario, RunOptions::default()).failure.map(|failure| failure.what);
+    assert_eq!(failure(), None);
+    assert!(without(&["refusals of long ago do not count"], failure).is_some());
+}
+
 /// What is left of a failing scenario fails in the same way, by a bug and not by itself.
 #[test]
 fn a_shrunk_scenario_fails_as_the_whole_did() {
