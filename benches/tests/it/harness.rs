@@ -52,7 +52,7 @@ fn churn_leaves_what_was_inserted_last() {
 /// Its bytes and round trips hold at any size; deletes are forgotten after a minute.
 #[test]
 fn refresh_joins_two_halves_that_have_forgotten_their_deletes() {
-    let report = run(&["refresh", "--entries", "2000", "--differences", "10", "--window-s", "1"]);
+    let report = run(&["refresh", "--entries", "5000", "--differences", "1000", "--window-s", "1"]);
     assert_contract(&report, "refresh");
     assert!(report["ratio"].as_f64().unwrap() <= 1.0, "{report}");
     assert!(report["round_trips"][0].as_f64().unwrap() <= 6.0, "{report}");

@@ -508,6 +508,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a row that came late to a refresh that broke off stays in the next one, unlooked at";
     ["who has come further asks again"] "own", [],
         "a node that was below a peer's floor, and is above it by now, takes nothing from that peer while they are linked";
+    ["a side speaks in its turn"] "own", [],
+        "a comparison of much that differs is cut off as one out of turn, again and again";
     ["a refresh may wait for the operator"] "own", [],
         "a node that is told to wait for its operator refreshes by itself";
     ["a refresh that was put off is come back to"] "own", [],

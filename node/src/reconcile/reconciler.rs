@@ -17,8 +17,12 @@ use crate::store::StoreError;
 /// one before.
 pub(crate) struct Reconciler {
     index: Index,
-    /// What the other side has said and this one has not looked at.
+    /// What the other side has said in its turn. It is answered in this side's.
     heard: VecDeque<(Vec<u8>, Range)>,
+    pub(super) heard_max: usize,
+    /// Where the first of all ranges begins that were too many to be kept, and where the last ends: taken as one
+    /// that differs.
+    beyond: Option<(Vec<u8>, Option<Vec<u8>>)>,
     /// Whether the other side has ended its turn.
     is_my_turn: bool,
     /// Whether anything was said in this turn. One in which nothing is ends the comparison.
@@ -75,6 +79,8 @@ impl Reconciler {
             opens,
             is_divided: false,
             heard: VecDeque::new(),
+            heard_max: HEARD_MAX,
+            beyond: None,
             is_my_turn: opens,
             is_told: false,
             is_asking: false,
@@ -90,9 +96,7 @@ impl Reconciler {
         match self.phase {
             Phase::Ended => false,
             Phase::Opening => true,
-            Phase::Talking => {
-                self.is_my_turn || !self.heard.is_empty() || !self.index.is_complete()
-            }
+            Phase::Talking => self.may_answer() || !self.index.is_complete(),
         }
     }
 
@@ -110,7 +114,7 @@ impl Reconciler {
         for range in ranges {
             let end = range.end.clone();
             if range.claim != Claim::Skip {
-                self.heard.push_back((start, range));
+                self.keep(start, range);
             }
             let Some(end) = end else { break };
             start = end;
@@ -121,6 +125,17 @@ impl Reconciler {
         self.is_my_turn = is_last;
         self.turns += u32::from(is_last);
         self.turns <= TURNS_MAX
+    }
+
+    fn keep(&mut self, start: Vec<u8>, range: Range) {
+        if self.heard.len() < self.heard_max {
+            return self.heard.push_back((start, range));
+        }
+        sometimes!(MuchIsHeard);
+        self.beyond = Some(match self.beyond.take() {
+            Some((first, _)) => (first, range.end),
+            None => (start, range.end),
+        });
     }
 
     /// Does a bounded piece of work.
@@ -136,6 +151,7 @@ impl Reconciler {
                 let whole = Claim::Whole(self.index.whole(&[], None)?);
                 return Ok(Turn::Say(vec![Range { end: None, claim: whole }], true));
             }
+            Phase::Talking if !self.may_answer() => return Ok(Turn::Listening),
             Phase::Talking => {}
         }
         for _ in 0..CLAIMS_IN_STEP {
@@ -143,11 +159,20 @@ impl Reconciler {
                 return Ok(Turn::Say(self.say(), false));
             }
             let Some((start, range)) = self.heard.pop_front() else {
+                if let Some((start, end)) = self.beyond.take() {
+                    self.take_as_a_whole(&start, end.as_deref());
+                    continue;
+                }
                 return Ok(self.end_turn());
             };
             self.answer(&start, range)?;
         }
         Ok(Turn::Working)
+    }
+
+    /// An answer that fills a message is said at once: so none is made while the other side speaks.
+    fn may_answer(&self) -> bool {
+        self.is_my_turn || planted!("a side speaks in its turn") && !self.heard.is_empty()
     }
 
     fn end_turn(&mut self) -> Turn {
@@ -260,6 +285,12 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Takes a range for one that differs everywhere, on both sides.
+    fn take_as_a_whole(&mut self, start: &[u8], end: Option<&[u8]>) {
+        self.differs.add_range(start, end);
+        self.saying.add(start, end, Claim::Items(Vec::new()));
+    }
+
     fn want(&mut self, start: &[u8], end: Option<&[u8]>, items: Vec<[u8; 8]>) {
         if !items.is_empty() && !planted!("both sides learn what differs") {
             self.saying.add(start, end, Claim::Wants(items));
@@ -335,6 +366,9 @@ const PARTS_FIRST: usize = 256;
 const PARTS: usize = 16;
 /// Turns of the other side after which it is not honest: each divides by sixteen at least, or settles.
 const TURNS_MAX: u32 = 64;
+/// Ranges of one turn that are kept: some 100 MiB, and a namespace of 16 million entries of which each segment
+/// differs. A peer could send them without end.
+const HEARD_MAX: usize = 1 << 20;
 /// Claims looked at in one step: each costs some dozens of reads.
 const CLAIMS_IN_STEP: usize = 64;
 /// As many entries or fewer are told one by one. The other side's segments are not this side's, so a range of one
