@@ -8,7 +8,7 @@ use millpond_core::{Dot, Incarnation, Namespace, NodeKey};
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
 use super::net::NodeId;
-use super::node::DIGEST_MS;
+use super::node::{DIGEST_MS, Running};
 use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
@@ -243,7 +243,8 @@ impl Stage {
         if self.world.is_plain() { 0 } else { nodes.len() as u64 * DIGEST_MS }
     }
 
-    /// Of whoever writes, vectors list the incarnation that is open and no other one (R5).
+    /// Of whoever writes, vectors list the incarnation that is open and no other one (R5); nor one of which a
+    /// restore lost what had been closed.
     fn judge_closed(&mut self, nodes: &[NodeId]) -> Check {
         if !self.world.is_plain() || !self.world.outcasts.is_empty() {
             return Ok(());
@@ -257,10 +258,16 @@ impl Stage {
         };
         let listed_too = |world: &World| {
             let open = open(world);
-            let running = nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref());
-            let listed = running.flat_map(|it| {
-                let listed =
-                    NAMESPACES.into_iter().flat_map(|namespace| it.engine.listed(namespace));
+            let running: Vec<&Running> =
+                nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref()).collect();
+            let is_there = |namespace: Namespace, id: Incarnation| {
+                running.iter().any(|it| !it.engine.lacks_of_closed(namespace, id))
+            };
+            let listed = running.iter().flat_map(|it| {
+                let listed = NAMESPACES.into_iter().flat_map(|namespace| {
+                    let listed = it.engine.listed(namespace).into_iter();
+                    listed.filter(move |id| is_there(namespace, *id))
+                });
                 listed.map(|id| (it.engine.owner_of(id), id)).collect::<Vec<_>>()
             });
             let is_other = |(owner, id): &(Option<NodeKey>, Incarnation)| {
