@@ -1,0 +1,20 @@
+//! The replica: a handle on a running node.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `handle` | the handle: reading, following, closing |
+//! | `opening` | from a folder to running tasks |
+//! | `writing` | transactions and receipts |
+//! | `operating` | what an operator does with it |
+//! | `errors` | why that came to nothing |
+
+mod errors;
+mod handle;
+mod opening;
+mod operating;
+mod writing;
+
+pub use errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
+pub use handle::Replica;
+pub(crate) use opening::wall_ms;
+pub use writing::Receipt;
