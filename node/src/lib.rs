@@ -54,7 +54,7 @@
 //! # Where to look
 //! | to | see |
 //! |---|---|
-//! | open, write, read, watch, invite, pause, close | [`Replica`], [`Config`] |
+//! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
@@ -117,6 +117,7 @@ pub use network::ListenError;
 pub use removal::RemoveError;
 pub use replica::{
     DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,
+    ReplicaBuilder,
 };
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};

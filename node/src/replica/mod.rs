@@ -3,18 +3,22 @@
 //! | module | holds |
 //! |---|---|
 //! | `handle` | the handle: reading, following, closing |
+//! | `builder` | how an application opens it |
 //! | `opening` | from a folder to running tasks |
 //! | `writing` | transactions and receipts |
 //! | `operating` | what an operator does with it |
 //! | `errors` | why that came to nothing |
 
+mod builder;
 mod errors;
 mod handle;
 mod opening;
 mod operating;
 mod writing;
 
+pub use builder::ReplicaBuilder;
 pub use errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 pub use handle::Replica;
+#[cfg(feature = "backup")]
 pub(crate) use opening::wall_ms;
 pub use writing::Receipt;

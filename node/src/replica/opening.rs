@@ -23,7 +23,6 @@ use crate::replication::{
 };
 use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
 use crate::state::Heads;
-use crate::store::Store;
 
 impl Replica {
     /// Founds a domain in an empty folder, with this node as its admin. The replica is not opened.
@@ -56,14 +55,14 @@ impl Replica {
         Self::start(&config, folder)
     }
 
-    fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
+    pub(super) fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
         let Folder { keys, store, about, boot, lease, is_continuous } = folder;
         let network = network::bind(config, &keys)?;
         let (transport, mut warnings) = match network {
             Some(network) => (Some(network.transport), network.warnings),
             None => (None, Vec::new()),
         };
-        if lease.is_none() {
+        if config.state_dir.is_none() && !config.dir.as_os_str().is_empty() {
             warnings.push(
                 "no state folder is configured: without a lease the first write after each start opens a new \
                  incarnation, which makes every message somewhat longer"
@@ -75,7 +74,6 @@ impl Replica {
             [] => listen.parse().map_or_else(|_| Vec::new(), advertise::addresses),
             addresses => addresses.to_vec(),
         };
-        let store: Arc<dyn Store> = store;
         let epoch = Instant::now();
         let engine_config = EngineConfig {
             key: about.key,

@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 #[cfg(feature = "http")]
 mod http;
+mod opening;
 mod records;
 mod replication;
 mod typed;
