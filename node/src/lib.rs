@@ -55,6 +55,7 @@
 //! | to | see |
 //! |---|---|
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
+//! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
@@ -80,6 +81,7 @@ mod advertise;
 pub mod backup;
 mod closure;
 mod commits;
+mod concern;
 mod config;
 mod folder;
 #[cfg(feature = "http")]
@@ -108,6 +110,9 @@ pub mod typed;
 mod verify;
 
 pub use commits::{Commits, CommitsEnded};
+pub use concern::{
+    AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
+};
 pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
@@ -116,8 +121,8 @@ pub use millpond_derive::Record;
 pub use network::ListenError;
 pub use removal::RemoveError;
 pub use replica::{
-    DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,
-    ReplicaBuilder,
+    ConcernError, ConcernNotMet, ConcernedWrite, DelayError, InviteError, JoinError, PromoteError,
+    Receipt, ReleaseError, Replica, ReplicaBuilder, WaitFor, Write,
 };
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};

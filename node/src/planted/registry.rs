@@ -54,6 +54,29 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a hello that is relative to an unknown table is ignored, and the two never meet";
     ["a removal closes what its subject issued", "an incarnation that ended is closed"] "own", [],
         "vectors list removed members for ever";
+    // Concerns and their acks.
+    ["who does not count is not counted"] "30, L1", [],
+        "a concern counts the acks of delayed replicas, of members in rehab, evicted or fenced";
+    ["a delayed replica acks nothing"] "L1", [],
+        "the ack of a delayed replica counts for a concern";
+    ["a delayed replica is no voter"] "L1", [],
+        "a delayed replica makes majorities larger, and keeps all from ever being there";
+    ["who is in rehab acks nothing"] "own", [],
+        "the ack of a member that has yet to catch up counts for a concern";
+    ["a majority is of all voters"] "30", [],
+        "a majority counts its writer twice";
+    ["first is of those linked"] "30", [],
+        "FIRST waits for names that are not linked, and not for those that stand in for them";
+    ["too few that are linked are waited for"] "30", [],
+        "FIRST is content with fewer members than it names when no more are linked";
+    ["what is received is not durable"] "S13", [],
+        "what a member has received counts as if it were on its disk";
+    ["what earlier runs have heard is no ack"] "18", [],
+        "acks that were remembered across a restart count";
+    ["too few that are linked refuse a write"] "own", [],
+        "a write is taken though fewer members are linked than its caller wants";
+    ["who is hurried acks at once"] "S14", [],
+        "receipts wait for the next ack that comes by itself";
     // Which incarnation a node writes under (R5).
     ["continuity is proven"] "M1, 15", ["restore", "clone"],
         "a store that was put back goes on with the seqs that it had issued before";

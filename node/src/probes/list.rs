@@ -24,6 +24,13 @@ macro_rules! probes {
 }
 
 probes! {
+    // Concerns.
+    /// Too few members are linked for a write that wants some to be.
+    TooFewConnected,
+    /// A link opens while somebody waits for acks.
+    NewLinkHurried,
+    /// Acks do not come in time.
+    ConcernTimesOut,
     // Closed incarnations.
     /// A node is told of a table of closed incarnations that it does not know, and asks for it.
     ClosedTableWanted,

@@ -164,6 +164,7 @@ impl Replica {
             // What the writer has been given is committed and answered before the engine stops.
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
             self.status().await;
+            self.ask(Request::EndWaits).await;
         }
         self.inner.stop.cancel();
         self.inner.tasks.close();

@@ -5,7 +5,8 @@
 //! | `handle` | the handle: reading, following, closing |
 //! | `builder` | how an application opens it |
 //! | `opening` | from a folder to running tasks |
-//! | `writing` | transactions and receipts |
+//! | `writing` | transactions, and the concerns that they wait for |
+//! | `receipt` | what their callers keep, and wait with again |
 //! | `operating` | what an operator does with it |
 //! | `errors` | why that came to nothing |
 
@@ -14,6 +15,7 @@ mod errors;
 mod handle;
 mod opening;
 mod operating;
+mod receipt;
 mod writing;
 
 pub use builder::ReplicaBuilder;
@@ -21,4 +23,5 @@ pub use errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError}
 pub use handle::Replica;
 #[cfg(feature = "backup")]
 pub(crate) use opening::wall_ms;
-pub use writing::Receipt;
+pub use receipt::{ConcernNotMet, Receipt, WaitFor};
+pub use writing::{ConcernError, ConcernedWrite, Write};

@@ -70,6 +70,7 @@ impl Engine {
         let peer = self.peers.entry(key).or_default();
         let told = NAMESPACES.map(|namespace| (namespace, peer.vectors(namespace).durable.clone()));
         peer.is_unsaved |= peer.words.hear(boot, Word(told.into()), self.now.mono_ms as i64);
+        self.concerns.look_again();
     }
 
     /// Counts silences, and collects what may be collected.
@@ -112,7 +113,7 @@ impl Engine {
     pub(super) fn collected(&mut self, result: Result<Outcome, JobError>) {
         self.collecting.is_running = false;
         let wait_ms = match result {
-            Ok(_) if self.jobs.values().any(|job| matches!(job, Pending::Write(_))) => PAUSE_MS,
+            Ok(_) if self.jobs.values().any(|job| matches!(job, Pending::Write { .. })) => PAUSE_MS,
             Ok(_) => 0,
             Err(error) => {
                 sometimes!(CollectionFailed);

@@ -16,6 +16,7 @@ use super::closing::Closing;
 use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
+use super::concerns::Concerns;
 use super::counting::count_control;
 use super::delaying::Delaying;
 use super::fence::Overtaken;
@@ -149,6 +150,10 @@ pub(crate) struct Engine {
     pub(super) next_token: u64,
     pub(super) next_transfer: u64,
     pub(super) save_peers_at_ms: u64,
+    /// Who waits for acks.
+    pub(super) concerns: Concerns,
+    /// Whether a peer waits for an ack, and there may be one.
+    pub(super) owes_acks: bool,
     pub(super) totals: Totals,
     pub(super) surveys: Surveys,
     pub(super) outputs: VecDeque<Output>,
@@ -223,6 +228,8 @@ impl Engine {
             next_token: 0,
             next_transfer: 0,
             save_peers_at_ms: 0,
+            concerns: Concerns::default(),
+            owes_acks: false,
             totals: Totals::default(),
             surveys: Surveys::default(),
             outputs: VecDeque::new(),
@@ -285,6 +292,8 @@ impl Engine {
         self.run_announcements();
         self.submit_received();
         self.run_folds();
+        self.run_hurried_acks();
+        self.settle_concerns();
     }
 
     /// What the engine wants done next; `None` when it wants nothing more for now.
@@ -320,6 +329,7 @@ impl Engine {
             self.next_comparison_ms(),
             self.next_verify_ms(),
             self.next_asked_refresh_ms(),
+            self.next_concern_ms(),
         ]
         .into_iter()
         .min()
@@ -379,11 +389,20 @@ impl Engine {
         self.run_comparisons();
         self.run_verify();
         self.run_asked_refreshes();
+        self.run_concerns();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
         match request {
-            Request::Write(closure) => self.write(id, closure),
+            Request::Write(closure) => self.write(id, closure, None),
+            Request::WriteWith { closure, min_connected, wanted } => {
+                self.write_with(id, closure, min_connected, wanted);
+            }
+            Request::Await { dot, wanted } => self.await_acks(id, dot, None, wanted),
+            Request::EndWaits => {
+                self.end_waits();
+                self.answer(id, Answer::Done);
+            }
             Request::Status { stats, store_bytes, warnings } => {
                 let status = self.status(&stats, store_bytes, warnings);
                 self.answer(id, Answer::Status(Box::new(status)));
@@ -493,6 +512,7 @@ impl Engine {
             Message::Graft { namespace, after } => self.graft(link_id, namespace, &after),
             Message::Prune { namespace, origins } => self.prune(link_id, namespace, &origins),
             Message::Ack(acks) => self.acks(link_id, acks),
+            Message::Hurry { ms } => self.hurried(link_id, ms),
             Message::Credit(credit) => self.credit(link_id, credit),
             Message::Words(words) => self.words(link_id, words),
             Message::Survey { id } => self.survey(link_id, id),

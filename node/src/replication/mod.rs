@@ -25,6 +25,7 @@
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `concerns` | who waits for the acks of members |
 //! | `compacting` | which slots of counters nobody needs any more |
 //! | `relaying` | what is told of members that are not linked with each other |
 //! | `closing`, `removing` | which incarnations are closed, and whose members' ends those are |
@@ -58,6 +59,7 @@ mod collecting;
 mod commit;
 mod compacting;
 mod comparing;
+mod concerns;
 mod continuity;
 mod counting;
 mod delaying;
@@ -109,6 +111,7 @@ mod model;
 mod tests;
 
 pub(crate) use collecting::Collection;
+pub(crate) use concerns::{Waited, Wanted};
 pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
@@ -175,6 +178,12 @@ pub(crate) enum Input {
 pub(crate) enum Request {
     /// A transaction in the main namespace.
     Write(LocalClosure),
+    /// The same, if so many members that count are linked; answered once its concern is met, if it has one.
+    WriteWith { closure: LocalClosure, min_connected: usize, wanted: Option<Wanted> },
+    /// Waits for the acks of a write that was committed.
+    Await { dot: Dot, wanted: Wanted },
+    /// Whoever waits for acks is to wait no longer.
+    EndWaits,
     /// Everything about this node. The shell knows the links' network counters, the store's size and what it
     /// noticed itself.
     Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
@@ -247,6 +256,10 @@ pub(crate) enum Output {
 pub(crate) enum Answer {
     /// The transaction is durable, its last dot named; or it was refused.
     Written(Result<(Option<Dot>, VersionVector), WriteError>),
+    /// The transaction is durable here, and its concern is met, or has not been met in time.
+    Stored { dot: Dot, vv: VersionVector, waited: Waited },
+    /// The acks of a write are there, or have not come in time.
+    Waited(Waited),
     /// The status.
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.

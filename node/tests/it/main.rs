@@ -3,6 +3,7 @@
 mod bad_peers;
 mod client;
 mod cluster;
+mod concerns;
 #[cfg(feature = "http")]
 mod http;
 mod opening;
