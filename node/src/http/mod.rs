@@ -19,5 +19,6 @@ mod server;
 mod stream;
 mod tx;
 mod verify;
+mod writing;
 
 pub use server::{HttpError, HttpOptions, HttpServer, serve};

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Replica;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
-use crate::http::{backup, changes, import, metrics, node, records, tx, verify};
+use crate::http::{backup, changes, import, metrics, node, records, tx, verify, writing};
 use crate::records::{RecordError, RecordView};
 
 /// Where and for whom to serve.
@@ -164,6 +164,7 @@ fn routes(api: SharedApi) -> Router {
         )
         .route("/c/{collection}/{key}/count", post(records::count))
         .route("/tx", post(tx::transact))
+        .route("/acks", get(writing::acks))
         .route("/import", post(import::import))
         .route("/export", get(records::export))
         .route("/changes", get(changes::changes))

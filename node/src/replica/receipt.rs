@@ -54,7 +54,7 @@ pub struct WaitFor<'r> {
 }
 
 impl Receipt {
-    pub(super) fn new(replica: &Replica, dot: Option<Dot>, vv: VersionVector, acks: Acks) -> Self {
+    pub(crate) fn new(replica: &Replica, dot: Option<Dot>, vv: VersionVector, acks: Acks) -> Self {
         Self { dot, vv, acks, replica: Arc::downgrade(&replica.inner) }
     }
 

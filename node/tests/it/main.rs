@@ -6,6 +6,8 @@ mod cluster;
 mod concerns;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_concerns;
 mod opening;
 mod records;
 mod replication;

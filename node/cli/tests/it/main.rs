@@ -1,6 +1,7 @@
 //! The program from outside: what it prints, and its exit codes.
 
 mod backup;
+mod concern;
 mod delayed;
 mod demo;
 mod failed_disk;
