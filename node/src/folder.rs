@@ -181,7 +181,15 @@ pub(crate) fn in_memory(
     let about = about.expect("it was just written");
     let boot = Boot { counter: 1, random: u64::from_le_bytes(random()) };
     // What it writes is the beginning of its history, which ends with it.
-    Ok(Folder { keys, store: Arc::new(store), about, boot, lease: None, is_continuous: true })
+    Ok(Folder {
+        keys,
+        store: Arc::new(store),
+        about,
+        boot,
+        lease: None,
+        is_continuous: true,
+        is_level: true,
+    })
 }
 
 /// An opened folder.
@@ -194,6 +202,8 @@ pub(crate) struct Folder {
     pub(crate) lease: Option<LeaseFile>,
     /// Whether a lease proves that the store continues where its last boot stopped.
     pub(crate) is_continuous: bool,
+    /// Whether it proves that the store holds all that it held then.
+    pub(crate) is_level: bool,
 }
 
 /// Opens the replica in a folder, as a new boot.
@@ -234,10 +244,11 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
         None => None,
     };
     let held = lease.as_ref().and_then(LeaseFile::read);
-    let is_continuous = match (held, last) {
-        (Some(held), Some(last)) => held.proves(&about.store, last, &heads),
-        _ => false,
-    };
+    let held = held.zip(last);
+    let is_continuous =
+        held.as_ref().is_some_and(|(held, last)| held.proves(&about.store, *last, &heads));
+    let is_level =
+        held.as_ref().is_some_and(|(held, last)| held.is_level(&about.store, *last, &heads));
     drop(snapshot);
 
     let counter = last.map_or(0, |last| last.counter) + 1;
@@ -245,7 +256,7 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     let mut changes = Changes::default();
     write_meta(&mut changes, meta_key::boot(), Some(&boot));
     store.commit(&changes, Durability::Synced)?;
-    Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous })
+    Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous, is_level })
 }
 
 fn check(config: &Config) -> Result<(), OpenError> {

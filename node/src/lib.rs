@@ -56,6 +56,7 @@
 //! |---|---|
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
 //! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
+//! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
@@ -121,8 +122,9 @@ pub use millpond_derive::Record;
 pub use network::ListenError;
 pub use removal::RemoveError;
 pub use replica::{
-    ConcernError, ConcernNotMet, ConcernedWrite, DelayError, InviteError, JoinError, PromoteError,
-    Receipt, ReleaseError, Replica, ReplicaBuilder, WaitFor, Write,
+    AtLeastError, Bookmark, ConcernError, ConcernNotMet, ConcernedWrite, DelayError, InviteError,
+    JoinError, ParseBookmarkError, PromoteError, Receipt, ReleaseError, Replica, ReplicaBuilder,
+    WaitFor, Write,
 };
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};

@@ -8,6 +8,7 @@
 //! writes on the replica's writer. What may be long is streamed, from one snapshot, at the client's pace.
 
 mod backup;
+mod bookmarks;
 mod changes;
 mod guard;
 mod import;

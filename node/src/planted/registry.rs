@@ -77,6 +77,19 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a write is taken though fewer members are linked than its caller wants";
     ["who is hurried acks at once"] "S14", [],
         "receipts wait for the next ack that comes by itself";
+    // Bookmarks.
+    ["a reader waits for its bookmark"] "29", [],
+        "a reader is answered at once, whatever it has seen elsewhere";
+    ["a delayed replica answers behind"] "29", [],
+        "a delayed replica takes what it holds for what it shows";
+    ["who has to catch up answers behind"] "29", [],
+        "a fresh or restored node answers to a bookmark that leaves out what all members have";
+    ["who may have fallen back answers behind"] "29", [],
+        "a node with an older folder answers to a bookmark that leaves out what it once had";
+    ["a bookmark keeps what an evicted member may lack"] "29", [],
+        "a bookmark leaves out what all but evicted members have";
+    ["what a reader waits for is pulled"] "own", [],
+        "a reader waits until what it lacks comes by itself";
     // Which incarnation a node writes under (R5).
     ["continuity is proven"] "M1, 15", ["restore", "clone"],
         "a store that was put back goes on with the seqs that it had issued before";

@@ -31,6 +31,13 @@ probes! {
     NewLinkHurried,
     /// Acks do not come in time.
     ConcernTimesOut,
+    // Bookmarks.
+    /// A reader waits for what it has seen elsewhere.
+    ReaderWaits,
+    /// What it waits for does not come in time.
+    ReaderTimesOut,
+    /// What it waits for is pulled at once.
+    MissingFetched,
     // Closed incarnations.
     /// A node is told of a table of closed incarnations that it does not know, and asks for it.
     ClosedTableWanted,

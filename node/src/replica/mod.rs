@@ -7,9 +7,11 @@
 //! | `opening` | from a folder to running tasks |
 //! | `writing` | transactions, and the concerns that they wait for |
 //! | `receipt` | what their callers keep, and wait with again |
+//! | `bookmark` | what a client has seen, taken from one replica to another |
 //! | `operating` | what an operator does with it |
 //! | `errors` | why that came to nothing |
 
+mod bookmark;
 mod builder;
 mod errors;
 mod handle;
@@ -18,6 +20,7 @@ mod operating;
 mod receipt;
 mod writing;
 
+pub use bookmark::{AtLeastError, Bookmark, ParseBookmarkError};
 pub use builder::ReplicaBuilder;
 pub use errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 pub use handle::Replica;

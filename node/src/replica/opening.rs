@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use millpond_core::VersionVector;
 use millpond_core::transport::Transport;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -56,7 +57,7 @@ impl Replica {
     }
 
     pub(super) fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
-        let Folder { keys, store, about, boot, lease, is_continuous } = folder;
+        let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
         let network = network::bind(config, &keys)?;
         let (transport, mut warnings) = match network {
             Some(network) => (Some(network.transport), network.warnings),
@@ -83,6 +84,7 @@ impl Replica {
             listen,
             boot,
             is_continuous,
+            is_level,
             hold_down_ms: config.hold_down.as_millis() as u64,
             digest_ms: config.digest_interval.as_millis() as u64,
             collection: Collection {
@@ -116,6 +118,7 @@ impl Replica {
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let heads = Heads::load(&*store.snapshot()?)?;
         let (committed_tx, committed) = watch::channel(heads.vv(heads.shown()).clone());
+        let (held_by_all_tx, held_by_all) = watch::channel(VersionVector::new());
         let (joined_tx, joined) = watch::channel(None);
         if !engine.is_joining() {
             joined_tx.send_replace(Some(JoinProgress::Joined));
@@ -138,6 +141,7 @@ impl Replica {
             writer: writer.jobs(),
             events: events.clone(),
             committed: committed_tx,
+            held_by_all: held_by_all_tx,
             joined: joined_tx,
             lease,
             tasks: tasks.clone(),
@@ -155,7 +159,7 @@ impl Replica {
             name: config.name.clone(),
             may_be_delayed: config.apply_after.is_some(),
             store,
-            engine: EngineHandle { events, committed, joined },
+            engine: EngineHandle { events, committed, held_by_all, joined },
             transport,
             state_dir: config.state_dir.clone(),
             warnings,

@@ -58,6 +58,10 @@ impl Receipt {
         Self { dot, vv, acks, replica: Arc::downgrade(&replica.inner) }
     }
 
+    pub(super) fn replica(&self) -> Option<Replica> {
+        self.replica.upgrade().map(|inner| Replica { inner })
+    }
+
     /// Waits until these members hold the write: with any concern, whether or not one was waited for before. The
     /// voters are those on record now.
     ///
@@ -104,8 +108,7 @@ impl WaitFor<'_> {
 
     async fn run(self) -> Result<Receipt, ConcernNotMet> {
         let Self { receipt, concern, level, timeout } = self;
-        let replica = receipt.replica.upgrade().map(|inner| Replica { inner });
-        let (Some(dot), Some(replica)) = (receipt.dot, replica) else {
+        let (Some(dot), Some(replica)) = (receipt.dot, receipt.replica()) else {
             // Nobody need hold what changed nothing.
             let receipt = receipt.clone();
             return match receipt.dot {

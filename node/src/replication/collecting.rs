@@ -84,6 +84,7 @@ impl Engine {
         }
         let applied = &self.heads.vv;
         self.peers.values_mut().for_each(|peer| peer.words.advance(applied));
+        self.tell_held_by_all();
         self.evict_beyond_cap();
         self.note_blockers();
         self.collecting.due_ms = now_ms + self.config.collection.interval_ms;
@@ -157,7 +158,7 @@ impl Engine {
     }
 
     /// What each live member, and this node, has on its disk.
-    fn stable(&self, namespace: Namespace) -> VersionVector {
+    pub(super) fn stable(&self, namespace: Namespace) -> VersionVector {
         let mut stable = self.applied(namespace).clone();
         // A delayed replica is a member like any other: it holds what it has received, and says so.
         let is_waited_for =

@@ -237,10 +237,11 @@ impl Engine {
                 self.job_done(pending, result);
             }
         }
-        if self.recovery.beginning.is_some() {
+        if self.recovery.beginning.is_some() || self.recovery.is_unproven {
             self.check_rehab();
         }
         self.tell_shown(&before);
+        self.settle_bookmarks();
         self.run_delay();
     }
 

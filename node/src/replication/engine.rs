@@ -12,6 +12,7 @@ use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::bookmarks::Bookmarks;
 use super::closing::Closing;
 use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
@@ -60,6 +61,8 @@ pub(crate) struct EngineConfig {
     pub(crate) boot: Boot,
     /// Whether a lease proves that the store continues where its last boot stopped.
     pub(crate) is_continuous: bool,
+    /// Whether it proves that the store holds all that it held then.
+    pub(crate) is_level: bool,
     /// How long data that came by replication is held back.
     pub(crate) hold_down_ms: u64,
     /// How often digests go out (H).
@@ -152,6 +155,8 @@ pub(crate) struct Engine {
     pub(super) save_peers_at_ms: u64,
     /// Who waits for acks.
     pub(super) concerns: Concerns,
+    /// Who waits for what it has seen elsewhere.
+    pub(super) bookmarks: Bookmarks,
     /// Whether a peer waits for an ack, and there may be one.
     pub(super) owes_acks: bool,
     pub(super) totals: Totals,
@@ -173,6 +178,8 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let mut engine = Self::load(config, store, now)?;
         engine.check_continuity();
+        engine.recovery.is_unproven = !engine.config.is_level;
+        engine.check_rehab_soon();
         engine.reissue();
         engine.members_changed();
         Ok(engine)
@@ -229,6 +236,7 @@ impl Engine {
             next_transfer: 0,
             save_peers_at_ms: 0,
             concerns: Concerns::default(),
+            bookmarks: Bookmarks::default(),
             owes_acks: false,
             totals: Totals::default(),
             surveys: Surveys::default(),
@@ -330,6 +338,7 @@ impl Engine {
             self.next_verify_ms(),
             self.next_asked_refresh_ms(),
             self.next_concern_ms(),
+            self.next_bookmark_ms(),
         ]
         .into_iter()
         .min()
@@ -390,6 +399,7 @@ impl Engine {
         self.run_verify();
         self.run_asked_refreshes();
         self.run_concerns();
+        self.run_bookmarks();
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -399,6 +409,7 @@ impl Engine {
                 self.write_with(id, closure, min_connected, wanted);
             }
             Request::Await { dot, wanted } => self.await_acks(id, dot, None, wanted),
+            Request::AwaitShown { vv, timeout_ms } => self.await_shown(id, vv, timeout_ms),
             Request::EndWaits => {
                 self.end_waits();
                 self.answer(id, Answer::Done);

@@ -26,6 +26,7 @@
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
 //! | `concerns` | who waits for the acks of members |
+//! | `bookmarks` | readers that wait for what they have seen elsewhere |
 //! | `compacting` | which slots of counters nobody needs any more |
 //! | `relaying` | what is told of members that are not linked with each other |
 //! | `closing`, `removing` | which incarnations are closed, and whose members' ends those are |
@@ -54,6 +55,7 @@ use crate::topology::surveyed::Surveyed;
 
 mod absences;
 mod announcing;
+mod bookmarks;
 mod closing;
 mod collecting;
 mod commit;
@@ -110,6 +112,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bookmarks::Behind;
 pub(crate) use collecting::Collection;
 pub(crate) use concerns::{Waited, Wanted};
 pub(crate) use engine::{Engine, EngineConfig};
@@ -182,6 +185,8 @@ pub(crate) enum Request {
     WriteWith { closure: LocalClosure, min_connected: usize, wanted: Option<Wanted> },
     /// Waits for the acks of a write that was committed.
     Await { dot: Dot, wanted: Wanted },
+    /// Waits until readers see all of this.
+    AwaitShown { vv: VersionVector, timeout_ms: u64 },
     /// Whoever waits for acks is to wait no longer.
     EndWaits,
     /// Everything about this node. The shell knows the links' network counters, the store's size and what it
@@ -247,6 +252,8 @@ pub(crate) enum Output {
     Applied { namespace: Namespace, vv: VersionVector },
     /// Readers of the data see more: the vector of what they see.
     Shown { vv: VersionVector },
+    /// What every member has on its disk, of the data.
+    HeldByAll { vv: VersionVector },
     /// What became of joining.
     Join(JoinProgress),
 }
@@ -260,6 +267,8 @@ pub(crate) enum Answer {
     Stored { dot: Dot, vv: VersionVector, waited: Waited },
     /// The acks of a write are there, or have not come in time.
     Waited(Waited),
+    /// Readers see what was asked for; or how much they do not.
+    Shown(Result<(), Behind>),
     /// The status.
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.

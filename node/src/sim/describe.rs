@@ -54,6 +54,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
             format!("written as {dot}, at {}; {}", Vector(vv), of_acks(waited))
         }
         Answer::Waited(waited) => of_acks(waited),
+        Answer::Shown(Ok(())) => "shown".into(),
+        Answer::Shown(Err(behind)) => format!("behind by {}", behind.missing),
         Answer::Status(_) => "the status".into(),
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),

@@ -66,3 +66,38 @@ async fn what_is_asked_must_make_sense() {
     let unknown = "/api/v1/acks?dot=0000000000000000000000000000002a:7&concern=all";
     assert_eq!(node.get(unknown).await.problem(), "not_here");
 }
+
+/// A client writes at one node and reads at another, which has not got it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bookmark_is_followed_to_another_node() {
+    let node = Node::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ben = config(&folder.path().join("ben"));
+    let invite = node.replica.invite(InviteOptions::default()).await.unwrap();
+    Replica::prepare_join(&ben, &invite).unwrap();
+    let ben = Node::serve(folder, ben).await;
+    within("joined", ben.replica.joined()).await.unwrap();
+    // Whoever has joined is of use to readers once it has caught up.
+    let begun = [("millpond-bookmark", "b1"), ("prefer", "wait=30")];
+    assert_eq!(within("caught up", ben.ask_with("GET", MILK, &begun, "")).await.status, 404);
+
+    ben.replica.pause(None).await;
+    let written = node.ask("PUT", MILK, r#"{"n":1}"#).await;
+    let bookmark = written.headers["millpond-bookmark"].to_str().unwrap().to_owned();
+    let seen = [("millpond-bookmark", &bookmark[..]), ("prefer", "wait=0")];
+    assert_eq!(node.ask_with("GET", MILK, &seen, "").await.status, 200);
+    let behind = ben.ask_with("GET", MILK, &seen, "").await;
+    assert_eq!((behind.status, &behind.problem()[..]), (503, "behind"));
+    assert!(behind.text.contains("1 writes are missing"), "{}", behind.text);
+
+    let seen = [("millpond-bookmark", &bookmark[..]), ("prefer", "wait=30")];
+    let (read, ()) = tokio::join!(ben.ask_with("GET", MILK, &seen, ""), ben.replica.resume(None));
+    assert_eq!((read.status, &read.text[..]), (200, r#"{"n":1}"#));
+    // What was read there can be followed back, and written over.
+    let back = read.headers["millpond-bookmark"].to_str().unwrap();
+    let patched = node.ask_with("PATCH", MILK, &[("millpond-bookmark", back)], r#"{"n":2}"#).await;
+    assert_eq!(patched.status, 200);
+    let odd = node.ask_with("GET", MILK, &[("millpond-bookmark", "1.x")], "").await;
+    assert_eq!(odd.problem(), "bad_bookmark");
+    ben.replica.close().await;
+}

@@ -1,6 +1,7 @@
 //! Tests of whole replicas over real sockets.
 
 mod bad_peers;
+mod bookmarks;
 mod client;
 mod cluster;
 mod concerns;

@@ -16,6 +16,7 @@
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R5 closed incarnations leave the vectors | 16, S20 | `closings`, `crate::sim::churn` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
+//! | a bookmark is never answered by who may show less | 29 | `bookmarks` |
 //! | who counts for a concern has what it is counted for | 18, 30, S13, S14 | `concerns`, `crate::concern` |
 //! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
 //! | causes before effects; the ring has a base | 21 | `feeds` |
@@ -45,6 +46,7 @@ use crate::planted;
 use crate::sim::world::Check;
 
 mod acceptance;
+mod bookmarks;
 mod catch_up;
 mod closings;
 mod collection;
