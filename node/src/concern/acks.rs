@@ -31,6 +31,8 @@ pub enum Standing {
     Linked,
     /// It is not linked with this node now. What it has acknowledged it has.
     NotLinked,
+    /// It has told more of itself than has come here, and does not count before: it may be a delayed replica.
+    Unknown,
     /// It has yet to catch up, and does not count.
     Rehab,
     /// It is a delayed replica, and does not count.
@@ -100,6 +102,7 @@ impl fmt::Display for Standing {
         f.write_str(match self {
             Self::Linked => "linked",
             Self::NotLinked => "not linked",
+            Self::Unknown => "not yet known well enough",
             Self::Rehab => "has yet to catch up",
             Self::Delayed => "a delayed replica",
             Self::Evicted => "silent for longer than the offline window",

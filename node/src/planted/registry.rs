@@ -63,6 +63,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a delayed replica makes majorities larger, and keeps all from ever being there";
     ["who is in rehab acks nothing"] "own", [],
         "the ack of a member that has yet to catch up counts for a concern";
+    ["who has told more of itself acks nothing"] "L1", [],
+        "the ack of a delayed replica counts for a moment after it has become one";
     ["a majority is of all voters"] "30", [],
         "a majority counts its writer twice";
     ["first is of those linked"] "30", [],

@@ -220,9 +220,25 @@ impl Engine {
             _ if peer.is_cloned => Standing::Fenced,
             _ if peer.evicted.is_some() => Standing::Evicted,
             _ if peer.in_rehab && !planted!("who is in rehab acks nothing") => Standing::Rehab,
+            _ if !self.knows_what_it_has_told(peer)
+                && !planted!("who has told more of itself acks nothing") =>
+            {
+                Standing::Unknown
+            }
             Some(_) => Standing::Linked,
             None => Standing::NotLinked,
         }
+    }
+}
+
+impl Engine {
+    /// Whether all is here that a member has of the members' own records: what it has told of itself, too. Else it may
+    /// be a delayed replica since a moment ago.
+    fn knows_what_it_has_told(&self, peer: &Peer) -> bool {
+        let here = self.applied(Namespace::SYSTEM);
+        let word = peer.words.said_vector(Namespace::SYSTEM);
+        let told = peer.is_heard.then(|| &peer.vectors(Namespace::SYSTEM).applied);
+        word.into_iter().chain(told).all(|vv| here.covers_all(vv))
     }
 }
 

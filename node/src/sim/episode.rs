@@ -376,7 +376,7 @@ impl Draw {
         let first = self.below(8);
         let (puts, deletes) = (Vec::new(), (first..first + keys).collect());
         let kind = OperationKind::Write { puts, deletes, padding: 0 };
-        Action::Ask { node, operation: Operation { number: self.operations, kind } }
+        Action::Ask { node, operation: Operation { number: self.operations, kind, concern: None } }
     }
 
     /// A transaction on some of the first keys.
@@ -388,7 +388,7 @@ impl Draw {
             false => ((first..first + keys).collect(), Vec::new()),
         };
         let kind = OperationKind::Write { puts, deletes, padding: 0 };
-        Action::Ask { node, operation: Operation { number: self.operations, kind } }
+        Action::Ask { node, operation: Operation { number: self.operations, kind, concern: None } }
     }
 }
 

@@ -15,6 +15,7 @@ use super::net::NodeId;
 use super::oracle::{Effect, Ran};
 use super::rollback::FellBack;
 use super::scenario::{Action, Operation, OperationKind};
+use super::sessions::AskedFor;
 use super::starved::{LOOK_MS, Starved};
 use super::trace::EventKind;
 use super::world::{Check, World, path, text};
@@ -105,7 +106,8 @@ impl Stage {
         if action.needs() >= self.world.nodes.len() {
             return;
         }
-        if !matches!(action, Action::Ask { .. } | Action::Read { .. }) {
+        self.follow_sessions();
+        if !matches!(action, Action::Ask { .. } | Action::Read { .. } | Action::Visit { .. }) {
             let (node, peer) = action.place();
             let text = format!("{action:?}");
             let kind = EventKind::Fault { peer };
@@ -117,6 +119,9 @@ impl Stage {
         match *action {
             Action::Ask { node, ref operation } => self.ask(node, operation),
             Action::Read { node } => self.read(node),
+            Action::Visit { session, node, timeout_ms, ref then } => {
+                self.visit(session, node, timeout_ms, then.clone());
+            }
             Action::Cut { from, to } => self.world.net.set_cut(now_ms, from, to, true),
             Action::Mend { a, b } => self.world.heal(a, b),
             Action::Split { ref nodes } => self.split(nodes),
@@ -197,7 +202,7 @@ impl Stage {
         !self.world.outcasts.contains(&node) && !self.gone.contains(&node)
     }
 
-    fn ask(&mut self, node: NodeId, operation: &Operation) {
+    pub(super) fn ask(&mut self, node: NodeId, operation: &Operation) {
         if self.world.nodes[node].running.is_none() || self.is_unsure(node) {
             return;
         }
@@ -215,11 +220,15 @@ impl Stage {
         let delay = self.world.delays.get(&node).map(Delay::is_sure);
         let (number, kind) = (operation.number, operation.kind.clone());
         let is_newer = self.world.nodes[node].is_newer;
-        let request = self.world.write(node, move |tx| {
+        let closure = move |tx: &mut WriteTx<'_>| {
             let ran = Ran { operation: number, vv: tx.vv().clone(), effect };
             witness.lock().expect("no closure panics").push(ran);
             carry_out(tx, number, &kind, is_newer)
-        });
+        };
+        let request = match operation.concern.as_ref().and_then(AskedFor::wanted) {
+            Some(wanted) => self.world.write_for(node, closure, wanted),
+            None => self.world.write(node, closure),
+        };
         self.asked.push(Asked {
             request,
             operation: operation.number,

@@ -17,6 +17,7 @@ use super::net::{Net, NetEvent, NodeId};
 use super::node::{COLLECTION, DOMAIN, Done, Image, Node, Running, Worked, key};
 use super::nodes::{Nodes, Task};
 use super::oracle::Oracle;
+use super::sessions::Sessions;
 use super::trace::{EventKind, Trace};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
 use crate::replication::{
@@ -62,6 +63,8 @@ pub(crate) struct World {
     pub(crate) last_request: u64,
     /// What nodes have found that every member has on its disk, since they were started.
     pub(crate) held_by_all: BTreeMap<NodeId, VersionVector>,
+    /// Clients that move between nodes, and who waits for acks.
+    pub(crate) sessions: Sessions,
     /// Steps since time last moved.
     steps: u64,
     /// What happens.
@@ -136,6 +139,7 @@ impl World {
             joined: Vec::new(),
             last_request: 0,
             held_by_all: BTreeMap::new(),
+            sessions: Sessions::default(),
             steps: 0,
             trace,
             oracle,
@@ -571,6 +575,8 @@ impl World {
                     self.trace.note(self.now_ms, id, EventKind::Client, &content, text);
                     let answered = super::judge::answered(self, id, &answer);
                     self.violated(answered);
+                    let followed = super::sessions::answered(self, id, request, &answer);
+                    self.violated(followed);
                     self.answers.insert(request, answer);
                 }
                 Output::Shown { .. } => {}
