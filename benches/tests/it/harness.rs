@@ -49,6 +49,16 @@ fn churn_leaves_what_was_inserted_last() {
     assert!(report["ratio"].as_f64() < Some(1.0), "{report}");
 }
 
+/// Its bytes and round trips hold at any size; deletes are forgotten after a minute.
+#[test]
+fn refresh_joins_two_halves_that_have_forgotten_their_deletes() {
+    let report = run(&["refresh", "--entries", "5000", "--differences", "1000", "--window-s", "1"]);
+    assert_contract(&report, "refresh");
+    assert!(report["ratio"].as_f64().unwrap() <= 1.0, "{report}");
+    assert!(report["round_trips"][0].as_f64().unwrap() <= 6.0, "{report}");
+    assert!(report["equal_frame_bytes"].as_u64().unwrap() <= 2048, "{report}");
+}
+
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
 #[test]
 fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {

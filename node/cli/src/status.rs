@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::config::topology_text;
 use crate::details;
-use crate::failure::{Exit, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 
 /// How the node is.
 #[derive(Debug, Args)]
@@ -283,7 +283,7 @@ pub(crate) fn first_digits(id: &str) -> String {
     id.chars().take(8).collect()
 }
 
-/// List, pause and resume peers.
+/// List, pause, resume and remove peers.
 #[derive(Debug, Args)]
 pub(crate) struct PeersArgs {
     #[command(subcommand)]
@@ -308,6 +308,17 @@ enum PeersCommand {
         /// Its name or key
         peer: Option<String>,
     },
+    /// Remove a member from the domain; what it wrote stays. A node that removes itself leaves
+    ///
+    /// Run it at an admin's node. Links to the member end, and nothing waits for it any more. What it wrote and has
+    /// not sent yet stays with it alone. It comes back only by a new invite.
+    Remove {
+        /// Its name or key
+        peer: String,
+        /// The same again, since it cannot be taken back
+        #[arg(long, value_name = "PEER")]
+        yes_remove: Option<String>,
+    },
 }
 
 pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
@@ -330,6 +341,13 @@ pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
         }
         PeersCommand::Pause { peer } => ("pause", peer),
         PeersCommand::Resume { peer } => ("resume", peer),
+        PeersCommand::Remove { peer, yes_remove } if yes_remove.as_ref() != Some(&peer) => {
+            return Err(Failure::new(format!("{peer} was not removed"))
+                .why("it cannot be taken back: only a new invite lets a removed member in again")
+                .fix(format!("millpond peers remove {peer} --yes-remove={peer}"))
+                .exit(Exit::Usage));
+        }
+        PeersCommand::Remove { peer, .. } => ("remove", Some(peer)),
     };
     let body = json!({"peer": peer});
     let what = format!("cannot {verb} {}", peer.as_deref().unwrap_or("the peers"));

@@ -16,7 +16,7 @@ use crate::http::records::{bytes, json, query};
 use crate::http::server::{Api, SharedApi};
 use crate::status::{DelayStatus, Health, PeerState, PeerStatus, Survey, SurveyNode};
 use crate::topology::settings::{Topology, is_named};
-use crate::{DelayError, InviteOptions, ReleaseError, Role};
+use crate::{DelayError, InviteOptions, ReleaseError, RemoveError, Role};
 
 /// `GET /status`
 pub(super) async fn status(State(api): State<SharedApi>) -> Response {
@@ -95,6 +95,21 @@ async fn chosen(api: &Api, body: Body) -> Result<(Option<NodeKey>, Chosen), Prob
     let peer = find_peer(peers, &wanted)?;
     let key = peer.key.parse().map_err(|_| Problem::internal("a peer's key is malformed"))?;
     Ok((Some(key), Chosen { peers: vec![peer.name] }))
+}
+
+/// Key and name of the member that was meant; of this node, if none was named.
+async fn member(api: &Api, wanted: Option<&str>) -> Result<(NodeKey, String), Problem> {
+    let status = api.replica.status().await;
+    let node = status.node;
+    let (key, name) = match wanted {
+        Some(wanted) if !is_named(wanted, &node.key, &node.name) => {
+            let peer = find_peer(status.peers, wanted)?;
+            (peer.key, peer.name)
+        }
+        _ => (node.key, node.name),
+    };
+    let key = key.parse().map_err(|_| Problem::internal("a member's key is malformed"))?;
+    Ok((key, name))
 }
 
 pub(super) fn find_peer(peers: Vec<PeerStatus>, wanted: &str) -> Result<PeerStatus, Problem> {
@@ -234,6 +249,26 @@ pub(super) async fn delayed(State(api): State<SharedApi>, body: Body) -> Result<
     Ok(Json(Ordered { delayed: replica.status().await.node.delayed }).into_response())
 }
 
+/// `POST /peers/remove`
+pub(super) async fn remove(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RemoveBody {
+        peer: String,
+    }
+    let RemoveBody { peer } = json(body).await?;
+    let (key, name) = member(&api, Some(&peer)).await?;
+    match api.replica.remove(key).await {
+        Ok(()) => Ok(Json(Chosen { peers: vec![name] }).into_response()),
+        Err(error @ (RemoveError::NotRecorded(_) | RemoveError::Closed)) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(Problem::new(status, "not_removed", error.to_string()).retryable())
+        }
+        Err(error) => Err(Problem::new(StatusCode::CONFLICT, "not_removed", error.to_string())
+            .hint("millpond status shows the role of this node")),
+    }
+}
+
 /// `POST /promote`
 pub(super) async fn promote(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
     #[derive(Default, Deserialize)]
@@ -256,20 +291,13 @@ pub(super) async fn promote(State(api): State<SharedApi>, body: Body) -> Result<
         let detail = "one node is the primary, or everybody writes: not both";
         return Err(Problem::bad_request("bad_primary", detail));
     }
-    let status = api.replica.status().await;
-    let is_this = |wanted: &str| is_named(wanted, &status.node.key, &status.node.name);
-    let (key, name) = match body.node {
-        _ if body.everybody => (None, None),
-        Some(wanted) if !is_this(&wanted) => {
-            let peer = find_peer(status.peers, &wanted)?;
-            (Some(peer.key), Some(peer.name))
+    let (key, name) = match body.everybody {
+        true => (None, None),
+        false => {
+            let (key, name) = member(&api, body.node.as_deref()).await?;
+            (Some(key), Some(name))
         }
-        _ => (Some(status.node.key), Some(status.node.name)),
     };
-    let key: Option<NodeKey> = key
-        .map(|key| key.parse())
-        .transpose()
-        .map_err(|_| Problem::internal("a member's key is malformed"))?;
     api.replica.promote(key).await.map_err(|error| {
         Problem::new(StatusCode::CONFLICT, "not_promoted", error.to_string())
             .hint("an admin promotes a member whose role is writer or admin: millpond status")

@@ -185,6 +185,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/repair", post(verify::repair))
         .route("/fence/release", post(node::release))
         .route("/topology", get(node::topology).put(node::set_topology))
+        .route("/peers/remove", post(node::remove))
         .route("/promote", post(node::promote))
         .route("/delayed", post(node::delayed))
         .route("/invites", post(node::invite));

@@ -538,8 +538,12 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a refresh is resumed at a supplier that fell back, and claims what it has not";
     ["a refresh takes over what it compared"] "own", [],
         "a row that came late to a refresh that broke off stays in the next one, unlooked at";
+    ["a side speaks in its turn"] "own", [],
+        "a comparison of much that differs is cut off as one out of turn, again and again";
     ["a refresh may wait for the operator"] "own", [],
         "a node that is told to wait for its operator refreshes by itself";
+    ["a refresh that was put off is come back to"] "own", [],
+        "a refresh that a peer had no time for is not asked for again before something else happens";
     // Verify and scrub.
     ["the log tells what an entry has lost"] "own", [],
         "an entry that has vanished is not missed";

@@ -377,6 +377,10 @@ probes! {
     NothingDiffers,
     /// A comparison finds something.
     SomethingDiffers,
+    /// A peer tells more ranges in one turn than are kept.
+    MuchIsHeard,
+    /// A side that has asked for nothing more does not wait for the end.
+    EndsWithWants,
     /// A peer falls silent in a comparison.
     ComparisonIsStuck,
     // Refresh.

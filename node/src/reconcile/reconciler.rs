@@ -17,12 +17,19 @@ use crate::store::StoreError;
 /// one before.
 pub(crate) struct Reconciler {
     index: Index,
-    /// What the other side has said and this one has not looked at.
+    /// What the other side has said in its turn. It is answered in this side's.
     heard: VecDeque<(Vec<u8>, Range)>,
+    pub(super) heard_max: usize,
+    /// Where the first of all ranges begins that were too many to be kept, and where the last ends: taken as one
+    /// that differs.
+    beyond: Option<(Vec<u8>, Option<Vec<u8>>)>,
     /// Whether the other side has ended its turn.
     is_my_turn: bool,
     /// Whether anything was said in this turn. One in which nothing is ends the comparison.
     is_told: bool,
+    /// Whether the other side has something to answer to what this one said in its turn. If not, this side knows
+    /// all, and does not wait for the end.
+    is_asking: bool,
     /// Whether this side opens; and whether more was said than the fingerprint of all, and an end.
     opens: bool,
     is_divided: bool,
@@ -72,8 +79,11 @@ impl Reconciler {
             opens,
             is_divided: false,
             heard: VecDeque::new(),
+            heard_max: HEARD_MAX,
+            beyond: None,
             is_my_turn: opens,
             is_told: false,
+            is_asking: false,
             turns: 0,
             saying: Saying::default(),
             differs: Differs::default(),
@@ -86,14 +96,15 @@ impl Reconciler {
         match self.phase {
             Phase::Ended => false,
             Phase::Opening => true,
-            Phase::Talking => {
-                self.is_my_turn || !self.heard.is_empty() || !self.index.is_complete()
-            }
+            Phase::Talking => self.may_answer() || !self.index.is_complete(),
         }
     }
 
     /// The other side says something: false when it is not its turn, or it will not come to an end.
     pub(crate) fn hear(&mut self, is_last: bool, ranges: Vec<Range>) -> bool {
+        if self.phase == Phase::Ended {
+            return is_last && ranges.is_empty();
+        }
         if self.is_my_turn || self.phase != Phase::Talking {
             return false;
         }
@@ -103,7 +114,7 @@ impl Reconciler {
         for range in ranges {
             let end = range.end.clone();
             if range.claim != Claim::Skip {
-                self.heard.push_back((start, range));
+                self.keep(start, range);
             }
             let Some(end) = end else { break };
             start = end;
@@ -114,6 +125,17 @@ impl Reconciler {
         self.is_my_turn = is_last;
         self.turns += u32::from(is_last);
         self.turns <= TURNS_MAX
+    }
+
+    fn keep(&mut self, start: Vec<u8>, range: Range) {
+        if self.heard.len() < self.heard_max {
+            return self.heard.push_back((start, range));
+        }
+        sometimes!(MuchIsHeard);
+        self.beyond = Some(match self.beyond.take() {
+            Some((first, _)) => (first, range.end),
+            None => (start, range.end),
+        });
     }
 
     /// Does a bounded piece of work.
@@ -129,15 +151,18 @@ impl Reconciler {
                 let whole = Claim::Whole(self.index.whole(&[], None)?);
                 return Ok(Turn::Say(vec![Range { end: None, claim: whole }], true));
             }
+            Phase::Talking if !self.may_answer() => return Ok(Turn::Listening),
             Phase::Talking => {}
         }
         for _ in 0..CLAIMS_IN_STEP {
             if self.saying.is_full() {
-                self.is_told = true;
-                self.is_divided = true;
-                return Ok(Turn::Say(self.saying.take(), false));
+                return Ok(Turn::Say(self.say(), false));
             }
             let Some((start, range)) = self.heard.pop_front() else {
+                if let Some((start, end)) = self.beyond.take() {
+                    self.take_as_a_whole(&start, end.as_deref());
+                    continue;
+                }
                 return Ok(self.end_turn());
             };
             self.answer(&start, range)?;
@@ -145,18 +170,33 @@ impl Reconciler {
         Ok(Turn::Working)
     }
 
+    /// An answer that fills a message is said at once: so none is made while the other side speaks.
+    fn may_answer(&self) -> bool {
+        self.is_my_turn || planted!("a side speaks in its turn") && !self.heard.is_empty()
+    }
+
     fn end_turn(&mut self) -> Turn {
         if !self.is_my_turn {
             return Turn::Listening;
         }
         self.is_my_turn = false;
-        let ranges = self.saying.take();
-        self.is_divided |= !ranges.is_empty();
-        if ranges.is_empty() && !std::mem::take(&mut self.is_told) {
+        let ranges = self.say();
+        let (is_told, is_asking) = (self.is_told, self.is_asking);
+        (self.is_told, self.is_asking) = (false, false);
+        if !is_asking {
+            sometimes!(is_told, EndsWithWants);
             self.phase = Phase::Ended;
         }
-        self.is_told = false;
         Turn::Say(ranges, true)
+    }
+
+    fn say(&mut self) -> Vec<Range> {
+        let ranges = self.saying.take();
+        self.is_told |= !ranges.is_empty();
+        self.is_divided |= !ranges.is_empty();
+        self.is_asking |=
+            ranges.iter().any(|it| matches!(it.claim, Claim::Whole(_) | Claim::Items(_)));
+        ranges
     }
 
     /// Whether both sides' fingerprints of all are equal, once the comparison has ended.
@@ -198,7 +238,7 @@ impl Reconciler {
     fn divide(&mut self, start: &[u8], end: Option<&[u8]>, count: u64) -> Result<(), StoreError> {
         let parts = if start.is_empty() && end.is_none() { PARTS_FIRST } else { PARTS };
         let bounds = self.index.split(start, end, parts);
-        if bounds.is_empty() || count <= SEGMENT_ENTRIES as u64 {
+        if bounds.is_empty() || count <= ITEMS_TOLD_AT_ONCE {
             let items = self.index.items(start, end)?;
             let items = Claim::Items(shortened(items.iter().map(|(_, hash)| *hash)));
             self.saying.add(start, end, items);
@@ -243,6 +283,12 @@ impl Reconciler {
         }
         self.want(start, end, unknown);
         Ok(())
+    }
+
+    /// Takes a range for one that differs everywhere, on both sides.
+    fn take_as_a_whole(&mut self, start: &[u8], end: Option<&[u8]>) {
+        self.differs.add_range(start, end);
+        self.saying.add(start, end, Claim::Items(Vec::new()));
     }
 
     fn want(&mut self, start: &[u8], end: Option<&[u8]>, items: Vec<[u8; 8]>) {
@@ -320,7 +366,13 @@ const PARTS_FIRST: usize = 256;
 const PARTS: usize = 16;
 /// Turns of the other side after which it is not honest: each divides by sixteen at least, or settles.
 const TURNS_MAX: u32 = 64;
+/// Ranges of one turn that are kept: some 100 MiB, and a namespace of 16 million entries of which each segment
+/// differs. A peer could send them without end.
+const HEARD_MAX: usize = 1 << 20;
 /// Claims looked at in one step: each costs some dozens of reads.
 const CLAIMS_IN_STEP: usize = 64;
+/// As many entries or fewer are told one by one. The other side's segments are not this side's, so a range of one
+/// segment there may be a little more here: dividing it would cost a turn.
+const ITEMS_TOLD_AT_ONCE: u64 = 2 * SEGMENT_ENTRIES as u64;
 /// More entries than this are not looked at one by one.
 const ITEMS_LOOKED_AT: u64 = 1_024;

@@ -242,20 +242,15 @@ impl Engine {
         if !is_reached {
             never!("has less than it said");
             let namespace = comparing.namespace;
-            self.comparisons.remove(&(link_id, session));
-            self.put_off_refresh(link_id);
+            self.drop_comparison((link_id, session));
             self.drop_cut(namespace);
         }
     }
 
     /// A peer does not compare.
     pub(super) fn compare_refused(&mut self, link_id: LinkId, session: u64, why: CompareRefusal) {
-        if let Some(comparing) = self.comparisons.remove(&(link_id, session)) {
-            tracing::debug!(namespace = %comparing.namespace, ?why, "comparison refused");
-            if comparing.purpose == Purpose::Refresh {
-                self.put_off_refresh(link_id);
-            }
-        }
+        tracing::debug!(link = link_id.0, ?why, "comparison refused");
+        self.drop_comparison((link_id, session));
     }
 
     /// A peer says what it holds.
@@ -268,10 +263,13 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         // It may have been given up here.
         let Some(comparing) = self.comparisons.get_mut(&(link_id, session)) else { return };
-        comparing.progress_ms = now_ms;
         let is_in_turn = match &mut comparing.stage {
-            Stage::Talking(reconciler) => reconciler.hear(is_last, ranges),
-            Stage::Settled(_) => false,
+            Stage::Talking(reconciler) => {
+                comparing.progress_ms = now_ms;
+                reconciler.hear(is_last, ranges)
+            }
+            // The end, for which this side did not wait.
+            Stage::Settled(_) => is_last && ranges.is_empty(),
         };
         if !is_in_turn {
             never!("speaks out of turn in a comparison");
@@ -341,10 +339,7 @@ impl Engine {
                     let refused =
                         Message::CompareRefused { session: id.1, reason: CompareRefusal::Busy };
                     self.send(id.0, Lane::Bulk, &refused);
-                    let ended = self.comparisons.remove(&id);
-                    if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
-                        self.put_off_refresh(id.0);
-                    }
+                    self.drop_comparison(id);
                     self.look_for_damage(&error);
                     continue;
                 }
@@ -384,10 +379,7 @@ impl Engine {
             .collect();
         for id in stuck {
             sometimes!(ComparisonIsStuck);
-            let ended = self.comparisons.remove(&id);
-            if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
-                self.put_off_refresh(id.0);
-            }
+            self.drop_comparison(id);
         }
     }
 

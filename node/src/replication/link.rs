@@ -73,8 +73,8 @@ pub(super) struct Link {
     pub(super) not_resumed: BTreeSet<Namespace>,
     /// Namespaces in which the operator wants a refresh with the peer.
     pub(super) refresh_wanted: BTreeSet<Namespace>,
-    /// When a refresh may be asked for (again).
-    pub(super) refresh_after_ms: u64,
+    /// When a refresh may be asked for again.
+    pub(super) refresh_after_ms: BTreeMap<Namespace, u64>,
     /// When the peer may be asked for a catch-up again.
     pub(super) pull_after_ms: u64,
     /// Catch-ups from it that came to nothing, one after the other.
@@ -220,7 +220,7 @@ impl Link {
             below_floor: BTreeSet::new(),
             not_resumed: BTreeSet::new(),
             refresh_wanted: BTreeSet::new(),
-            refresh_after_ms: 0,
+            refresh_after_ms: BTreeMap::new(),
             pull_after_ms: 0,
             pulls_in_vain: 0,
             told: BTreeMap::new(),

@@ -8,6 +8,7 @@ use millpond_core::wire::RowsFrame;
 use super::LinkId;
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
+use super::link::Link;
 use super::pulling::{Offer, Pulling, Question, RowsJob, inadmissible};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
@@ -353,8 +354,7 @@ impl Engine {
         let Some(pulling) = self.pulls.remove(&namespace) else { return };
         tracing::debug!(%namespace, link = pulling.link.0, "catch-up given up");
         if let Some(session) = pulling.session {
-            self.comparisons.remove(&(pulling.link, session));
-            self.put_off_refresh(pulling.link);
+            self.drop_comparison((pulling.link, session));
         }
         // Its rows will not be used, and the window that they fill is the link's.
         sometimes!(pulling.frames_bytes > 0, GivenUpWithRows);
@@ -433,14 +433,21 @@ impl Engine {
         }
         if self.pull_retry_ms <= now_ms {
             self.forget_lost();
-            // A link that may not be asked yet is come back to; so is whatever is lacking.
-            let again = self.links.values().map(|link| link.pull_after_ms);
-            let again_ms = again.filter(|&at_ms| at_ms > now_ms).min().unwrap_or(u64::MAX);
-            let stale_ms = now_ms + self.config.digest_ms;
-            self.pull_retry_ms =
-                if self.lacking.is_empty() { again_ms } else { again_ms.min(stale_ms) };
+            self.pull_retry_ms = self.next_pull_retry_ms();
             self.consider_pulls();
         }
+    }
+
+    /// A link that may not be asked yet is come back to; so is whatever is lacking.
+    fn next_pull_retry_ms(&self) -> u64 {
+        let now_ms = self.now.mono_ms;
+        let refreshes = |link: &Link| link.refresh_after_ms.values().copied().collect::<Vec<_>>();
+        let is_kept = !planted!("a refresh that was put off is come back to");
+        let put_off = self.links.values().filter(|_| is_kept).flat_map(refreshes);
+        let again = self.links.values().map(|link| link.pull_after_ms).chain(put_off);
+        let again_ms = again.filter(|&at_ms| at_ms > now_ms).min().unwrap_or(u64::MAX);
+        let stale_ms = if self.lacking.is_empty() { u64::MAX } else { self.config.digest_ms };
+        again_ms.min(now_ms.saturating_add(stale_ms))
     }
 
     /// Whoever had what is lacking may have fallen back, and then nobody has it: it will not come, and this

@@ -34,7 +34,7 @@ impl Engine {
         self.asked_refreshes.push(asked);
         if let Some(link) = self.links.get_mut(&link_id) {
             link.refresh_wanted.extend(NAMESPACES);
-            link.refresh_after_ms = 0;
+            link.refresh_after_ms.clear();
         }
         self.consider_pulls();
     }

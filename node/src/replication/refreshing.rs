@@ -1,9 +1,9 @@
 //! Refresh: when two nodes can no longer tell each other what changed, since tombstones between them are gone
 //! (R9). They compare their states instead, and each joins the other's half of what differs.
 
+use millpond_core::Namespace;
 use millpond_core::message::{Message, Purpose};
 use millpond_core::transport::Lane;
-use millpond_core::{Namespace, NodeKey};
 
 use super::LinkId;
 use super::absences::Absences;
@@ -63,15 +63,16 @@ impl Engine {
         let asks = self.links.iter().find(|(id, link)| {
             let is_wanted = link.refresh_wanted.contains(&namespace);
             let is_due = self.may_refresh(link, namespace)
-                && self.asks_first(link.peer, link.refresh_after_ms)
+                && self.asks_first(link)
                 && self.needs_refresh_in(**id, namespace);
             let may_ask = link.may_take() && link.has_greeted();
-            may_ask && link.refresh_after_ms <= now_ms && (is_due || is_wanted)
+            let is_put_off = link.refresh_after_ms.get(&namespace).is_some_and(|&it| it > now_ms);
+            may_ask && !is_put_off && (is_due || is_wanted)
         });
         let Some((&link_id, _)) = asks else { return false };
         sometimes!(RefreshAsked);
         tracing::info!(%namespace, link = link_id.0, "refresh asked for");
-        self.put_off_refresh(link_id);
+        self.put_off_refresh(link_id, namespace);
         self.ask_comparison(link_id, namespace, Purpose::Refresh).is_some()
     }
 
@@ -84,17 +85,26 @@ impl Engine {
 
     /// One of two that both need it asks, at first: the lesser key. Later either does, since it may not be
     /// known on the other side; and who is no source yet, whom nobody asks.
-    fn asks_first(&self, peer: NodeKey, after_ms: u64) -> bool {
-        self.config.key < peer || after_ms > 0 || !self.is_source()
+    fn asks_first(&self, link: &Link) -> bool {
+        self.config.key < link.peer || !link.refresh_after_ms.is_empty() || !self.is_source()
     }
 
-    /// A refresh of this link is not asked for again at once.
-    pub(super) fn put_off_refresh(&mut self, link_id: LinkId) {
+    /// A refresh of a namespace is not asked for again at once over this link.
+    pub(super) fn put_off_refresh(&mut self, link_id: LinkId, namespace: Namespace) {
         let after_ms = self.now.mono_ms + 2 * self.config.digest_ms;
         if let Some(link) = self.links.get_mut(&link_id) {
-            link.refresh_after_ms = after_ms;
+            link.refresh_after_ms.insert(namespace, after_ms);
         }
         self.pull_retry_ms = self.pull_retry_ms.min(after_ms);
+    }
+
+    /// Forgets a comparison; a refresh is then not begun anew at once.
+    pub(super) fn drop_comparison(&mut self, id: SessionId) {
+        if let Some(ended) = self.comparisons.remove(&id)
+            && ended.purpose == Purpose::Refresh
+        {
+            self.put_off_refresh(id.0, ended.namespace);
+        }
     }
 
     /// A comparison that has ended and of which this side lacks the peer's half.
@@ -218,11 +228,8 @@ impl Engine {
         let Some(comparing) = self.comparisons.get(&id) else { return };
         let is_done = comparing.is_pulled && !is_pulling || !may_take;
         if is_done && (comparing.is_supplied || !gives) {
-            let ended = self.comparisons.remove(&id);
-            if ended.is_some_and(|it| it.purpose == Purpose::Refresh) {
-                sometimes!(RefreshDone);
-                self.put_off_refresh(id.0);
-            }
+            sometimes!(comparing.purpose == Purpose::Refresh, RefreshDone);
+            self.drop_comparison(id);
         }
     }
 }

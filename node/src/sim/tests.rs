@@ -94,16 +94,6 @@ fn a_resumption_that_is_refused_begins_anew() {
     assert!(without(&["a resumption that is refused begins anew"], failure).is_some());
 }
 
-/// Finding 14, at a path where this side has something of its own: two in a thousand seeds meet it.
-#[test]
-fn what_came_beside_what_only_this_side_has_is_compared_too() {
-    let scenario = Scenario::from_json(include_str!("regressions/offline-606.json")).unwrap();
-    let failure = || run(&scenario, RunOptions::default()).failure.map(|failure| failure.what);
-    assert_eq!(failure(), None);
-    const RULES: &[&str] = &["what came beside what only this side has is compared too"];
-    assert!(without(RULES, failure).is_some());
-}
-
 /// What is left of a failing scenario fails in the same way, by a bug and not by itself.
 #[test]
 fn a_shrunk_scenario_fails_as_the_whole_did() {

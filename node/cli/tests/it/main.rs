@@ -12,6 +12,7 @@ mod kill_catch_up;
 mod netns;
 mod node;
 mod primary;
+mod removal;
 mod service;
 
 use std::io::Write;

@@ -238,13 +238,22 @@ impl Node {
 
     /// Runs a command again and again until what it prints contains this, within a deadline.
     pub fn until(&self, arguments: &[&str], expected: &str) {
+        self.until_it(arguments, &format!("prints {expected:?}"), |out| out.contains(expected));
+    }
+
+    /// Runs a command until it does not print something any more.
+    pub fn until_not(&self, arguments: &[&str], what: &str) {
+        self.until_it(arguments, &format!("prints no {what:?}"), |out| !out.contains(what));
+    }
+
+    fn until_it(&self, arguments: &[&str], what: &str, is_wanted: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let done = self.run(arguments);
-            if done.stdout.contains(expected) {
+            if is_wanted(&done.stdout) {
                 return;
             }
-            assert!(Instant::now() < deadline, "never printed {expected:?}: {done:?}");
+            assert!(Instant::now() < deadline, "never {what}: {done:?}");
         }
     }
 

@@ -1,13 +1,16 @@
 //! Refresh: two states become one though tombstones between them are gone (R9, findings 9, 13 and 14).
 
-use millpond_core::message::{Claim, Compare, Fingerprint, Message, Purpose, Range};
+use millpond_core::message::{
+    Claim, Compare, CompareRefusal, Fingerprint, Message, Purpose, Range,
+};
 use millpond_core::transport::Lane;
 use millpond_core::{Namespace, VersionVector};
 
 use super::depends_on;
 use super::floors::lose_tombstones;
 use super::hostile::say;
-use crate::replication::{Answer, Request};
+use crate::replication::engine::NAMESPACES;
+use crate::replication::{Answer, Request, RequestId};
 use crate::sim::net::NodeId;
 use crate::sim::world::{Check, World, ensure, path};
 
@@ -105,38 +108,52 @@ fn finding_13_two_halves_below_each_others_floors_become_one() {
     });
 }
 
-/// While nodes 0 and 2 refresh, node 1 brings 2 what 0 has seen deleted.
+/// While nodes 0 and 2 refresh, node 1 brings 2 what 0 has seen deleted. Node 2 may have something of its own there.
+fn what_0_has_seen_go_comes_to_2(own: Option<&str>) -> Check {
+    let mut world = World::mesh(3, 53);
+    world.put(0, "c/k/f", "v");
+    world.settle()?;
+    // Node 2 is fed by 1, but nothing arrives; and it is cut off from 0.
+    part(&mut world, 0, 2);
+    world.hold(1, 2, Lane::Control, true);
+    world.put(1, "c/y/f", "v");
+    world.run(1_000);
+    ensure!(world.values(0, "c/y/f") == ["v"], "0 has not got it");
+    part(&mut world, 0, 1);
+    world.run(200);
+    world.delete(0, "c/y/f");
+    if let Some(own) = own {
+        world.put(2, "c/y/f", own);
+    }
+    world.run(200);
+    lose_tombstones(&mut world, 0);
+    world.heal(0, 2);
+    let is_compared = |world: &World| {
+        let engine = &world.nodes[2].running.as_ref().unwrap().engine;
+        engine.pulls.get(&Namespace::MAIN).is_some_and(|it| it.session.is_some())
+    };
+    world.run_until(20_000, is_compared)?;
+    world.hold(0, 2, Lane::Bulk, true);
+    world.hold(1, 2, Lane::Control, false);
+    world.run_until(5_000, |world| world.values(2, "c/y/f").contains(&"v".into()))?;
+    world.hold(0, 2, Lane::Bulk, false);
+    world.run(2_000);
+    world.heal(0, 1);
+    world.run(20_000);
+    level(&world, &[("c/y/f", own.as_slice()), ("c/k/f", &["v"])])
+}
+
 #[test]
 fn finding_14_what_comes_during_a_refresh_is_compared_too() {
     depends_on(&["what came since the comparison is compared too"], || {
-        let mut world = World::mesh(3, 53);
-        world.put(0, "c/k/f", "v");
-        world.settle()?;
-        // Node 2 is fed by 1, but nothing arrives; and it is cut off from 0.
-        part(&mut world, 0, 2);
-        world.hold(1, 2, Lane::Control, true);
-        world.put(1, "c/y/f", "v");
-        world.run(1_000);
-        ensure!(world.values(0, "c/y/f") == ["v"], "0 has not got it");
-        part(&mut world, 0, 1);
-        world.run(200);
-        world.delete(0, "c/y/f");
-        world.run(200);
-        lose_tombstones(&mut world, 0);
-        world.heal(0, 2);
-        let is_compared = |world: &World| {
-            let engine = &world.nodes[2].running.as_ref().unwrap().engine;
-            engine.pulls.get(&Namespace::MAIN).is_some_and(|it| it.session.is_some())
-        };
-        world.run_until(20_000, is_compared)?;
-        world.hold(0, 2, Lane::Bulk, true);
-        world.hold(1, 2, Lane::Control, false);
-        world.run_until(5_000, |world| world.values(2, "c/y/f") == ["v"])?;
-        world.hold(0, 2, Lane::Bulk, false);
-        world.run(2_000);
-        world.heal(0, 1);
-        world.run(20_000);
-        level(&world, &[("c/y/f", &[]), ("c/k/f", &["v"])])
+        what_0_has_seen_go_comes_to_2(None)
+    });
+}
+
+#[test]
+fn finding_14_what_comes_beside_what_only_this_side_has_is_compared_too() {
+    depends_on(&["what came beside what only this side has is compared too"], || {
+        what_0_has_seen_go_comes_to_2(Some("own"))
     });
 }
 
@@ -234,5 +251,57 @@ fn a_refresh_may_wait_for_the_operator() {
             ("c/own/f", &["unsynced"]),
         ];
         level(&world, &values)
+    });
+}
+
+/// Two equal nodes, of which the first is asked for a refresh.
+fn asked_of_equals(seed: u64) -> Result<(World, RequestId), String> {
+    let mut world = World::mesh(2, seed);
+    for key in 0..40 {
+        world.put(0, &format!("c/{key}/f"), "old");
+    }
+    world.settle()?;
+    let peer = world.nodes[1].key;
+    let id = world.ask(0, Request::Refresh { peer, is_dry: false });
+    Ok((world, id))
+}
+
+/// Runs until a refresh that was asked for is done, and says for how long.
+fn refreshed(world: &mut World, id: RequestId) -> Result<u64, String> {
+    let start_ms = world.now_ms;
+    world.run_until(70_000, |world| world.answers.contains_key(&id))?;
+    match world.answers.remove(&id) {
+        Some(Answer::Refreshed(Ok(_))) => Ok(world.now_ms - start_ms),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// One namespace is not put off for the other's refresh, and nothing stays behind.
+#[test]
+fn a_refresh_of_equal_nodes_ends_soon() {
+    let (mut world, id) = asked_of_equals(57).unwrap();
+    let took_ms = refreshed(&mut world, id).unwrap();
+    assert!(took_ms < 2_000, "{took_ms} ms");
+    world.run(2_000);
+    for node in world.nodes.iter() {
+        let engine = &node.running.as_ref().unwrap().engine;
+        assert!(engine.comparisons.is_empty() && engine.pulls.is_empty());
+    }
+}
+
+/// The peer is busy with both namespaces, and something else is to be done before it may be asked again.
+#[test]
+fn a_refresh_that_was_put_off_is_come_back_to() {
+    depends_on(&["a refresh that was put off is come back to"], || {
+        let (mut world, id) = asked_of_equals(58)?;
+        for _ in NAMESPACES {
+            let now_ms = world.now_ms;
+            let engine = &mut world.nodes[0].running.as_mut().unwrap().engine;
+            let (link, session) = *engine.comparisons.keys().next().ok_or("no comparison")?;
+            engine.compare_refused(link, session, CompareRefusal::Busy);
+            engine.pull_retry_ms = now_ms + 1;
+            world.run(2);
+        }
+        refreshed(&mut world, id).map(drop)
     });
 }
