@@ -38,6 +38,7 @@
 //! | `rehab` | whether this node is ready, and a source for others |
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
+//! | `requests` | who answers what the application asks |
 //! | `report`, `sources`, `counting` | what to tell the operator |
 
 use bytes::Bytes;
@@ -93,6 +94,7 @@ mod reissuing;
 mod relaying;
 mod removing;
 mod report;
+mod requests;
 mod ring;
 mod rules;
 mod session;

@@ -31,11 +31,12 @@ impl World {
         id: NodeId,
         closure: impl FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send + 'static,
         wanted: Wanted,
+        min_connected: usize,
     ) -> RequestId {
         // It may be answered at once.
         self.sessions.waits(RequestId(self.last_request + 1), wanted.clone());
         let closure = Box::new(closure);
-        self.ask(id, Request::WriteWith { closure, min_connected: 0, wanted: Some(wanted) })
+        self.ask(id, Request::WriteWith { closure, min_connected, wanted: Some(wanted) })
     }
 
     pub(crate) fn put(&mut self, id: NodeId, at: &str, value: &str) -> RequestId {

@@ -101,7 +101,8 @@ impl Draw {
             _ => format!("any:{}:{}", 1 + self.below(2), names(self)),
         };
         let level = self.of(&["durable", "durable", "applied", "received"]).to_owned();
-        AskedFor { concern, level, timeout_ms: self.of(&[20, 300, 2_000]) }
+        let timeout_ms = self.of(&[20, 300, 2_000]);
+        AskedFor { concern, level, timeout_ms, min_connected: self.of(&[0, 0, 0, 1, 2]) }
     }
 
     /// A client comes to a node; often it writes there.
@@ -350,7 +351,7 @@ impl Draw {
 }
 
 /// Clients that stay.
-const CLIENTS: usize = 3;
+pub(super) const CLIENTS: usize = 3;
 
 /// Draws what one kind of thing does.
 type Make = fn(&mut Draw, &Mix) -> Vec<Action>;

@@ -347,6 +347,7 @@ impl Stage {
                     WriteError::Fenced { .. } => !self.copies.is_empty() || asked.is_fallen,
                     WriteError::Store(_) => true,
                     WriteError::ReadOnly { .. } => asked.is_joining || asked.is_reader,
+                    WriteError::TooFewConnected { .. } => asked.is_guarded,
                     WriteError::Delayed => asked.may_be_delayed,
                     WriteError::NotPrimary { .. } => self.has_promoted,
                     _ => false,

@@ -262,6 +262,7 @@ impl Draw {
                 mix.restore = self.some(3);
                 mix.lease = self.some(2);
                 mix.pause_ms = self.of(&[5, 60, 400, 3_000]);
+                (mix.episode_percent, mix.episodes) = (3, &[Episode::Lull]);
             }
             Profile::Mesh => self.mesh(&mut mix),
             Profile::Delayed => {

@@ -25,6 +25,9 @@ pub(crate) struct AskedFor {
     pub(crate) concern: String,
     pub(crate) level: String,
     pub(crate) timeout_ms: u64,
+    /// How many other members have to be linked.
+    #[serde(default)]
+    pub(crate) min_connected: usize,
 }
 
 /// The clients, and what they and others wait for.

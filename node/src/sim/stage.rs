@@ -61,6 +61,8 @@ pub(crate) struct Asked {
     pub(crate) is_reader: bool,
     /// Whether its folder had fallen back, so that it may be fenced.
     pub(crate) is_fallen: bool,
+    /// Whether so many members were to be linked.
+    pub(crate) is_guarded: bool,
     /// Whether it was a delayed replica, and whether it may have been one.
     pub(crate) is_delayed: bool,
     pub(crate) may_be_delayed: bool,
@@ -225,8 +227,10 @@ impl Stage {
             witness.lock().expect("no closure panics").push(ran);
             carry_out(tx, number, &kind, is_newer)
         };
-        let request = match operation.concern.as_ref().and_then(AskedFor::wanted) {
-            Some(wanted) => self.world.write_for(node, closure, wanted),
+        let asked_for = operation.concern.as_ref();
+        let min_connected = asked_for.map_or(0, |it| it.min_connected);
+        let request = match asked_for.and_then(AskedFor::wanted) {
+            Some(wanted) => self.world.write_for(node, closure, wanted, min_connected),
             None => self.world.write(node, closure),
         };
         self.asked.push(Asked {
@@ -239,6 +243,7 @@ impl Stage {
             is_joining: !self.world.has_joined(node),
             is_reader: self.is_reader(node),
             is_fallen: self.fell_back.contains_key(&node),
+            is_guarded: min_connected > 0,
             is_delayed: delay == Some(true),
             may_be_delayed: delay.is_some(),
         });

@@ -37,8 +37,7 @@
 //! 1, 2, 3 and 8 are about data alone and tested in the core; 1, 3, 4, 5, 6 and 8 also by the model
 //! (`super::model`). 3 (R12) cannot arise among honest nodes, since nothing writes in a context that came from
 //! elsewhere: a transaction overwrites what it reads; that a hostile one is refused is in `hostile`. Of 17 the
-//! dirty mark waits for the level Buffered; of 18 what concerns wait for waits for them; of S7 a role
-//! that changes for those.
+//! dirty mark waits for the level Buffered; of S7 a role that changes waits for those.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
