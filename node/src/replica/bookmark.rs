@@ -100,7 +100,7 @@ impl Replica {
     /// A view that shows at least what a client has seen, wherever that was. What is missing here is fetched from
     /// peers if it does not come by itself; waits for as long as `within`, an hour at most.
     ///
-    /// A replica that is new, restored or delayed is behind whatever the bookmark says, and so is one with other members
+    /// A replica that is new, restored or delayed is behind whatever the bookmark says. So is one with other members
     /// that was opened without a lease ([`Config::state_dir`](crate::Config::state_dir)), until it has caught up with
     /// them: its folder may be an older one.
     ///

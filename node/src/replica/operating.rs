@@ -67,7 +67,7 @@ impl Replica {
     }
 
     /// Ends the delay: this replica shows all that it has received, and takes writes. It stays so until it is
-    /// opened without [`Config::apply_after`].
+    /// opened without [`Config::apply_after`](crate::Config::apply_after).
     ///
     /// # Errors
     /// Any [`DelayError`].
@@ -155,7 +155,7 @@ impl Replica {
         }
     }
 
-    /// Takes part in the mesh in another way, until the replica is opened again with its own [`Config`].
+    /// Takes part in the mesh in another way, until the replica is opened again with its own [`Config`](crate::Config).
     ///
     /// # Errors
     /// [`TopologyError`]; then nothing has changed.
