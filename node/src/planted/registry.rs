@@ -52,6 +52,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "who has heard that an incarnation is closed says that it holds all of it";
     ["a table that is not known is asked for"] "own", [],
         "a hello that is relative to an unknown table is ignored, and the two never meet";
+    ["a table that was told is kept"] "own", [],
+        "a link on which one side is slow to hear ends when the other's table changes often";
+    ["a stranger's table is not asked for"] "own", [],
+        "a restored node takes a member that it does not know yet for a liar";
     ["a removal closes what its subject issued", "an incarnation that ended is closed"] "own", [],
         "vectors list removed members for ever";
     // Concerns and their acks.
@@ -472,6 +476,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a backup with a block left out is restored";
     ["a backup has its name once it is whole"] "own", [],
         "a process that is killed leaves half a backup under the name of a whole one";
+    ["refusals of long ago do not count"] "own", [],
+        "who was refused some catch-ups long ago waits for seconds when a supplier is busy for a moment";
     ["whoever refuses is asked ever later"] "own", [],
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
@@ -538,6 +544,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a refresh is resumed at a supplier that fell back, and claims what it has not";
     ["a refresh takes over what it compared"] "own", [],
         "a row that came late to a refresh that broke off stays in the next one, unlooked at";
+    ["who has come further asks again"] "own", [],
+        "a node that was below a peer's floor, and is above it by now, takes nothing from that peer while they are linked";
     ["a side speaks in its turn"] "own", [],
         "a comparison of much that differs is cut off as one out of turn, again and again";
     ["a refresh may wait for the operator"] "own", [],
@@ -563,6 +571,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a copy that was on its way brings back what was overwritten meanwhile";
     ["a lost tombstone raises the floor"] "own", [],
         "a node whose log has lost a tombstone brings others level without it";
+    ["who may ask no more is not waited for"] "own", [],
+        "a peer that wants nothing of a verification holds a snapshot, and all tombstones, for a minute each time";
     ["what is told is bounded"] "own", [],
         "a peer that is verified with fills the memory";
 };

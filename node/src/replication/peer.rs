@@ -16,7 +16,7 @@ use crate::status::Eviction;
 pub(super) struct Peer {
     /// Its vectors, as of its last word: a hello replaces them, acks and digests add to them.
     pub(super) vectors: BTreeMap<Namespace, Vectors>,
-    /// Below these vectors its tombstones are gone, by its latest hello.
+    /// Below these vectors its tombstones are gone, by its latest hello and what it has compared since.
     pub(super) floors: BTreeMap<Namespace, VersionVector>,
     /// What it had on its disk, by which tombstones are collected.
     pub(super) words: Words,

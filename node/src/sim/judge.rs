@@ -8,7 +8,7 @@ use millpond_core::{Dot, Incarnation, Namespace, NodeKey};
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
 use super::net::NodeId;
-use super::node::DIGEST_MS;
+use super::node::{DIGEST_MS, Running};
 use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
@@ -247,7 +247,8 @@ impl Stage {
         if self.world.is_plain() { 0 } else { nodes.len() as u64 * DIGEST_MS }
     }
 
-    /// Of whoever writes, vectors list the incarnation that is open and no other one (R5).
+    /// Of whoever writes, vectors list the incarnation that is open and no other one (R5); nor one of which a
+    /// restore lost what had been closed.
     fn judge_closed(&mut self, nodes: &[NodeId]) -> Check {
         if !self.world.is_plain() || !self.world.outcasts.is_empty() {
             return Ok(());
@@ -261,10 +262,16 @@ impl Stage {
         };
         let listed_too = |world: &World| {
             let open = open(world);
-            let running = nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref());
-            let listed = running.flat_map(|it| {
-                let listed =
-                    NAMESPACES.into_iter().flat_map(|namespace| it.engine.listed(namespace));
+            let running: Vec<&Running> =
+                nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref()).collect();
+            let is_there = |namespace: Namespace, id: Incarnation| {
+                running.iter().any(|it| !it.engine.lacks_of_closed(namespace, id))
+            };
+            let listed = running.iter().flat_map(|it| {
+                let listed = NAMESPACES.into_iter().flat_map(|namespace| {
+                    let listed = it.engine.listed(namespace).into_iter();
+                    listed.filter(move |id| is_there(namespace, *id))
+                });
                 listed.map(|id| (it.engine.owner_of(id), id)).collect::<Vec<_>>()
             });
             let is_other = |(owner, id): &(Option<NodeKey>, Incarnation)| {
@@ -405,12 +412,17 @@ impl Stage {
 
     /// What only a rotten disk or one of two copies holds may stay there.
     fn allow_for_outcasts(&mut self) {
-        let Some(oracle) = &mut self.world.oracle else { return };
-        let outcasts: Vec<NodeId> = self.world.outcasts.iter().copied().collect();
+        let Some(mut oracle) = self.world.oracle.take() else { return };
         let count = self.world.nodes.len();
         let others: Vec<NodeId> =
             (0..count).filter(|node| !self.world.outcasts.contains(node)).collect();
-        outcasts.into_iter().for_each(|node| oracle.cast_out(node, &others));
+        for &node in &self.world.outcasts {
+            for namespace in NAMESPACES {
+                // Of a stranger the oracle knows only what it held before it was one.
+                oracle.cast_out(namespace, self.world.view(node, namespace).vv(), &others);
+            }
+        }
+        self.world.oracle = Some(oracle);
     }
 
     /// Once all are level nothing is said but that.

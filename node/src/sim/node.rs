@@ -255,9 +255,9 @@ impl Node {
     pub(crate) fn crash(&mut self, is_written: bool, seed: u64) -> Vec<Done> {
         let operations = self.store.operations();
         let busy = self.running.take().and_then(|running| Some((running.busy?, running.heads)));
-        self.given = busy.as_ref().map_or(self.given, |(busy, _)| busy.given);
         let is_file = self.store.is_file();
         let done = busy.filter(|_| is_written || is_file).map(|(busy, mut heads)| {
+            self.given = busy.given;
             let are_user = are_user(&busy.jobs);
             let results = commit_group(&*self.store, &mut heads, busy.jobs);
             done(are_user, results.unwrap_or_default())
