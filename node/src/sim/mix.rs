@@ -80,6 +80,11 @@ impl Scenario {
             steps.insert(steps.len() * 3 / 4, bury);
         }
         if profile == Profile::Delayed || (profile == Profile::Sessions && seed.is_multiple_of(4)) {
+            // What a delayed replica shows whose folder falls back is not judged here.
+            steps.retain(|step| match step.action {
+                Action::Restore { node, .. } => node != mix.nodes - 1,
+                _ => true,
+            });
             let action = draw.delayed(mix.nodes - 1);
             steps.insert(0, Step { after_ms: 0, action });
         }
