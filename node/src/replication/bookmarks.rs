@@ -72,8 +72,10 @@ impl Engine {
         }
         let is_ready = self.recovery.beginning.is_none() && !self.is_refreshing();
         let is_proven = !self.recovery.is_unproven || self.others().next().is_none();
-        (is_ready || planted!("who has to catch up answers behind"))
-            && (is_proven || planted!("who may have fallen back answers behind"))
+        if !is_ready && !planted!("who has to catch up answers behind") {
+            return false;
+        }
+        is_proven || planted!("who may have fallen back answers behind")
     }
 
     /// Readers may see more.
