@@ -54,7 +54,9 @@
 //! # Where to look
 //! | to | see |
 //! |---|---|
-//! | open, write, read, watch, invite, pause, close | [`Replica`], [`Config`] |
+//! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
+//! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
+//! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
 //! | follow what changes, from any replica to any other | [`Replica::changes`], [`Changes`] |
 //! | wait for other members, and see how they are | [`Replica::caught_up`], [`Replica::synced_with`], [`Presence`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
@@ -83,6 +85,7 @@ pub mod backup;
 mod changes;
 mod closure;
 mod commits;
+mod concern;
 mod config;
 mod folder;
 #[cfg(feature = "http")]
@@ -113,6 +116,9 @@ mod verify;
 
 pub use changes::{Before, Change, ChangeEvent, ChangeFilter, Changes};
 pub use commits::{Commits, CommitsEnded};
+pub use concern::{
+    AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
+};
 pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
@@ -122,7 +128,9 @@ pub use network::ListenError;
 pub use presence::{Presence, PresenceEvent, PresentPeer, SyncError};
 pub use removal::RemoveError;
 pub use replica::{
-    DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,
+    AtLeastError, Bookmark, ConcernError, ConcernNotMet, ConcernedWrite, DelayError, InviteError,
+    JoinError, ParseBookmarkError, PromoteError, Receipt, ReleaseError, Replica, ReplicaBuilder,
+    WaitFor, Write,
 };
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};

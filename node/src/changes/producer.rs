@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::changes::{ChangeEvent, ChangeFilter, RowKind, Walk, can_tell_since};
 use crate::records::{RecordError, Token};
+use crate::replication::Request;
 use crate::state::View;
 use crate::{Commits, Replica};
 
@@ -95,10 +96,20 @@ impl<R: Send + 'static> Producer<R> {
     /// Waits until this replica has what the reader has seen elsewhere, for else the reader would go back in time
     /// and miss what it goes back over. False when there is nobody to tell any more.
     async fn has_arrived(&mut self) -> bool {
-        let arrival = timeout(self.plan.patience, self.commits.covers(&self.plan.since));
+        let (since, patience) = (&self.plan.since, self.plan.patience);
+        if self.commits.latest().covers_all(since) {
+            return true;
+        }
+        let timeout_ms = patience.min(FETCHING).as_millis() as u64;
+        let fetching = Request::AwaitShown { vv: since.clone(), timeout_ms };
+        let fetching = async {
+            self.plan.replica.ask(fetching).await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             () = self.outbox.closed() => false,
-            arrived = arrival => !matches!(arrived, Ok(Err(_))),
+            () = fetching => false,
+            arrived = timeout(patience, self.commits.covers(since)) => !matches!(arrived, Ok(Err(_))),
         }
     }
 
@@ -189,6 +200,8 @@ impl<R> Outlet<'_, R> {
     }
 }
 
+/// The engine keeps a place for who waits, also when it has given up.
+const FETCHING: Duration = Duration::from_secs(60);
 /// Of some hundred bytes each: far above the cost of handing them over.
 const ITEMS_AT_ONCE: usize = 64;
 /// Of values, beyond which a batch is handed over: what waits for a reader is some times this, and some of the

@@ -90,7 +90,9 @@ impl Comparing {
     /// so far away that it is not worth it. Meanwhile the snapshot keeps all pages that are written, and no
     /// tombstone is collected.
     fn patience_ms(&self) -> u64 {
-        let is_mine_over = self.purpose == Purpose::Verify && self.is_pulled;
+        let is_mine_over = self.purpose == Purpose::Verify
+            && self.is_pulled
+            && !planted!("who may ask no more is not waited for");
         if is_mine_over { QUESTION_MS_MAX } else { SILENCE_MS_MAX }
     }
 
@@ -209,6 +211,7 @@ impl Engine {
             return refuse(self, CompareRefusal::NotAllowed);
         }
         self.comparisons.retain(|id, it| !asked_twice(id, it));
+        self.note_floor(link_id, namespace, &floor);
         let (reach, theirs) = (vv.clone(), Some((vv, floor)));
         let comparing = match self.comparing((namespace, purpose), salt, &reach, theirs) {
             Ok(comparing) => comparing,
@@ -237,11 +240,12 @@ impl Engine {
             return self.close(link_id, CloseCode::Protocol, "a comparison that makes no sense");
         }
         let is_reached = comparing.broke_off.as_ref().is_none_or(|(cut, _)| reaches(&vv, cut));
-        comparing.theirs = Some((vv, floor));
+        let namespace = comparing.namespace;
+        comparing.theirs = Some((vv, floor.clone()));
         comparing.progress_ms = now_ms;
+        self.note_floor(link_id, namespace, &floor);
         if !is_reached {
             never!("has less than it said");
-            let namespace = comparing.namespace;
             self.drop_comparison((link_id, session));
             self.drop_cut(namespace);
         }

@@ -108,6 +108,11 @@ impl Engine {
         here.chain(lacking).map(|dot| dot.incarnation).collect()
     }
 
+    /// Whether an incarnation is recorded to have gone further than it is here.
+    pub(crate) fn lacks_of_closed(&self, namespace: Namespace, id: Incarnation) -> bool {
+        self.applied(namespace).seq(id) < self.closing.current().finals(namespace).seq(id)
+    }
+
     /// The incarnation of a number that this node has given on a link.
     pub(crate) fn name_said(&self, link: LinkId, number: u32) -> Option<Incarnation> {
         let said = &self.links.get(&link)?.names_said;

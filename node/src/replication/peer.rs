@@ -16,7 +16,7 @@ use crate::status::Eviction;
 pub(super) struct Peer {
     /// Its vectors, as of its last word: a hello replaces them, acks and digests add to them.
     pub(super) vectors: BTreeMap<Namespace, Vectors>,
-    /// Below these vectors its tombstones are gone, by its latest hello.
+    /// Below these vectors its tombstones are gone, by its latest hello and what it has compared since.
     pub(super) floors: BTreeMap<Namespace, VersionVector>,
     /// What it had on its disk, by which tombstones are collected.
     pub(super) words: Words,
@@ -37,6 +37,8 @@ pub(super) struct Peer {
     superseded: VecDeque<Superseded>,
     /// Whether two live boots of its key were seen.
     pub(super) is_cloned: bool,
+    /// Whether it has said that it is not ready; since its latest hello it has to say that it is.
+    pub(super) in_rehab: bool,
     /// Whether the operator paused it.
     pub(super) is_paused: bool,
     /// Whether a dial is under way.

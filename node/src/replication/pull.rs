@@ -268,7 +268,7 @@ impl Engine {
             return self.consider_pulls();
         }
         if job.covers.is_none() {
-            let users_wait = self.jobs.values().any(|it| matches!(it, Pending::Write(_)));
+            let users_wait = self.jobs.values().any(|it| matches!(it, Pending::Write { .. }));
             let (now_ms, limits) = (self.now.mono_ms, self.config.limits);
             if let Some(pulling) = self.pulls.get_mut(&namespace) {
                 always!(pulling.jobs > 0, "a job of rows ends once");
@@ -364,6 +364,11 @@ impl Engine {
         }
         let mut retry_ms = self.now.mono_ms + RETRY_MS;
         if let Some(link) = self.links.get_mut(&pulling.link) {
+            // What it refused long ago tells nothing of now: it may have been busy with others.
+            let is_long_ago = self.now.mono_ms >= link.pull_after_ms + self.config.digest_ms;
+            if is_long_ago && !planted!("refusals of long ago do not count") {
+                link.pulls_in_vain = 0;
+            }
             // It may be unable for long: a disk that rots, say.
             if !planted!("whoever refuses is asked ever later") {
                 retry_ms = self.now.mono_ms + (RETRY_MS << link.pulls_in_vain.min(DOUBLINGS_MAX));
@@ -379,15 +384,17 @@ impl Engine {
         if let Some(namespace) = self.pull_of(link_id, transfer) {
             sometimes!(reason == PullRefusal::Busy, SupplierIsBusy);
             tracing::debug!(%namespace, ?reason, "catch-up refused");
-            let resumed = self.pulls.get(&namespace).is_some_and(|pulling| pulling.is_resumed());
+            let refused = self.pulls.get(&namespace);
+            let refused = refused.map(|pulling| (pulling.is_resumed(), pulling.from.clone()));
             if reason == PullRefusal::BelowFloor
+                && let Some((is_resumed, from)) = refused
                 && let Some(link) = self.links.get_mut(&link_id)
             {
                 // What this node holds may be above the floor though the base of an old cut is not.
-                match resumed && !planted!("a resumption that is refused begins anew") {
-                    true => link.not_resumed.insert(namespace),
-                    false => link.below_floor.insert(namespace),
-                };
+                match is_resumed && !planted!("a resumption that is refused begins anew") {
+                    true => _ = link.not_resumed.insert(namespace),
+                    false => _ = link.below_floor.insert(namespace, from),
+                }
             }
             self.give_up_pull(namespace);
         }

@@ -214,3 +214,29 @@ fn hash(view: &View, dot: Dot, row: &LogRow) -> Result<Option<[u8; 8]>, StoreErr
     let hash = hasher.finalize();
     Ok(hash.as_bytes().first_chunk().copied())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted::without;
+    use crate::sim::world::{World, path};
+    use crate::store::Store;
+
+    /// The row of the log of what a cut overwrites, while the cut is being folded.
+    #[test]
+    fn what_is_overwritten_tells_nothing_of_a_history() {
+        let mut world = World::mesh(1, 66);
+        world.put(0, "c/k/f", "old");
+        world.run(100);
+        let store = world.nodes[0].store.clone();
+        let dot = world.view(0, Namespace::MAIN).entry(&path("c/k/f")).unwrap().live()[0].dot;
+        let row = store.snapshot().unwrap().log_row(Namespace::MAIN, dot).unwrap().unwrap();
+        let told = |world: &World| hash(&world.view(0, Namespace::MAIN), dot, &row).unwrap();
+        assert!(told(&world).is_some());
+        world.put(0, "c/k/f", "new");
+        world.run(100);
+        assert_eq!(told(&world), None);
+        const RULES: &[&str] = &["what is overwritten tells nothing of a history"];
+        assert!(without(RULES, || told(&world)).is_some(), "as if it were another write");
+    }
+}

@@ -1,9 +1,9 @@
 //! Refresh: when two nodes can no longer tell each other what changed, since tombstones between them are gone
 //! (R9). They compare their states instead, and each joins the other's half of what differs.
 
-use millpond_core::Namespace;
 use millpond_core::message::{Message, Purpose};
 use millpond_core::transport::Lane;
+use millpond_core::{Namespace, VersionVector};
 
 use super::LinkId;
 use super::absences::Absences;
@@ -33,8 +33,23 @@ impl Engine {
         let Some(peer) = self.peers.get(&link.peer) else { return false };
         let (ours, theirs) = (self.applied(namespace), &peer.vectors(namespace).applied);
         let is_told = tells_all(ours, theirs, peer.floor(namespace));
-        (link.below_floor.contains(&namespace) || !is_told)
-            && !planted!("who cannot be told what changed is refreshed")
+        // Its floor has risen since its hello. What has come from others since may be all that it has collected.
+        let is_refused = link.below_floor.get(&namespace).is_some_and(|from| {
+            from.covers_all(ours) || planted!("who has come further asks again")
+        });
+        (is_refused || !is_told) && !planted!("who cannot be told what changed is refreshed")
+    }
+
+    /// A peer says what it has collected since its hello.
+    pub(super) fn note_floor(
+        &mut self,
+        link_id: LinkId,
+        namespace: Namespace,
+        floor: &VersionVector,
+    ) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        let peer = self.peers.entry(link.peer).or_default();
+        peer.floors.entry(namespace).or_default().join(floor);
     }
 
     /// Whether a namespace is being brought level.

@@ -13,7 +13,7 @@ use super::stage::{INVITER, Stage};
 use super::world::{Check, World, ensure};
 use crate::replica::DelayError;
 use crate::replication::{Answer, DelayOrder, Request, RequestId};
-use crate::state::{DelayMode, View, WriteError, shown_in};
+use crate::state::{DelayMode, Heads, View, WriteError, shown_in};
 use crate::status::PeerState;
 use crate::store::Store;
 
@@ -124,12 +124,13 @@ impl Delay {
             "delay: up to {wall_ms} it held {:?}, and shows {shown:?}",
             due.map(|due| &due.vv)
         );
-        let too_late = later.iter().find(|held| held.given.wall_ms.0 > wall_ms);
-        let is_shown = |held: &Held| shown.covers_all(&held.vv);
-        let is_new = |held: &&Held| !self.held[from].vv.covers_all(&held.vv);
-        let early = too_late.filter(is_new).filter(|held| {
-            let is_same = due.is_some_and(|due| due.vv == held.vv);
-            !is_same && is_shown(held)
+        // A group may hold what came in time beside what did not: whatever was so after it may be shown.
+        let moments: Vec<&Held> =
+            self.held[from..].iter().filter(|held| !held.is_folding).collect();
+        let early = moments.windows(2).find(|pair| {
+            let is_new =
+                !self.held[from].vv.covers_all(&pair[1].vv) && !pair[0].vv.covers_all(&pair[1].vv);
+            is_new && pair[1].given.wall_ms.0 > wall_ms && shown.covers_all(&pair[1].vv)
         });
         ensure!(early.is_none(), "delay: it shows {shown:?}, some of it after {wall_ms}");
         Ok(())
@@ -212,14 +213,18 @@ impl World {
         Ok(())
     }
 
-    /// A process has ended: what it had not answered may be so or not, and so may what it was committing.
+    /// A process has ended: what it had not answered may be so or not. What it was committing is on its disk or
+    /// not, and what is there it held.
     pub(crate) fn forget_orders(&mut self, id: NodeId) {
         let vv = self.view(id, Namespace::MAIN).vv().clone();
+        let snapshot = self.nodes[id].store.snapshot();
+        let heads = snapshot.and_then(|it| Heads::load(&*it)).expect("a disk can be read");
+        let is_folding = heads.folds.contains_key(&Namespace::MAIN);
         let given = self.nodes[id].given;
         let Some(delay) = self.delays.get_mut(&id) else { return };
         delay.orders.clear();
         if delay.held.last().is_some_and(|last| last.vv != vv) {
-            delay.held.push(Held { given, vv, is_folding: true });
+            delay.held.push(Held { given, vv, is_folding });
         }
     }
 }
@@ -394,3 +399,44 @@ const ORDERED_MS: u64 = 30_000;
 const ANSWERED_MS: u64 = 1_000;
 /// How long the others take to hear of it.
 const SETTLED_MS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use millpond_core::{Dot, Incarnation, Seq};
+
+    use super::*;
+
+    fn at(seq: u64) -> VersionVector {
+        let dot = |seq| Dot::new(Incarnation::from_bytes([1; 16]), seq);
+        VersionVector::from_iter(Seq::new(seq).map(dot))
+    }
+
+    /// What was held after groups: how far, the span of what the clock showed, and whether it was folded.
+    fn held(groups: &[(u64, (u64, u64), bool)]) -> Delay {
+        let mut delay = Delay::new(2_000, at(0));
+        delay.held.extend(groups.iter().map(|&(seq, wall_ms, is_folding)| Held {
+            given: GivenSpan { first_ms: wall_ms.0, wall_ms },
+            vv: at(seq),
+            is_folding,
+        }));
+        delay
+    }
+
+    /// A group may hold what came before a moment, and the order to show that moment.
+    #[test]
+    fn what_came_with_something_later_may_be_shown_and_what_came_later_not() {
+        let delay = held(&[(1, (100, 100), false), (2, (200, 300), false), (2, (400, 400), false)]);
+        assert_eq!(delay.shows_moment(250, 0, &at(2)), Ok(()));
+        assert_eq!(delay.shows_moment(250, 0, &at(1)), Ok(()), "the order may have come last");
+        assert!(delay.shows_moment(250, 0, &at(0)).is_err(), "it shows too little");
+        assert!(delay.shows_moment(150, 0, &at(2)).is_err(), "it shows too much");
+    }
+
+    #[test]
+    fn a_cut_is_shown_from_when_it_is_folded() {
+        let delay = held(&[(1, (100, 100), true), (1, (200, 200), false)]);
+        assert_eq!(delay.shows_moment(150, 0, &at(0)), Ok(()));
+        assert!(delay.shows_moment(150, 0, &at(1)).is_err());
+        assert_eq!(delay.shows_moment(200, 0, &at(1)), Ok(()));
+    }
+}

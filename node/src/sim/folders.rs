@@ -78,6 +78,8 @@ impl Stage {
         for node in known {
             self.world.outcasts.remove(&node);
             self.world.oracle.iter_mut().for_each(|oracle| oracle.recognise(node));
+            // Nobody looked at what it held while it was one.
+            self.world.note_vectors(node);
         }
     }
 

@@ -8,7 +8,7 @@ use millpond_core::{Dot, Incarnation, Namespace, NodeKey};
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
 use super::net::NodeId;
-use super::node::DIGEST_MS;
+use super::node::{DIGEST_MS, Running};
 use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
 use super::stage::{Asked, Stage, counter_path};
 use super::world::{Check, NAMESPACES, World, ensure};
@@ -141,7 +141,11 @@ pub(crate) fn answered(world: &World, node: NodeId, answer: &Answer) -> Check {
     let Some(oracle) = world.oracle.as_ref().filter(|it| !it.is_stranger(node)) else {
         return Ok(());
     };
-    let Answer::Written(Ok((dot, vv))) = answer else { return Ok(()) };
+    let (dot, vv) = match answer {
+        Answer::Written(Ok((dot, vv))) => (*dot, vv),
+        Answer::Stored { dot, vv, .. } => (Some(*dot), vv),
+        _ => return Ok(()),
+    };
     let here = oracle.vv(node, Namespace::MAIN);
     ensure!(
         dot.is_none_or(|dot| here.covers(dot)),
@@ -243,7 +247,8 @@ impl Stage {
         if self.world.is_plain() { 0 } else { nodes.len() as u64 * DIGEST_MS }
     }
 
-    /// Of whoever writes, vectors list the incarnation that is open and no other one (R5).
+    /// Of whoever writes, vectors list the incarnation that is open and no other one (R5); nor one of which a
+    /// restore lost what had been closed.
     fn judge_closed(&mut self, nodes: &[NodeId]) -> Check {
         if !self.world.is_plain() || !self.world.outcasts.is_empty() {
             return Ok(());
@@ -257,10 +262,16 @@ impl Stage {
         };
         let listed_too = |world: &World| {
             let open = open(world);
-            let running = nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref());
-            let listed = running.flat_map(|it| {
-                let listed =
-                    NAMESPACES.into_iter().flat_map(|namespace| it.engine.listed(namespace));
+            let running: Vec<&Running> =
+                nodes.iter().filter_map(|&node| world.nodes[node].running.as_ref()).collect();
+            let is_there = |namespace: Namespace, id: Incarnation| {
+                running.iter().any(|it| !it.engine.lacks_of_closed(namespace, id))
+            };
+            let listed = running.iter().flat_map(|it| {
+                let listed = NAMESPACES.into_iter().flat_map(|namespace| {
+                    let listed = it.engine.listed(namespace).into_iter();
+                    listed.filter(move |id| is_there(namespace, *id))
+                });
                 listed.map(|id| (it.engine.owner_of(id), id)).collect::<Vec<_>>()
             });
             let is_other = |(owner, id): &(Option<NodeKey>, Incarnation)| {
@@ -308,8 +319,16 @@ impl Stage {
         let became = oracle.transaction(asked.operation);
         let wrote = became.and_then(|transaction| transaction.last);
         let number = asked.operation;
-        match self.world.answers.get(&asked.request) {
-            Some(Answer::Written(Ok((dot, _)))) => {
+        let answer = self.world.answers.get(&asked.request);
+        // Met or not, it is written.
+        let acknowledged = match answer {
+            Some(Answer::Written(Ok((dot, _)))) => Some(*dot),
+            Some(Answer::Stored { dot, .. }) => Some(Some(*dot)),
+            _ => None,
+        };
+        match answer {
+            Some(Answer::Written(Ok(_)) | Answer::Stored { .. }) => {
+                let dot = acknowledged.flatten();
                 ensure!(
                     !asked.is_refusing,
                     "answers: {number} refused itself, and was acknowledged"
@@ -324,7 +343,7 @@ impl Stage {
                     "answers: {number} was acknowledged by {}, which is a delayed replica",
                     asked.node
                 );
-                ensure!(wrote == *dot, "answers: {number} is {wrote:?}, and was answered {dot:?}");
+                ensure!(wrote == dot, "answers: {number} is {wrote:?}, and was answered {dot:?}");
             }
             Some(Answer::Written(Err(WriteError::Store(
                 StoreError::Io { .. } | StoreError::Poisoned { .. },
@@ -335,6 +354,7 @@ impl Stage {
                     WriteError::Fenced { .. } => !self.copies.is_empty() || asked.is_fallen,
                     WriteError::Store(_) => true,
                     WriteError::ReadOnly { .. } => asked.is_joining || asked.is_reader,
+                    WriteError::TooFewConnected { .. } => asked.is_guarded,
                     WriteError::Delayed => asked.may_be_delayed,
                     WriteError::NotPrimary { .. } => self.has_promoted,
                     _ => false,
@@ -392,12 +412,17 @@ impl Stage {
 
     /// What only a rotten disk or one of two copies holds may stay there.
     fn allow_for_outcasts(&mut self) {
-        let Some(oracle) = &mut self.world.oracle else { return };
-        let outcasts: Vec<NodeId> = self.world.outcasts.iter().copied().collect();
+        let Some(mut oracle) = self.world.oracle.take() else { return };
         let count = self.world.nodes.len();
         let others: Vec<NodeId> =
             (0..count).filter(|node| !self.world.outcasts.contains(node)).collect();
-        outcasts.into_iter().for_each(|node| oracle.cast_out(node, &others));
+        for &node in &self.world.outcasts {
+            for namespace in NAMESPACES {
+                // Of a stranger the oracle knows only what it held before it was one.
+                oracle.cast_out(namespace, self.world.view(node, namespace).vv(), &others);
+            }
+        }
+        self.world.oracle = Some(oracle);
     }
 
     /// Once all are level nothing is said but that.

@@ -63,6 +63,7 @@ mod road;
 mod rollback;
 mod run;
 mod scenario;
+mod sessions;
 mod shape;
 mod shrink;
 mod speech;

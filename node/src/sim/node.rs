@@ -193,6 +193,8 @@ impl Node {
         let lease = self.lease.as_ref().filter(|_| self.keeps_lease);
         let is_continuous =
             lease.zip(last).is_some_and(|(lease, last)| lease.proves(&about.store, last, &heads));
+        let is_level =
+            lease.zip(last).is_some_and(|(lease, last)| lease.is_level(&about.store, last, &heads));
         let boot = Boot { counter: last.map_or(0, |last| last.counter) + 1, random };
         let mut changes = Changes::default();
         write_meta(&mut changes, meta_key::boot(), Some(&boot));
@@ -206,6 +208,7 @@ impl Node {
             listen: format!("{id}"),
             boot,
             is_continuous,
+            is_level,
             hold_down_ms: HOLD_DOWN_MS,
             digest_ms: DIGEST_MS,
             collection: self.collection,
@@ -252,9 +255,9 @@ impl Node {
     pub(crate) fn crash(&mut self, is_written: bool, seed: u64) -> Vec<Done> {
         let operations = self.store.operations();
         let busy = self.running.take().and_then(|running| Some((running.busy?, running.heads)));
-        self.given = busy.as_ref().map_or(self.given, |(busy, _)| busy.given);
         let is_file = self.store.is_file();
         let done = busy.filter(|_| is_written || is_file).map(|(busy, mut heads)| {
+            self.given = busy.given;
             let are_user = are_user(&busy.jobs);
             let results = commit_group(&*self.store, &mut heads, busy.jobs);
             done(are_user, results.unwrap_or_default())

@@ -52,6 +52,8 @@ struct Written {
     overwritten: Vec<Dot>,
     /// Whether its transaction ends with it.
     is_last: bool,
+    /// Whether nobody asked for it, so that it has the stamp of what it clears away.
+    is_housekeeping: bool,
 }
 
 /// What an operation's closure met.
@@ -185,7 +187,8 @@ impl Oracle {
             self.holders(*namespace, Dot::new(*origin, *first))
         );
         ensure!(first.get() == next, "R5: {node} leaves a gap before {} of {origin}", first.get());
-        let stamp_before = issued.last().map(|last| last.hlc);
+        let is_housekeeping = ran.is_none() && *namespace == Namespace::MAIN;
+        let stamp_before = issued.iter().rfind(|it| !it.is_housekeeping).map(|last| last.hlc);
         let count = writes.len();
         for (index, write) in writes.iter().enumerate() {
             issued.push(Written {
@@ -194,13 +197,12 @@ impl Oracle {
                 payload: write.payload.clone(),
                 overwritten: write.overwritten.clone(),
                 is_last: index + 1 == count,
+                is_housekeeping,
             });
             let at_path = self.at_path.entry((*namespace, write.path.clone())).or_default();
             at_path.push(push.dot(index));
         }
         let stamp = writes[0].hlc;
-        // Housekeeping keeps the stamps of what it clears away.
-        let is_housekeeping = ran.is_none() && *namespace == Namespace::MAIN;
         ensure!(
             is_housekeeping || stamp_before.is_none_or(|before| before < stamp),
             "the clock: {origin} stamps {stamp:?} after {stamp_before:?}"
@@ -538,13 +540,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// What only this node holds may stay with it.
-    pub(crate) fn cast_out(&mut self, node: NodeId, others: &[NodeId]) {
-        for namespace in NAMESPACES {
-            let mut held = VersionVector::new();
-            others.iter().for_each(|&other| held.join(&self.vv(other, namespace)));
-            self.lose_beyond(namespace, &self.vv(node, namespace), &held);
-        }
+    /// What only a node at this vector holds may stay with it.
+    pub(crate) fn cast_out(&mut self, namespace: Namespace, vv: &VersionVector, others: &[NodeId]) {
+        let mut held = VersionVector::new();
+        others.iter().for_each(|&other| held.join(&self.vv(other, namespace)));
+        self.lose_beyond(namespace, vv, &held);
     }
 
     fn lose_beyond(&mut self, namespace: Namespace, vv: &VersionVector, held: &VersionVector) {

@@ -94,6 +94,26 @@ fn a_resumption_that_is_refused_begins_anew() {
     assert!(without(&["a resumption that is refused begins anew"], failure).is_some());
 }
 
+/// Seeds of one profile meet it three times in five thousand: a floor is to rise behind a node's back.
+#[test]
+fn who_has_come_further_asks_again() {
+    let scenario = Scenario::from_json(include_str!("regressions/offline-2046.json")).unwrap();
+    let failure = || run(&scenario, RunOptions::default()).failure.map(|failure| failure.what);
+    assert_eq!(failure(), None);
+    assert!(without(&["who has come further asks again"], failure).is_some());
+}
+
+/// Seeds of one profile meet it once in a thousand: a relay is to have more to supply than it does at once. One of the
+/// folders comes back as the file of a backup.
+#[cfg(feature = "backup")]
+#[test]
+fn refusals_of_long_ago_do_not_count() {
+    let scenario = Scenario::from_json(include_str!("regressions/restore-2568.json")).unwrap();
+    let failure = || run(&scenario, RunOptions::default()).failure.map(|failure| failure.what);
+    assert_eq!(failure(), None);
+    assert!(without(&["refusals of long ago do not count"], failure).is_some());
+}
+
 /// What is left of a failing scenario fails in the same way, by a bug and not by itself.
 #[test]
 fn a_shrunk_scenario_fails_as_the_whole_did() {

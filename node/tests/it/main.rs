@@ -1,11 +1,16 @@
 //! Tests of whole replicas over real sockets.
 
 mod bad_peers;
+mod bookmarks;
 mod changes;
 mod client;
 mod cluster;
+mod concerns;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_concerns;
+mod opening;
 mod presence;
 mod records;
 mod replication;

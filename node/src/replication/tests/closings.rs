@@ -1,9 +1,11 @@
 //! Closed incarnations: findings 16 and S20.
 
+use millpond_core::message::Message;
+use millpond_core::transport::Lane;
 use millpond_core::{Incarnation, Namespace};
 
 use super::depends_on;
-use super::trees::engine;
+use super::trees::{engine, link};
 use crate::replication::{Answer, Request};
 use crate::sim::world::{Check, NAMESPACES, World, ensure, path};
 
@@ -134,6 +136,85 @@ fn an_old_table_comes_back() -> Check {
 #[test]
 fn a_table_that_is_not_known_is_asked_for() {
     depends_on(&["a table that is not known is asked for"], an_old_table_comes_back);
+}
+
+/// A node begins so many incarnations, and all hear that those before have ended.
+fn begin_often(world: &mut World, id: usize, times: usize) -> Check {
+    for start in 0..times {
+        restart_without_lease(world, id);
+        world.run(1_000);
+        world.put(id, "c/k/f", &start.to_string());
+        world.run(1_000);
+    }
+    world.settle()?;
+    world.run(12_000);
+    world.settle()
+}
+
+/// P says its table by what differs from one that R has told it, which comes late: R has told others since, more than
+/// it remembers of its own.
+fn a_slow_road_brings_an_old_table() -> Check {
+    let mut world = World::mesh(3, 24);
+    begin_often(&mut world, Q, 4)?;
+    let (there, here) = (link(&mut world, R, P), link(&mut world, P, R));
+    world.hold(P, R, Lane::Control, true);
+    restart_without_lease(&mut world, Q);
+    world.run(1_000);
+    world.put(Q, "c/k/f", "last");
+    world.run(8_000);
+    let is_told = |world: &mut World| {
+        let engine = engine(world, P);
+        engine.links[&here].closed_heard == Some(engine.closing.current().hash())
+    };
+    ensure!(is_told(&mut world), "R has not told its table");
+    let from = engine(&mut world, P).applied(Namespace::MAIN).clone();
+    let feed = Message::Feed { namespace: Namespace::MAIN, from };
+    engine(&mut world, P).send(here, Lane::Control, &feed);
+    for number in 1..=12 {
+        let id = Incarnation::from_bytes([number; 16]);
+        let finals = [(Namespace::MAIN, [at(id, 1)].into_iter().collect())];
+        let closed = std::sync::Arc::new(millpond_core::Closed::new(finals.into()));
+        let engine = engine(&mut world, R);
+        engine.closing.set(closed);
+        engine.tell_table(there);
+    }
+    world.run(100);
+    world.hold(P, R, Lane::Control, false);
+    world.run(1_000);
+    let is_linked = engine(&mut world, R).links.contains_key(&there);
+    ensure!(is_linked, "the link has ended: {:?}", world.status(R).peers);
+    Ok(())
+}
+
+#[test]
+fn a_table_that_was_told_is_kept() {
+    depends_on(&["a table that was told is kept"], a_slow_road_brings_an_old_table);
+}
+
+/// R is put back to before P joined, and meets P before anybody who knows P. P knows R's table of then, so that what has
+/// been closed since is soon said.
+fn a_restored_node_meets_a_member_that_it_does_not_know() -> Check {
+    let mut world = World::mesh(2, 25);
+    begin_often(&mut world, Q, 8)?;
+    let image = world.nodes[R].image();
+    let new = world.join();
+    world.settle()?;
+    begin_often(&mut world, Q, 1)?;
+    world.cut(R, Q);
+    world.restore(R, &image);
+    world.run(6_000);
+    let key = world.nodes[R].key.to_string();
+    let peers = world.status(new).peers;
+    let error = peers.into_iter().find(|peer| peer.key == key).and_then(|peer| peer.last_error);
+    ensure!(error.as_ref().is_some_and(|it| it.contains("is no member here")), "{error:?}");
+    world.heal(R, Q);
+    world.settle()
+}
+
+#[test]
+fn a_stranger_is_refused_before_its_table_is_asked_for() {
+    let rules = &["a stranger's table is not asked for"];
+    depends_on(rules, a_restored_node_meets_a_member_that_it_does_not_know);
 }
 
 /// P has heard that Q's incarnation is closed at a seq that it does not hold, and says hello.

@@ -226,6 +226,42 @@ fn r5_an_ended_incarnation_is_not_continued() {
     depends_on(&["an ended incarnation is not continued"], the_end_of_an_incarnation_finds_no_room);
 }
 
+/// R5: a restored node's process is killed before its disk has heard that the incarnation has ended.
+fn the_end_of_an_incarnation_is_not_written() -> Check {
+    let mut world = World::mesh(2, 32);
+    world.put(1, "c/j/f", "v");
+    world.settle()?;
+    let image = world.nodes[1].image();
+    world.put(1, "c/k/f", "lost by the restore");
+    world.settle()?;
+    world.isolate(1, true);
+    let open = |world: &World| world.nodes[1].running.as_ref().unwrap().heads.open;
+    let ended = open(&world);
+    world.nodes[1].lease = None;
+    world.nodes[1].commit_ms = 300;
+    world.restore(1, &image);
+    world.run(100);
+    world.crash(1, false);
+    world.nodes[1].commit_ms = 1;
+    world.start(1);
+    let request = world.put(1, "c/k/f", "after the restore");
+    world.run(6_000);
+    ensure!(matches!(world.written(request), Some(Ok(_))), "{:?}", world.written(request));
+    ensure!(open(&world) != ended, "it writes on under {ended:?}, whose dots others hold");
+    world.isolate(1, false);
+    world.settle()?;
+    ensure!(world.values(1, "c/k/f").len() == 2, "two writes that did not see each other");
+    nobody_is_fenced(&world)
+}
+
+#[test]
+fn r5_a_lease_is_not_of_an_ended_incarnation() {
+    depends_on(
+        &["a lease is not of an ended incarnation"],
+        the_end_of_an_incarnation_is_not_written,
+    );
+}
+
 /// 18: what a node acknowledged before it fell back counts no more.
 fn a_node_falls_back() -> Check {
     let mut world = World::mesh(2, 18);

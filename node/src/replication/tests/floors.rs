@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use millpond_core::message::{Pull, Resume};
-use millpond_core::{Dot, Incarnation, Namespace, Path, Seq, VersionVector};
+use millpond_core::message::{Message, Pull, PullRefusal, Resume};
+use millpond_core::transport::Lane;
+use millpond_core::{Dot, Incarnation, Namespace, Path, Seq, VersionVector, wire};
 
 use super::super::limits::Limits;
 use super::super::supply::Supply;
 use super::depends_on;
+use super::trees::{engine, link};
 use crate::planted;
+use crate::replication::Input;
 use crate::sim::net::NodeId;
 use crate::sim::world::{Check, World, ensure, path, text};
 use crate::state::{Heads, Job, JobError, Local, commit_group, meta_key, write_meta};
@@ -98,6 +101,35 @@ fn who_covers_the_floor_is_served_and_passes_it_on() {
     let fresh = world.join();
     world.run_until(20_000, |world| world.vv(fresh) == world.vv(0)).unwrap();
     assert_eq!(floor(&world, fresh), floor(&world, 0));
+}
+
+/// Node 0 cannot feed node 2 any more, and refuses it a catch-up, since its floor has risen. Then node 1 brings node 2
+/// what was collected.
+fn a_refused_node_comes_further() -> Check {
+    let mut world = World::mesh(3, 43);
+    world.put(0, "c/k/f", "v");
+    world.settle()?;
+    let (there, here) = (link(&mut world, 0, 2), link(&mut world, 2, 0));
+    world.hold(2, 0, Lane::Control, true);
+    engine(&mut world, 0).end_feed(there, Namespace::MAIN);
+    world.run(1_000);
+    let transfer = engine(&mut world, 2).pulls.get(&Namespace::MAIN).map(|it| it.transfer);
+    let transfer = transfer.ok_or("node 2 asks for no catch-up")?;
+    let refused = Message::PullRefused { transfer, reason: PullRefusal::BelowFloor };
+    for frame in wire::encode(&refused) {
+        world.input(2, Input::Frame { link: here, lane: Lane::Bulk, frame });
+    }
+    world.hold(2, 0, Lane::Control, false);
+    world.put(1, "c/new/f", "v");
+    world.run(12_000);
+    world.put(0, "c/next/f", "v");
+    let fed = world.run_until(100, |world| !world.values(2, "c/next/f").is_empty());
+    fed.map(drop).map_err(|why| format!("node 0 does not feed node 2, {why}"))
+}
+
+#[test]
+fn who_was_below_a_floor_and_has_come_further_asks_again() {
+    depends_on(&["who has come further asks again"], a_refused_node_comes_further);
 }
 
 /// A store with one value, and what covers it and its delete, elsewhere.

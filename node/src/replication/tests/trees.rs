@@ -59,6 +59,20 @@ fn finding_23a_a_push_announces_what_it_depends_on() {
     depends_on(&["a push announces what it depends on"], a_cause_is_missing);
 }
 
+/// Finding 22: Ben cannot hear Ann any more, and does not know it; Cleo tells him what she has of her.
+fn a_source_is_silent() -> Check {
+    let mut world = adaptive(35);
+    world.cut(0, 1);
+    world.put(0, "c/k/f", "v");
+    let came = world.run_until(1_000, |world| world.values(1, "c/k/f") == ["v"]);
+    came.map(drop).map_err(|why| format!("nobody was asked for it, {why}"))
+}
+
+#[test]
+fn finding_22_what_is_late_is_grafted() {
+    depends_on(&["what is late is grafted"], a_source_is_silent);
+}
+
 /// Finding 23d: Ben gets Ann's writes from Cleo, and has told Ann to send none.
 fn a_source_fails_whose_origin_is_near() -> Check {
     let mut world = adaptive(32);

@@ -8,6 +8,7 @@ use rand_core::Rng;
 
 use super::depends_on;
 use super::hostile::say;
+use super::trees::{engine, link};
 use crate::replication::{Answer, Request};
 use crate::sim::audit::audit;
 use crate::sim::net::NodeId;
@@ -15,6 +16,7 @@ use crate::sim::world::{Check, World, ensure, path, text};
 use crate::state::View;
 use crate::status::{VerifyOutcome, VerifyReport};
 use crate::store::{Changes, Durability, Store};
+use crate::topology::settings::Direction;
 
 pub(super) const MAIN: Namespace = Namespace::MAIN;
 
@@ -250,6 +252,31 @@ fn finding_19_what_is_on_its_way_is_no_fault() {
         ensure!(explained == 3, "{report:?}");
         Ok(())
     });
+}
+
+/// A peer that takes nothing wants none of what this side holds, and does not say so.
+fn a_peer_asks_for_nothing() -> Check {
+    let mut world = level_three(98)?;
+    lose(&world, 1, "c/7/f", true);
+    let back = link(&mut world, 1, 0);
+    let rules = |world: &mut World, direction| {
+        engine(world, 1).links.get_mut(&back).unwrap().rules.direction = direction;
+    };
+    rules(&mut world, Direction::Serve);
+    let report = verify(&mut world, 0, false)?;
+    ensure!(!report.is_sound, "nothing differs");
+    let waits = |world: &World| {
+        let engine = &world.nodes[0].running.as_ref().unwrap().engine;
+        !engine.comparisons.is_empty()
+    };
+    ensure!(waits(&world), "it waits for nothing");
+    rules(&mut world, Direction::Both);
+    world.run_until(6_000, |world| !waits(world)).map(drop)
+}
+
+#[test]
+fn who_may_ask_no_more_is_not_waited_for() {
+    depends_on(&["who may ask no more is not waited for"], a_peer_asks_for_nothing);
 }
 
 /// What a peer tells in a verification is bounded, and of the snapshot that was compared.
