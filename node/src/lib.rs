@@ -58,6 +58,7 @@
 //! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
 //! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
 //! | follow what changes, from any replica to any other | [`Replica::changes`], [`Changes`] |
+//! | see and end conflicts | [`Replica::conflicts`], [`Replica::explain`] |
 //! | wait for other members, and see how they are | [`Replica::caught_up`], [`Replica::synced_with`], [`Presence`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
@@ -87,6 +88,7 @@ mod closure;
 mod commits;
 mod concern;
 mod config;
+mod conflicts;
 mod folder;
 #[cfg(feature = "http")]
 pub mod http;
@@ -120,6 +122,7 @@ pub use concern::{
     AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
 };
 pub use config::{Config, Preset};
+pub use conflicts::{Candidate, Conflict, Explanation, ResolveError, Writer};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 #[cfg(feature = "derive")]

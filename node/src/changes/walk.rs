@@ -10,12 +10,17 @@ use crate::records::{RecordError, RecordId, entries_of};
 use crate::state::View;
 use crate::store::StoreError;
 
-/// How rows are made of entries.
+/// How a row is made of a record's entries; `None` if there is none.
+type ReadRow<R> = fn(&RecordId, Vec<(Path, Entry)>) -> Result<Option<R>, RecordError>;
+
+/// A change, or why the record cannot be read, and about how many bytes that takes.
+type Told<R> = (Result<Change<R>, RecordError>, usize);
+
+/// What is told as a row, and how.
 pub(crate) struct RowKind<R> {
     /// Whether a record of this key is one; another application's is not told.
     pub(crate) is_key: fn(&str) -> bool,
-    /// The row of a record's entries; `None` if there is none.
-    pub(crate) read: fn(&RecordId, Vec<(Path, Entry)>) -> Result<Option<R>, RecordError>,
+    pub(crate) read: ReadRow<R>,
 }
 
 impl<R> Clone for RowKind<R> {
@@ -96,7 +101,7 @@ impl<R> Walk<'_, R> {
         id: RecordId,
         deletes: Writes,
         some_overwritten: bool,
-    ) -> Result<Option<(Result<Change<R>, RecordError>, usize)>, StoreError> {
+    ) -> Result<Option<Told<R>>, StoreError> {
         if !(self.kind.is_key)(id.key()) {
             return Ok(None);
         }

@@ -1,10 +1,11 @@
 //! What applications wait for: what peers hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use millpond_core::{Namespace, NodeKey, VersionVector};
+use millpond_core::{Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::engine::Engine;
+use crate::conflicts::Writer;
 
 /// What members hold of the main namespace, as far as this node knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,15 @@ impl Engine {
         let own = own.filter(|dot| self.heads.incarnations.contains(&dot.incarnation)).collect();
         let others = self.members.iter().filter(|(key, _)| *key != self.config.key);
         Sight { own, peers: others.map(|(key, _)| (key, self.peer_sight(key))).collect() }
+    }
+
+    /// Whose incarnations these are, as far as is known.
+    pub(super) fn writers_of(
+        &self,
+        incarnations: &BTreeSet<Incarnation>,
+    ) -> BTreeMap<Incarnation, Writer> {
+        let known = incarnations.iter().filter_map(|&id| Some((id, self.owner(id)?)));
+        known.map(|(id, key)| (id, Writer { key, name: self.name_of(key) })).collect()
     }
 
     fn peer_sight(&self, key: NodeKey) -> PeerSight {

@@ -217,6 +217,19 @@ async fn changes_are_followed_and_resumed_without_a_gap() {
 }
 
 #[tokio::test]
+async fn a_field_is_explained() {
+    let node = Node::start().await;
+    node.ask("PUT", MILK, r#"{"title":"Buy milk"}"#).await;
+    let explained = node.get("/api/v1/explain/tasks/milk/title").await.json();
+    assert_eq!((&explained["value"], &explained["kind"]), (&json!("Buy milk"), &json!("plain")));
+    assert_eq!(explained["candidates"].as_array().unwrap().len(), 1);
+    assert!(explained["candidates"][0]["writer"].is_string());
+    assert_eq!(node.get("/api/v1/explain/tasks/milk/x").await.problem(), "no_such_field");
+    assert_eq!(node.get("/api/v1/conflicts").await.json(), json!({"conflicts": []}));
+    assert_eq!(node.get("/api/v1/conflicts?collection=a%2Fb").await.problem(), "bad_name");
+}
+
+#[tokio::test]
 async fn a_shutdown_ends_streams_and_frees_the_port() {
     let node = Node::start().await;
     let mut events = Events::follow(&node, "/api/v1/changes", &[]).await;

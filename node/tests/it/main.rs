@@ -6,6 +6,7 @@ mod changes;
 mod client;
 mod cluster;
 mod concerns;
+mod conflicts;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
