@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::Replica;
 use crate::changes::producer::{BATCHES_AHEAD, End, Item, Plan, Producer};
 use crate::changes::{ChangeEvent, ChangeFilter, RowKind};
-use crate::records::{self, RECORDS, Token};
+use crate::records::{self, RECORDS, RecordError, Token};
 
 /// Follows what changes on a replica: first the rows that there are, then each change as it is committed, without a
 /// gap. Its methods say what to follow, and from where; then it is a [`Stream`]. Dropping it ends it.
@@ -58,7 +58,7 @@ use crate::records::{self, RECORDS, Token};
 /// waits for it; after ten seconds, or when deletes are forgotten that the reader lacks, it says
 /// [`ChangeEvent::Resync`] and begins anew.
 ///
-/// **Errors.** [`RecordError::Unreadable`](records::RecordError::Unreadable) is of one record, which another type or
+/// **Errors.** [`RecordError::Unreadable`] is of one record, which another type or
 /// version wrote, and the stream goes on; any other error is the last item. It also ends when the replica is closed.
 pub struct Changes<R = records::Record> {
     state: State<R>,
@@ -153,7 +153,7 @@ impl<R: Send + 'static> Changes<R> {
     }
 
     /// What comes next; `None` at the end. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Item<R>> {
+    pub async fn next(&mut self) -> Option<Result<ChangeEvent<R>, RecordError>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
@@ -176,7 +176,7 @@ impl<R: Send + 'static> Changes<R> {
 }
 
 impl<R: Send + 'static> Stream for Changes<R> {
-    type Item = Item<R>;
+    type Item = Result<ChangeEvent<R>, RecordError>;
 
     /// # Panics
     /// At the first call outside of a tokio runtime.
@@ -229,3 +229,24 @@ impl<R> std::fmt::Debug for Changes<R> {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A reader that takes nothing for so long is gone, or will come back with its token.
 const STALL: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    /// Never called: it compiles, or not.
+    fn all_can_be_spawned(replica: &Replica, mut changes: Changes) {
+        is_send(&changes.next());
+        is_send(&replica.presence());
+        is_send(&replica.caught_up());
+        is_send(&replica.synced_with(replica.key()));
+        is_send(&replica.conflicts(None));
+    }
+
+    #[test]
+    fn streams_and_waits_can_be_spawned() {
+        let _: fn(&Replica, Changes) = all_can_be_spawned;
+    }
+}

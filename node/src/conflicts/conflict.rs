@@ -144,7 +144,7 @@ impl Known {
 }
 
 impl Conflict {
-    /// Ends it with one of its values, counted from zero.
+    /// Ends it with one of its values, counted from zero. It is an ordinary write, by this node, with a stamp of now.
     ///
     /// # Errors
     /// Any [`ResolveError`].

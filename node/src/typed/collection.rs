@@ -145,8 +145,8 @@ impl<R: Record> Collection<R> {
         Ok(count)
     }
 
-    /// Follows the records of this type, from the current ones on: see [`Changes`]. A reader that has read a view
-    /// goes on from there with [`Changes::since`] its [`Collection::vv`].
+    /// Follows the records of this type, from the current ones on: see [`Changes`]. Whoever has read a view goes on
+    /// from there with [`Changes::since`] and the token of its vector ([`Collection::vv`]).
     pub fn changes(replica: &Replica) -> Changes<R> {
         Changes::of(replica, Self::ROWS).collection(R::COLLECTION)
     }
