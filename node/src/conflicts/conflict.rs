@@ -109,6 +109,39 @@ impl Replica {
         Ok(found.into_iter().map(conflict).collect())
     }
 
+    /// The values of one field; `None` if it has not several.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub async fn conflict(
+        &self,
+        id: &RecordId,
+        field: &str,
+    ) -> Result<Option<Conflict>, RecordError> {
+        let found = self.field(id, field).await?.filter(|found| found.versions.len() > 1);
+        let Some(Field { kind, versions, .. }) = found else { return Ok(None) };
+        let known = self.known(versions.iter().map(FieldVersion::author).collect()).await;
+        Ok(Some(Conflict {
+            id: id.clone(),
+            field: field.to_owned(),
+            kind,
+            candidates: known.candidates(versions),
+            replica: self.clone(),
+        }))
+    }
+
+    /// A field as it is; `None` if there is none.
+    pub(super) async fn field(
+        &self,
+        id: &RecordId,
+        field: &str,
+    ) -> Result<Option<Field>, RecordError> {
+        let (view, id) = (RecordView::new(self.read()?), id.clone());
+        let reading = tokio::task::spawn_blocking(move || view.get(&id));
+        let record = reading.await.map_err(|_| RecordError::from(WriteError::Closed))??;
+        Ok(record.and_then(|mut record| record.fields.remove(field)))
+    }
+
     /// What the engine knows of these authors, and of who holds what.
     pub(super) async fn known(&self, authors: BTreeSet<Incarnation>) -> Known {
         let sight = self.sight().await.map(|sight| sight.borrow().clone()).unwrap_or_default();

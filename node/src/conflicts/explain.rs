@@ -2,8 +2,7 @@
 
 use crate::Replica;
 use crate::conflicts::Candidate;
-use crate::records::{FieldKind, FieldVersion, Json, RecordError, RecordId, RecordView};
-use crate::state::WriteError;
+use crate::records::{FieldKind, FieldVersion, Json, RecordError, RecordId};
 
 /// Why a field shows what it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +29,7 @@ impl Replica {
         id: &RecordId,
         field: &str,
     ) -> Result<Option<Explanation>, RecordError> {
-        let (view, id) = (RecordView::new(self.read()?), id.clone());
-        let reading = tokio::task::spawn_blocking(move || view.get(&id));
-        let record = reading.await.map_err(|_| RecordError::from(WriteError::Closed))??;
-        let Some(field) = record.and_then(|mut record| record.fields.remove(field)) else {
-            return Ok(None);
-        };
+        let Some(field) = self.field(id, field).await? else { return Ok(None) };
         let rule = rule(field.kind, field.versions.len());
         let authors = field.versions.iter().map(FieldVersion::author).collect();
         let candidates = self.known(authors).await.candidates(field.versions);

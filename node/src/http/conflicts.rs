@@ -1,17 +1,19 @@
-//! `GET /conflicts` and `GET /explain`: which values a field has, and why it shows the one that it shows.
+//! `GET /conflicts`, `POST /conflicts/resolve` and `GET /explain`: which values a field has, which one it is to
+//! have, and why it shows the one that it shows.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::Candidate;
 use crate::http::problem::Problem;
-use crate::http::records::query;
+use crate::http::records::{json, query};
 use crate::http::server::SharedApi;
-use crate::records::{FieldKind, Json as Value, RecordError, RecordId, rfc3339};
+use crate::records::{FieldKind, Json as Value, RecordError, RecordId, Token, rfc3339};
+use crate::{Candidate, ResolveError};
 
 /// A field with several values.
 #[derive(Serialize)]
@@ -47,10 +49,10 @@ impl CandidateLine {
     fn of(candidate: Candidate) -> Self {
         let author = candidate.dot.incarnation;
         Self {
+            dot: dot_text(&candidate),
             value: candidate.value,
             at: rfc3339(candidate.stamp),
             author: author.to_string(),
-            dot: format!("{author}:{}", candidate.dot.seq),
             writer: candidate.writer.map(|writer| writer.name),
             seen_by: candidate.seen_by.iter().map(ToString::to_string).collect(),
         }
@@ -95,4 +97,57 @@ pub(super) async fn explain(
     let candidates = found.candidates.into_iter().map(CandidateLine::of).collect();
     let (value, kind, rule) = (found.value, found.kind, found.rule);
     Ok(Json(ExplanationLine { value, kind, rule, candidates }).into_response())
+}
+
+/// `POST /conflicts/resolve`
+pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    /// One of `keep` and `value`.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ResolveBody {
+        collection: String,
+        key: String,
+        field: String,
+        /// The dots of all values that the decision is about.
+        seen: Vec<String>,
+        /// The dot of the value that stays.
+        keep: Option<String>,
+        /// Another value.
+        value: Option<Value>,
+    }
+    #[derive(Serialize)]
+    struct Resolved {
+        token: String,
+    }
+    let body: ResolveBody = json(body).await?;
+    let id = RecordId::new(body.collection, body.key).map_err(RecordError::from)?;
+    let conflict = api.replica.conflict(&id, &body.field).await?;
+    let conflict = conflict.ok_or(ResolveError::Changed)?;
+    let is = |candidate: &Candidate, text: &str| dot_text(candidate) == text;
+    let are_seen = conflict.candidates.iter().all(|it| body.seen.iter().any(|seen| is(it, seen)));
+    if !are_seen {
+        return Err(ResolveError::Changed.into());
+    }
+    let receipt = match (body.keep, body.value) {
+        (Some(keep), None) => {
+            let index = conflict.candidates.iter().position(|it| is(it, &keep));
+            conflict.keep(index.ok_or(ResolveError::Changed)?).await?
+        }
+        (None, Some(value)) => conflict.set(value).await?,
+        _ => return Err(Problem::bad_request("bad_json", "give either `keep` or `value`")),
+    };
+    Ok(Json(Resolved { token: Token(receipt.vv).to_string() }).into_response())
+}
+
+fn dot_text(candidate: &Candidate) -> String {
+    format!("{}:{}", candidate.dot.incarnation, candidate.dot.seq)
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Record(error) => error.into(),
+            other => Problem::new(StatusCode::CONFLICT, "changed", other.to_string()),
+        }
+    }
 }

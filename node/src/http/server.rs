@@ -175,6 +175,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/export", get(records::export))
         .route("/changes", get(changes::changes))
         .route("/conflicts", get(conflicts::conflicts))
+        .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/explain/{collection}/{key}/{field}", get(conflicts::explain))
         .route("/backup", post(backup::backup))
         .route("/status", get(node::status))
