@@ -24,7 +24,7 @@ pub fn expand(input: &Input) -> TokenStream {
 fn record(input: &Input, edit: &Ident, key: &Field) -> TokenStream {
     let Input { name, collection, .. } = input;
     let Field { name: key_name, of: key_type, .. } = key;
-    let (reads, writes, edits) = bodies(input);
+    let Bodies { reads, writes, edits, varies } = Bodies::of(input);
     quote! {
         ::millpond::typed::Record for #name {
             type Key = #key_type;
@@ -49,13 +49,17 @@ fn record(input: &Input, edit: &Ident, key: &Field) -> TokenStream {
             fn edit(site: ::millpond::typed::Site<'_>) -> #edit<'_> {
                 #edits
             }
+
+            fn vary<D: ::millpond::typed::Draw>(site: &::millpond::typed::Site<'_>, draw: &mut D) {
+                #varies
+            }
         }
     }
 }
 
 fn fields(input: &Input, edit: &Ident) -> TokenStream {
     let name = &input.name;
-    let (reads, writes, edits) = bodies(input);
+    let Bodies { reads, writes, edits, varies } = Bodies::of(input);
     quote! {
         ::millpond::typed::Fields for #name {
             type Edit<'p> = #edit<'p>;
@@ -73,25 +77,50 @@ fn fields(input: &Input, edit: &Ident) -> TokenStream {
             fn edit(site: ::millpond::typed::Site<'_>) -> #edit<'_> {
                 #edits
             }
+
+            fn vary<D: ::millpond::typed::Draw>(site: &::millpond::typed::Site<'_>, draw: &mut D) {
+                #varies
+            }
         }
     }
 }
 
-/// The initialisers of the struct, the writes of its fields, and the proxy.
-fn bodies(input: &Input) -> (TokenStream, TokenStream, TokenStream) {
-    let edit = format_ident!("{}Edit", input.name);
-    let names: Vec<_> = input.fields.iter().map(|field| &field.name).collect();
-    let stored: Vec<_> = input.fields.iter().map(|field| &field.stored).collect();
-    let types: Vec<_> = input.fields.iter().map(|field| &field.of).collect();
-    let reads = quote! { #( #names: found.field(#stored)?, )* };
-    let writes = quote! {
-        let _ = site;
-        #( <#types as ::millpond::typed::Field>::write(&self.#names, &site.field(#stored)); )*
-    };
-    let edits = quote! {
-        #edit { #( #names: site.edit::<#types>(#stored), )* millpond_place: ::core::marker::PhantomData }
-    };
-    (reads, writes, edits)
+/// What the functions of the implementation do.
+struct Bodies {
+    /// The initialisers of the struct.
+    reads: TokenStream,
+    /// The writes of its fields.
+    writes: TokenStream,
+    /// The proxy.
+    edits: TokenStream,
+    /// A change of one field.
+    varies: TokenStream,
+}
+
+impl Bodies {
+    fn of(input: &Input) -> Self {
+        let edit = format_ident!("{}Edit", input.name);
+        let names: Vec<_> = input.fields.iter().map(|field| &field.name).collect();
+        let stored: Vec<_> = input.fields.iter().map(|field| &field.stored).collect();
+        let types: Vec<_> = input.fields.iter().map(|field| &field.of).collect();
+        let reads = quote! { #( #names: found.field(#stored)?, )* };
+        let writes = quote! {
+            let _ = site;
+            #( <#types as ::millpond::typed::Field>::write(&self.#names, &site.field(#stored)); )*
+        };
+        let edits = quote! {
+            #edit { #( #names: site.edit::<#types>(#stored), )* millpond_place: ::core::marker::PhantomData }
+        };
+        let (count, numbers) = (types.len() as u64, 0..types.len() as u64);
+        let varies = quote! {
+            let _ = site;
+            match draw.below(::core::cmp::max(#count, 1)) {
+                #( #numbers => <#types as ::millpond::typed::Field>::vary(&site.field(#stored), draw), )*
+                _ => {}
+            }
+        };
+        Self { reads, writes, edits, varies }
+    }
 }
 
 fn proxy(input: &Input, edit: &Ident) -> TokenStream {

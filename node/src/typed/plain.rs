@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::records::RecordError;
 use crate::typed::site::{from_json, to_json};
-use crate::typed::{Field, Found, Site};
+use crate::typed::{Draw, Field, Found, Site};
 
 /// Any value with a JSON form is a field: a last-writer-wins register. It reads as its default where nothing is
 /// stored, such as in records that an older version of the program wrote, or of which another node deleted the
@@ -28,6 +28,10 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Field for T {
 
     fn edit(site: Site<'_>) -> PlainEdit<'_, T> {
         PlainEdit { site, of: PhantomData }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        draw.value::<Self>().unwrap_or_default().write(site);
     }
 }
 
