@@ -43,6 +43,12 @@ impl<'e> Found<'e> {
         Self { entries, depth: 0 }
     }
 
+    /// Nothing: what a record reads as whose fields all are their defaults.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn nothing() -> Self {
+        Self { entries: &[], depth: 0 }
+    }
+
     /// What is stored of a field.
     ///
     /// # Errors
