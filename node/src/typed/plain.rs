@@ -14,6 +14,7 @@ use crate::typed::{Draw, Field, Found, Site};
 /// Any value with a JSON form is a field: a last-writer-wins register. It reads as its default where nothing is
 /// stored, such as in records that an older version of the program wrote, or of which another node deleted the
 /// rest while this one wrote a single field.
+#[diagnostic::do_not_recommend] // what is missing is said by [`Field`], with the other ways
 impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Field for T {
     type Edit<'p> = PlainEdit<'p, T>;
 

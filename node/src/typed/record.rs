@@ -95,7 +95,8 @@ pub trait Fields: Sized + Send + 'static {
     message = "`{Self}` is no field of a record",
     label = "cannot be stored in a record",
     note = "a plain field needs serde's `Serialize` and `Deserialize`, and `Default` for where it is not stored",
-    note = "fields that merge in other ways: `Multi`, `Counter`, `Flag`, `Set`, `Map`, `Log`, `Nested`"
+    note = "fields that merge in other ways: `Multi`, `Counter`, `Flag`, `Set`, `Map`, `Log`, `Nested`",
+    note = "`Nested` holds a struct that derives `Record` and has no `#[millpond(key)]`; `Map` holds fields"
 )]
 pub trait Field: Sized + Send + 'static {
     /// The proxy through which it is changed.
