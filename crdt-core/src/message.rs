@@ -24,6 +24,7 @@
 //! | [`Recall`](Message::Recall), [`Recalled`](Message::Recalled) | control | which of my writes do you hold, and as what? |
 //! | [`Closed`](Message::Closed) | both | what is closed, and left out of the vectors that follow |
 //! | [`ClosedHeld`](Message::ClosedHeld) | control | the table that I have; before hello: not yours |
+//! | [`Hurry`](Message::Hurry) | control | ack at once, for a while |
 //! | [`Survey`](Message::Survey) | control | tell me, and let all others tell me, how the mesh is |
 //! | [`Surveyed`](Message::Surveyed) | bulk | how one node sees it |
 
@@ -145,6 +146,12 @@ pub enum Message {
     Words(Words),
     /// Bytes of pushes and of rows, since the link began, that the sender has worked off.
     Credit(Credit),
+    /// Somebody waits for acks: for so long the sender wants to hear at once what the receiver has received and
+    /// applied, and not when that gathers into a longer ack.
+    Hurry {
+        /// For how many milliseconds from now; the receiver may bound it.
+        ms: u64,
+    },
     /// Asks every node of the mesh for a [`NodeReport`]. A node passes a survey on once, and answers the way
     /// that it came.
     Survey {

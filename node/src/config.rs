@@ -20,6 +20,8 @@ pub struct Config {
     pub name: String,
     /// The UDP address to listen on for peers. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether it opens no socket at all: it reads and writes, and is alone.
+    pub is_offline: bool,
     /// The addresses that other nodes are told to dial, `host:port`. Empty tells the bound one; if that is
     /// `[::]` or `0.0.0.0`, the addresses that this host sends from, and loopback last.
     pub advertise: Vec<String>,
@@ -98,6 +100,7 @@ impl Config {
             dir,
             state_dir: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            is_offline: false,
             advertise: Vec::new(),
             hold_down: Duration::from_secs(1),
             digest_interval: Duration::from_secs(5),

@@ -17,6 +17,7 @@ use crate::state::{
     read_meta, settle_delay, write_meta,
 };
 use crate::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
+use crate::store::memory::MemoryStore;
 use crate::store::{Changes, Durability, Store, StoreError};
 use crate::topology::settings::TopologyError;
 
@@ -107,7 +108,17 @@ pub struct InitReport {
 pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError> {
     let (keys, store) = make(config, |_| false)?;
     let recovery = generate(&config.dir)?;
-    let (key, recovery_key) = (keys.key(), recovery.key());
+    found(&store, keys.key(), &recovery, now_ms)
+}
+
+/// Makes `key` the first member and admin of a new domain, in an empty store.
+fn found(
+    store: &dyn Store,
+    key: NodeKey,
+    recovery: &KeyPair,
+    now_ms: u64,
+) -> Result<InitReport, OpenError> {
+    let recovery_key = recovery.key();
     let domain = Domain::from_bytes(random());
     let mut changes = Changes::default();
     write_identity(&mut changes, domain, key);
@@ -123,8 +134,8 @@ pub(crate) fn init(config: &Config, now_ms: u64) -> Result<InitReport, OpenError
         fresh: Incarnation::from_bytes(random()),
         key,
     };
-    commit_first(&store, changes, Job::Local(local))?;
-    Ok(InitReport { key, domain, recovery_key: recovery_text(&recovery) })
+    commit_first(store, changes, Job::Local(local))?;
+    Ok(InitReport { key, domain, recovery_key: recovery_text(recovery) })
 }
 
 /// A secret key for a person to keep.
@@ -139,23 +150,60 @@ pub(crate) fn recovery_text(recovery: &KeyPair) -> String {
 /// As [`init`].
 pub(crate) fn prepare_join(config: &Config, invite: &Invite) -> Result<(), OpenError> {
     let (keys, store) = make(config, |held| held.domain == invite.domain || held.is_empty)?;
+    write_invite(&store, keys.key(), invite)
+}
+
+fn write_invite(store: &dyn Store, key: NodeKey, invite: &Invite) -> Result<(), OpenError> {
     let mut changes = Changes::default();
-    write_identity(&mut changes, invite.domain, keys.key());
+    write_identity(&mut changes, invite.domain, key);
     write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
     store.commit(&changes, Durability::Synced)?;
     Ok(())
 }
 
+/// A new replica in memory, which founds a domain or redeems an invite.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn in_memory(
+    config: &Config,
+    invite: Option<&Invite>,
+    now_ms: u64,
+) -> Result<Folder, OpenError> {
+    check(config)?;
+    let (keys, store) = (generate(&config.dir)?, MemoryStore::new());
+    match invite {
+        Some(invite) => write_invite(&store, keys.key(), invite)?,
+        None => drop(found(&store, keys.key(), &generate(&config.dir)?, now_ms)?),
+    }
+    settle_delay(&store, config.apply_after.is_some())?;
+    let about = read_meta(&*store.snapshot()?, &meta_key::identity())?;
+    let about = about.expect("it was just written");
+    let boot = Boot { counter: 1, random: u64::from_le_bytes(random()) };
+    // What it writes is the beginning of its history, which ends with it.
+    Ok(Folder {
+        keys,
+        store: Arc::new(store),
+        about,
+        boot,
+        lease: None,
+        is_continuous: true,
+        is_level: true,
+    })
+}
+
 /// An opened folder.
 pub(crate) struct Folder {
     pub(crate) keys: KeyPair,
-    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) about: StoreIdentity,
     pub(crate) boot: Boot,
     /// Where the lease is, if there is a place for one.
     pub(crate) lease: Option<LeaseFile>,
     /// Whether a lease proves that the store continues where its last boot stopped.
     pub(crate) is_continuous: bool,
+    /// Whether it proves that the store holds all that it held then.
+    pub(crate) is_level: bool,
 }
 
 /// Opens the replica in a folder, as a new boot.
@@ -163,11 +211,7 @@ pub(crate) struct Folder {
 /// # Errors
 /// Any [`OpenError`].
 pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
-    config.topology.check()?;
-    let region_bytes = config.region.as_ref().map_or(1, String::len);
-    if !(1..=Config::REGION_BYTES_MAX).contains(&region_bytes) {
-        return Err(OpenError::Region);
-    }
+    check(config)?;
     let dir = &config.dir;
     match (key_path(dir).exists(), embedded::file_in(dir)) {
         (true, file) if !file.exists() => return Err(OpenError::StoreMissing { path: file }),
@@ -200,10 +244,11 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
         None => None,
     };
     let held = lease.as_ref().and_then(LeaseFile::read);
-    let is_continuous = match (held, last) {
-        (Some(held), Some(last)) => held.proves(&about.store, last, &heads),
-        _ => false,
-    };
+    let held = held.zip(last);
+    let is_continuous =
+        held.as_ref().is_some_and(|(held, last)| held.proves(&about.store, *last, &heads));
+    let is_level =
+        held.as_ref().is_some_and(|(held, last)| held.is_level(&about.store, *last, &heads));
     drop(snapshot);
 
     let counter = last.map_or(0, |last| last.counter) + 1;
@@ -211,7 +256,16 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
     let mut changes = Changes::default();
     write_meta(&mut changes, meta_key::boot(), Some(&boot));
     store.commit(&changes, Durability::Synced)?;
-    Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous })
+    Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous, is_level })
+}
+
+fn check(config: &Config) -> Result<(), OpenError> {
+    config.topology.check()?;
+    let region_bytes = config.region.as_ref().map_or(1, String::len);
+    match (1..=Config::REGION_BYTES_MAX).contains(&region_bytes) {
+        true => Ok(()),
+        false => Err(OpenError::Region),
+    }
 }
 
 /// Opens the store of a replica that no process has open, and changes nothing.
@@ -271,7 +325,7 @@ pub(crate) fn open_store(dir: &Path, config: &Config) -> Result<EmbeddedStore, O
 }
 
 /// Commits the first data of a store, before anything else uses it.
-fn commit_first(store: &EmbeddedStore, changes: Changes, job: Job) -> Result<(), OpenError> {
+fn commit_first(store: &dyn Store, changes: Changes, job: Job) -> Result<(), OpenError> {
     let snapshot = store.snapshot()?;
     let before = Heads::load(&*snapshot)?;
     let mut tx = Transaction::new(&*snapshot, &changes, before.clone());

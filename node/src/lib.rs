@@ -54,7 +54,9 @@
 //! # Where to look
 //! | to | see |
 //! |---|---|
-//! | open, write, read, watch, invite, pause, close | [`Replica`], [`Config`] |
+//! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
+//! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
+//! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
@@ -81,6 +83,7 @@ mod advertise;
 pub mod backup;
 mod closure;
 mod commits;
+mod concern;
 mod config;
 mod folder;
 #[cfg(feature = "http")]
@@ -109,6 +112,9 @@ pub mod typed;
 mod verify;
 
 pub use commits::{Commits, CommitsEnded};
+pub use concern::{
+    AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
+};
 pub use config::{Config, Preset};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
@@ -117,7 +123,9 @@ pub use millpond_derive::Record;
 pub use network::ListenError;
 pub use removal::RemoveError;
 pub use replica::{
-    DelayError, InviteError, JoinError, PromoteError, Receipt, ReleaseError, Replica,
+    AtLeastError, Bookmark, ConcernError, ConcernNotMet, ConcernedWrite, DelayError, InviteError,
+    JoinError, ParseBookmarkError, PromoteError, Receipt, ReleaseError, Replica, ReplicaBuilder,
+    WaitFor, Write,
 };
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};

@@ -20,11 +20,14 @@ pub(crate) struct Network {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Binds the QUIC transport.
+/// Binds the QUIC transport, unless none is wanted.
 #[cfg(feature = "quic")]
 pub(crate) fn bind(config: &Config, keys: &KeyPair) -> Result<Option<Network>, ListenError> {
     use millpond_transport_quic::{Identity, Quic, QuicOptions};
 
+    if config.is_offline {
+        return Ok(None);
+    }
     let identity = Identity::from_pkcs8(keys.pkcs8())
         .map_err(|error| ListenError { reason: error.to_string() })?;
     let quic = Quic::bind(&identity, config.listen, QuicOptions::default())

@@ -17,7 +17,7 @@ use super::recall_v1::{RecallV1, RecalledV1};
 use super::survey_v1::{SurveyV1, SurveyedV1};
 use super::tables::Tables;
 use super::tree_v1::{
-    AcksV2, AnnounceV1, DigestV2, GraftV1, NamesV1, PruneV1, TermsV1, after_v1, prune_v1,
+    AcksV2, AnnounceV1, DigestV2, GraftV1, HurryV1, NamesV1, PruneV1, TermsV1, after_v1, prune_v1,
 };
 use super::words_v1::WordsV1;
 use super::{DecodeError, kind};
@@ -118,6 +118,7 @@ fn without_vectors(message: &Message) -> Bytes {
         Message::Recalled { namespace, incarnation, upto, writes } => {
             body(kind::RECALLED, &RecalledV1::new(*namespace, *incarnation, *upto, writes))
         }
+        Message::Hurry { ms } => body(kind::HURRY, &HurryV1(*ms)),
         Message::Survey { id } => body(kind::SURVEY, &SurveyV1(*id)),
         Message::Surveyed { id, report } => body(kind::SURVEYED, &SurveyedV1::new(*id, report)),
         Message::CompareRefused { session, reason } => {
@@ -195,6 +196,10 @@ pub(super) fn decode(
         kind::CREDIT => {
             let CreditV1(push_bytes, rows_bytes) = parse(body)?;
             Message::Credit(Credit { push_bytes, rows_bytes })
+        }
+        kind::HURRY => {
+            let HurryV1(ms) = parse(body)?;
+            Message::Hurry { ms }
         }
         kind::SURVEY => {
             let SurveyV1(id) = parse(body)?;

@@ -68,6 +68,8 @@ pub const WORDS: u16 = 30;
 pub const CLOSED: u16 = 32;
 /// [`Message::ClosedHeld`](crate::message::Message::ClosedHeld).
 pub const CLOSED_HELD: u16 = 33;
+/// [`Message::Hurry`](crate::message::Message::Hurry).
+pub const HURRY: u16 = 34;
 
 /// The version in which a kind is spoken: of [`ROWS`] the second; of [`PULL_START`], [`DIGEST`] and [`ACK`] the
 /// second, too, which took the place of the first before any release.
@@ -91,7 +93,7 @@ pub const fn relative_version(kind: u16) -> Option<u8> {
 pub const fn is_known(kind: u16, version: u8) -> bool {
     // Backups hold rows of the first version.
     let is_old = kind == ROWS && version == 1;
-    let is_kind = matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS | CLOSED | CLOSED_HELD);
+    let is_kind = matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS | CLOSED..=HURRY);
     is_kind && (version == self::version(kind) || is_old || is_relative(kind, version))
 }
 

@@ -41,6 +41,10 @@ pub(super) struct DigestV2(List<(u32, u64), NAMESPACES_MAX>);
 #[derive(Serialize, Deserialize)]
 pub(super) struct AcksV2(List<AckV2, NAMESPACES_MAX>);
 
+/// Milliseconds.
+#[derive(Serialize, Deserialize)]
+pub(super) struct HurryV1(pub u64);
+
 /// What is applied is left out where it equals what is received, and what is durable where it equals what is
 /// applied.
 #[derive(Serialize, Deserialize)]

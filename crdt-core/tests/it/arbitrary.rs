@@ -250,6 +250,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             }
         ),
         words().prop_map(Message::Words),
+        any::<u64>().prop_map(|ms| Message::Hurry { ms }),
         any::<u64>().prop_map(|id| Message::Survey { id }),
         (any::<u64>(), report()).prop_map(|(id, report)| Message::Surveyed { id, report }),
         compare().prop_map(Message::Compare),

@@ -44,6 +44,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
         ),
         ("prune", Message::Prune { namespace: Namespace::MAIN, origins: vec![0, 300] }),
         ("credit", Message::Credit(Credit { push_bytes: 65_536, rows_bytes: 1 << 40 })),
+        ("hurry", Message::Hurry { ms: 10_000 }),
         ("survey", Message::Survey { id: 0x0102_0304_0506_0708 }),
         ("surveyed", Message::Surveyed { id: 0x0102_0304_0506_0708, report: report() }),
         ("compare", Message::Compare(compare())),

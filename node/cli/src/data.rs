@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client, ClientError, Outgoing, segment};
+use crate::concern::{ConcernArgs, Receipt};
 use crate::failure::{Exit, Failure, Outcome};
 
 /// Show a record.
@@ -56,6 +57,8 @@ pub(crate) struct PutArgs {
     /// Only if the record is at this version (`millpond get --json --meta`), or `absent`
     #[arg(long, value_name = "VERSION")]
     if_version: Option<String>,
+    #[command(flatten)]
+    concern: ConcernArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -85,16 +88,22 @@ pub(crate) async fn put(args: PutArgs, dir: &Path) -> Outcome {
         Some(etag) => &[("if-match", etag)],
     };
     let body = Outgoing::text(fields);
-    let answer = client.send(method, &record_path(&args.record), condition, body).await;
+    let path = format!("{}{}", record_path(&args.record), args.concern.query());
+    let answer = client.send(method, &path, condition, body).await;
     let text = text(answer).await.map_err(|error| error.at(what()))?;
-    if args.json {
-        println!("{text}");
-        return Ok(Exit::Ok);
+    let written: Written = parse(&text, &what())?;
+    match args.json {
+        true => println!("{text}"),
+        false if written.created => println!("created {}", args.record),
+        false => println!("updated {}", args.record),
     }
-    let written: Value = parse(&text, &what())?;
-    let verb = if written["created"] == true { "created" } else { "updated" };
-    println!("{verb} {}", args.record);
-    Ok(Exit::Ok)
+    Ok(written.receipt.report(args.json))
+}
+
+#[derive(Deserialize)]
+struct Written {
+    created: bool,
+    receipt: Receipt,
 }
 
 /// Delete a record.
@@ -102,6 +111,8 @@ pub(crate) async fn put(args: PutArgs, dir: &Path) -> Outcome {
 pub(crate) struct RmArgs {
     /// COLLECTION/KEY
     record: RecordId,
+    #[command(flatten)]
+    concern: ConcernArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -110,15 +121,15 @@ pub(crate) struct RmArgs {
 pub(crate) async fn rm(args: RmArgs, dir: &Path) -> Outcome {
     let what = || format!("cannot delete {}", args.record);
     let client = Client::of_dir(dir).map_err(|error| error.at(what()))?;
-    let path = record_path(&args.record);
+    let path = format!("{}{}", record_path(&args.record), args.concern.query());
     let answer = client.send(Method::DELETE, &path, &[], Outgoing::empty()).await;
     let text = text(answer).await.map_err(|error| error.at(what()))?;
-    if args.json {
-        println!("{text}");
-    } else {
-        println!("deleted {}", args.record);
+    let deleted: Written = parse(&text, &what())?;
+    match args.json {
+        true => println!("{text}"),
+        false => println!("deleted {}", args.record),
     }
-    Ok(Exit::Ok)
+    Ok(deleted.receipt.report(args.json))
 }
 
 /// List collections or records.
@@ -194,6 +205,8 @@ pub(crate) struct CountArgs {
     /// What to add, below zero too; without it the counter is read
     #[arg(allow_negative_numbers = true)]
     delta: Option<i64>,
+    #[command(flatten)]
+    concern: ConcernArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -203,19 +216,21 @@ pub(crate) async fn count(args: CountArgs, dir: &Path) -> Outcome {
     let what = || format!("cannot count in {}", args.record);
     let client = Client::of_dir(dir).map_err(|error| error.at(what()))?;
     let path = record_path(&args.record);
+    let mut receipt = None;
     let value = match args.delta {
         Some(delta) => {
             let body = json!({"field": args.field, "delta": delta});
             let counted: Counted = client
-                .post(&format!("{path}/count"), &body)
+                .post(&format!("{path}/count{}", args.concern.query()), &body)
                 .await
                 .map_err(|error| error.at(what()))?;
+            receipt = Some(counted.receipt);
             counted.value
         }
         None => {
             let mut meta: RecordMeta =
                 client.get(&format!("{path}?meta=1")).await.map_err(|error| error.at(what()))?;
-            let is_counter = |written: &Written| written.kind == "counter";
+            let is_counter = |written: &FieldWritten| written.kind == "counter";
             let counter = meta.written.get(&args.field).is_some_and(is_counter);
             meta.fields.remove(&args.field).filter(|_| counter).ok_or_else(|| {
                 Failure::new(what())
@@ -228,12 +243,13 @@ pub(crate) async fn count(args: CountArgs, dir: &Path) -> Outcome {
         true => println!("{{\"value\":{}}}", value.text()),
         false => println!("{}", value.text()),
     }
-    Ok(Exit::Ok)
+    Ok(receipt.map_or(Exit::Ok, |receipt| receipt.report(true)))
 }
 
 #[derive(Deserialize)]
 struct Counted {
     value: Json,
+    receipt: Receipt,
 }
 
 /// The route of a record.
@@ -286,12 +302,12 @@ fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
 #[derive(Deserialize)]
 struct RecordMeta {
     fields: BTreeMap<String, Json>,
-    written: BTreeMap<String, Written>,
+    written: BTreeMap<String, FieldWritten>,
     conflicts: BTreeMap<String, Vec<Version>>,
 }
 
 #[derive(Deserialize)]
-struct Written {
+struct FieldWritten {
     kind: String,
 }
 
@@ -307,7 +323,7 @@ fn print_record(meta: &RecordMeta, out: &mut impl Write) -> std::io::Result<()> 
     let width = meta.fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     for (name, value) in &meta.fields {
         let note = match meta.written.get(name) {
-            Some(Written { kind }) if kind != "plain" => format!("   ({kind})"),
+            Some(FieldWritten { kind }) if kind != "plain" => format!("   ({kind})"),
             _ => String::new(),
         };
         writeln!(out, "{name:width$}  {}{note}", value.text())?;

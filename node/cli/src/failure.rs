@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Degraded = 5,
     /// `status --check`: the node has diverged, or takes no writes. `verify`: a person is needed.
     Diverged = 6,
+    /// Written here, and not held in time by those that `--concern` names: unknown, not failed.
+    ConcernNotMet = 7,
     /// Interrupted.
     Interrupted = 130,
 }

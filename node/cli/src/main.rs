@@ -2,6 +2,7 @@
 
 mod backup;
 mod client;
+mod concern;
 mod config;
 mod data;
 mod dataset;
@@ -172,4 +173,5 @@ Exit codes:
   0  it worked                      4  the node cannot be reached
   1  it failed                      5  status --check: degraded; verify: not all was compared
   2  wrong usage                    6  status --check: diverged, or takes no writes; verify: a person is needed
-  3  the configuration is invalid 130  interrupted";
+  3  the configuration is invalid   7  --concern: written here, and not held in time by those members
+130  interrupted";

@@ -8,6 +8,7 @@
 //! writes on the replica's writer. What may be long is streamed, from one snapshot, at the client's pace.
 
 mod backup;
+mod bookmarks;
 mod changes;
 mod guard;
 mod import;
@@ -19,5 +20,6 @@ mod server;
 mod stream;
 mod tx;
 mod verify;
+mod writing;
 
 pub use server::{HttpError, HttpOptions, HttpServer, serve};

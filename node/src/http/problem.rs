@@ -147,6 +147,7 @@ impl From<WriteError> for Problem {
                 Self::new(StatusCode::MISDIRECTED_REQUEST, "delayed", detail)
                     .hint("write at another member; millpond delayed promote ends the delay")
             }
+            WriteError::TooFewConnected { .. } => unavailable("too_few_connected").retryable(),
             WriteError::Behind => unavailable("behind")
                 .retryable()
                 .hint("retry when the node has caught up: millpond status"),

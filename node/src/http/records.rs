@@ -14,12 +14,12 @@ use millpond_core::limits::TRANSACTION_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::Receipt;
 use crate::http::problem::Problem;
 use crate::http::server::SharedApi;
 use crate::http::stream;
+use crate::http::writing::{Acknowledged, Asked, ReceiptBody};
 use crate::records::{
-    self, Document, Field, FieldKind, Precondition, Record, RecordId, Scan, Token, rfc3339,
+    self, Document, Field, FieldKind, Precondition, Record, RecordId, Scan, rfc3339,
 };
 
 /// The record that a path names.
@@ -35,22 +35,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
             .await
             .map_err(|error: PathRejection| Problem::bad_request("bad_name", error.body_text()))?;
         Ok(Self(RecordId::new(collection, key)?))
-    }
-}
-
-/// What a transaction got, as JSON.
-#[derive(Serialize)]
-pub(super) struct ReceiptBody {
-    /// Its last dot; absent if it changed nothing.
-    dot: Option<String>,
-    /// Resume changes from here, or compare.
-    token: String,
-}
-
-impl From<&Receipt> for ReceiptBody {
-    fn from(receipt: &Receipt) -> Self {
-        let dot = receipt.dot.map(|dot| format!("{}:{}", dot.incarnation, dot.seq));
-        Self { dot, token: Token(receipt.vv.clone()).to_string() }
     }
 }
 
@@ -176,57 +160,61 @@ pub(super) async fn read(
 pub(super) async fn put(
     State(api): State<SharedApi>,
     Id(id): Id,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let asked = Asked::parse(&uri)?;
     let condition = precondition(&headers)?;
     let document: Document = json(body).await?;
-    let (created, receipt) = records::write(&api.replica, move |tx| {
+    let written = api.write(asked, move |tx| {
         tx.require(&id, condition)?;
         let created = tx.get(&id)?.is_none();
         tx.put(&id, &document)?;
         Ok(created)
-    })
-    .await?;
-    Ok(written(created, &receipt))
+    });
+    Ok(answer(written.await?))
 }
 
 /// `PATCH /c/{collection}/{key}`
 pub(super) async fn patch(
     State(api): State<SharedApi>,
     Id(id): Id,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let asked = Asked::parse(&uri)?;
     let condition = precondition(&headers)?;
     let changes: Document = json(body).await?;
-    let (created, receipt) = records::write(&api.replica, move |tx| {
+    let written = api.write(asked, move |tx| {
         tx.require(&id, condition)?;
         let created = tx.get(&id)?.is_none();
         tx.patch(&id, &changes)?;
         Ok(created)
-    })
-    .await?;
-    Ok(written(created, &receipt))
+    });
+    Ok(answer(written.await?))
 }
 
 /// `DELETE /c/{collection}/{key}`
 pub(super) async fn delete(
     State(api): State<SharedApi>,
     Id(id): Id,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let asked = Asked::parse(&uri)?;
     let condition = precondition(&headers)?;
     let name = id.to_string();
-    let (existed, receipt) = records::write(&api.replica, move |tx| {
+    let deleted = api.write(asked, move |tx| {
         tx.require(&id, condition)?;
         tx.delete(&id)
-    })
-    .await?;
-    if !existed {
+    });
+    let deleted = deleted.await?;
+    if !deleted.value {
         return Err(not_found(&name));
     }
-    Ok(written(false, &receipt))
+    Ok(answer(Acknowledged { value: false, ..deleted }))
 }
 
 #[derive(Deserialize)]
@@ -245,6 +233,7 @@ fn one() -> i64 {
 pub(super) async fn count(
     State(api): State<SharedApi>,
     Id(id): Id,
+    uri: Uri,
     body: Body,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -252,11 +241,12 @@ pub(super) async fn count(
         value: records::Json,
         receipt: ReceiptBody,
     }
+    let asked = Asked::parse(&uri)?;
     let CountBody { field, delta } = json(body).await?;
-    let counted = records::write(&api.replica, move |tx| tx.count(&id, &field, delta)).await;
-    let (value, receipt) = counted?;
-    let value = records::Json::number(value);
-    Ok(Json(Counted { value, receipt: (&receipt).into() }).into_response())
+    let counted = api.write(asked, move |tx| tx.count(&id, &field, delta)).await?;
+    let status = counted.status(StatusCode::OK);
+    let value = records::Json::number(counted.value);
+    Ok((status, Json(Counted { value, receipt: counted.receipt })).into_response())
 }
 
 /// `GET /export`
@@ -308,14 +298,15 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     }
 }
 
-fn written(created: bool, receipt: &Receipt) -> Response {
+fn answer(written: Acknowledged<bool>) -> Response {
     #[derive(Serialize)]
     struct Written {
         created: bool,
         receipt: ReceiptBody,
     }
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    (status, Json(Written { created, receipt: receipt.into() })).into_response()
+    let created = written.value;
+    let status = written.status(if created { StatusCode::CREATED } else { StatusCode::OK });
+    (status, Json(Written { created, receipt: written.receipt })).into_response()
 }
 
 fn not_found(name: &str) -> Problem {

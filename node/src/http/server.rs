@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::Replica;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
-use crate::http::{backup, changes, import, metrics, node, records, tx, verify};
+use crate::http::{
+    backup, bookmarks, changes, import, metrics, node, records, tx, verify, writing,
+};
 use crate::records::{RecordError, RecordView};
 
 /// Where and for whom to serve.
@@ -155,7 +157,8 @@ impl Api {
 }
 
 fn routes(api: SharedApi) -> Router {
-    let api_v1 = Router::new()
+    // What clients read and write, and take bookmarks of.
+    let data = Router::new()
         .route("/c", get(records::collections))
         .route("/c/{collection}", get(records::list))
         .route(
@@ -164,6 +167,10 @@ fn routes(api: SharedApi) -> Router {
         )
         .route("/c/{collection}/{key}/count", post(records::count))
         .route("/tx", post(tx::transact))
+        .layer(from_fn_with_state(api.clone(), bookmarks::follow));
+    let api_v1 = Router::new()
+        .merge(data)
+        .route("/acks", get(writing::acks))
         .route("/import", post(import::import))
         .route("/export", get(records::export))
         .route("/changes", get(changes::changes))

@@ -2,13 +2,15 @@
 
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::http::problem::Problem;
-use crate::http::records::{ReceiptBody, json};
+use crate::http::records::json;
 use crate::http::server::SharedApi;
-use crate::records::{self, Document, Json, Precondition, RecordError, RecordId, RecordTx};
+use crate::http::writing::{Asked, ReceiptBody};
+use crate::records::{Document, Json, Precondition, RecordError, RecordId, RecordTx};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +71,7 @@ struct Outcome {
 /// `POST /tx`
 pub(super) async fn transact(
     State(api): State<SharedApi>,
+    uri: Uri,
     body: Body,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -76,13 +79,15 @@ pub(super) async fn transact(
         results: Vec<Outcome>,
         receipt: ReceiptBody,
     }
+    let asked = Asked::parse(&uri)?;
     let body: TxBody = json(body).await?;
     let ops = body.ops.into_iter().enumerate().map(|(index, op)| Op::parse(index, op));
     let ops: Vec<Op> = ops.collect::<Result<_, _>>()?;
     let run = move |tx: &mut RecordTx<'_, '_>| ops.iter().map(|op| op.run(tx)).collect();
-    let (results, receipt) = records::write(&api.replica, run).await?;
-    let receipt = (&receipt).into();
-    Ok(axum::Json(Done { results, receipt }).into_response())
+    let done = api.write(asked, run).await?;
+    let status = done.status(StatusCode::OK);
+    let done = Done { results: done.value, receipt: done.receipt };
+    Ok((status, axum::Json(done)).into_response())
 }
 
 impl Op {

@@ -8,7 +8,7 @@
 //! | S5 | repair of what the clock has spoilt |
 //! | finding 25, S6 | a check of peers' clocks |
 //! | finding 27, S8 | roles that change; eviction |
-//! | findings 29, 30, 31, 32 | bookmarks, write concerns, change tokens, budgets for many namespaces |
+//! | findings 31, 32 | change tokens, budgets for many namespaces |
 //!
 //! Of finding 17 the dirty mark waits for the level Buffered.
 
@@ -58,6 +58,44 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a restored node takes a member that it does not know yet for a liar";
     ["a removal closes what its subject issued", "an incarnation that ended is closed"] "own", [],
         "vectors list removed members for ever";
+    // Concerns and their acks.
+    ["who does not count is not counted"] "30, L1", [],
+        "a concern counts the acks of delayed replicas, of members in rehab, evicted or fenced";
+    ["a delayed replica acks nothing"] "L1", ["sessions"],
+        "the ack of a delayed replica counts for a concern";
+    ["a delayed replica is no voter"] "L1", [],
+        "a delayed replica makes majorities larger, and keeps all from ever being there";
+    ["who is in rehab acks nothing"] "own", [],
+        "the ack of a member that has yet to catch up counts for a concern";
+    ["who has told more of itself acks nothing"] "L1", ["sessions"],
+        "the ack of a delayed replica counts for a moment after it has become one";
+    ["a majority is of all voters"] "30", ["sessions"],
+        "a majority counts its writer twice";
+    ["first is of those linked"] "30", [],
+        "FIRST waits for names that are not linked, and not for those that stand in for them";
+    ["too few that are linked are waited for"] "30", [],
+        "FIRST is content with fewer members than it names when no more are linked";
+    ["what is received is not durable"] "S13", ["sessions"],
+        "what a member has received counts as if it were on its disk";
+    ["what earlier runs have heard is no ack"] "18", [],
+        "acks that were remembered across a restart count";
+    ["too few that are linked refuse a write"] "own", [],
+        "a write is taken though fewer members are linked than its caller wants";
+    ["who is hurried acks at once"] "S14", [],
+        "receipts wait for the next ack that comes by itself";
+    // Bookmarks.
+    ["a reader waits for its bookmark"] "29", ["sessions"],
+        "a reader is answered at once, whatever it has seen elsewhere";
+    ["a delayed replica answers behind"] "29", ["sessions"],
+        "a delayed replica takes what it holds for what it shows";
+    ["who has to catch up answers behind"] "29", [],
+        "a fresh or restored node answers to a bookmark that leaves out what all members have";
+    ["who may have fallen back answers behind"] "29", ["sessions"],
+        "a node with an older folder answers to a bookmark that leaves out what it once had";
+    ["a bookmark keeps what an evicted member may lack"] "29", ["sessions"],
+        "a bookmark leaves out what all but evicted members have";
+    ["what a reader waits for is pulled"] "own", [],
+        "a reader waits until what it lacks comes by itself";
     // Which incarnation a node writes under (R5).
     ["continuity is proven"] "M1, 15", ["restore", "clone"],
         "a store that was put back goes on with the seqs that it had issued before";

@@ -24,6 +24,20 @@ macro_rules! probes {
 }
 
 probes! {
+    // Concerns.
+    /// Too few members are linked for a write that wants some to be.
+    TooFewConnected,
+    /// A link opens while somebody waits for acks.
+    NewLinkHurried,
+    /// Acks do not come in time.
+    ConcernTimesOut,
+    // Bookmarks.
+    /// A reader waits for what it has seen elsewhere.
+    ReaderWaits,
+    /// What it waits for does not come in time.
+    ReaderTimesOut,
+    /// What it waits for is pulled at once.
+    MissingFetched,
     // Closed incarnations.
     /// A node is told of a table of closed incarnations that it does not know, and asks for it.
     ClosedTableWanted,

@@ -7,7 +7,7 @@ use crate::records::id::check_field;
 use crate::records::record::{Layout, path_below};
 use crate::records::{Document, Json, Record, RecordError, RecordId, Version};
 use crate::state::WriteTx;
-use crate::{Receipt, Replica};
+use crate::{Replica, Write};
 
 /// Records within a transaction: it sees its own writes, and all of them commit or none.
 ///
@@ -32,16 +32,16 @@ pub enum Precondition {
     At(Version),
 }
 
-/// Runs a transaction over records on a replica: atomic, and durable when it returns.
+/// Runs a transaction over records on a replica when it is awaited: atomic, and durable when it returns.
 ///
 /// # Errors
-/// Any [`RecordError`]; then nothing was written, except that after [`WriteError::Closed`](crate::WriteError::Closed) and
+/// Awaiting it fails with any [`RecordError`]; then nothing was written, except that after [`WriteError::Closed`](crate::WriteError::Closed) and
 /// [`WriteError::Store`](crate::WriteError::Store) it is unknown.
-pub async fn write<T: Send + 'static>(
+pub fn write<T: Send + 'static>(
     replica: &Replica,
     closure: impl FnOnce(&mut RecordTx<'_, '_>) -> Result<T, RecordError> + Send + 'static,
-) -> Result<(T, Receipt), RecordError> {
-    replica.write(move |tx| closure(&mut RecordTx::new(tx))).await
+) -> Write<'_, T, RecordError> {
+    replica.write(move |tx| closure(&mut RecordTx::new(tx)))
 }
 
 impl<'tx, 'a> RecordTx<'tx, 'a> {

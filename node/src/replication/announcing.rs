@@ -189,6 +189,10 @@ impl Engine {
     pub(super) fn terms(&mut self, link_id: LinkId, terms: Terms) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         let before = link.terms_heard.replace(terms).unwrap_or_default();
+        let peer = link.peer;
+        self.peer_mut(peer).in_rehab = terms.in_rehab;
+        self.concerns.look_again();
+        let Some(link) = self.links.get_mut(&link_id) else { return };
         if !terms.serves && !planted!("who serves again is asked again") {
             // What it was asked for it has ignored: it is asked again when it serves.
             link.fed.clear();

@@ -70,6 +70,7 @@ impl Engine {
         let peer = self.peers.entry(key).or_default();
         let told = NAMESPACES.map(|namespace| (namespace, peer.vectors(namespace).durable.clone()));
         peer.is_unsaved |= peer.words.hear(boot, Word(told.into()), self.now.mono_ms as i64);
+        self.concerns.look_again();
     }
 
     /// Counts silences, and collects what may be collected.
@@ -83,6 +84,7 @@ impl Engine {
         }
         let applied = &self.heads.vv;
         self.peers.values_mut().for_each(|peer| peer.words.advance(applied));
+        self.tell_held_by_all();
         self.evict_beyond_cap();
         self.note_blockers();
         self.collecting.due_ms = now_ms + self.config.collection.interval_ms;
@@ -112,7 +114,7 @@ impl Engine {
     pub(super) fn collected(&mut self, result: Result<Outcome, JobError>) {
         self.collecting.is_running = false;
         let wait_ms = match result {
-            Ok(_) if self.jobs.values().any(|job| matches!(job, Pending::Write(_))) => PAUSE_MS,
+            Ok(_) if self.jobs.values().any(|job| matches!(job, Pending::Write { .. })) => PAUSE_MS,
             Ok(_) => 0,
             Err(error) => {
                 sometimes!(CollectionFailed);
@@ -156,7 +158,7 @@ impl Engine {
     }
 
     /// What each live member, and this node, has on its disk.
-    fn stable(&self, namespace: Namespace) -> VersionVector {
+    pub(super) fn stable(&self, namespace: Namespace) -> VersionVector {
         let mut stable = self.applied(namespace).clone();
         // A delayed replica is a member like any other: it holds what it has received, and says so.
         let is_waited_for =

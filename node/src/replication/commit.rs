@@ -11,7 +11,7 @@ use super::inbox::Received;
 use super::mending::Mending;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
-use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token};
+use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token, Wanted};
 use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
@@ -25,8 +25,8 @@ use crate::store::Changes;
 
 /// What follows when a job is done.
 pub(super) enum Pending {
-    /// Answer the application.
-    Write(RequestId),
+    /// Answer the application, at once or when its concern is met.
+    Write { id: RequestId, wanted: Option<Wanted> },
     /// A write of the node itself, in the system namespace.
     Own,
     /// An invite is recorded as used: grant the role.
@@ -71,7 +71,9 @@ impl Pending {
     /// Whether the job may take dots of this node's own.
     pub(super) fn may_issue(&self) -> bool {
         match self {
-            Self::Write(_) | Self::Own | Self::Compact | Self::Grant { .. } | Self::Close => true,
+            Self::Write { .. } | Self::Own | Self::Compact | Self::Grant { .. } | Self::Close => {
+                true
+            }
             Self::Mend(mending) => mending.is_local(),
             _ => false,
         }
@@ -80,7 +82,7 @@ impl Pending {
     /// What is left of it for an engine that begins anew: whoever waits for an answer gets it.
     pub(super) fn outliving(self) -> Self {
         match self {
-            Self::Write(_) | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
+            Self::Write { .. } | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
             Self::Remove { .. } => self,
@@ -91,7 +93,7 @@ impl Pending {
 
 impl Engine {
     /// A user's transaction.
-    pub(super) fn write(&mut self, id: RequestId, closure: LocalClosure) {
+    pub(super) fn write(&mut self, id: RequestId, closure: LocalClosure, wanted: Option<Wanted>) {
         if let Err(error) = self.may_write() {
             return self.answer(id, Answer::Written(Err(error)));
         }
@@ -99,7 +101,28 @@ impl Engine {
             let vv = self.applied(Namespace::MAIN).clone();
             self.answer(id, Answer::Written(Ok((None, vv))));
         }
-        self.submit_local(Pending::Write(id), Namespace::MAIN, closure);
+        self.submit_local(Pending::Write { id, wanted }, Namespace::MAIN, closure);
+    }
+
+    /// A user's transaction that others are to hold as well.
+    pub(super) fn write_with(
+        &mut self,
+        id: RequestId,
+        closure: LocalClosure,
+        min_connected: usize,
+        wanted: Option<Wanted>,
+    ) {
+        let connected = self.connected();
+        if connected < min_connected && !planted!("too few that are linked refuse a write") {
+            sometimes!(TooFewConnected);
+            let error = WriteError::TooFewConnected { connected, wanted: min_connected };
+            return self.answer(id, Answer::Written(Err(error)));
+        }
+        if wanted.is_some() {
+            // While the disk is at work: they hear of it before the write comes.
+            self.hurry_peers();
+        }
+        self.write(id, closure, wanted);
     }
 
     pub(super) fn may_write(&self) -> Result<(), WriteError> {
@@ -214,10 +237,11 @@ impl Engine {
                 self.job_done(pending, result);
             }
         }
-        if self.recovery.beginning.is_some() {
+        if self.recovery.beginning.is_some() || self.recovery.is_unproven {
             self.check_rehab();
         }
         self.tell_shown(&before);
+        self.settle_bookmarks();
         self.run_delay();
     }
 
@@ -243,13 +267,16 @@ impl Engine {
     /// What follows from a job, but for what it wrote.
     pub(super) fn follow(&mut self, pending: Pending, result: Result<Outcome, JobError>) {
         match (pending, result) {
-            (Pending::Write(id), Ok(outcome)) => {
+            (Pending::Write { id, wanted }, Ok(outcome)) => {
                 let last = outcome.pushes.iter().rfind(|push| push.namespace == Namespace::MAIN);
                 let dot = last.map(|push| push.last());
                 let vv = self.applied(Namespace::MAIN).clone();
-                self.answer(id, Answer::Written(Ok((dot, vv))));
+                match dot.zip(wanted) {
+                    Some((dot, wanted)) => self.await_acks(id, dot, Some(vv), wanted),
+                    None => self.answer(id, Answer::Written(Ok((dot, vv)))),
+                }
             }
-            (Pending::Write(id), Err(error)) => {
+            (Pending::Write { id, .. }, Err(error)) => {
                 let error = match error {
                     JobError::Write(error) => error,
                     JobError::Store(error) => {
@@ -404,6 +431,7 @@ impl Engine {
 
     /// Dials new members; tells of itself once it is a member.
     pub(super) fn members_changed(&mut self) {
+        self.concerns.look_again();
         self.schedule_new_members();
         self.apply_rules();
         let key = self.config.key;

@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// What each other member has on its disk by a word that this node covers, evicted or not.
-    fn held_by_all(&self, namespace: Namespace) -> VersionVector {
+    pub(super) fn held_by_all(&self, namespace: Namespace) -> VersionVector {
         let mut stable = self.applied(namespace).clone();
         for (_, peer) in self.others() {
             if peer.evicted.is_some() && planted!("compaction waits for who was evicted") {

@@ -12,10 +12,12 @@ use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::bookmarks::Bookmarks;
 use super::closing::Closing;
 use super::collecting::{Collecting, Collection};
 use super::commit::Pending;
 use super::comparing::{Comparing, SessionId};
+use super::concerns::Concerns;
 use super::counting::count_control;
 use super::delaying::Delaying;
 use super::fence::Overtaken;
@@ -32,7 +34,7 @@ use super::ring::Ring;
 use super::supply::Supply;
 use super::survey::Surveys;
 use super::verify_plan::{Verify, VerifySettings};
-use super::{Answer, Input, LinkId, Now, Output, Request, RequestId, Token};
+use super::{Answer, Input, LinkId, Now, Output, RequestId, Token};
 use crate::membership::{Invite, InviteBook, Members, OwnRecord};
 use crate::planted::planted;
 use crate::probes::never;
@@ -59,6 +61,8 @@ pub(crate) struct EngineConfig {
     pub(crate) boot: Boot,
     /// Whether a lease proves that the store continues where its last boot stopped.
     pub(crate) is_continuous: bool,
+    /// Whether it proves that the store holds all that it held then.
+    pub(crate) is_level: bool,
     /// How long data that came by replication is held back.
     pub(crate) hold_down_ms: u64,
     /// How often digests go out (H).
@@ -149,6 +153,12 @@ pub(crate) struct Engine {
     pub(super) next_token: u64,
     pub(super) next_transfer: u64,
     pub(super) save_peers_at_ms: u64,
+    /// Who waits for acks.
+    pub(super) concerns: Concerns,
+    /// Who waits for what it has seen elsewhere.
+    pub(super) bookmarks: Bookmarks,
+    /// Whether a peer waits for an ack, and there may be one.
+    pub(super) owes_acks: bool,
     pub(super) totals: Totals,
     pub(super) surveys: Surveys,
     pub(super) outputs: VecDeque<Output>,
@@ -168,6 +178,8 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let mut engine = Self::load(config, store, now)?;
         engine.check_continuity();
+        engine.recovery.is_unproven = !engine.config.is_level;
+        engine.check_rehab_soon();
         engine.reissue();
         engine.members_changed();
         Ok(engine)
@@ -223,6 +235,9 @@ impl Engine {
             next_token: 0,
             next_transfer: 0,
             save_peers_at_ms: 0,
+            concerns: Concerns::default(),
+            bookmarks: Bookmarks::default(),
+            owes_acks: false,
             totals: Totals::default(),
             surveys: Surveys::default(),
             outputs: VecDeque::new(),
@@ -285,6 +300,8 @@ impl Engine {
         self.run_announcements();
         self.submit_received();
         self.run_folds();
+        self.run_hurried_acks();
+        self.settle_concerns();
     }
 
     /// What the engine wants done next; `None` when it wants nothing more for now.
@@ -320,6 +337,8 @@ impl Engine {
             self.next_comparison_ms(),
             self.next_verify_ms(),
             self.next_asked_refresh_ms(),
+            self.next_concern_ms(),
+            self.next_bookmark_ms(),
         ]
         .into_iter()
         .min()
@@ -379,38 +398,8 @@ impl Engine {
         self.run_comparisons();
         self.run_verify();
         self.run_asked_refreshes();
-    }
-
-    fn request(&mut self, id: RequestId, request: Request) {
-        match request {
-            Request::Write(closure) => self.write(id, closure),
-            Request::Status { stats, store_bytes, warnings } => {
-                let status = self.status(&stats, store_bytes, warnings);
-                self.answer(id, Answer::Status(Box::new(status)));
-            }
-            Request::Invite { options, secret } => self.invite(id, options, secret),
-            Request::Pause(peer) => {
-                self.pause(peer);
-                self.answer(id, Answer::Done);
-            }
-            Request::Resume(peer) => {
-                self.resume(peer);
-                self.answer(id, Answer::Done);
-            }
-            Request::Delay(order) => self.order_delay(id, order),
-            Request::Promote(primary) => self.promote(id, primary),
-            Request::Remove(member) => self.remove(id, member),
-            Request::Survey => self.ask_survey(id),
-            Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
-            Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),
-            Request::Refresh { peer, is_dry: false } => self.ask_refresh(id, peer),
-            Request::AcceptLoss(within) => self.accept_loss(id, within.as_ref()),
-            Request::Release => self.release(id),
-            Request::SetTopology(topology) => {
-                self.set_topology(topology);
-                self.answer(id, Answer::Done);
-            }
-        }
+        self.run_concerns();
+        self.run_bookmarks();
     }
 
     fn frame(&mut self, link_id: LinkId, lane: Lane, frame: Bytes) {
@@ -493,6 +482,7 @@ impl Engine {
             Message::Graft { namespace, after } => self.graft(link_id, namespace, &after),
             Message::Prune { namespace, origins } => self.prune(link_id, namespace, &origins),
             Message::Ack(acks) => self.acks(link_id, acks),
+            Message::Hurry { ms } => self.hurried(link_id, ms),
             Message::Credit(credit) => self.credit(link_id, credit),
             Message::Words(words) => self.words(link_id, words),
             Message::Survey { id } => self.survey(link_id, id),

@@ -82,6 +82,10 @@ pub(super) struct Link {
     pub(super) told: BTreeMap<Namespace, Told>,
     /// When the next ack is due, if one is.
     pub(super) ack_due_ms: Option<u64>,
+    /// Until when the peer wants acks at once.
+    pub(super) hurried_until_ms: u64,
+    /// When the peer was last told that acks are wanted at once.
+    pub(super) hurry_said_ms: Option<u64>,
     /// When the next digest is due.
     pub(super) digest_due_ms: u64,
     /// What this node's settings say of the peer.
@@ -220,6 +224,8 @@ impl Link {
             pulls_in_vain: 0,
             told: BTreeMap::new(),
             ack_due_ms: None,
+            hurried_until_ms: 0,
+            hurry_said_ms: None,
             digest_due_ms: u64::MAX,
             rules: LinkRules::default(),
             round_trip_us: None,

@@ -25,6 +25,8 @@
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
 //! | `progress` | acks, digests, credit |
+//! | `concerns` | who waits for the acks of members |
+//! | `bookmarks` | readers that wait for what they have seen elsewhere |
 //! | `compacting` | which slots of counters nobody needs any more |
 //! | `relaying` | what is told of members that are not linked with each other |
 //! | `closing`, `removing` | which incarnations are closed, and whose members' ends those are |
@@ -36,6 +38,7 @@
 //! | `rehab` | whether this node is ready, and a source for others |
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
+//! | `requests` | who answers what the application asks |
 //! | `report`, `sources`, `counting` | what to tell the operator |
 
 use bytes::Bytes;
@@ -53,11 +56,13 @@ use crate::topology::surveyed::Surveyed;
 
 mod absences;
 mod announcing;
+mod bookmarks;
 mod closing;
 mod collecting;
 mod commit;
 mod compacting;
 mod comparing;
+mod concerns;
 mod continuity;
 mod counting;
 mod delaying;
@@ -89,6 +94,7 @@ mod reissuing;
 mod relaying;
 mod removing;
 mod report;
+mod requests;
 mod ring;
 mod rules;
 mod session;
@@ -108,7 +114,9 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bookmarks::Behind;
 pub(crate) use collecting::Collection;
+pub(crate) use concerns::{Waited, Wanted};
 pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
@@ -175,6 +183,14 @@ pub(crate) enum Input {
 pub(crate) enum Request {
     /// A transaction in the main namespace.
     Write(LocalClosure),
+    /// The same, if so many members that count are linked; answered once its concern is met, if it has one.
+    WriteWith { closure: LocalClosure, min_connected: usize, wanted: Option<Wanted> },
+    /// Waits for the acks of a write that was committed.
+    Await { dot: Dot, wanted: Wanted },
+    /// Waits until readers see all of this.
+    AwaitShown { vv: VersionVector, timeout_ms: u64 },
+    /// Whoever waits for acks is to wait no longer.
+    EndWaits,
     /// Everything about this node. The shell knows the links' network counters, the store's size and what it
     /// noticed itself.
     Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
@@ -238,6 +254,8 @@ pub(crate) enum Output {
     Applied { namespace: Namespace, vv: VersionVector },
     /// Readers of the data see more: the vector of what they see.
     Shown { vv: VersionVector },
+    /// What every member has on its disk, of the data.
+    HeldByAll { vv: VersionVector },
     /// What became of joining.
     Join(JoinProgress),
 }
@@ -247,6 +265,12 @@ pub(crate) enum Output {
 pub(crate) enum Answer {
     /// The transaction is durable, its last dot named; or it was refused.
     Written(Result<(Option<Dot>, VersionVector), WriteError>),
+    /// The transaction is durable here, and its concern is met, or has not been met in time.
+    Stored { dot: Dot, vv: VersionVector, waited: Waited },
+    /// The acks of a write are there, or have not come in time.
+    Waited(Waited),
+    /// Readers see what was asked for; or how much they do not.
+    Shown(Result<(), Behind>),
     /// The status.
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.

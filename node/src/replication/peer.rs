@@ -37,6 +37,8 @@ pub(super) struct Peer {
     superseded: VecDeque<Superseded>,
     /// Whether two live boots of its key were seen.
     pub(super) is_cloned: bool,
+    /// Whether it has said that it is not ready; since its latest hello it has to say that it is.
+    pub(super) in_rehab: bool,
     /// Whether the operator paused it.
     pub(super) is_paused: bool,
     /// Whether a dial is under way.

@@ -38,10 +38,48 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         let patient_ms = self.ack_ms();
         for link in self.links.values_mut().filter(|link| link.is_open()) {
-            let within_ms = link.terms().ack_within_ms.map_or(patient_ms, |ms| ms.min(patient_ms));
+            let is_hurried = now_ms < link.hurried_until_ms;
+            self.owes_acks |= is_hurried;
+            let within_ms = match link.terms().ack_within_ms {
+                _ if is_hurried => 0,
+                Some(ms) => ms.min(patient_ms),
+                None => patient_ms,
+            };
             let due_ms = now_ms + within_ms;
             let due_ms = link.ack_due_ms.map_or(due_ms, |before| before.min(due_ms));
             link.ack_due_ms = Some(due_ms);
+        }
+    }
+
+    /// A peer waits for acks: what it has not been told so far goes at once, and what comes.
+    pub(super) fn hurried(&mut self, link_id: LinkId, ms: u64) {
+        let now_ms = self.now.mono_ms;
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        if planted!("who is hurried acks at once") {
+            return;
+        }
+        link.hurried_until_ms = now_ms + ms.min(HURRY_MS_MAX);
+        if link.ack_due_ms.is_some() {
+            link.ack_due_ms = Some(now_ms);
+            self.owes_acks = true;
+        }
+    }
+
+    /// Sends the acks that peers wait for.
+    pub(super) fn run_hurried_acks(&mut self) {
+        if !std::mem::take(&mut self.owes_acks) {
+            return;
+        }
+        let now_ms = self.now.mono_ms;
+        let due = self.links.iter().filter(|(_, link)| {
+            let is_hurried = link.is_open() && now_ms < link.hurried_until_ms;
+            is_hurried && link.ack_due_ms.is_some_and(|due_ms| due_ms <= now_ms)
+        });
+        for link_id in due.map(|(&id, _)| id).collect::<Vec<_>>() {
+            if let Some(link) = self.links.get_mut(&link_id) {
+                link.ack_due_ms = None;
+            }
+            self.send_ack(link_id);
         }
     }
 
@@ -77,7 +115,10 @@ impl Engine {
         vectors.received.join(&told.received);
         vectors.applied.join(&told.applied);
         vectors.durable.join(&told.durable);
-        peer.is_unsaved |= before != *vectors;
+        if before != *vectors {
+            peer.is_unsaved = true;
+            self.concerns.look_again();
+        }
         let listed_max = VECTOR_ENTRIES_MAX + self.closing.current().len();
         if vectors.received.len().max(vectors.applied.len()) > listed_max {
             never!("names too many incarnations");
@@ -246,5 +287,7 @@ impl Engine {
 
 /// The shortest time in which acks gather on a link whose peer does not say how soon it wants them.
 const ACK_MS_MIN: u64 = 250;
+/// The longest time for which one word hurries acks.
+const HURRY_MS_MAX: u64 = 60_000;
 /// What each further link adds to it.
 const ACK_MS_EACH: u64 = 80;

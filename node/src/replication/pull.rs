@@ -268,7 +268,7 @@ impl Engine {
             return self.consider_pulls();
         }
         if job.covers.is_none() {
-            let users_wait = self.jobs.values().any(|it| matches!(it, Pending::Write(_)));
+            let users_wait = self.jobs.values().any(|it| matches!(it, Pending::Write { .. }));
             let (now_ms, limits) = (self.now.mono_ms, self.config.limits);
             if let Some(pulling) = self.pulls.get_mut(&namespace) {
                 always!(pulling.jobs > 0, "a job of rows ends once");

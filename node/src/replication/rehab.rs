@@ -25,6 +25,8 @@ use crate::store::Changes;
 pub(super) struct Recovery {
     /// How it came to be, while it has not caught up since.
     pub(super) beginning: Option<Beginning>,
+    /// Whether nothing proves that the disk is the one that this node had, and it has not caught up since.
+    pub(super) is_unproven: bool,
     /// What each linked peer had when it said hello, while that matters.
     goals: BTreeMap<LinkId, Vectors>,
     /// Since when there are links, and nobody on them serves.
@@ -101,7 +103,7 @@ impl Engine {
 
     /// Whether this node is compared with a peer that has forgotten deletes of which this one has not heard: it
     /// may show what is deleted. The other one of the two is as ready as before.
-    fn is_refreshing(&self) -> bool {
+    pub(super) fn is_refreshing(&self) -> bool {
         let mut refreshes =
             self.comparisons.iter().filter(|(_, it)| it.purpose == Purpose::Refresh);
         refreshes.any(|((link, _), it)| {
@@ -112,7 +114,7 @@ impl Engine {
 
     /// A link is open: what its peer has is what this node has to catch up with.
     pub(super) fn note_goal(&mut self, link_id: LinkId) {
-        if self.recovery.beginning.is_none() {
+        if self.recovery.beginning.is_none() && !self.recovery.is_unproven {
             return;
         }
         let Some(link) = self.links.get(&link_id) else { return };
@@ -140,8 +142,14 @@ impl Engine {
     /// Looks whether this node is behind, and tells the peers if that has changed.
     pub(super) fn check_rehab(&mut self) {
         let now_ms = self.now.mono_ms;
-        if self.recovery.beginning.is_some() && self.has_caught_up() {
-            self.end_rehab();
+        let is_behind = self.recovery.beginning.is_some() || self.recovery.is_unproven;
+        if is_behind && self.has_caught_up() {
+            self.recovery.is_unproven = false;
+            if self.recovery.beginning.is_some() {
+                self.end_rehab();
+            }
+            self.recovery.goals.clear();
+            self.settle_bookmarks();
         }
         let lacking = self.look();
         let lag_ms = self.recovery.lag_ms(now_ms);
@@ -154,7 +162,7 @@ impl Engine {
         };
         sometimes!(self.recovery.is_too_far_behind, TooFarBehind);
         let is_in_rehab = self.rehab().is_some();
-        let is_over = self.recovery.look.is_none() && !is_in_rehab;
+        let is_over = self.recovery.look.is_none() && !is_in_rehab && !self.recovery.is_unproven;
         self.recovery.check_at_ms = (!is_over).then_some(now_ms + CHECK_MS);
         if std::mem::replace(&mut self.recovery.is_said, is_in_rehab) != is_in_rehab {
             self.update_terms();
@@ -195,7 +203,6 @@ impl Engine {
         sometimes!(self.recovery.beginning == Some(Beginning::Fresh), FreshCaughtUp);
         tracing::info!("caught up for the first time: ready, and a source for others");
         self.recovery.beginning = None;
-        self.recovery.goals.clear();
         let mut changes = Changes::default();
         write_meta::<Beginning>(&mut changes, meta_key::rehab(), None);
         self.submit(Pending::Note, Job::Meta(changes.meta.into_iter().collect()));

@@ -144,6 +144,9 @@ impl Engine {
         let fresh = Verify::new(self.config.verify, self.now);
         self.verify = std::mem::replace(&mut before.verify, fresh).outliving();
         self.asked_refreshes = std::mem::take(&mut before.asked_refreshes);
+        self.recovery.is_unproven = before.recovery.is_unproven;
+        self.concerns = std::mem::take(&mut before.concerns);
+        self.bookmarks = std::mem::take(&mut before.bookmarks);
         self.outputs = std::mem::take(&mut before.outputs);
         for (token, pending) in std::mem::take(&mut before.jobs) {
             self.jobs.insert(token, pending.outliving());

@@ -302,6 +302,7 @@ impl Engine {
             sometimes!(WordHeardOf);
             let peer = self.peer_mut(key);
             peer.is_unsaved |= peer.words.hear_of(boot, word, said_ms);
+            self.concerns.look_again();
         }
     }
 }

@@ -77,6 +77,7 @@ impl Engine {
     /// Drops a link that is gone, and what hangs on it.
     pub(super) fn forget_link(&mut self, link_id: LinkId, reason: &str) {
         let Some(link) = self.links.remove(&link_id) else { return };
+        self.concerns.look_again();
         self.refresh_wanted();
         self.supplies.retain(|(owner, _), _| *owner != link_id);
         self.comparisons.retain(|(owner, _), _| *owner != link_id);
@@ -283,6 +284,8 @@ impl Engine {
         }
         state.last_error = None;
         state.is_heard = true;
+        // Until its terms say so.
+        state.in_rehab = true;
         state.is_unsaved = true;
         state.counters.links += 1;
         // The peer's word of now replaces whatever it said before: it may have fallen back.
@@ -312,6 +315,7 @@ impl Engine {
             link.lot = lot;
         }
         self.note_goal(link_id);
+        self.hurry_new(link_id);
         self.verify.retry_lost_soon(self.now.mono_ms);
         self.apply_rules();
         if !self.links.contains_key(&link_id) {

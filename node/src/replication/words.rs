@@ -104,6 +104,17 @@ impl Words {
         Some(Said { boot, ms, hash: latest.hash() })
     }
 
+    /// What it says of a namespace, if it was said in this run.
+    pub(super) fn said_vector(&self, namespace: Namespace) -> Option<&VersionVector> {
+        self.said_ms?;
+        self.latest.as_ref().map(|word| word.vv(namespace))
+    }
+
+    /// The boot that gave it.
+    pub(super) fn boot(&self) -> Option<Boot> {
+        self.boot
+    }
+
     /// What it says.
     pub(super) fn latest(&self) -> Option<&Word> {
         self.latest.as_ref()

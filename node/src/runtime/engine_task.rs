@@ -37,6 +37,8 @@ pub(crate) struct EngineHandle {
     pub(crate) events: mpsc::Sender<Event>,
     /// The vector of the main namespace after each commit.
     pub(crate) committed: watch::Receiver<VersionVector>,
+    /// What every member has on its disk of it.
+    pub(crate) held_by_all: watch::Receiver<VersionVector>,
     /// What became of joining; `None` for a node that came without an invite.
     pub(crate) joined: watch::Receiver<Option<JoinProgress>>,
 }
@@ -69,6 +71,7 @@ pub(crate) struct Shell {
     pub(crate) writer: std::sync::mpsc::Sender<WriterMessage>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) committed: watch::Sender<VersionVector>,
+    pub(crate) held_by_all: watch::Sender<VersionVector>,
     pub(crate) joined: watch::Sender<Option<JoinProgress>>,
     pub(crate) lease: Option<LeaseKeeper>,
     pub(crate) tasks: TaskTracker,
@@ -211,6 +214,7 @@ impl EngineTask {
                     }
                 }
                 Output::Shown { vv } => drop(self.shell.committed.send_replace(vv)),
+                Output::HeldByAll { vv } => drop(self.shell.held_by_all.send_replace(vv)),
                 Output::Applied { .. } => {}
                 Output::Join(progress) => drop(self.shell.joined.send_replace(Some(progress))),
             }

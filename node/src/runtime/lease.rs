@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millpond_core::{Boot, Incarnation, Namespace};
+use millpond_core::{Boot, Incarnation, Namespace, VersionVector};
 use serde::{Deserialize, Serialize};
 
 use crate::planted::planted;
@@ -31,13 +31,27 @@ pub(crate) struct Lease {
     open: Option<String>,
     /// Its highest durable seqs, by namespace number.
     seqs: BTreeMap<u32, u64>,
+    /// How many dots it held, whoever issued them, by namespace number; none in leases of earlier versions.
+    #[serde(default)]
+    held: BTreeMap<u32, u64>,
 }
 
 impl Lease {
     /// The lease of a store at these heads.
     pub(crate) fn new(store: &[u8; 16], boot: Boot, heads: &Heads) -> Self {
         let seqs = heads.open.map(|open| seqs(heads, open)).unwrap_or_default();
-        Self { store: hex(store), boot, open: heads.open.map(|open| open.to_string()), seqs }
+        let open = heads.open.map(|open| open.to_string());
+        Self { store: hex(store), boot, open, seqs, held: held(heads) }
+    }
+
+    /// Whether a store, opened before by `boot` and now at `heads`, holds at least what it held: others' writes
+    /// too. It says less than [`Lease::proves`] of the node's own, and more of all.
+    pub(crate) fn is_level(&self, store: &[u8; 16], boot: Boot, heads: &Heads) -> bool {
+        let here = held(heads);
+        let reaches =
+            |(number, count): (&u32, &u64)| here.get(number).is_some_and(|here| here >= count);
+        let all = !self.held.is_empty() && self.held.iter().all(reaches);
+        self.store == hex(store) && self.boot == boot && all
     }
 
     /// Whether a store, opened before by `boot` and now at `heads`, continues from here.
@@ -113,6 +127,13 @@ fn seqs(heads: &Heads, open: Incarnation) -> BTreeMap<u32, u64> {
         .collect()
 }
 
+/// A vector never falls, so within one boot the number of its dots tells whether it is the same or a later one.
+fn held(heads: &Heads) -> BTreeMap<u32, u64> {
+    let nothing = VersionVector::new();
+    let count = |namespace: Namespace| heads.vv(namespace).count_beyond(&nothing);
+    [Namespace::SYSTEM, Namespace::MAIN].into_iter().map(|it| (it.number(), count(it))).collect()
+}
+
 fn hex(bytes: &[u8; 16]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -145,6 +166,19 @@ mod tests {
     fn an_image_from_within_the_boot_is_not_continued() {
         let lease = Lease::new(&STORE, BOOT, &heads(5));
         assert!(!lease.proves(&STORE, BOOT, &heads(4)));
+    }
+
+    /// Of a store that issues nothing only others' writes tell how old an image is.
+    #[test]
+    fn an_image_with_fewer_dots_of_others_is_not_level() {
+        let others = |seq| Heads { open: None, ..heads(seq) };
+        let lease = Lease::new(&STORE, BOOT, &others(5));
+        assert!(lease.proves(&STORE, BOOT, &others(4)), "it has issued nothing");
+        assert!(!lease.is_level(&STORE, BOOT, &others(4)));
+        assert!(
+            lease.is_level(&STORE, BOOT, &others(5)) && lease.is_level(&STORE, BOOT, &others(9))
+        );
+        assert!(!lease.is_level(&STORE, Boot { random: 8, ..BOOT }, &others(5)));
     }
 
     /// S19: an image of boot 6 opens as boot 7 again; the random part tells them apart.

@@ -4,7 +4,7 @@ use millpond_core::VersionVector;
 
 use super::net::NodeId;
 use super::world::{World, path, text};
-use crate::replication::{Answer, Input, Request, RequestId};
+use crate::replication::{Answer, Input, Request, RequestId, Wanted};
 use crate::state::{WriteError, WriteTx};
 use crate::status::{LinkCounters, Status};
 
@@ -23,6 +23,20 @@ impl World {
         closure: impl FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send + 'static,
     ) -> RequestId {
         self.ask(id, Request::Write(Box::new(closure)))
+    }
+
+    /// The same, and waits for others to hold it.
+    pub(crate) fn write_for(
+        &mut self,
+        id: NodeId,
+        closure: impl FnOnce(&mut WriteTx<'_>) -> Result<(), WriteError> + Send + 'static,
+        wanted: Wanted,
+        min_connected: usize,
+    ) -> RequestId {
+        // It may be answered at once.
+        self.sessions.waits(RequestId(self.last_request + 1), wanted.clone());
+        let closure = Box::new(closure);
+        self.ask(id, Request::WriteWith { closure, min_connected, wanted: Some(wanted) })
     }
 
     pub(crate) fn put(&mut self, id: NodeId, at: &str, value: &str) -> RequestId {

@@ -9,7 +9,7 @@ use millpond_core::wire::{DecodeError, Decoder, PushFrame, RowsFrame, kind};
 use millpond_core::{Payload, VersionVector};
 
 use super::scenario::{Operation, OperationKind};
-use crate::replication::Answer;
+use crate::replication::{Answer, Waited};
 
 /// A frame.
 pub(crate) fn frame(frame: &Bytes) -> String {
@@ -50,6 +50,12 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Written(Ok((Some(dot), vv))) => format!("written as {dot}, at {}", Vector(vv)),
         Answer::Written(Ok((None, vv))) => format!("nothing to write, at {}", Vector(vv)),
         Answer::Written(Err(error)) => format!("refused, {error}"),
+        Answer::Stored { dot, vv, waited } => {
+            format!("written as {dot}, at {}; {}", Vector(vv), of_acks(waited))
+        }
+        Answer::Waited(waited) => of_acks(waited),
+        Answer::Shown(Ok(())) => "shown".into(),
+        Answer::Shown(Err(behind)) => format!("behind by {}", behind.missing),
         Answer::Status(_) => "the status".into(),
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
@@ -67,6 +73,11 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Released(Err(why)) => format!("not released, {why}"),
         Answer::Done => "done".into(),
     }
+}
+
+fn of_acks(waited: &Waited) -> String {
+    let is_met = if waited.is_met { "met" } else { "not met in time" };
+    format!("{is_met}: {}", waited.acks)
 }
 
 /// What a client asks.

@@ -3,6 +3,8 @@
 use super::clock::ClockFault;
 use super::mix::{Draw, Mix};
 use super::scenario::{Action, Operation, OperationKind, Order, Step};
+use super::sessions::AskedFor;
+use super::shape::name;
 use crate::topology::settings::Direction;
 
 impl Draw {
@@ -18,7 +20,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 32] = [
+        let kinds: [(u64, Make); 33] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -51,6 +53,7 @@ impl Draw {
             (mix.order, Self::order),
             (mix.delay, Self::delay),
             (mix.promote, Self::promote),
+            (mix.visit, Self::visit),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -80,7 +83,42 @@ impl Draw {
             99 => OperationKind::Refuse { key: self.below(mix.keys) },
             _ => self.write(mix),
         };
-        Operation { number, kind }
+        let is_concerned = mix.concern_percent > 0 && self.below(100) < mix.concern_percent;
+        let concern = is_concerned.then(|| self.concern());
+        Operation { number, kind, concern }
+    }
+
+    fn concern(&mut self) -> AskedFor {
+        let names = |draw: &mut Self| {
+            let names: Vec<String> = (0..3).map(|_| name(draw.node())).collect();
+            names.join(",")
+        };
+        let concern = match self.below(7) {
+            0 | 1 => format!("replicas:{}", 1 + self.below(2)),
+            2 | 3 => "majority".to_owned(),
+            4 => "all".to_owned(),
+            5 => format!("first:{}:{}", 1 + self.below(2), names(self)),
+            _ => format!("any:{}:{}", 1 + self.below(2), names(self)),
+        };
+        let level = self.of(&["durable", "durable", "applied", "received"]).to_owned();
+        let timeout_ms = self.of(&[20, 300, 2_000]);
+        AskedFor { concern, level, timeout_ms, min_connected: self.of(&[0, 0, 0, 1, 2]) }
+    }
+
+    /// A client comes to a node; often it writes there.
+    fn visit(&mut self, mix: &Mix) -> Vec<Action> {
+        let timeout_ms = self.of(&[0, 300, 2_000]);
+        if self.one_in(2) {
+            // A new one: what all members have by then its bookmark leaves out.
+            self.clients += 1;
+            let session = CLIENTS + self.clients;
+            let visits = [self.node(), self.node()];
+            let visit = |node| Action::Visit { session, node, timeout_ms, then: None };
+            return visits.map(visit).into();
+        }
+        let (session, node) = (self.below(CLIENTS as u64) as usize, self.node());
+        let then = self.one_in(2).then(|| Operation { concern: None, ..self.operation(mix) });
+        vec![Action::Visit { session, node, timeout_ms, then }]
     }
 
     fn write(&mut self, mix: &Mix) -> OperationKind {
@@ -311,6 +349,9 @@ impl Draw {
         vec![Action::Upgrade { node: self.node(), is_newer: self.one_in(2) }]
     }
 }
+
+/// Clients that stay.
+pub(super) const CLIENTS: usize = 3;
 
 /// Draws what one kind of thing does.
 type Make = fn(&mut Draw, &Mix) -> Vec<Action>;

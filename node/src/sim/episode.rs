@@ -1,6 +1,7 @@
 //! Episodes: a few steps that belong together, for interleavings that chance alone hardly makes.
 
 use super::clock::ClockFault;
+use super::draw::CLIENTS;
 use super::mix::{Draw, Mix};
 use super::scenario::{Action, Operation, OperationKind, Step};
 
@@ -39,6 +40,9 @@ pub(super) enum Episode {
     Twins,
     /// A delayed replica starts again while it holds something back, and its wall clock is a day ahead by then.
     LateClock,
+    /// All members have what was written, and know it. A new client reads at one of them, and goes to another: to one
+    /// that shows less, has fallen back since, or was away when it was written.
+    Lull,
 }
 
 impl Episode {
@@ -81,6 +85,7 @@ impl Draw {
             Episode::ShortFall => self.short_fall(&mut script),
             Episode::Twins => self.twins(&mut script),
             Episode::LateClock => self.late_clock(&mut script),
+            Episode::Lull => self.lull(&mut script),
         }
         script.steps
     }
@@ -363,6 +368,37 @@ impl Draw {
         script.add(200, self.write_keys(0, 1));
     }
 
+    fn lull(&mut self, script: &mut Script) {
+        let (at, mut other) = self.two();
+        let (falls, is_away) = (self.one_in(3), self.one_in(3));
+        if !falls && !is_away {
+            other = self.nodes - 1;
+        }
+        script.add(0, Action::MendAll);
+        (0..self.nodes).for_each(|node| script.add(0, Action::Start { node }));
+        script.add(5_000, Action::Backup { node: other });
+        let gone = || Action::Split { nodes: vec![other] };
+        if is_away {
+            script.add(0, gone());
+            // Longer than the shortest offline window.
+            script.add(60_000, self.write_keys(at, 2));
+        } else {
+            script.add(0, self.write_keys(at, 2));
+        }
+        // Digests tell all of all.
+        script.add(20_000, Action::Read { node: at });
+        if falls {
+            script.add(0, gone());
+            script.add(0, Action::Restore { node: other, with_lease: self.one_in(2) });
+        }
+        self.clients += 1;
+        let session = CLIENTS + self.clients;
+        for (node, timeout_ms) in [(at, 0), (other, 300)] {
+            script.add(10, Action::Visit { session, node, timeout_ms, then: None });
+        }
+        script.add(1_000, Action::MendAll);
+    }
+
     /// Two nodes.
     pub(super) fn two(&mut self) -> (usize, usize) {
         let a = self.node();
@@ -376,7 +412,7 @@ impl Draw {
         let first = self.below(8);
         let (puts, deletes) = (Vec::new(), (first..first + keys).collect());
         let kind = OperationKind::Write { puts, deletes, padding: 0 };
-        Action::Ask { node, operation: Operation { number: self.operations, kind } }
+        Action::Ask { node, operation: Operation { number: self.operations, kind, concern: None } }
     }
 
     /// A transaction on some of the first keys.
@@ -388,7 +424,7 @@ impl Draw {
             false => ((first..first + keys).collect(), Vec::new()),
         };
         let kind = OperationKind::Write { puts, deletes, padding: 0 };
-        Action::Ask { node, operation: Operation { number: self.operations, kind } }
+        Action::Ask { node, operation: Operation { number: self.operations, kind, concern: None } }
     }
 }
 

@@ -141,7 +141,11 @@ pub(crate) fn answered(world: &World, node: NodeId, answer: &Answer) -> Check {
     let Some(oracle) = world.oracle.as_ref().filter(|it| !it.is_stranger(node)) else {
         return Ok(());
     };
-    let Answer::Written(Ok((dot, vv))) = answer else { return Ok(()) };
+    let (dot, vv) = match answer {
+        Answer::Written(Ok((dot, vv))) => (*dot, vv),
+        Answer::Stored { dot, vv, .. } => (Some(*dot), vv),
+        _ => return Ok(()),
+    };
     let here = oracle.vv(node, Namespace::MAIN);
     ensure!(
         dot.is_none_or(|dot| here.covers(dot)),
@@ -315,8 +319,16 @@ impl Stage {
         let became = oracle.transaction(asked.operation);
         let wrote = became.and_then(|transaction| transaction.last);
         let number = asked.operation;
-        match self.world.answers.get(&asked.request) {
-            Some(Answer::Written(Ok((dot, _)))) => {
+        let answer = self.world.answers.get(&asked.request);
+        // Met or not, it is written.
+        let acknowledged = match answer {
+            Some(Answer::Written(Ok((dot, _)))) => Some(*dot),
+            Some(Answer::Stored { dot, .. }) => Some(Some(*dot)),
+            _ => None,
+        };
+        match answer {
+            Some(Answer::Written(Ok(_)) | Answer::Stored { .. }) => {
+                let dot = acknowledged.flatten();
                 ensure!(
                     !asked.is_refusing,
                     "answers: {number} refused itself, and was acknowledged"
@@ -331,7 +343,7 @@ impl Stage {
                     "answers: {number} was acknowledged by {}, which is a delayed replica",
                     asked.node
                 );
-                ensure!(wrote == *dot, "answers: {number} is {wrote:?}, and was answered {dot:?}");
+                ensure!(wrote == dot, "answers: {number} is {wrote:?}, and was answered {dot:?}");
             }
             Some(Answer::Written(Err(WriteError::Store(
                 StoreError::Io { .. } | StoreError::Poisoned { .. },
@@ -342,6 +354,7 @@ impl Stage {
                     WriteError::Fenced { .. } => !self.copies.is_empty() || asked.is_fallen,
                     WriteError::Store(_) => true,
                     WriteError::ReadOnly { .. } => asked.is_joining || asked.is_reader,
+                    WriteError::TooFewConnected { .. } => asked.is_guarded,
                     WriteError::Delayed => asked.may_be_delayed,
                     WriteError::NotPrimary { .. } => self.has_promoted,
                     _ => false,

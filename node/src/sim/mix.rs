@@ -44,6 +44,10 @@ pub(super) struct Mix {
     pub(super) order: u64,
     pub(super) delay: u64,
     pub(super) promote: u64,
+    /// Clients that move.
+    pub(super) visit: u64,
+    /// Of the work so much waits for other members.
+    pub(super) concern_percent: u64,
     /// Of the steps so many in a hundred are episodes: interleavings that chance alone hardly makes.
     pub(super) episode_percent: u64,
     pub(super) episodes: &'static [Episode],
@@ -75,7 +79,12 @@ impl Scenario {
             let bury = Step { after_ms: 0, action: Action::Bury { node: mix.nodes - 1 } };
             steps.insert(steps.len() * 3 / 4, bury);
         }
-        if profile == Profile::Delayed {
+        if profile == Profile::Delayed || (profile == Profile::Sessions && seed.is_multiple_of(4)) {
+            // What a delayed replica shows whose folder falls back is not judged here.
+            steps.retain(|step| match step.action {
+                Action::Restore { node, .. } => node != mix.nodes - 1,
+                _ => true,
+            });
             let action = draw.delayed(mix.nodes - 1);
             steps.insert(0, Step { after_ms: 0, action });
         }
@@ -106,12 +115,14 @@ pub(super) struct Draw {
     pub(super) copies: usize,
     /// Nodes that episodes have joined.
     pub(super) joined: usize,
+    /// Clients that came, and left.
+    pub(super) clients: usize,
 }
 
 impl Draw {
     fn new(profile: Profile, seed: u64) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed ^ ((profile as u64 + 1) << 56));
-        Self { rng, operations: 0, nodes: 0, copies: 0, joined: 0 }
+        Self { rng, operations: 0, nodes: 0, copies: 0, joined: 0, clients: 0 }
     }
 
     pub(super) fn below(&mut self, bound: u64) -> u64 {
@@ -246,6 +257,17 @@ impl Draw {
                 mix.nodes = 4 + self.below(2) as usize;
                 mix.episode_percent = 6;
                 mix.episodes = self.of(&[Episode::FALLS, Episode::FALLS, &[Episode::Twins]]);
+            }
+            Profile::Sessions => {
+                self.network(&mut mix);
+                (mix.visit, mix.concern_percent) = (30, 50);
+                mix.kill = 6;
+                mix.disk = self.some(6);
+                mix.pause = self.some(3);
+                mix.restore = self.some(3);
+                mix.lease = self.some(2);
+                mix.pause_ms = self.of(&[5, 60, 400, 3_000]);
+                (mix.episode_percent, mix.episodes) = (3, &[Episode::Lull]);
             }
             Profile::Mesh => self.mesh(&mut mix),
             Profile::Delayed => {

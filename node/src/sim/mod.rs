@@ -70,6 +70,7 @@ mod road;
 mod rollback;
 mod run;
 mod scenario;
+mod sessions;
 mod shape;
 mod shrink;
 mod speech;

@@ -193,6 +193,8 @@ impl Node {
         let lease = self.lease.as_ref().filter(|_| self.keeps_lease);
         let is_continuous =
             lease.zip(last).is_some_and(|(lease, last)| lease.proves(&about.store, last, &heads));
+        let is_level =
+            lease.zip(last).is_some_and(|(lease, last)| lease.is_level(&about.store, last, &heads));
         let boot = Boot { counter: last.map_or(0, |last| last.counter) + 1, random };
         let mut changes = Changes::default();
         write_meta(&mut changes, meta_key::boot(), Some(&boot));
@@ -206,6 +208,7 @@ impl Node {
             listen: format!("{id}"),
             boot,
             is_continuous,
+            is_level,
             hold_down_ms: HOLD_DOWN_MS,
             digest_ms: DIGEST_MS,
             collection: self.collection,

@@ -62,6 +62,9 @@ profiles! {
     /// A delayed replica, whose operator pauses it, shows older moments and promotes it; and a primary that
     /// changes.
     Delayed = "delayed",
+    /// Clients that move between nodes with what they have seen, and writes that wait for other members, while
+    /// nodes are killed and fall back.
+    Sessions = "sessions",
 }
 
 impl fmt::Display for Profile {

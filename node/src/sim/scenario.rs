@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::ClockFault;
 use super::node::COLLECTION;
 use super::profile::Profile;
+use super::sessions::AskedFor;
 use super::shape::Shape;
 use crate::replication::Collection;
 use crate::topology::settings::{Direction, Topology};
@@ -52,6 +53,15 @@ pub(crate) enum Action {
     Ask { node: usize, operation: Operation },
     /// A client reads everything at a node.
     Read { node: usize },
+    /// One of the clients that move comes to a node, waits until it shows what the client has seen elsewhere, and
+    /// then perhaps writes there.
+    Visit {
+        session: usize,
+        node: usize,
+        timeout_ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        then: Option<Operation>,
+    },
     /// Nothing passes in one direction.
     Cut { from: usize, to: usize },
     /// Both directions are mended.
@@ -141,6 +151,9 @@ pub(crate) struct Operation {
     pub(crate) number: usize,
     #[serde(flatten)]
     pub(crate) kind: OperationKind,
+    /// Whose acks it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) concern: Option<AskedFor>,
 }
 
 /// What a transaction does.
@@ -177,6 +190,7 @@ impl Action {
         match *self {
             Self::Ask { node, .. }
             | Self::Read { node }
+            | Self::Visit { node, .. }
             | Self::Kill { node, .. }
             | Self::Stop { node }
             | Self::Start { node }
@@ -268,7 +282,11 @@ impl Scenario {
         let is_buried = self.steps.iter().any(|step| matches!(step.action, Action::Bury { .. }));
         let is_about_absence = matches!(
             self.profile,
-            Profile::Offline | Profile::DeleteHeavy | Profile::Clone | Profile::Restore
+            Profile::Offline
+                | Profile::DeleteHeavy
+                | Profile::Clone
+                | Profile::Restore
+                | Profile::Sessions
         );
         let offline_window_ms = match is_about_absence && self.seed.is_multiple_of(2) {
             _ if is_buried => BURIED_MS,

@@ -15,6 +15,7 @@ use super::net::NodeId;
 use super::oracle::{Effect, Ran};
 use super::rollback::FellBack;
 use super::scenario::{Action, Operation, OperationKind};
+use super::sessions::AskedFor;
 use super::starved::{LOOK_MS, Starved};
 use super::trace::EventKind;
 use super::world::{Check, World, path, text};
@@ -60,6 +61,8 @@ pub(crate) struct Asked {
     pub(crate) is_reader: bool,
     /// Whether its folder had fallen back, so that it may be fenced.
     pub(crate) is_fallen: bool,
+    /// Whether so many members were to be linked.
+    pub(crate) is_guarded: bool,
     /// Whether it was a delayed replica, and whether it may have been one.
     pub(crate) is_delayed: bool,
     pub(crate) may_be_delayed: bool,
@@ -105,7 +108,8 @@ impl Stage {
         if action.needs() >= self.world.nodes.len() {
             return;
         }
-        if !matches!(action, Action::Ask { .. } | Action::Read { .. }) {
+        self.follow_sessions();
+        if !matches!(action, Action::Ask { .. } | Action::Read { .. } | Action::Visit { .. }) {
             let (node, peer) = action.place();
             let text = format!("{action:?}");
             let kind = EventKind::Fault { peer };
@@ -117,6 +121,9 @@ impl Stage {
         match *action {
             Action::Ask { node, ref operation } => self.ask(node, operation),
             Action::Read { node } => self.read(node),
+            Action::Visit { session, node, timeout_ms, ref then } => {
+                self.visit(session, node, timeout_ms, then.clone());
+            }
             Action::Cut { from, to } => self.world.net.set_cut(now_ms, from, to, true),
             Action::Mend { a, b } => self.world.heal(a, b),
             Action::Split { ref nodes } => self.split(nodes),
@@ -197,7 +204,7 @@ impl Stage {
         !self.world.outcasts.contains(&node) && !self.gone.contains(&node)
     }
 
-    fn ask(&mut self, node: NodeId, operation: &Operation) {
+    pub(super) fn ask(&mut self, node: NodeId, operation: &Operation) {
         if self.world.nodes[node].running.is_none() || self.is_unsure(node) {
             return;
         }
@@ -215,11 +222,17 @@ impl Stage {
         let delay = self.world.delays.get(&node).map(Delay::is_sure);
         let (number, kind) = (operation.number, operation.kind.clone());
         let is_newer = self.world.nodes[node].is_newer;
-        let request = self.world.write(node, move |tx| {
+        let closure = move |tx: &mut WriteTx<'_>| {
             let ran = Ran { operation: number, vv: tx.vv().clone(), effect };
             witness.lock().expect("no closure panics").push(ran);
             carry_out(tx, number, &kind, is_newer)
-        });
+        };
+        let asked_for = operation.concern.as_ref();
+        let min_connected = asked_for.map_or(0, |it| it.min_connected);
+        let request = match asked_for.and_then(AskedFor::wanted) {
+            Some(wanted) => self.world.write_for(node, closure, wanted, min_connected),
+            None => self.world.write(node, closure),
+        };
         self.asked.push(Asked {
             request,
             operation: operation.number,
@@ -230,6 +243,7 @@ impl Stage {
             is_joining: !self.world.has_joined(node),
             is_reader: self.is_reader(node),
             is_fallen: self.fell_back.contains_key(&node),
+            is_guarded: min_connected > 0,
             is_delayed: delay == Some(true),
             may_be_delayed: delay.is_some(),
         });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::{Namespace, Path, Payload, PayloadKind};
+use millpond_core::{Namespace, Path, Payload, PayloadKind, VersionVector};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -17,6 +17,7 @@ use super::net::{Net, NetEvent, NodeId};
 use super::node::{COLLECTION, DOMAIN, Done, Image, Node, Running, Worked, key};
 use super::nodes::{Nodes, Task};
 use super::oracle::Oracle;
+use super::sessions::Sessions;
 use super::trace::{EventKind, Trace};
 use crate::membership::{Invite, InviteOptions, Role, grant_role};
 use crate::replication::{
@@ -60,6 +61,10 @@ pub(crate) struct World {
     /// What became of each node's invite, as far as it knows.
     joined: Vec<Option<JoinProgress>>,
     pub(crate) last_request: u64,
+    /// What nodes have found that every member has on its disk, since they were started.
+    pub(crate) held_by_all: BTreeMap<NodeId, VersionVector>,
+    /// Clients that move between nodes, and who waits for acks.
+    pub(crate) sessions: Sessions,
     /// Steps since time last moved.
     steps: u64,
     /// What happens.
@@ -133,6 +138,8 @@ impl World {
             answers: BTreeMap::new(),
             joined: Vec::new(),
             last_request: 0,
+            held_by_all: BTreeMap::new(),
+            sessions: Sessions::default(),
             steps: 0,
             trace,
             oracle,
@@ -269,6 +276,7 @@ impl World {
     /// Opens a stopped node's store as a new boot.
     pub(crate) fn start(&mut self, id: NodeId) {
         let (random, seed) = (self.rng.next_u64(), self.random());
+        self.held_by_all.remove(&id);
         let started = self.nodes[id].start(id, self.now_ms, random, seed);
         if started.is_err() {
             self.nodes[id].crash(false, 0);
@@ -567,9 +575,12 @@ impl World {
                     self.trace.note(self.now_ms, id, EventKind::Client, &content, text);
                     let answered = super::judge::answered(self, id, &answer);
                     self.violated(answered);
+                    let followed = super::sessions::answered(self, id, request, &answer);
+                    self.violated(followed);
                     self.answers.insert(request, answer);
                 }
                 Output::Shown { .. } => {}
+                Output::HeldByAll { vv } => drop(self.held_by_all.insert(id, vv)),
                 Output::Join(progress) => self.joined[id] = Some(progress),
                 Output::Applied { namespace, vv } => {
                     if let Some(meter) = &mut self.meter {

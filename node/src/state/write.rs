@@ -108,6 +108,16 @@ pub enum WriteError {
         "this node is a delayed replica and takes no writes; write at another member, or promote it"
     )]
     Delayed,
+    /// Fewer members are linked than the caller wants to be there.
+    #[error(
+        "{connected} other members are linked that could hold the write, and {wanted} are asked for"
+    )]
+    TooFewConnected {
+        /// How many are, of those that count.
+        connected: usize,
+        /// How many are wanted.
+        wanted: usize,
+    },
     /// The replica does not hold what the write's context names.
     #[error("this replica is behind what the write refers to; retry when it has caught up")]
     Behind,

@@ -139,7 +139,9 @@ pub trait Snapshot: Send + Sync {
 #[non_exhaustive]
 pub enum StoreError {
     /// The folder is open already.
-    #[error("{folder} is in use by another process; stop it, or choose another folder")]
+    #[error(
+        "{folder} is in use already, by another process or by this one; close it there, or choose another folder"
+    )]
     InUse {
         /// The folder.
         folder: String,

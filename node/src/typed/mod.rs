@@ -6,7 +6,7 @@
 //! a write, and two nodes that change two fields, or two elements, of one record at once both prevail.
 //!
 //! ```
-//! use millpond::{Collection, Config, Counter, Record, Replica, Set, records::RecordError};
+//! use millpond::{Collection, Counter, Record, Replica, Set, records::RecordError};
 //!
 //! #[derive(Debug, Default, Record)]
 //! struct Task {
@@ -20,10 +20,9 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! let config = Config::new("todo");
-//! # let config = Config::new(folder.path().join("todo"));
-//! Replica::init(&config)?;
-//! let db = Replica::open(config).await?;
+//! let dir = "todo"; // made the first time
+//! # let dir = folder.path().join(dir);
+//! let db = Replica::builder(dir).open().await?;
 //! let milk = Task { id: "milk".into(), title: "Buy milk".into(), ..Task::default() };
 //! db.write(move |tx| tx.store(&milk)).await?;
 //! let edit = |tx: &mut millpond::WriteTx<'_>| -> Result<(), RecordError> {

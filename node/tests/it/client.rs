@@ -78,6 +78,15 @@ mod api {
     impl Node {
         pub async fn start() -> Self {
             let (dir, replica) = replica().await;
+            Self::of(dir, replica).await
+        }
+
+        /// A replica that has been made already, with its API.
+        pub async fn serve(dir: TempDir, config: Config) -> Self {
+            Self::of(dir, Replica::open(config).await.unwrap()).await
+        }
+
+        async fn of(dir: TempDir, replica: Replica) -> Self {
             let options = HttpOptions::new(dir.path());
             let server = serve(replica.clone(), options).await.expect("a free port");
             let token = std::fs::read_to_string(dir.path().join("http.token")).unwrap();

@@ -314,7 +314,7 @@ async fn a_write_within_a_write_is_refused() {
     let runtime = tokio::runtime::Handle::current();
     let nested = replica
         .write(move |_| -> Result<(), RecordError> {
-            runtime.block_on(inner.write(|tx| tx.store(&task("milk")))).map(drop)
+            runtime.block_on(inner.write(|tx| tx.store(&task("milk"))).into_future()).map(drop)
         })
         .await;
     assert!(matches!(nested, Err(RecordError::Write(WriteError::Nested))), "{nested:?}");

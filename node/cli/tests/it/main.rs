@@ -1,6 +1,7 @@
 //! The program from outside: what it prints, and its exit codes.
 
 mod backup;
+mod concern;
 mod delayed;
 mod demo;
 mod failed_disk;
@@ -229,7 +230,7 @@ fn a_folder_in_use_is_a_clear_error_and_the_node_goes_on() {
     let dir = node.data().to_str().unwrap().to_owned();
     let run = ["run", "--dir", &dir, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
     let second = millpond(&run, b"").failed(1);
-    assert!(second.contains("in use by another process"), "{second}");
+    assert!(second.contains("in use already"), "{second}");
     assert!(second.contains("do:  ask the node that runs there: millpond status"), "{second}");
     node.run(&["put", "t/a", "{}"]).ok();
 }

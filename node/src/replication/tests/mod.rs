@@ -16,6 +16,8 @@
 //! | R5 no incarnation issues a seq twice, or leaves a gap | 15, 17, S2, S3, S12, S19 | `continuity` |
 //! | R5 closed incarnations leave the vectors | 16, S20 | `closings`, `crate::sim::churn` |
 //! | R6 acks are true, and a hello replaces them | 18 | `continuity` |
+//! | a bookmark is never answered by who may show less | 29 | `bookmarks` |
+//! | who counts for a concern has what it is counted for | 18, 30, S13, S14 | `concerns`, `crate::concern` |
 //! | two live boots of one key are fenced, a restart is not | 15, S4 | `restarts` |
 //! | causes before effects; the ring has a base | 21 | `feeds` |
 //! | R14 incarnations are introduced | S7 | `feeds` |
@@ -35,8 +37,7 @@
 //! 1, 2, 3 and 8 are about data alone and tested in the core; 1, 3, 4, 5, 6 and 8 also by the model
 //! (`super::model`). 3 (R12) cannot arise among honest nodes, since nothing writes in a context that came from
 //! elsewhere: a transaction overwrites what it reads; that a hostile one is refused is in `hostile`. Of 17 the
-//! dirty mark waits for the level Buffered; of 18 what concerns wait for waits for them; of S7 a role
-//! that changes for those.
+//! dirty mark waits for the level Buffered; of S7 a role that changes waits for those.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -44,10 +45,12 @@ use crate::planted;
 use crate::sim::world::Check;
 
 mod acceptance;
+mod bookmarks;
 mod catch_up;
 mod closings;
 mod collection;
 mod compactions;
+mod concerns;
 mod continuity;
 mod damages;
 mod delays;

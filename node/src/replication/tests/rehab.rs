@@ -12,7 +12,7 @@ use crate::status::{NodeState, PeerState, Rehab};
 use crate::store::{Changes, Durability, Store};
 
 /// A stopped node's folder is as one that was made of a backup.
-fn mark_restored(world: &World, id: NodeId) {
+pub(super) fn mark_restored(world: &World, id: NodeId) {
     let mut changes = Changes::default();
     write_meta(&mut changes, meta_key::rehab(), Some(&Beginning::Restored));
     world.nodes[id].store.commit(&changes, Durability::Synced).unwrap();

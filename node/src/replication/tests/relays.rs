@@ -31,7 +31,7 @@ fn linked_by(count: usize, edges: &[(NodeId, NodeId)]) -> World {
     world
 }
 
-fn chain(count: usize) -> World {
+pub(super) fn chain(count: usize) -> World {
     linked_by(count, &(1..count).map(|id| (id - 1, id)).collect::<Vec<_>>())
 }
 

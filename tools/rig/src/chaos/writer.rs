@@ -4,9 +4,9 @@
 //! written that was not answered:
 //!
 //! - *own* keys, which no other writer writes, alone or in groups of three. It reads a key before it writes it: at the
-//!   node that answered the last write it must find that; at another one it writes only once that has come there. So
-//!   each write knows the one before, and the last one is what all must show. A key is left alone after a write
-//!   whose end is unknown.
+//!   node that answered the last write it must find that; at another one it writes only once that has come there, and
+//!   after a delete not at all: absent is a key too of which nothing has come yet. So each write knows the one
+//!   before, and the last one is what all must show. A key is left alone after a write whose end is unknown.
 //! - *shared* groups, which all write over each other, each member with one value: whatever wins, it must win in all.
 //! - *tallies*: in one transaction a record that says how much is added, and a counter to which it is added. The
 //!   records are the sum, whichever of them were written.
@@ -57,6 +57,8 @@ struct Slot {
     at: Option<usize>,
     /// When that was answered.
     since: Duration,
+    /// All that was written before, with the node and the moment.
+    history: Vec<(Option<u64>, usize, Duration)>,
 }
 
 pub(super) struct Writer<'a> {
@@ -129,7 +131,7 @@ impl<'a> Writer<'a> {
 
     fn write_own(&mut self) -> io::Result<()> {
         let number = self.random.below(self.slots.len() as u64) as usize;
-        let Slot { key, members, state, at, since } = &self.slots[number];
+        let Slot { key, members, state, at, since, .. } = &self.slots[number];
         let (key, members, state, at, since) = (key.clone(), *members, *state, *at, *since);
         let path = format!("/api/v1/c/{OWN}?prefix={key}-&limit=10");
         let page = self.ask("GET", &path, "")?;
@@ -146,10 +148,14 @@ impl<'a> Writer<'a> {
             if at.is_none_or(|at| at == self.at) {
                 let name = &self.shared.places[self.at].name;
                 self.shared.violated(format!(
-                    "{key} at {name} shows {found:?}, and {state:?} was acknowledged there at {:.2}",
-                    since.as_secs_f64()
+                    "{key} at {name} shows {found:?}, and {state:?} was acknowledged there at {:.2}; {}",
+                    since.as_secs_f64(),
+                    self.told_of(number)
                 ));
             }
+            return Ok(());
+        }
+        if found.is_none() && at.is_some_and(|at| at != self.at) {
             return Ok(());
         }
         let is_delete = found.is_some() && self.random.happens(40);
@@ -167,6 +173,7 @@ impl<'a> Writer<'a> {
                 let slot = &mut self.slots[number];
                 (slot.state, slot.at) = (next, Some(self.at));
                 slot.since = self.shared.start.elapsed();
+                slot.history.push((next, self.at, slot.since));
             }
             Err(_) => {
                 let own = Own { members, may_show: vec![state, next] };
@@ -175,6 +182,23 @@ impl<'a> Writer<'a> {
             }
         }
         done
+    }
+
+    /// What was written at a key, and what each node shows of it now, with who wrote it.
+    fn told_of(&self, number: usize) -> String {
+        let slot = &self.slots[number];
+        let name = |at: usize| &self.shared.places[at].name;
+        let written = slot.history.iter().map(|(value, at, moment)| {
+            format!("{value:?} at {} at {:.2}", name(*at), moment.as_secs_f64())
+        });
+        let path = format!("/api/v1/c/{OWN}/{}-0?meta=1", slot.key);
+        let shown = self.shared.places.iter().map(|place| {
+            let shown = place.connect().and_then(|mut node| node.request("GET", &path, ""));
+            let shown = shown.unwrap_or_else(|error| error.to_string());
+            format!("{} shows {shown}", place.name)
+        });
+        let written: Vec<String> = written.collect();
+        format!("written: {}; {}", written.join(", "), shown.collect::<Vec<_>>().join("; "))
     }
 
     fn write_shared(&mut self) -> io::Result<()> {
@@ -233,6 +257,7 @@ impl<'a> Writer<'a> {
             state: None,
             at: None,
             since: Duration::ZERO,
+            history: Vec::new(),
         }
     }
 

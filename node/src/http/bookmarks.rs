@@ -1,0 +1,89 @@
+//! Bookmarks over HTTP: a request brings what its client has seen, the answer what it has seen then.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::http::problem::Problem;
+use crate::http::server::SharedApi;
+use crate::http::stream::JSON_LINES;
+use crate::{AtLeastError, Bookmark};
+
+/// Waits until this node shows what the client has seen, and tells it what it has seen then. The snapshot that is
+/// read is taken between the two, so the second covers it.
+pub(super) async fn follow(
+    State(api): State<SharedApi>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let seen = bookmark(request.headers())?;
+    if let Some(seen) = &seen
+        && let Err(error) = api.replica.at_least(seen, wait(request.headers())?).await
+    {
+        return Ok(behind(error));
+    }
+    let mut response = next.run(request).await;
+    // Lines are read later than this.
+    let is_stream =
+        response.headers().get(header::CONTENT_TYPE) == Some(&HeaderValue::from_static(JSON_LINES));
+    if !is_stream {
+        let latest = api.replica.committed().latest();
+        let text = api.replica.bookmark_of(&latest).to_string();
+        let value = HeaderValue::from_str(&text).expect("digits, letters and dots are a header");
+        response.headers_mut().insert(BOOKMARK_HEADER, value);
+    }
+    Ok(response)
+}
+
+fn bookmark(headers: &HeaderMap) -> Result<Option<Bookmark>, Problem> {
+    let Some(value) = headers.get(BOOKMARK_HEADER) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    let bookmark = text.parse().map_err(|error: crate::ParseBookmarkError| {
+        Problem::bad_request("bad_bookmark", error.to_string())
+            .hint("send the Millpond-Bookmark header of an earlier answer, or none")
+    })?;
+    Ok(Some(bookmark))
+}
+
+/// `Prefer: wait=2` (RFC 7240).
+fn wait(headers: &HeaderMap) -> Result<Duration, Problem> {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut waits = preferences.flat_map(|it| it.split(',')).filter_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().parse::<u64>())
+    });
+    match waits.next() {
+        None => Ok(WAIT_DEFAULT),
+        Some(Ok(seconds)) => Ok(Duration::from_secs(seconds)),
+        Some(Err(_)) => Err(Problem::bad_request("bad_query", "Prefer: wait=SECONDS")),
+    }
+}
+
+fn behind(error: AtLeastError) -> Response {
+    let detail = error.to_string();
+    match error {
+        AtLeastError::Behind { eta, .. } => {
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "behind", detail)
+                .retryable()
+                .hint("ask another node, or this one again: millpond status says what it lacks");
+            let mut response = problem.into_response();
+            if let Some(eta) = eta {
+                let value = HeaderValue::from(eta.as_secs().max(1));
+                response.headers_mut().insert(header::RETRY_AFTER, value);
+            }
+            response
+        }
+        AtLeastError::Store(error) => Problem::from(error).into_response(),
+        AtLeastError::Closed => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "closing", detail)
+            .retryable()
+            .into_response(),
+    }
+}
+
+const BOOKMARK_HEADER: HeaderName = HeaderName::from_static("millpond-bookmark");
+
+/// For as long as people hardly notice.
+const WAIT_DEFAULT: Duration = Duration::from_secs(2);

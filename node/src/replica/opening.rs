@@ -1,0 +1,207 @@
+//! Opening a replica: from its folder to running tasks.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use millpond_core::VersionVector;
+use millpond_core::transport::Transport;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Replica;
+use super::handle::Inner;
+use crate::advertise;
+#[cfg(feature = "backup")]
+use crate::backup::Backups;
+use crate::config::{Config, Preset};
+use crate::folder::{self, Folder, InitReport, OpenError};
+use crate::membership::Invite;
+use crate::network;
+use crate::replication::{
+    Collection, Engine, EngineConfig, JoinProgress, Limits, Now, VerifySettings,
+};
+use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
+use crate::state::Heads;
+
+impl Replica {
+    /// Founds a domain in an empty folder, with this node as its admin. The replica is not opened.
+    ///
+    /// # Errors
+    /// [`OpenError::AlreadyInitialised`], or what keeps files from being written.
+    pub fn init(config: &Config) -> Result<InitReport, OpenError> {
+        folder::init(config, wall_ms())
+    }
+
+    /// Makes a replica that redeems `invite` when it is first opened, in a folder that is empty or whose
+    /// replica has not been taken in yet: a fresh invite takes the place of one that was refused.
+    ///
+    /// # Errors
+    /// As [`Replica::init`].
+    pub fn prepare_join(config: &Config, invite: &Invite) -> Result<(), OpenError> {
+        folder::prepare_join(config, invite)
+    }
+
+    /// Opens the replica in a folder and starts to replicate. Must be called within a tokio runtime with
+    /// I/O and time enabled.
+    ///
+    /// # Errors
+    /// Any [`OpenError`].
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let opening = config.clone();
+        let folder = tokio::task::spawn_blocking(move || folder::open(&opening))
+            .await
+            .expect("opening a folder does not panic")?;
+        Self::start(&config, folder)
+    }
+
+    pub(super) fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
+        let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
+        let network = network::bind(config, &keys)?;
+        let (transport, mut warnings) = match network {
+            Some(network) => (Some(network.transport), network.warnings),
+            None => (None, Vec::new()),
+        };
+        if config.state_dir.is_none() && !config.dir.as_os_str().is_empty() {
+            warnings.push(
+                "no state folder is configured: without a lease the first write after each start opens a new \
+                 incarnation, which makes every message somewhat longer"
+                    .into(),
+            );
+        }
+        let listen = transport.as_ref().map(|it| it.local_address()).unwrap_or_default();
+        let advertised = match &config.advertise[..] {
+            [] => listen.parse().map_or_else(|_| Vec::new(), advertise::addresses),
+            addresses => addresses.to_vec(),
+        };
+        let epoch = Instant::now();
+        let engine_config = EngineConfig {
+            key: about.key,
+            domain: about.domain,
+            name: config.name.clone(),
+            addresses: advertised,
+            listen,
+            boot,
+            is_continuous,
+            is_level,
+            hold_down_ms: config.hold_down.as_millis() as u64,
+            digest_ms: config.digest_interval.as_millis() as u64,
+            collection: Collection {
+                interval_ms: config.digest_interval.as_millis() as u64,
+                offline_window_ms: config.offline_window.as_millis() as u64,
+                bytes_max: config.tombstone_bytes_max,
+                linger_ms: LINGER_MS,
+                linger_bytes_max: LINGER_BYTES_MAX,
+            },
+            topology: config.topology.clone(),
+            region: config.region.clone(),
+            cost: config.cost,
+            apply_after_ms: config.apply_after.map(|after| after.as_millis() as u64),
+            primary: match &config.preset {
+                Preset::MultiWriter => None,
+                Preset::PrimaryBackup { primary } => Some(primary.clone().unwrap_or_default()),
+            },
+            max_lag_ms: config.max_lag.as_millis() as u64,
+            max_lag_writes: config.max_lag_writes.unwrap_or(u64::MAX),
+            limits: Limits::default(),
+            automatic_refresh: config.automatic_refresh,
+            verify: VerifySettings {
+                every_ms: config.verify_every.map(|every| every.as_millis() as u64),
+                rows_per_s: config.verify_rows_per_s,
+            },
+            seed: folder::random(),
+        };
+        let now = Now { mono_ms: 0, wall_ms: wall_ms() };
+        let engine = Engine::new(engine_config, store.clone(), now)?;
+
+        let (events, inbox) = mpsc::channel(EVENTS_MAX);
+        let heads = Heads::load(&*store.snapshot()?)?;
+        let (committed_tx, committed) = watch::channel(heads.vv(heads.shown()).clone());
+        let (held_by_all_tx, held_by_all) = watch::channel(VersionVector::new());
+        let (joined_tx, joined) = watch::channel(None);
+        if !engine.is_joining() {
+            joined_tx.send_replace(Some(JoinProgress::Joined));
+        }
+        let (failed_tx, failed) = watch::channel(None);
+        let writer = WriterHandle::start(store.clone(), events.clone(), move |error| {
+            failed_tx.send_replace(Some(error));
+        })?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let lease = lease.map(|file| LeaseKeeper {
+            file,
+            store: about.store,
+            boot,
+            heads,
+            is_stale: true,
+            due: epoch,
+        });
+        let shell = Shell {
+            transport: transport.clone(),
+            writer: writer.jobs(),
+            events: events.clone(),
+            committed: committed_tx,
+            held_by_all: held_by_all_tx,
+            joined: joined_tx,
+            lease,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            epoch,
+        };
+        let task = EngineTask::new(engine, inbox, shell);
+        tasks.spawn(task.run());
+        if let Some(transport) = &transport {
+            tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
+        }
+        let inner = Inner {
+            dir: config.dir.clone(),
+            key: about.key,
+            name: config.name.clone(),
+            may_be_delayed: config.apply_after.is_some(),
+            store,
+            engine: EngineHandle { events, committed, held_by_all, joined },
+            transport,
+            state_dir: config.state_dir.clone(),
+            warnings,
+            failed,
+            writer: Mutex::new(Some(writer)),
+            #[cfg(feature = "backup")]
+            backups: config.backup.clone().map(|it| Backups::new(it, about.key, about.domain)),
+            tasks,
+            stop,
+        };
+        let replica = Self { inner: Arc::new(inner) };
+        #[cfg(feature = "backup")]
+        replica.keep_backups();
+        Ok(replica)
+    }
+}
+
+async fn accept(
+    transport: Arc<dyn Transport>,
+    events: mpsc::Sender<Event>,
+    stop: CancellationToken,
+) {
+    loop {
+        let link = tokio::select! {
+            () = stop.cancelled() => return,
+            link = transport.accept() => link,
+        };
+        let Some(link) = link else { return };
+        if events.send(Event::Link(link)).await.is_err() {
+            return;
+        }
+    }
+}
+
+pub(crate) fn wall_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_millis() as u64
+}
+
+/// Events that may wait for the engine; beyond, links stop reading.
+const EVENTS_MAX: usize = 1024;
+/// Longer than most readers of changes take to connect again.
+const LINGER_MS: u64 = 60_000;
+/// Of tombstones that nobody but such readers needs: some 80,000, what 1,300 deletes a second leave in a minute.
+const LINGER_BYTES_MAX: u64 = 4 << 20;

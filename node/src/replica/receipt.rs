@@ -1,0 +1,149 @@
+//! Receipts: what a write's caller keeps of it, and waits with.
+
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use millpond_core::{Dot, VersionVector};
+
+use super::Replica;
+use super::handle::Inner;
+use crate::concern::{AckLevel, Acks, Concern};
+use crate::replication::{Answer, Request, Waited, Wanted};
+
+/// A transaction that is committed and, on a durable replica, on disk.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// Its last dot; `None` when it changed nothing.
+    pub dot: Option<Dot>,
+    /// This replica's vector with it: a replica that covers it shows the transaction.
+    pub vv: VersionVector,
+    /// Which members had acknowledged it when this receipt was given, of those that its concern was about.
+    pub acks: Acks,
+    replica: Weak<Inner>,
+}
+
+/// A concern that has not been met in time, or before the replica was closed. The write **is stored** on this node
+/// and stays: others may have it, and may still get it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "unknown whether {concern} ({level}) is met: not in time. The write is stored on this node and stays; do not \
+     write it again. {}",
+    receipt.acks
+)]
+#[non_exhaustive]
+pub struct ConcernNotMet {
+    /// What the write got: to be awaited again, with the acks so far.
+    pub receipt: Receipt,
+    /// What was asked for.
+    pub concern: Concern,
+    /// At which level.
+    pub level: AckLevel,
+}
+
+/// Waits for the acks of a write; made by [`Receipt::wait_for`].
+#[derive(Debug)]
+#[must_use = "it waits for nothing before it is awaited"]
+pub struct WaitFor<'r> {
+    receipt: &'r Receipt,
+    concern: Concern,
+    level: AckLevel,
+    timeout: Duration,
+}
+
+impl Receipt {
+    pub(crate) fn new(replica: &Replica, dot: Option<Dot>, vv: VersionVector, acks: Acks) -> Self {
+        Self { dot, vv, acks, replica: Arc::downgrade(&replica.inner) }
+    }
+
+    pub(super) fn replica(&self) -> Option<Replica> {
+        self.replica.upgrade().map(|inner| Replica { inner })
+    }
+
+    /// Waits until these members hold the write: with any concern, whether or not one was waited for before. The
+    /// voters are those on record now.
+    ///
+    /// # Errors
+    /// [`ConcernNotMet`], with the acks so far.
+    pub fn wait_for(&self, concern: Concern) -> WaitFor<'_> {
+        WaitFor { receipt: self, concern, level: AckLevel::Durable, timeout: TIMEOUT_DEFAULT }
+    }
+}
+
+/// Of the same write, whoever has acknowledged it.
+impl PartialEq for Receipt {
+    fn eq(&self, other: &Self) -> bool {
+        (self.dot, &self.vv) == (other.dot, &other.vv)
+    }
+}
+
+impl Eq for Receipt {}
+
+impl WaitFor<'_> {
+    /// Content with members that have it in memory.
+    pub fn received(mut self) -> Self {
+        self.level = AckLevel::Received;
+        self
+    }
+
+    /// Waits until readers of those members see it.
+    pub fn applied(mut self) -> Self {
+        self.level = AckLevel::Applied;
+        self
+    }
+
+    /// Waits until it is on those members' disks. This is the default.
+    pub fn durable(mut self) -> Self {
+        self.level = AckLevel::Durable;
+        self
+    }
+
+    /// For how long to wait: 10 s unless this is called, and an hour at most.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    async fn run(self) -> Result<Receipt, ConcernNotMet> {
+        let Self { receipt, concern, level, timeout } = self;
+        let (Some(dot), Some(replica)) = (receipt.dot, receipt.replica()) else {
+            // Nobody need hold what changed nothing.
+            let receipt = receipt.clone();
+            return match receipt.dot {
+                None => Ok(receipt),
+                Some(_) => Err(ConcernNotMet { receipt, concern, level }),
+            };
+        };
+        let wanted = Wanted { concern: concern.clone(), level, timeout_ms: timeout_ms(timeout) };
+        let waited = match replica.ask(Request::Await { dot, wanted }).await {
+            Some(Answer::Waited(waited)) => waited,
+            _ => Waited { is_met: false, acks: receipt.acks.clone() },
+        };
+        let receipt = Receipt { acks: waited.acks, ..receipt.clone() };
+        match waited.is_met {
+            true => Ok(receipt),
+            false => Err(ConcernNotMet { receipt, concern, level }),
+        }
+    }
+}
+
+impl<'r> IntoFuture for WaitFor<'r> {
+    /// The receipt, with the acks.
+    type Output = Result<Receipt, ConcernNotMet>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'r>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+pub(super) fn timeout_ms(timeout: Duration) -> u64 {
+    timeout.min(TIMEOUT_MAX).as_millis() as u64
+}
+
+/// As long as MySQL waits for a replica before it goes on without.
+pub(super) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Whoever gives up waiting is not noticed before: the engine keeps a place for it.
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
