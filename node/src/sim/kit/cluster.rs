@@ -22,7 +22,7 @@ use crate::sim::node::Image;
 use crate::sim::trace::Trace;
 use crate::sim::world::World;
 use crate::state::{View, WriteError, WriteTx};
-use crate::{Collection, Receipt, Record};
+use crate::{Collection, Record};
 
 /// A cluster of replicas in this thread and in virtual time: for tests of what an application does with its
 /// records when nodes are cut off from each other, crash, have wrong clocks, or come back from old backups.
@@ -154,7 +154,7 @@ impl Sim {
         &mut self,
         node: usize,
         closure: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<(T, Receipt), E> {
+    ) -> Result<T, E> {
         self.step(Some(node));
         if !self.is_running(node) {
             return Err(WriteError::Closed.into());
@@ -170,9 +170,7 @@ impl Sim {
         match (outcome, self.world.answers.remove(&request)) {
             (Some(Err(panic)), _) => resume_unwind(panic),
             (Some(Ok(Err(refusal))), _) => Err(refusal),
-            (Some(Ok(Ok(value))), Some(Answer::Written(Ok((dot, vv))))) => {
-                Ok((value, Receipt { dot, vv }))
-            }
+            (Some(Ok(Ok(value))), Some(Answer::Written(Ok(_)))) => Ok(value),
             (_, Some(Answer::Written(Err(error)))) => Err(error.into()),
             _ => Err(WriteError::Closed.into()),
         }
