@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Sim, check, laws};
 use crate::records::RecordError;
 use crate::{
-    Counter, DisableWins, Flag, Log, Map, Multi, Nested, Record, RemoveWins, Set, WriteError,
+    Counter, DisableWins, Flag, Key, Log, Map, Multi, Nested, Record, RemoveWins, Set, WriteError,
     WriteTx,
 };
 
@@ -263,4 +263,32 @@ fn a_field_that_cannot_read_what_it_writes_breaks_a_law() {
     let broken = catch_unwind(laws::<Lawless>).unwrap_err();
     let broken = broken.downcast::<String>().unwrap();
     assert!(broken.contains("missing field `value`"), "{broken}");
+}
+
+/// A key whose text form has no leading zeros.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Number(u32);
+
+impl Key for Number {
+    fn to_text(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+#[derive(Debug, Default, Record)]
+struct Numbered {
+    #[millpond(key)]
+    number: Number,
+    votes: Counter,
+}
+
+#[test]
+fn a_key_that_sorts_otherwise_than_its_text_breaks_a_law() {
+    let broken = catch_unwind(laws::<Numbered>).unwrap_err();
+    let broken = broken.downcast::<String>().unwrap();
+    assert!(broken.contains("sort otherwise than their keys"), "{broken}");
 }
