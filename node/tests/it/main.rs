@@ -2,14 +2,17 @@
 
 mod bad_peers;
 mod bookmarks;
+mod changes;
 mod client;
 mod cluster;
 mod concerns;
+mod conflicts;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
 mod http_concerns;
 mod opening;
+mod presence;
 mod records;
 mod replication;
 mod typed;
