@@ -5,6 +5,7 @@ mod bookmarks;
 mod client;
 mod cluster;
 mod concerns;
+mod examples;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
