@@ -5,11 +5,14 @@
 //! - [Write, and know who has it](#write-and-know-who-has-it)
 //! - [Read your own writes on another replica](#read-your-own-writes-on-another-replica)
 //! - [Which merge rule](#which-merge-rule)
+//! - [Which key](#which-key)
 //! - [Conflicts that you will meet](#conflicts-that-you-will-meet)
 //! - [Errors, and trying again](#errors-and-trying-again)
 //! - [Write only if nothing has changed](#write-only-if-nothing-has-changed)
 //! - [A new version of a record](#a-new-version-of-a-record)
 //! - [Members that only read](#members-that-only-read)
+//! - [Read within async code](#read-within-async-code)
+//! - [See who is there](#see-who-is-there)
 //! - [Close](#close)
 //! - [Test without a network](#test-without-a-network)
 //!
@@ -103,7 +106,11 @@
 //! # Ok(())
 //! # }
 //! ```
-//! `at_least(&Bookmark::default(), ..)` waits until a new replica has caught up with the others.
+//! `at_least(&Bookmark::default(), ..)` waits until a replica has caught up with the others: what a program does that
+//! starts, shows something and ends. While nobody can be reached it fails with
+//! [`Behind`](crate::AtLeastError::Behind), and [`Replica::read`](crate::Replica::read) shows what there is. With a
+//! [`Config::state_dir`](crate::Config::state_dir) a restarted replica knows that its folder is no older one, and does
+//! not wait.
 //!
 //! ## Which merge rule
 //! Ask what is right when two people do it at once, each without knowing of the other one.
@@ -173,6 +180,66 @@
 //! What spans several records merges record by record: no rule sees two of them. "At most ten in stock" and "this
 //! name is taken" cannot be kept by replicas that do not talk. Let one replica decide, which is the
 //! [primary](crate::Replica::promote), or give each replica its share beforehand.
+//!
+//! ## Which key
+//! Two replicas that store a record under one key at once have written *one* record, whose fields merge. That is right
+//! for what has a name of its own (a customer's cart, a day) and wrong for "the next number". What is new each time
+//! takes a key that nobody else takes: a UUID, or this replica's key and a number that only it counts.
+//!
+//! Beware of plain fields in records that several replicas may be first to make: `store` writes all of them, defaults
+//! too, and the later of two shows, over what the other one has set meanwhile. Counters, sets, maps and logs start by
+//! themselves, and lose nothing.
+//!
+//! Records are listed in the order of their keys. For a key of several parts implement [`Key`](crate::Key), with text
+//! that sorts as the parts do:
+//!
+//! ```
+//! use millpond::{Collection, Counter, Key, Keys, Record, Replica, records::RecordError};
+//!
+//! #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+//! struct DayOf {
+//!     day: u32,
+//!     shop: u16,
+//! }
+//!
+//! impl Key for DayOf {
+//!     fn to_text(&self) -> String {
+//!         format!("{}/{}", self.day.to_text(), self.shop.to_text()) // all digits, so that they sort
+//!     }
+//!
+//!     fn from_text(text: &str) -> Option<Self> {
+//!         let (day, shop) = text.split_once('/')?;
+//!         Some(Self { day: u32::from_text(day)?, shop: u16::from_text(shop)? })
+//!     }
+//! }
+//!
+//! #[derive(Debug, Record)]
+//! struct Takings {
+//!     #[millpond(key)]
+//!     of: DayOf,
+//!     cents: Counter,
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let db = Replica::builder_in_memory().offline().open().await?;
+//! let today = DayOf { day: 20_000, shop: 7 };
+//! db.write(move |tx| {
+//!     if tx.load::<Takings>(today)?.is_none() {
+//!         tx.store(&Takings { of: today, cents: Counter::default() })?;
+//!     }
+//!     tx.edit::<Takings, _>(today, |takings| takings.cents.add(250))?;
+//!     Ok::<_, RecordError>(())
+//! })
+//! .await?;
+//! let next_day = DayOf { day: 20_001, shop: 0 };
+//! let days = Collection::<Takings>::new(db.read()?).list(&Keys::range(today..next_day))?;
+//! assert_eq!(days[0].cents.value(), 250);
+//! # db.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//! A number that is written out as a key says its type: `tx.load::<Order>(7u64)`.
 //!
 //! ## Conflicts that you will meet
 //! Two values of a [`Multi`](crate::Multi) written at once both show, the latest first. Whoever writes the field having
@@ -343,7 +410,8 @@
 //! ## A new version of a record
 //! Fields that a program does not know are kept when it stores the record, and fields that are not stored read as their
 //! defaults. So add fields, and let old and new programs run beside each other. Never change what a stored name
-//! holds: the old program would fail to read it. A field may be called otherwise in the program.
+//! holds: the old program would fail to read it. The struct's name is the collection's and a field's is its own, so
+//! whoever calls them otherwise later says what they are stored as:
 //!
 //! ```
 //! # use millpond::{Collection, Record, Replica};
@@ -396,6 +464,52 @@
 //! assert!(matches!(refused, Err(WriteError::ReadOnly { .. })));
 //! # display.close().await;
 //! # anna.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ## Read within async code
+//! Reading is synchronous: it may wait for this node's disk, and for nothing else. Reading single records in an async
+//! function is fine. For a long scan take a thread, as for any work that blocks; views and clones of a replica are
+//! free to move there.
+//!
+//! ```
+//! use millpond::{Collection, Record, Replica};
+//!
+//! # #[derive(Debug, Default, Record)]
+//! # struct Task {
+//! #     #[millpond(key)]
+//! #     id: String,
+//! #     title: String,
+//! # }
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let db = Replica::builder_in_memory().offline().open().await?;
+//! let tasks = Collection::<Task>::new(db.read()?);
+//! let count = tokio::task::spawn_blocking(move || tasks.count()).await??;
+//! # assert_eq!(count, 0);
+//! # db.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//! A view that is kept keeps what it shows on disk, so let go of views that are not needed.
+//!
+//! ## See who is there
+//! [`Replica::status`](crate::Replica::status) tells all that a node knows of itself and of the others:
+//!
+//! ```
+//! use millpond::Replica;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let db = Replica::builder_in_memory().offline().open().await?;
+//! let status = db.status().await;
+//! println!("{:?}", status.verdict);
+//! for peer in status.peers {
+//!     let is_linked = peer.link.is_some();
+//!     println!("{}: linked {is_linked}, lacks {:?}, we lack {:?}", peer.name, peer.they_lack, peer.we_lack);
+//! }
+//! # db.close().await;
 //! # Ok(())
 //! # }
 //! ```

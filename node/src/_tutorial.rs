@@ -15,6 +15,7 @@
 //! cargo new todo && cd todo
 //! cargo add millpond
 //! cargo add tokio --features full
+//! cargo add serde --features derive    # for fields of types of your own
 //! ```
 //! Before the first release, name the folder of a checkout instead: `cargo add --path ../millpond/node`.
 //!
@@ -42,7 +43,8 @@
 //! }
 //! ```
 //! Its records are stored in the collection `task`, by the struct's name. A plain field may be any type with serde's
-//! `Serialize` and `Deserialize`, and `Default` for records that do not have it yet.
+//! `Serialize` and `Deserialize`, and `Default` for records that do not have it yet: numbers, `Option`, `Vec`, an enum.
+//! The record itself needs no derive but `Record`. Its `Default` is convenient.
 //!
 //! ## Open, write, read
 //! [`Replica::builder`](crate::Replica::builder) opens the replica in a folder, and makes one there the first time. A
