@@ -33,6 +33,11 @@ impl Commits {
         self.vectors.changed().await.map_err(|_| CommitsEnded)
     }
 
+    /// Waits until the replica is closed.
+    pub(crate) async fn ended(&mut self) {
+        let _ = self.vectors.wait_for(|_| false).await;
+    }
+
     /// Waits until everything that `vv` covers is here: a receipt's vector, taken to another replica, makes
     /// its write readable there. Cancel-safe.
     ///

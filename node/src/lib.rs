@@ -59,6 +59,9 @@
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
 //! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
 //! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
+//! | follow what changes, from any replica to any other | [`Replica::changes`], [`Changes`] |
+//! | see and end conflicts | [`Replica::conflicts`], [`Replica::explain`] |
+//! | wait for other members, and see how they are | [`Replica::caught_up`], [`Replica::synced_with`], [`Presence`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
 //! | work with paths and payloads below them | [`WriteTx`], [`View`] |
@@ -86,10 +89,12 @@ pub mod _tutorial;
 mod advertise;
 #[cfg(feature = "backup")]
 pub mod backup;
+mod changes;
 mod closure;
 mod commits;
 mod concern;
 mod config;
+mod conflicts;
 mod folder;
 #[cfg(feature = "http")]
 pub mod http;
@@ -97,6 +102,7 @@ mod key_pair;
 mod membership;
 mod network;
 mod planted;
+mod presence;
 mod probes;
 mod reconcile;
 pub mod records;
@@ -116,16 +122,19 @@ mod topology;
 pub mod typed;
 mod verify;
 
+pub use changes::{Before, Change, ChangeEvent, ChangeFilter, Changes};
 pub use commits::{Commits, CommitsEnded};
 pub use concern::{
     AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
 };
 pub use config::{Config, Preset};
+pub use conflicts::{Candidate, Conflict, Explanation, ResolveError, Writer};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
 pub use network::ListenError;
+pub use presence::{Presence, PresenceEvent, PresentPeer, SyncError};
 pub use removal::RemoveError;
 pub use replica::{
     AtLeastError, Bookmark, ConcernError, ConcernNotMet, ConcernedWrite, DelayError, InviteError,

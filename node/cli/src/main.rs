@@ -4,6 +4,7 @@ mod backup;
 mod client;
 mod concern;
 mod config;
+mod conflicts;
 mod data;
 mod dataset;
 mod delayed;
@@ -68,6 +69,10 @@ enum Command {
     Ls(data::LsArgs),
     /// Add to a counter, or read it
     Count(data::CountArgs),
+    /// List fields that several nodes wrote at once, and end such conflicts
+    Conflicts(conflicts::ConflictsArgs),
+    /// Why a field shows what it shows
+    Explain(conflicts::ExplainArgs),
     /// Follow what changes
     Watch(watch::WatchArgs),
     /// Load records from JSON Lines
@@ -154,6 +159,8 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Rm(args) => data::rm(args, &dir).await,
         Command::Ls(args) => data::ls(args, &dir).await,
         Command::Count(args) => data::count(args, &dir).await,
+        Command::Conflicts(args) => conflicts::conflicts(args, &dir).await,
+        Command::Explain(args) => conflicts::explain(args, &dir).await,
         Command::Watch(args) => watch::watch(args, &dir).await,
         Command::Import(args) => transfer::import(args, &dir).await,
         Command::Export(args) => transfer::export(args, &dir).await,

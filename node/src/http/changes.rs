@@ -1,25 +1,30 @@
 //! `GET /changes`: what changes, as server-sent events or JSON Lines, resumable without a gap.
 //!
-//! A *cut* is all that changed between two version vectors of this node. It is sent whole, as record-level
-//! `change` events, and then a `cut` event whose id is the token to resume from: a client that breaks off
-//! within a cut gets the cut again. The node keeps nothing per client but its vector. A slow client gets
-//! larger cuts, in which each record comes once, as it is then. A client that was away until deletes that it
-//! lacks were forgotten gets `resync` first: what it holds is void, and all that there is follows.
+//! It is the stream of [`crate::Changes`] in another form: `change` events, and after each cut a `cut` event whose
+//! id is the token to resume from. A client that breaks off within a cut gets the cut again, as does one that the
+//! node breaks off with since it lagged. `resync` says that what the client holds is void.
 
-use std::ops::ControlFlow;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use millpond_core::VersionVector;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_core::Stream;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::http::problem::Problem;
 use crate::http::records::query;
 use crate::http::server::SharedApi;
-use crate::http::stream::{self, JSON_LINES, Sink};
-use crate::records::{Change, Document, RecordError, RecordId, RecordView, Token};
+use crate::http::stream::{self, JSON_LINES};
+use crate::records::{Document, Record, Token, rfc3339};
+use crate::{Before, Change, ChangeEvent, Changes};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +33,9 @@ struct ChangesQuery {
     collection: Option<String>,
     #[serde(default)]
     prefix: String,
+    key: Option<String>,
+    #[serde(default)]
+    before: bool,
 }
 
 /// A change or a cut, as its event's data or its line.
@@ -40,6 +48,12 @@ enum Event<'a> {
         deleted: bool,
         fields: Option<Document>,
         version: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<Option<Document>>,
+        at: String,
+        author: String,
+        dot: String,
+        collapsed: bool,
     },
     Cut {
         token: &'a str,
@@ -63,15 +77,33 @@ pub(super) async fn changes(
         })?),
         None => None,
     };
-    let wanted = move |id: &RecordId| {
-        query.collection.as_deref().is_none_or(|collection| collection == id.collection())
-            && id.key().starts_with(&query.prefix)
+    // A client that stalls frees its place when it has lagged, whatever becomes of its connection.
+    let mut changes = api.replica.changes().prefix(query.prefix).holding(stream::permit(&api)?);
+    changes = match since {
+        Some(token) => changes.since(token),
+        None => changes.from_now(),
     };
+    if let Some(collection) = query.collection {
+        changes = changes.collection(collection);
+    }
+    if let Some(key) = query.key {
+        changes = changes.key(key);
+    }
+    if !query.before {
+        changes = changes.without_before();
+    }
     let form = if stream::wants_lines(&headers) { Form::Lines } else { Form::Events };
-    let (sink, response) = stream::open(&api, form.media_type())?;
-    let follower = Follower { since: since.map(|token| token.0), begun: false, form, sink, wanted };
-    tokio::spawn(follower.run(api));
-    Ok(response)
+    let mut heartbeat = interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let feed = Feed {
+        changes,
+        changes_in_cut: 0,
+        form,
+        heartbeat,
+        stop: Box::pin(api.stop.clone().cancelled_owned()),
+        is_over: false,
+    };
+    Ok(stream::response(form.media_type(), Body::from_stream(feed)))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -88,102 +120,116 @@ impl Form {
         }
     }
 
-    fn write(self, sink: &mut Sink, event: &Event<'_>) -> ControlFlow<()> {
-        match (self, event) {
-            (Self::Lines, event) => sink.line(event),
+    fn write(self, chunk: &mut BytesMut, event: &Event<'_>) {
+        let after = match (self, event) {
+            (Self::Lines, _) => "\n",
             (Self::Events, Event::Change { .. }) => {
-                sink.text("event: change\ndata: ", event, "\n\n")
+                chunk.put_slice(b"event: change\ndata: ");
+                "\n\n"
             }
-            (Self::Events, Event::Resync) => sink.text("event: resync\ndata: ", event, "\n\n"),
+            (Self::Events, Event::Resync) => {
+                chunk.put_slice(b"event: resync\ndata: ");
+                "\n\n"
+            }
             (Self::Events, Event::Cut { token, .. }) => {
-                sink.text(&format!("event: cut\nid: {token}\ndata: "), event, "\n\n")
+                chunk.put_slice(format!("event: cut\nid: {token}\ndata: ").as_bytes());
+                "\n\n"
             }
-        }
+        };
+        serde_json::to_writer(chunk.writer(), event).expect("records always serialize");
+        chunk.put_slice(after.as_bytes());
     }
 }
 
-/// A client that follows the changes.
-struct Follower<W> {
-    /// What the client has seen; `None` before it has begun at the present.
-    since: Option<VersionVector>,
-    /// Whether the client has its first token.
-    begun: bool,
+/// A body that follows the changes, at the client's pace.
+struct Feed {
+    changes: Changes,
+    changes_in_cut: u64,
     form: Form,
-    sink: Sink,
-    wanted: W,
+    heartbeat: Interval,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_over: bool,
 }
 
-impl<W: Fn(&RecordId) -> bool + Send + 'static> Follower<W> {
-    async fn run(mut self, api: SharedApi) {
-        let mut committed = api.replica.committed();
-        loop {
-            let seen = committed.latest();
-            let level = self.since.as_ref().is_some_and(|since| since.covers_all(&seen));
-            if !(self.begun && level) {
-                let replica = api.replica.clone();
-                let sending = tokio::task::spawn_blocking(move || {
-                    let view = replica.read().map_err(RecordError::from);
-                    let sent = view.and_then(|view| self.send_cut(&RecordView::new(view)));
-                    (self, sent)
-                });
-                match sending.await {
-                    Ok((follower, Ok(ControlFlow::Continue(())))) => self = follower,
-                    Ok((_, Ok(ControlFlow::Break(())))) | Err(_) => return,
-                    Ok((_, Err(error))) => {
-                        tracing::warn!(%error, "a change stream broke off");
-                        return;
-                    }
+impl Feed {
+    /// Writes what was told. False at the end.
+    fn write(&mut self, chunk: &mut BytesMut, event: &ChangeEvent<Record>) -> bool {
+        match event {
+            ChangeEvent::Resync => self.form.write(chunk, &Event::Resync),
+            ChangeEvent::Change(change) => {
+                self.changes_in_cut += 1;
+                self.form.write(chunk, &Event::of(change));
+            }
+            ChangeEvent::Cut(token) => {
+                let changes = std::mem::take(&mut self.changes_in_cut);
+                self.form.write(chunk, &Event::Cut { token: &token.to_string(), changes });
+            }
+            ChangeEvent::Lagged { .. } => return false,
+        }
+        true
+    }
+}
+
+impl Stream for Feed {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.is_over || this.stop.as_mut().poll(cx).is_ready() {
+            this.is_over = true;
+            return Poll::Ready(None);
+        }
+        let mut chunk = BytesMut::new();
+        while chunk.len() < CHUNK_BYTES {
+            let Poll::Ready(told) = Pin::new(&mut this.changes).poll_next(cx) else { break };
+            match told {
+                Some(Ok(event)) if this.write(&mut chunk, &event) => continue,
+                // The client sees an answer that broke off, and comes back with its token.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => tracing::warn!(%error, "a change stream broke off"),
+                None => {
+                    this.is_over = true;
+                    break;
                 }
             }
-            let heartbeat = tokio::time::sleep(HEARTBEAT);
-            tokio::select! {
-                () = api.stop.cancelled() => break,
-                () = self.sink.closed() => break,
-                changed = committed.changed() => if changed.is_err() { break },
-                () = heartbeat => if self.form == Form::Events
-                    && self.sink.comment(": \n\n").await.is_break() { break },
-            }
+            this.is_over = true;
+            return Poll::Ready(Some(Err(io::Error::other("the stream of changes broke off"))));
         }
-        self.sink.leave();
-    }
-
-    /// Sends all changes up to the view, then its token.
-    fn send_cut(&mut self, view: &RecordView) -> Result<ControlFlow<()>, RecordError> {
-        self.begun = true;
-        let (form, sink) = (self.form, &mut self.sink);
-        let since = self.since.get_or_insert_with(|| view.vv().clone());
-        let mut flow = ControlFlow::Continue(());
-        let mut changes = 0;
-        if !view.can_tell_since(since)? {
-            *since = VersionVector::new();
-            flow = form.write(sink, &Event::Resync);
+        if !chunk.is_empty() {
+            this.heartbeat.reset();
+            return Poll::Ready(Some(Ok(chunk.freeze())));
         }
-        view.changes(since, &self.wanted, &mut |change: Change| {
-            changes += 1;
-            flow = form.write(sink, &Event::of(&change));
-            flow
-        })?;
-        // The client may come from another node and have seen what this one has not.
-        since.join(view.vv());
-        if flow.is_continue() {
-            let token = Token(since.clone()).to_string();
-            flow = form.write(sink, &Event::Cut { token: &token, changes });
+        if this.is_over {
+            return Poll::Ready(None);
         }
-        Ok(if flow.is_continue() { sink.flush() } else { flow })
+        if this.form == Form::Lines {
+            return Poll::Pending;
+        }
+        this.heartbeat.poll_tick(cx).map(|_| Some(Ok(Bytes::from_static(b": \n\n"))))
     }
 }
 
 impl<'a> Event<'a> {
-    fn of(change: &'a Change) -> Self {
+    fn of(change: &'a Change<Record>) -> Self {
         Self::Change {
             collection: change.id.collection(),
             key: change.id.key(),
-            deleted: change.record.is_none(),
-            fields: change.record.as_ref().map(|record| record.document()),
-            version: change.record.as_ref().map(|record| record.version.to_string()),
+            deleted: change.is_delete(),
+            fields: change.after.as_ref().map(Record::document),
+            version: change.after.as_ref().map(|record| record.version.to_string()),
+            before: match &change.before {
+                Before::Unknown => None,
+                known => Some(known.row().map(Record::document)),
+            },
+            at: rfc3339(change.stamp),
+            author: change.origin().to_string(),
+            dot: format!("{}:{}", change.origin(), change.dot.seq),
+            collapsed: change.collapsed,
         }
     }
 }
 
 /// Well below the minute after which proxies and laptops drop an idle connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Some two hundred small records: far above the cost of a chunk.
+const CHUNK_BYTES: usize = 32 * 1024;

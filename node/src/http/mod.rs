@@ -10,6 +10,7 @@
 mod backup;
 mod bookmarks;
 mod changes;
+mod conflicts;
 mod guard;
 mod import;
 mod metrics;

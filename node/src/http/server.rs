@@ -20,7 +20,7 @@ use crate::Replica;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
 use crate::http::{
-    backup, bookmarks, changes, import, metrics, node, records, tx, verify, writing,
+    backup, bookmarks, changes, conflicts, import, metrics, node, records, tx, verify, writing,
 };
 use crate::records::{RecordError, RecordView};
 
@@ -174,6 +174,9 @@ fn routes(api: SharedApi) -> Router {
         .route("/import", post(import::import))
         .route("/export", get(records::export))
         .route("/changes", get(changes::changes))
+        .route("/conflicts", get(conflicts::conflicts))
+        .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/explain/{collection}/{key}/{field}", get(conflicts::explain))
         .route("/backup", post(backup::backup))
         .route("/status", get(node::status))
         .route("/digest", get(node::digest))

@@ -34,21 +34,31 @@ pub(super) struct Sink {
 
 /// A sink, and the response that carries what is written to it.
 pub(super) fn open(api: &SharedApi, media_type: &'static str) -> Result<(Sink, Response), Problem> {
-    let permit = api.streams.clone().try_acquire_owned().map_err(|_| {
-        let detail = "too many streams are open";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retryable()
-    })?;
+    let permit = permit(api)?;
     let (channel, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let buffer = BytesMut::with_capacity(CHUNK_BYTES);
     let finished = Arc::new(AtomicBool::new(false));
     let source = Source { receiver, finished: finished.clone() };
     let sink = Sink { channel, buffer, stop: api.stop.clone(), finished, _permit: permit };
+    Ok((sink, response(media_type, Body::from_stream(source))))
+}
+
+/// A place among the streams that may be open at once.
+pub(super) fn permit(api: &SharedApi) -> Result<OwnedSemaphorePermit, Problem> {
+    api.streams.clone().try_acquire_owned().map_err(|_| {
+        let detail = "too many streams are open";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retryable()
+    })
+}
+
+/// A long answer.
+pub(super) fn response(media_type: &'static str, body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Ok((sink, (headers, Body::from_stream(source)).into_response()))
+    (headers, body).into_response()
 }
 
 /// Answers with JSON Lines that `write` produces from a fresh snapshot.
@@ -125,24 +135,6 @@ impl Sink {
         if self.flush().is_continue() {
             self.finished.store(true, Ordering::Release);
         }
-    }
-
-    /// Ends an answer that has no end of its own.
-    pub fn leave(self) {
-        self.finished.store(true, Ordering::Release);
-    }
-
-    /// Sends text as it is, from a task.
-    pub async fn comment(&mut self, text: &'static str) -> ControlFlow<()> {
-        match self.channel.send(Bytes::from_static(text.as_bytes())).await {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    }
-
-    /// Until the client is gone.
-    pub async fn closed(&self) {
-        self.channel.closed().await;
     }
 }
 

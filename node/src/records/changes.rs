@@ -1,24 +1,13 @@
 //! Which records changed between two moments.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use millpond_core::{Dot, Incarnation, Seq, VersionVector};
 
-use crate::records::view::record_id;
-use crate::records::{Record, RecordError, RecordId, RecordView};
-
-/// A record that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Change {
-    /// Which.
-    pub id: RecordId,
-    /// What it is now; `None` if it is gone.
-    pub record: Option<Record>,
-}
+use crate::changes::{Change, ChangeFilter, RowKind, Walk, can_tell_since};
+use crate::records::{Record, RecordError, RecordView};
 
 /// A moment from which a reader of changes goes on: a version vector as text.
 ///
@@ -58,53 +47,40 @@ impl RecordView {
     /// # Errors
     /// [`RecordError::Store`].
     pub fn can_tell_since(&self, since: &VersionVector) -> Result<bool, RecordError> {
-        Ok(since.is_empty() || since.covers_all(&self.view.floor()?))
+        Ok(can_tell_since(&self.view, since)?)
     }
 
-    /// Visits the records that changed beyond `since`, each once, in path order, as they are in this view.
+    /// Visits the records that changed beyond `since`, each once, in path order, as they are in this view. What
+    /// they were before is not known here: [`Replica::changes`](crate::Replica::changes) knows.
     ///
     /// Deletes are among them as far as [`RecordView::can_tell_since`] says.
-    ///
-    /// It first collects the names of all of them; from the beginning it reads what exists instead.
     ///
     /// # Errors
     /// [`RecordError::Store`].
     pub fn changes(
         &self,
         since: &VersionVector,
-        wanted: &dyn Fn(&RecordId) -> bool,
-        visit: &mut dyn FnMut(Change) -> ControlFlow<()>,
+        filter: &ChangeFilter,
+        visit: &mut dyn FnMut(Change<Record>) -> ControlFlow<()>,
     ) -> Result<(), RecordError> {
-        if since.is_empty() {
-            return self.export(&mut |record| match wanted(&record.id) {
-                true => visit(Change { id: record.id.clone(), record: Some(record) }),
-                false => ControlFlow::Continue(()),
-            });
-        }
-        for id in self.changed(since, wanted)? {
-            let record = self.get(&id)?;
-            if visit(Change { id, record }).is_break() {
-                break;
+        let walk = Walk { view: &self.view, since, before: None, filter, kind: RECORDS };
+        let mut failed = None;
+        walk.visit(&mut |change, _| match change {
+            Ok(change) => visit(change),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
             }
-        }
-        Ok(())
-    }
-
-    fn changed(
-        &self,
-        since: &VersionVector,
-        wanted: &dyn Fn(&RecordId) -> bool,
-    ) -> Result<BTreeSet<RecordId>, RecordError> {
-        let mut changed = BTreeSet::new();
-        for range in self.vv().beyond(since) {
-            self.view.log(range.incarnation, range.after, range.upto.get(), &mut |_, row| {
-                changed.extend(record_id(&row.path).filter(wanted));
-                ControlFlow::Continue(())
-            })?;
-        }
-        Ok(changed)
+        })?;
+        failed.map_or(Ok(()), Err)
     }
 }
+
+/// Records as rows that are followed.
+pub(crate) const RECORDS: RowKind<Record> = RowKind {
+    is_key: |_| true,
+    read: |id, entries| Ok(Record::from_entries(id.clone(), &entries)),
+};
 
 fn parse_dot(text: &str) -> Option<Dot> {
     let (incarnation, seq) = text.split_once('-')?;

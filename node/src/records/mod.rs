@@ -31,7 +31,8 @@ mod shape;
 mod tx;
 mod view;
 
-pub use changes::{Change, ParseTokenError, Token};
+pub(crate) use changes::RECORDS;
+pub use changes::{ParseTokenError, Token};
 pub use document::{Document, Json, JsonError};
 pub use error::RecordError;
 pub use id::{IdError, RecordId};
@@ -42,3 +43,4 @@ pub(crate) use record::values;
 pub use record::{Field, FieldKind, FieldVersion, ParseVersionError, Record, Version};
 pub use tx::{Precondition, RecordTx, write};
 pub use view::{RecordView, Scan};
+pub(crate) use view::{each_record, entries_of, record_id};

@@ -7,6 +7,7 @@ use millpond_core::{Entry, Path, VersionVector};
 use crate::records::id::check_collection;
 use crate::records::{Record, RecordError, RecordId};
 use crate::state::View;
+use crate::store::StoreError;
 
 /// Records of one consistent view. All methods may block on a disk.
 #[derive(Debug, Clone)]
@@ -39,12 +40,7 @@ impl RecordView {
     /// # Errors
     /// [`RecordError::Store`].
     pub fn get(&self, id: &RecordId) -> Result<Option<Record>, RecordError> {
-        let mut entries = Vec::new();
-        self.view.entries(Some(&id.path()), None, &mut |path, entry| {
-            entries.push((path, entry));
-            ControlFlow::Continue(())
-        })?;
-        Ok(Record::from_entries(id.clone(), &entries))
+        Ok(Record::from_entries(id.clone(), &entries_of(&self.view, id)?))
     }
 
     /// Visits records of a collection in the order of their keys, until `visit` breaks.
@@ -142,44 +138,66 @@ impl RecordView {
         after: Option<&Path>,
         visit: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), RecordError> {
-        let mut entries: Vec<(Path, Entry)> = Vec::new();
-        let mut flow = ControlFlow::Continue(());
-        self.view.entries(within, after, &mut |path, entry| {
-            let same = entries.first().is_some_and(|(first, _)| {
-                let prefix = first.prefix_bytes(2);
-                path.as_bytes().starts_with(&first.as_bytes()[..prefix])
-            });
-            if !same {
-                flow = finish(&mut entries, visit);
-            }
-            entries.push((path, entry));
-            flow
+        each_record(&self.view, within, after, &mut |id, entries| match Record::from_entries(
+            id, &entries,
+        ) {
+            Some(record) => visit(record),
+            None => ControlFlow::Continue(()),
         })?;
-        if flow.is_continue() {
-            let _ = finish(&mut entries, visit);
-        }
         Ok(())
     }
 }
 
-/// Shows the record of these entries, if they are one, and starts the next.
+/// Visits the entries of each record, those at and below `within`, if given, and beyond `after`, if given.
+pub(crate) fn each_record(
+    view: &View,
+    within: Option<&Path>,
+    after: Option<&Path>,
+    visit: &mut dyn FnMut(RecordId, Vec<(Path, Entry)>) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let mut entries: Vec<(Path, Entry)> = Vec::new();
+    let mut flow = ControlFlow::Continue(());
+    view.entries(within, after, &mut |path, entry| {
+        let same = entries.first().is_some_and(|(first, _)| {
+            let prefix = first.prefix_bytes(2);
+            path.as_bytes().starts_with(&first.as_bytes()[..prefix])
+        });
+        if !same {
+            flow = finish(&mut entries, visit);
+        }
+        entries.push((path, entry));
+        flow
+    })?;
+    if flow.is_continue() {
+        let _ = finish(&mut entries, visit);
+    }
+    Ok(())
+}
+
+/// The entries of one record; none if it is absent.
+pub(crate) fn entries_of(view: &View, id: &RecordId) -> Result<Vec<(Path, Entry)>, StoreError> {
+    let mut entries = Vec::new();
+    view.entries(Some(&id.path()), None, &mut |path, entry| {
+        entries.push((path, entry));
+        ControlFlow::Continue(())
+    })?;
+    Ok(entries)
+}
+
+/// Shows the record of these entries, if they are of one, and starts the next.
 fn finish(
     entries: &mut Vec<(Path, Entry)>,
-    visit: &mut dyn FnMut(Record) -> ControlFlow<()>,
+    visit: &mut dyn FnMut(RecordId, Vec<(Path, Entry)>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let record = entries
-        .first()
-        .and_then(|(path, _)| record_id(path))
-        .and_then(|id| Record::from_entries(id, entries));
-    entries.clear();
-    match record {
-        Some(record) => visit(record),
+    let entries = std::mem::take(entries);
+    match entries.first().and_then(|(path, _)| record_id(path)) {
+        Some(id) => visit(id, entries),
         None => ControlFlow::Continue(()),
     }
 }
 
 /// The record that a path belongs to; `None` if it belongs to none.
-pub(super) fn record_id(path: &Path) -> Option<RecordId> {
+pub(crate) fn record_id(path: &Path) -> Option<RecordId> {
     let mut components = path.components().map(String::from_utf8);
     let (collection, key) = (components.next()?.ok()?, components.next()?.ok()?);
     RecordId::new(collection, key).ok()

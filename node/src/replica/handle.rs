@@ -16,7 +16,7 @@ use super::errors::JoinError;
 #[cfg(feature = "backup")]
 use crate::backup::Backups;
 use crate::commits::Commits;
-use crate::replication::{Answer, JoinProgress, Request};
+use crate::replication::{Answer, JoinProgress, Request, Sight};
 use crate::runtime::{EngineHandle, WriterHandle};
 use crate::seal::Seal;
 use crate::state::{View, shown_in};
@@ -213,6 +213,11 @@ impl Replica {
     /// Asks the engine; `None` once the replica is closed.
     pub(crate) async fn ask(&self, request: Request) -> Option<Answer> {
         self.inner.engine.ask(request).await
+    }
+
+    /// Follows what peers hold; `None` once the replica is closed.
+    pub(crate) async fn sight(&self) -> Option<watch::Receiver<Sight>> {
+        self.inner.engine.sight().await
     }
 }
 

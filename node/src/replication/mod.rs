@@ -40,12 +40,16 @@
 //! | `survey` | how the whole mesh is |
 //! | `requests` | who answers what the application asks |
 //! | `report`, `sources`, `counting` | what to tell the operator |
+//! | `sight` | what applications wait for: what peers hold |
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::{Dot, Namespace, NodeKey, Path, VersionVector};
+use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, VersionVector};
 
+use crate::conflicts::Writer;
 use crate::membership::{Invite, InviteOptions};
 use crate::removal::RemoveError;
 use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
@@ -98,6 +102,7 @@ mod requests;
 mod ring;
 mod rules;
 mod session;
+mod sight;
 mod sources;
 mod supply;
 mod supplying;
@@ -123,6 +128,7 @@ pub(crate) use inspect::Belief;
 pub(crate) use limits::Limits;
 #[cfg(feature = "backup")]
 pub(crate) use rehab::Beginning;
+pub(crate) use sight::Sight;
 pub(crate) use verify_plan::VerifySettings;
 #[cfg(feature = "backup")]
 pub(crate) use whole::{Whole, not_of_whole};
@@ -191,6 +197,8 @@ pub(crate) enum Request {
     AwaitShown { vv: VersionVector, timeout_ms: u64 },
     /// Whoever waits for acks is to wait no longer.
     EndWaits,
+    /// Whose these incarnations are, and what those members are called.
+    Writers(BTreeSet<Incarnation>),
     /// Everything about this node. The shell knows the links' network counters, the store's size and what it
     /// noticed itself.
     Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
@@ -271,6 +279,8 @@ pub(crate) enum Answer {
     Waited(Waited),
     /// Readers see what was asked for; or how much they do not.
     Shown(Result<(), Behind>),
+    /// Those that are known.
+    Writers(BTreeMap<Incarnation, Writer>),
     /// The status.
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.

@@ -12,6 +12,10 @@ impl Engine {
             }
             Request::Await { dot, wanted } => self.await_acks(id, dot, None, wanted),
             Request::AwaitShown { vv, timeout_ms } => self.await_shown(id, vv, timeout_ms),
+            Request::Writers(incarnations) => {
+                let writers = self.writers_of(&incarnations);
+                self.answer(id, Answer::Writers(writers));
+            }
             Request::EndWaits => {
                 self.end_waits();
                 self.answer(id, Answer::Done);

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::link_task::LinkQueues;
 use super::{Lease, LeaseFile, WriterMessage};
 use crate::replication::{
-    Answer, Engine, Input, JoinProgress, LinkId, Now, Output, Request, RequestId,
+    Answer, Engine, Input, JoinProgress, LinkId, Now, Output, Request, RequestId, Sight,
 };
 use crate::state::Heads;
 
@@ -29,6 +29,8 @@ pub(crate) enum Event {
     Link(Box<dyn Link>),
     /// A link's tasks have ended.
     LinkEnded(LinkId, Input),
+    /// The application follows what peers hold.
+    Follow(oneshot::Sender<watch::Receiver<Sight>>),
 }
 
 /// The way to the engine's task.
@@ -50,6 +52,13 @@ impl EngineHandle {
         self.events.send(Event::Request(request, reply)).await.ok()?;
         answer.await.ok()
     }
+
+    /// Follows what peers hold; `None` when the engine has stopped.
+    pub(crate) async fn sight(&self) -> Option<watch::Receiver<Sight>> {
+        let (reply, answer) = oneshot::channel();
+        self.events.send(Event::Follow(reply)).await.ok()?;
+        answer.await.ok()
+    }
 }
 
 /// Everything that the engine's task needs.
@@ -59,6 +68,7 @@ pub(crate) struct EngineTask {
     inbox: mpsc::Receiver<Event>,
     links: BTreeMap<LinkId, LinkQueues>,
     questions: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    followers: Vec<watch::Sender<Sight>>,
     next_link: u64,
     next_request: u64,
     /// When the engine is told the links' round trips next.
@@ -96,7 +106,18 @@ impl EngineTask {
         let (links, questions) = (BTreeMap::new(), BTreeMap::new());
         let round_trips_due = Instant::now();
         let (next_link, next_request) = (0, 0);
-        Self { engine, shell, inbox, links, questions, next_link, next_request, round_trips_due }
+        let followers = Vec::new();
+        Self {
+            engine,
+            shell,
+            inbox,
+            links,
+            questions,
+            followers,
+            next_link,
+            next_request,
+            round_trips_due,
+        }
     }
 
     /// Runs until `stop` is cancelled.
@@ -125,6 +146,7 @@ impl EngineTask {
             }
             self.tell_round_trips();
             self.drain();
+            self.tell_followers();
             self.renew_lease();
         }
         self.finish().await;
@@ -155,6 +177,11 @@ impl EngineTask {
                 self.links.remove(&id);
                 input
             }
+            Event::Follow(reply) => {
+                let (follower, sight) = watch::channel(self.engine.sight());
+                self.followers.push(follower);
+                return drop(reply.send(sight));
+            }
         };
         if let (Input::Committed { heads, .. }, Some(lease)) = (&input, &mut self.shell.lease) {
             lease.is_stale |= lease.heads.vv != heads.vv;
@@ -176,6 +203,24 @@ impl EngineTask {
             if us > 0 {
                 self.engine.handle(now, Input::RoundTrip { link, us });
             }
+        }
+    }
+
+    /// Costs nothing while nobody follows.
+    fn tell_followers(&mut self) {
+        self.followers.retain(|follower| !follower.is_closed());
+        if self.followers.is_empty() {
+            return;
+        }
+        let sight = self.engine.sight();
+        for follower in &self.followers {
+            follower.send_if_modified(|held| {
+                let is_new = *held != sight;
+                if is_new {
+                    held.clone_from(&sight);
+                }
+                is_new
+            });
         }
     }
 

@@ -71,6 +71,7 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::LossAccepted(result) => format!("loss accepted, {result:?}"),
         Answer::Released(Ok(())) => "released".into(),
         Answer::Released(Err(why)) => format!("not released, {why}"),
+        Answer::Writers(writers) => format!("{} writers", writers.len()),
         Answer::Done => "done".into(),
     }
 }

@@ -5,6 +5,8 @@ use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use millpond_core::{Path, VersionVector};
 
+use crate::Replica;
+use crate::changes::{Changes, RowKind};
 use crate::records::{IdError, RecordError};
 use crate::state::View;
 use crate::typed::site::FoundEntry;
@@ -142,6 +144,25 @@ impl<R: Record> Collection<R> {
         })?;
         Ok(count)
     }
+
+    /// Follows the records of this type, from the current ones on: see [`Changes`]. Whoever has read a view goes on
+    /// from there with [`Changes::since`] and the token of its vector ([`Collection::vv`]).
+    pub fn changes(replica: &Replica) -> Changes<R> {
+        Changes::of(replica, Self::ROWS).collection(R::COLLECTION)
+    }
+
+    const ROWS: RowKind<R> = RowKind {
+        is_key: |text| R::Key::from_text(text).is_some(),
+        read: |id, entries| {
+            let path = id.path();
+            let entries = FoundEntry::all(&path, entries);
+            let found = Found::record(&entries);
+            match R::Key::from_text(id.key()).filter(|_| found.shows()) {
+                Some(key) => R::read(key, &found).map(Some).map_err(|error| error.of(&path)),
+                None => Ok(None),
+            }
+        },
+    };
 
     fn visit_one(
         keys: &Keys<R::Key>,

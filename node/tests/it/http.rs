@@ -204,6 +204,29 @@ async fn changes_are_followed_and_resumed_without_a_gap() {
     let (changes, _) = Events::follow(&node, "/api/v1/changes?since=1", &[]).await.cut().await;
     assert_eq!(keys(&changes), [("b".into(), false), ("c".into(), false)]);
     assert_eq!(node.get("/api/v1/changes?since=x").await.problem(), "bad_token");
+
+    let path = "/api/v1/changes?collection=t&key=b&before=true";
+    let mut events = Events::follow(&node, path, &[]).await;
+    events.cut().await;
+    node.ask("PUT", "/api/v1/c/t/b", r#"{"x":4}"#).await;
+    let (changes, _) = events.cut().await;
+    let change = &changes[0].1;
+    assert_eq!((&change["before"], &change["fields"]), (&json!({"x": 2}), &json!({"x": 4})));
+    assert_eq!(change["collapsed"], false);
+    assert!(change["dot"].as_str().unwrap().starts_with(change["author"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn a_field_is_explained() {
+    let node = Node::start().await;
+    node.ask("PUT", MILK, r#"{"title":"Buy milk"}"#).await;
+    let explained = node.get("/api/v1/explain/tasks/milk/title").await.json();
+    assert_eq!((&explained["value"], &explained["kind"]), (&json!("Buy milk"), &json!("plain")));
+    assert_eq!(explained["candidates"].as_array().unwrap().len(), 1);
+    assert!(explained["candidates"][0]["writer"].is_string());
+    assert_eq!(node.get("/api/v1/explain/tasks/milk/x").await.problem(), "no_such_field");
+    assert_eq!(node.get("/api/v1/conflicts").await.json(), json!({"conflicts": []}));
+    assert_eq!(node.get("/api/v1/conflicts?collection=a%2Fb").await.problem(), "bad_name");
 }
 
 #[tokio::test]

@@ -2,15 +2,18 @@
 
 mod bad_peers;
 mod bookmarks;
+mod changes;
 mod client;
 mod cluster;
 mod concerns;
+mod conflicts;
 mod examples;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
 mod http_concerns;
 mod opening;
+mod presence;
 mod records;
 mod replication;
 mod typed;

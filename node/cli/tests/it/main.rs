@@ -2,6 +2,7 @@
 
 mod backup;
 mod concern;
+mod conflicts;
 mod delayed;
 mod demo;
 mod failed_disk;

@@ -1,0 +1,194 @@
+//! `conflicts` and `explain`: which values a field has, which one it is to have, and why it shows the one that it
+//! shows.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use millpond::records::{Json, RecordId};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Client, Outgoing, segment};
+use crate::failure::{Exit, Failure, Outcome};
+
+/// List fields that several nodes wrote at once, and end such conflicts.
+#[derive(Debug, Args)]
+pub(crate) struct ConflictsArgs {
+    #[command(subcommand)]
+    command: ConflictsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConflictsCommand {
+    /// List them
+    Ls {
+        /// Only of this collection
+        collection: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the values of one, as `millpond explain` does
+    Show(ExplainArgs),
+    /// End one: with one of its values, or with another
+    Resolve {
+        /// collection/key
+        record: RecordId,
+        /// The field
+        field: String,
+        /// Keep the value of this number, as `conflicts show` counts them
+        #[arg(long, required_unless_present = "set", conflicts_with = "set")]
+        keep: Option<usize>,
+        /// Write this JSON value
+        #[arg(long, value_parser = Json::parse)]
+        set: Option<Json>,
+    },
+}
+
+/// Why a field shows what it shows.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// collection/key
+    record: RecordId,
+    /// The field
+    field: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Conflicts {
+    conflicts: Vec<Conflict>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Conflict {
+    collection: String,
+    key: String,
+    field: String,
+    kind: String,
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Explanation {
+    value: Json,
+    kind: String,
+    rule: String,
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Candidate {
+    value: Json,
+    at: String,
+    author: String,
+    dot: String,
+    writer: Option<String>,
+    seen_by: Vec<String>,
+}
+
+/// Which value a field is to have: one of these, or another.
+#[derive(Serialize)]
+struct Resolution<'a> {
+    collection: &'a str,
+    key: &'a str,
+    field: &'a str,
+    seen: &'a [&'a str],
+    keep: Option<&'a str>,
+    value: Option<Json>,
+}
+
+pub(crate) async fn conflicts(args: ConflictsArgs, dir: &Path) -> Outcome {
+    match args.command {
+        ConflictsCommand::Ls { collection, json } => list(collection, json, dir).await,
+        ConflictsCommand::Show(args) => explain(args, dir).await,
+        ConflictsCommand::Resolve { record, field, keep, set } => {
+            resolve(&record, &field, keep, set, dir).await
+        }
+    }
+}
+
+pub(crate) async fn explain(args: ExplainArgs, dir: &Path) -> Outcome {
+    let explained = explanation(&args.record, &args.field, dir).await?;
+    if args.json {
+        println!("{}", as_json(&explained));
+        return Ok(Exit::Ok);
+    }
+    println!("{}   ({})", explained.value.text(), explained.kind);
+    println!("{}", explained.rule);
+    print_candidates(&explained.candidates);
+    Ok(Exit::Ok)
+}
+
+async fn list(collection: Option<String>, is_json: bool, dir: &Path) -> Outcome {
+    let what = "cannot list conflicts";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let mut path = String::from("/api/v1/conflicts");
+    if let Some(collection) = &collection {
+        path += &format!("?collection={}", segment(collection));
+    }
+    let found: Conflicts = client.get(&path).await.map_err(|error| error.at(what))?;
+    if is_json {
+        println!("{}", as_json(&found));
+        return Ok(Exit::Ok);
+    }
+    for conflict in &found.conflicts {
+        println!("{}/{}  {}", conflict.collection, conflict.key, conflict.field);
+        print_candidates(&conflict.candidates);
+    }
+    if found.conflicts.is_empty() {
+        println!("no conflicts");
+    }
+    Ok(Exit::Ok)
+}
+
+async fn resolve(
+    record: &RecordId,
+    field: &str,
+    keep: Option<usize>,
+    set: Option<Json>,
+    dir: &Path,
+) -> Outcome {
+    let what = "cannot end the conflict";
+    let candidates = explanation(record, field, dir).await?.candidates;
+    let seen: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
+    let keep = match keep {
+        Some(number) => Some(*seen.get(number).ok_or_else(|| {
+            Failure::new(what).why(format!("there is no value {number} of {record} {field}"))
+        })?),
+        None => None,
+    };
+    let (collection, key) = (record.collection(), record.key());
+    let body = Resolution { collection, key, field, seen: &seen, keep, value: set };
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let body = Outgoing::text(as_json(&body));
+    let sent = client.send(Method::POST, "/api/v1/conflicts/resolve", &[], body).await;
+    sent.map_err(|error| error.at(what))?;
+    println!("ended the conflict of {record} {field}");
+    Ok(Exit::Ok)
+}
+
+async fn explanation(record: &RecordId, field: &str, dir: &Path) -> Result<Explanation, Failure> {
+    let what = "cannot explain";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let (collection, key) = (segment(record.collection()), segment(record.key()));
+    let path = format!("/api/v1/explain/{collection}/{key}/{}", segment(field));
+    client.get(&path).await.map_err(|error| error.at(what))
+}
+
+/// Values keep the digits that they were written with.
+fn as_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers always serialize")
+}
+
+fn print_candidates(candidates: &[Candidate]) {
+    for (number, candidate) in candidates.iter().enumerate() {
+        let author: String = candidate.author.chars().take(8).collect();
+        let writer = candidate.writer.as_deref().unwrap_or(&author);
+        let (value, held) = (candidate.value.text(), candidate.seen_by.len());
+        let at = &candidate.at;
+        println!("  {number}  {value}  by {writer} at {at}, on disk at {held} other members");
+    }
+}

@@ -1,0 +1,32 @@
+//! Conflicts from outside.
+
+use serde_json::Value;
+
+use crate::node::Node;
+
+#[test]
+fn a_conflict_is_listed_shown_and_ended() {
+    let node = Node::start();
+    let other = node.join("london-1", "writer");
+    node.run(&["put", "t/a", r#"{"n":0}"#, "--concern", "all"]).ok();
+    node.run(&["peers", "pause"]).ok();
+    node.run(&["put", "t/a", r#"{"n":1}"#]).ok();
+    other.run(&["put", "t/a", r#"{"n":2}"#]).ok();
+    node.run(&["peers", "resume"]).ok();
+    node.until_not(&["conflicts", "ls"], "no conflicts\n");
+
+    let listed: Value =
+        serde_json::from_str(&node.run(&["conflicts", "ls", "t", "--json"]).ok()).unwrap();
+    assert_eq!(listed["conflicts"][0]["field"], "n");
+    assert_eq!(listed["conflicts"][0]["candidates"].as_array().unwrap().len(), 2);
+    let explained = node.run(&["explain", "t/a", "n"]).ok();
+    assert!(explained.contains("the latest stamp shows"), "{explained}");
+    assert!(explained.contains("by london-1 at"), "{explained}");
+    let none = node.run(&["conflicts", "resolve", "t/a", "n", "--keep", "2"]).failed(1);
+    assert!(none.contains("there is no value 2"), "{none}");
+    node.run(&["conflicts", "resolve", "t/a", "n", "--set", "3"]).ok();
+    assert_eq!(node.run(&["get", "t/a", "--json"]).ok(), "{\"n\":3}\n");
+    assert_eq!(node.run(&["conflicts", "ls"]).ok(), "no conflicts\n");
+    let ended = node.run(&["conflicts", "resolve", "t/a", "n", "--keep", "0"]).failed(1);
+    assert!(ended.contains("(changed)"), "{ended}");
+}

@@ -1,0 +1,153 @@
+//! `GET /conflicts`, `POST /conflicts/resolve` and `GET /explain`: which values a field has, which one it is to
+//! have, and why it shows the one that it shows.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::http::problem::Problem;
+use crate::http::records::{json, query};
+use crate::http::server::SharedApi;
+use crate::records::{FieldKind, Json as Value, RecordError, RecordId, Token, rfc3339};
+use crate::{Candidate, ResolveError};
+
+/// A field with several values.
+#[derive(Serialize)]
+struct ConflictLine {
+    collection: String,
+    key: String,
+    field: String,
+    kind: FieldKind,
+    candidates: Vec<CandidateLine>,
+}
+
+/// Why a field shows what it shows.
+#[derive(Serialize)]
+struct ExplanationLine {
+    value: Value,
+    kind: FieldKind,
+    rule: &'static str,
+    candidates: Vec<CandidateLine>,
+}
+
+/// A value, by whom it was written, and who has it.
+#[derive(Serialize)]
+struct CandidateLine {
+    value: Value,
+    at: String,
+    author: String,
+    dot: String,
+    writer: Option<String>,
+    seen_by: Vec<String>,
+}
+
+impl CandidateLine {
+    fn of(candidate: Candidate) -> Self {
+        let author = candidate.dot.incarnation;
+        Self {
+            dot: dot_text(&candidate),
+            value: candidate.value,
+            at: rfc3339(candidate.stamp),
+            author: author.to_string(),
+            writer: candidate.writer.map(|writer| writer.name),
+            seen_by: candidate.seen_by.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// `GET /conflicts`
+pub(super) async fn conflicts(State(api): State<SharedApi>, uri: Uri) -> Result<Response, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ConflictsQuery {
+        collection: Option<String>,
+    }
+    #[derive(Serialize)]
+    struct Conflicts {
+        conflicts: Vec<ConflictLine>,
+    }
+    let ConflictsQuery { collection } = query(&uri)?;
+    let found = api.replica.conflicts(collection.as_deref()).await?;
+    let line = |conflict: crate::Conflict| ConflictLine {
+        collection: conflict.id.collection().to_owned(),
+        key: conflict.id.key().to_owned(),
+        field: conflict.field,
+        kind: conflict.kind,
+        candidates: conflict.candidates.into_iter().map(CandidateLine::of).collect(),
+    };
+    Ok(Json(Conflicts { conflicts: found.into_iter().map(line).collect() }).into_response())
+}
+
+/// `GET /explain/{collection}/{key}/{field}`
+pub(super) async fn explain(
+    State(api): State<SharedApi>,
+    place: Result<Path<(String, String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path((collection, key, field)) =
+        place.map_err(|error| Problem::bad_request("bad_name", error.body_text()))?;
+    let id = RecordId::new(collection, key).map_err(RecordError::from)?;
+    let Some(found) = api.replica.explain(&id, &field).await? else {
+        let detail = format!("{id} has no field `{field}`");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_field", detail));
+    };
+    let candidates = found.candidates.into_iter().map(CandidateLine::of).collect();
+    let (value, kind, rule) = (found.value, found.kind, found.rule);
+    Ok(Json(ExplanationLine { value, kind, rule, candidates }).into_response())
+}
+
+/// `POST /conflicts/resolve`
+pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    /// One of `keep` and `value`.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ResolveBody {
+        collection: String,
+        key: String,
+        field: String,
+        /// The dots of all values that the decision is about.
+        seen: Vec<String>,
+        /// The dot of the value that stays.
+        keep: Option<String>,
+        /// Another value.
+        value: Option<Value>,
+    }
+    #[derive(Serialize)]
+    struct Resolved {
+        token: String,
+    }
+    let body: ResolveBody = json(body).await?;
+    let id = RecordId::new(body.collection, body.key).map_err(RecordError::from)?;
+    let conflict = api.replica.conflict(&id, &body.field).await?;
+    let conflict = conflict.ok_or(ResolveError::Changed)?;
+    let is = |candidate: &Candidate, text: &str| dot_text(candidate) == text;
+    let are_seen = conflict.candidates.iter().all(|it| body.seen.iter().any(|seen| is(it, seen)));
+    if !are_seen {
+        return Err(ResolveError::Changed.into());
+    }
+    let receipt = match (body.keep, body.value) {
+        (Some(keep), None) => {
+            let index = conflict.candidates.iter().position(|it| is(it, &keep));
+            conflict.keep(index.ok_or(ResolveError::Changed)?).await?
+        }
+        (None, Some(value)) => conflict.set(value).await?,
+        _ => return Err(Problem::bad_request("bad_json", "give either `keep` or `value`")),
+    };
+    Ok(Json(Resolved { token: Token(receipt.vv).to_string() }).into_response())
+}
+
+fn dot_text(candidate: &Candidate) -> String {
+    format!("{}:{}", candidate.dot.incarnation, candidate.dot.seq)
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Record(error) => error.into(),
+            other => Problem::new(StatusCode::CONFLICT, "changed", other.to_string()),
+        }
+    }
+}
