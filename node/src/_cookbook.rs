@@ -4,6 +4,7 @@
 //!
 //! - [Write, and know who has it](#write-and-know-who-has-it)
 //! - [Read your own writes on another replica](#read-your-own-writes-on-another-replica)
+//! - [Follow changes, and go on elsewhere](#follow-changes-and-go-on-elsewhere)
 //! - [Which merge rule](#which-merge-rule)
 //! - [Which key](#which-key)
 //! - [Conflicts that you will meet](#conflicts-that-you-will-meet)
@@ -16,8 +17,8 @@
 //! - [Close](#close)
 //! - [Test without a network](#test-without-a-network)
 //!
-//! Longer ones are in [the examples]: notes that are written offline, a cart at two servers, transfers between
-//! accounts, feature flags for a fleet.
+//! Longer ones are in [the examples]: a chat, a todo list in browsers, notes that are written offline, a cart at two
+//! servers, transfers between accounts, feature flags for a fleet.
 //!
 //! [the examples]: https://github.com/millpond/millpond/tree/main/node/examples
 //!
@@ -111,6 +112,47 @@
 //! [`Behind`](crate::AtLeastError::Behind), and [`Replica::read`](crate::Replica::read) shows what there is. With a
 //! [`Config::state_dir`](crate::Config::state_dir) a restarted replica knows that its folder is no older one, and does
 //! not wait.
+//!
+//! ## Follow changes, and go on elsewhere
+//! A stream begins with the rows that there are, and goes on with each change. Whole transactions end with a *cut*,
+//! whose token goes on from there, at any replica. Who keeps a copy, such as a search index, stores the token with it.
+//!
+//! ```
+//! use millpond::{ChangeEvent, Collection, Record, Replica};
+//!
+//! # #[derive(Debug, Default, Record)]
+//! # struct Task {
+//! #     #[millpond(key)]
+//! #     id: String,
+//! #     title: String,
+//! # }
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let db = Replica::builder_in_memory().offline().open().await?;
+//! # db.write(|tx| tx.store(&Task { id: "milk".into(), ..Task::default() })).await?;
+//! let mut copy = std::collections::BTreeMap::new();
+//! let mut changes = Collection::<Task>::changes(&db); // with `.since(token)` from there on
+//! while let Some(event) = changes.next().await {
+//!     match event? {
+//!         ChangeEvent::Change(change) => match change.after {
+//!             Some(task) => drop(copy.insert(change.id, task)),
+//!             None => drop(copy.remove(&change.id)),
+//!         },
+//!         ChangeEvent::Cut(token) => {
+//!             println!("{} tasks; go on from {token}", copy.len()); // to be stored now, both at once
+//! #           assert_eq!(copy.len(), 1);
+//! #           break;
+//!         }
+//!         ChangeEvent::Resync => copy.clear(), // its deletes are forgotten: all rows come again
+//!         ChangeEvent::Lagged { resume } => changes = Collection::<Task>::changes(&db).since(resume),
+//!         _ => {}
+//!     }
+//! }
+//! # db.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//! An error of a single record, which another type wrote, does not end the stream; here `?` does.
 //!
 //! ## Which merge rule
 //! Ask what is right when two people do it at once, each without knowing of the other one.
@@ -244,14 +286,12 @@
 //! ## Conflicts that you will meet
 //! Two values of a [`Multi`](crate::Multi) written at once both show, the latest first. Whoever writes the field having
 //! seen both ends the conflict, everywhere. A plain field shows one; the other one is still there until the next
-//! write of the field, and [`RecordView::conflicts`](crate::records::RecordView::conflicts) finds it.
+//! write of the field, and [`Replica::conflicts`](crate::Replica::conflicts) lists both, with who wrote what and who
+//! has it. [`Replica::explain`](crate::Replica::explain) says of any field why it shows what it shows.
 //!
 #![cfg_attr(feature = "quic", doc = "```")]
 #![cfg_attr(not(feature = "quic"), doc = "```no_run")]
-//! use std::ops::ControlFlow;
 //! # use std::time::Duration;
-//!
-//! use millpond::records::RecordView;
 //! use millpond::{Bookmark, Collection, Multi, Record, Replica};
 //!
 //! #[derive(Debug, Default, Record)]
@@ -283,24 +323,26 @@
 //! }
 //! anna.resume(None).await; // and is back
 //! let view = anna.at_least(&seen, soon).await?;
-//! let page = Collection::<Page>::new(view.clone()).get("home")?.expect("it is there");
+//! let page = Collection::<Page>::new(view).get("home")?.expect("it is there");
 //! assert_eq!(page.text.values().len(), 2);
 //!
 //! // All fields of all records with more than one value, plain ones too.
-//! RecordView::new(view).conflicts(None, &mut |record| {
-//!     for (field, found) in record.conflicts() {
-//!         for version in &found.versions {
-//!             println!("{} {field}: {:?}", record.id, version.value);
-//!         }
+//! for conflict in anna.conflicts(None).await? {
+//!     for candidate in &conflict.candidates {
+//!         let by = candidate.writer.as_ref().map_or("?", |writer| &writer.name);
+//!         println!("{} {}: {:?} by {by}", conflict.id, conflict.field, candidate.value);
 //!     }
-//!     ControlFlow::Continue(())
-//! })?;
+//!     if conflict.field == "color" {
+//!         conflict.keep(0).await?; // refused if somebody has written it meanwhile
+//!     }
+//! }
 //!
-//! // To choose is to write.
+//! // Any write that has seen both ends it as well.
 //! let both = page.text.values().join(" / ");
 //! anna.write(|tx| tx.edit::<Page, _>("home", |page| page.text.set(both))).await?;
 //! # let page = Collection::<Page>::new(anna.read()?).get("home")?.expect("it is there");
 //! assert!(!page.text.is_conflict());
+//! # assert!(anna.conflicts(None).await?.is_empty());
 //! # ben.close().await;
 //! # anna.close().await;
 //! # Ok(())
@@ -470,46 +512,40 @@
 //!
 //! ## Read within async code
 //! Reading is synchronous: it may wait for this node's disk, and for nothing else. Reading single records in an async
-//! function is fine. For a long scan take a thread, as for any work that blocks; views and clones of a replica are
-//! free to move there.
-//!
-//! ```
-//! use millpond::{Collection, Record, Replica};
-//!
-//! # #[derive(Debug, Default, Record)]
-//! # struct Task {
-//! #     #[millpond(key)]
-//! #     id: String,
-//! #     title: String,
-//! # }
-//! # #[tokio::main]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let db = Replica::builder_in_memory().offline().open().await?;
-//! let tasks = Collection::<Task>::new(db.read()?);
-//! let count = tokio::task::spawn_blocking(move || tasks.count()).await??;
-//! # assert_eq!(count, 0);
-//! # db.close().await;
-//! # Ok(())
-//! # }
-//! ```
-//! A view that is kept keeps what it shows on disk, so let go of views that are not needed.
+//! function is fine. For a long scan take a thread, as for any work that blocks: views, collections and clones of a
+//! replica are free to move there (`tokio::task::spawn_blocking(move || tasks.count())`). A view that is kept keeps
+//! what it shows on disk, so let go of views that are not needed.
 //!
 //! ## See who is there
-//! [`Replica::status`](crate::Replica::status) tells all that a node knows of itself and of the others:
+//! [`Replica::presence`](crate::Replica::presence) tells how each other member is, and then whatever changes;
+//! [`Replica::caught_up`](crate::Replica::caught_up) and [`Replica::synced_with`](crate::Replica::synced_with) wait.
+//! [`Replica::status`](crate::Replica::status) is all that a node knows of itself and of the others, at once.
 //!
-//! ```
-//! use millpond::Replica;
+#![cfg_attr(feature = "quic", doc = "```")]
+#![cfg_attr(not(feature = "quic"), doc = "```no_run")]
+//! use std::time::Duration;
+//!
+//! use millpond::{PresenceEvent, Replica};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let db = Replica::builder_in_memory().offline().open().await?;
-//! let status = db.status().await;
-//! println!("{:?}", status.verdict);
-//! for peer in status.peers {
-//!     let is_linked = peer.link.is_some();
-//!     println!("{}: linked {is_linked}, lacks {:?}, we lack {:?}", peer.name, peer.they_lack, peer.we_lack);
+//! # let anna = Replica::builder_in_memory().open().await?;
+//! # let invite = anna.invite(millpond::InviteOptions::default()).await?;
+//! # let db = Replica::builder_in_memory().join(invite).open().await?;
+//! # db.joined().await?;
+//! let mut presence = db.presence();
+//! while let Some(event) = presence.next().await {
+//!     if let PresenceEvent::Peer(peer) = event {
+//!         println!("{} is {:?}, and lacks {:?}", peer.name, peer.state, peer.they_lack);
+//! #       assert_eq!(peer.key, anna.key());
+//!         break;
+//!     }
 //! }
+//! // It waits for as long as it takes, so say how long that may be.
+//! tokio::time::timeout(Duration::from_secs(10), db.synced_with(anna.key())).await??;
+//! println!("{:?}", db.status().await.verdict);
 //! # db.close().await;
+//! # anna.close().await;
 //! # Ok(())
 //! # }
 //! ```
@@ -517,20 +553,8 @@
 //! ## Close
 //! `close().await` finishes the writes that it was given, tells the peers, and stops; all clones are one replica and
 //! end together. It does not wait for others to have what was written: for that, write with a concern. The folder and
-//! the port are free once the last clone is dropped. A process that is killed loses nothing that an `await` returned.
-//!
-//! ```
-//! # use millpond::{Replica, WriteError};
-//! # #[tokio::main]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let db = Replica::builder_in_memory().offline().open().await?;
-//! let clone = db.clone();
-//! db.close().await;
-//! let refused = clone.write(|_| Ok::<_, WriteError>(())).await;
-//! assert!(matches!(refused, Err(WriteError::Closed)));
-//! # Ok(())
-//! # }
-//! ```
+//! the port are free once the last clone is dropped, and what is called on one before that fails with `Closed`. A
+//! process that is killed loses nothing that an `await` returned.
 //!
 //! ## Test without a network
 //! A replica in memory that is offline needs no folder, no socket and no clean-up: each test has its own. For two that

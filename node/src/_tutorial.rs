@@ -182,11 +182,11 @@
 //! ```
 //!
 //! ## Follow what comes in
-//! [`Replica::committed`](crate::Replica::committed) wakes up after each commit, the replica's own and those that
-//! bring what others wrote. A slow follower sleeps over some, and misses nothing: it reads the latest view.
+//! A stream tells the records that there are, and then each change as it comes, from here or from elsewhere, without a
+//! gap:
 //!
 //! ```
-//! use millpond::{Collection, Keys, Record, Replica};
+//! use millpond::{ChangeEvent, Collection, Record, Replica};
 //!
 //! # #[derive(Debug, Default, Record)]
 //! # struct Task {
@@ -197,24 +197,26 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let db = Replica::builder_in_memory().offline().open().await?;
-//! let mut commits = db.committed(); // before the first read, so that nothing falls between
+//! let mut changes = Collection::<Task>::changes(&db);
 //! let writer = db.clone(); // cheap, and the same replica
 //! tokio::spawn(async move {
 //!     let milk = Task { id: "milk".into(), title: "Buy milk".into() };
 //!     writer.write(move |tx| tx.store(&milk)).await
 //! });
-//! loop {
-//!     let tasks = Collection::<Task>::new(db.read()?).list(&Keys::all())?;
-//!     println!("{tasks:?}");
-//!     if !tasks.is_empty() {
-//!         break;
+//! while let Some(event) = changes.next().await {
+//!     if let ChangeEvent::Change(change) = event? {
+//!         println!("{} is now {:?}", change.id, change.after); // None: it was removed
+//! #       assert!(change.after.is_some());
+//! #       break;
 //!     }
-//!     commits.changed().await?;
 //! }
 //! # db.close().await;
 //! # Ok(())
 //! # }
 //! ```
+//! There is more to it: what it was [before](crate::Change::before), and [how to go on](
+//! super::_cookbook#follow-changes-and-go-on-elsewhere) after a restart, or at another replica. To look at everything
+//! again whenever something has changed, [`Replica::committed`](crate::Replica::committed) is enough.
 //!
 //! ## On two machines, for good
 //! A replica listens on a free port of the loopback address unless it is told another one: enough for a try on one
