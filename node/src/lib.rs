@@ -68,6 +68,7 @@
 //! | put the data aside, and make a replica of it | `backup` (feature) |
 //! | tell how the node is | [`status`] |
 //! | serve all that over HTTP | `http` (feature) |
+//! | test what an app does when nodes are cut off, crash or fall back | `sim` (feature) |
 //! | know what lies on disk and what a store must do | [`store`] |
 //!
 //! # Features
@@ -77,7 +78,7 @@
 //! | `backup` | backups: making, checking and restoring them |
 //! | `quic` (default) | the QUIC transport; without it a replica reads and writes, and is alone |
 //! | `http` | the local HTTP/JSON API |
-//! | `sim` | the simulator, and the rigs that break what is below a replica; for tests, and free to change |
+//! | `sim` | for tests: the test kit, `sim::Sim`, on which an app meets cuts, crashes, wrong clocks and old backups; besides, the simulator and the rigs that test Millpond itself, which are free to change |
 
 // What the derive makes names this crate as others do.
 extern crate self as millpond;

@@ -44,7 +44,7 @@ struct Sample {
 
 pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Report> {
     let place = folder.path().join("nodes");
-    let configs = ["node", "peer"].map(|name| replicas::config(&place, name));
+    let mut configs = ["node", "peer"].map(|name| replicas::config(&place, name));
     let node = replicas::found(&configs[0]).await?;
     let rows = Random::new(0).rows(parameters.entries as usize, parameters.value_bytes);
     replicas::load(&node, &rows, &[FIELD.into()]).await?;
@@ -53,6 +53,10 @@ pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Repo
     peer.joined().await?;
     let vv = node.read()?.vv().clone();
     replicas::covers(&peer, &vv).await?;
+    // Both start again, and have to find each other.
+    for (config, replica) in configs.iter_mut().zip([&node, &peer]) {
+        config.listen = replica.listen_socket().ok_or("it listens")?;
+    }
     node.close().await;
     peer.close().await;
     drop((node, peer));
@@ -107,6 +111,9 @@ async fn write(
         config.verify_every = every;
         config
     };
+    for config in configs {
+        replicas::port_is_free(config.listen).await?;
+    }
     let node = Replica::open(config(0)).await?;
     let peer = Replica::open(config(1)).await?;
     replicas::linked(&node, 1).await?;

@@ -59,6 +59,13 @@ fn refresh_joins_two_halves_that_have_forgotten_their_deletes() {
     assert!(report["equal_frame_bytes"].as_u64().unwrap() <= 2048, "{report}");
 }
 
+#[test]
+fn verify_finds_nothing_at_nodes_under_load() {
+    let report = run(&["verify", "--entries", "500", "--seconds", "1"]);
+    assert_contract(&report, "verify");
+    assert_eq!(report["found"], 0, "{report}");
+}
+
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
 #[test]
 fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {

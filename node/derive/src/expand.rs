@@ -1,8 +1,9 @@
 //! What the derive makes of a struct.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
+use syn::spanned::Spanned;
 
 use crate::input::{Field, Input};
 
@@ -24,7 +25,7 @@ pub fn expand(input: &Input) -> TokenStream {
 fn record(input: &Input, edit: &Ident, key: &Field) -> TokenStream {
     let Input { name, collection, .. } = input;
     let Field { name: key_name, of: key_type, .. } = key;
-    let (reads, writes, edits) = bodies(input);
+    let Bodies { reads, writes, edits, varies } = Bodies::of(input);
     quote! {
         ::millpond::typed::Record for #name {
             type Key = #key_type;
@@ -49,13 +50,17 @@ fn record(input: &Input, edit: &Ident, key: &Field) -> TokenStream {
             fn edit(site: ::millpond::typed::Site<'_>) -> #edit<'_> {
                 #edits
             }
+
+            fn vary<D: ::millpond::typed::Draw>(site: &::millpond::typed::Site<'_>, draw: &mut D) {
+                #varies
+            }
         }
     }
 }
 
 fn fields(input: &Input, edit: &Ident) -> TokenStream {
     let name = &input.name;
-    let (reads, writes, edits) = bodies(input);
+    let Bodies { reads, writes, edits, varies } = Bodies::of(input);
     quote! {
         ::millpond::typed::Fields for #name {
             type Edit<'p> = #edit<'p>;
@@ -73,25 +78,60 @@ fn fields(input: &Input, edit: &Ident) -> TokenStream {
             fn edit(site: ::millpond::typed::Site<'_>) -> #edit<'_> {
                 #edits
             }
+
+            fn vary<D: ::millpond::typed::Draw>(site: &::millpond::typed::Site<'_>, draw: &mut D) {
+                #varies
+            }
         }
     }
 }
 
-/// The initialisers of the struct, the writes of its fields, and the proxy.
-fn bodies(input: &Input) -> (TokenStream, TokenStream, TokenStream) {
-    let edit = format_ident!("{}Edit", input.name);
-    let names: Vec<_> = input.fields.iter().map(|field| &field.name).collect();
-    let stored: Vec<_> = input.fields.iter().map(|field| &field.stored).collect();
-    let types: Vec<_> = input.fields.iter().map(|field| &field.of).collect();
-    let reads = quote! { #( #names: found.field(#stored)?, )* };
-    let writes = quote! {
-        let _ = site;
-        #( <#types as ::millpond::typed::Field>::write(&self.#names, &site.field(#stored)); )*
-    };
-    let edits = quote! {
-        #edit { #( #names: site.edit::<#types>(#stored), )* millpond_place: ::core::marker::PhantomData }
-    };
-    (reads, writes, edits)
+/// What the functions of the implementation do.
+struct Bodies {
+    /// The initialisers of the struct.
+    reads: TokenStream,
+    /// The writes of its fields.
+    writes: TokenStream,
+    /// The proxy.
+    edits: TokenStream,
+    /// A change of one field.
+    varies: TokenStream,
+}
+
+impl Bodies {
+    fn of(input: &Input) -> Self {
+        let edit = format_ident!("{}Edit", input.name);
+        let reads = each(input, |Field { name, of, stored, .. }, span| {
+            quote_spanned! { span => #name: found.field::<#of>(#stored)?, }
+        });
+        let writes = each(input, |Field { name, of, stored, .. }, span| {
+            quote_spanned! { span => site.write::<#of>(#stored, &self.#name); }
+        });
+        let edits = each(input, |Field { name, of, stored, .. }, span| {
+            quote_spanned! { span => #name: site.edit::<#of>(#stored), }
+        });
+        let varies = each(input, |Field { of, stored, .. }, span| {
+            quote_spanned! { span => site.vary::<#of, D>(#stored, draw) }
+        });
+        let (count, numbers) = (varies.len() as u64, 0..varies.len() as u64);
+        let reads = quote! { #( #reads )* };
+        let writes = quote! { let _ = site; #( #writes )* };
+        let edits = quote! { #edit { #( #edits )* millpond_place: ::core::marker::PhantomData } };
+        let varies = quote! {
+            let _ = site;
+            match draw.below(::core::cmp::max(#count, 1)) {
+                #( #numbers => #varies, )*
+                _ => {}
+            }
+        };
+        Self { reads, writes, edits, varies }
+    }
+}
+
+/// Something for each field. What is wrong with a field's type is said where the type stands, and once.
+fn each(input: &Input, expand: impl Fn(&Field, Span) -> TokenStream) -> Vec<TokenStream> {
+    let fields = input.fields.iter();
+    fields.map(|field| expand(field, field.of.span().resolved_at(Span::call_site()))).collect()
 }
 
 fn proxy(input: &Input, edit: &Ident) -> TokenStream {
@@ -105,7 +145,9 @@ fn proxy(input: &Input, edit: &Ident) -> TokenStream {
             }
             false => quote! { #( #docs )* },
         };
-        quote! { #docs #visibility #name: <#of as ::millpond::typed::Field>::Edit<'p>, }
+        let span = of.span().resolved_at(Span::call_site());
+        let edit = quote_spanned! { span => <#of as ::millpond::typed::Field>::Edit<'p> };
+        quote! { #docs #visibility #name: #edit, }
     });
     quote! {
         #[doc = #about]

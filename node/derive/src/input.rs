@@ -1,7 +1,9 @@
 //! What the derive is given: the struct, checked.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
+use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, Ident, LitStr, Result, Type, Visibility};
 
@@ -40,58 +42,89 @@ impl Input {
     pub fn of(input: &DeriveInput) -> Result<Self> {
         let Data::Struct(data) = &input.data else {
             return Err(Error::new(
-                input.span(),
-                "only a struct can be a record; an enum is a plain field",
+                input.ident.span(),
+                "only a struct can be a record; an enum can be the value of a field, by serde's derives",
             ));
         };
         let Fields::Named(named) = &data.fields else {
-            return Err(Error::new(input.span(), "a record's fields have names, which are stored"));
+            return Err(Error::new(
+                input.ident.span(),
+                "a record's fields are stored by their names: `struct Name { field: Type }`",
+            ));
         };
-        if let Some(generic) = input.generics.params.first() {
-            return Err(Error::new(generic.span(), "a record has no generic parameters"));
+        if !input.generics.params.is_empty() {
+            return Err(Error::new(
+                input.generics.span(),
+                "a record has no generic parameters: what is stored is of one type",
+            ));
         }
-        let collection = collection(input)?;
+        let mut errors = Errors::default();
+        let collection = errors.of(collection(input)).flatten();
         let (mut key, mut fields, mut names) = (None, Vec::new(), BTreeSet::new());
         for field in &named.named {
-            let options = FieldOptions::of(field)?;
-            let name = field.ident.clone().expect("named fields have names");
-            let stored = options.rename.unwrap_or_else(|| LitStr::new(&unraw(&name), name.span()));
-            let docs = field.attrs.iter().filter(|it| it.path().is_ident("doc")).cloned().collect();
-            let (of, visibility) = (field.ty.clone(), field.vis.clone());
-            let parsed = Field { name, of, visibility, docs, stored };
+            let Some((options, parsed)) = errors.of(Field::of(field)) else { continue };
             if options.is_key {
                 if key.replace(parsed).is_some() {
-                    return Err(Error::new(
-                        field.span(),
-                        "a record has one key; combine the two in one type",
-                    ));
+                    errors.add(field.span(), "a record has one key; combine the two in one type");
                 }
                 continue;
             }
-            if !(1..=STORED_BYTES_MAX).contains(&parsed.stored.value().len()) {
-                return Err(Error::new(
-                    parsed.stored.span(),
-                    "a stored name is 1 to 512 bytes of text",
-                ));
+            let stored = parsed.stored.value();
+            if !(1..=STORED_BYTES_MAX).contains(&stored.len()) {
+                errors.add(parsed.stored.span(), "a stored name is 1 to 512 bytes of text");
             }
-            if !names.insert(parsed.stored.value()) {
-                return Err(Error::new(
-                    parsed.stored.span(),
-                    "two fields are stored under this name",
-                ));
+            if !names.insert(stored) {
+                let message = format!("two fields are stored as `{}`", parsed.stored.value());
+                errors.add(parsed.stored.span(), message);
             }
             fields.push(parsed);
         }
         let (name, visibility) = (input.ident.clone(), input.vis.clone());
-        if key.is_none() && collection.is_some() {
-            return Err(Error::new(
-                name.span(),
-                "a record of a collection has a key: mark a field `#[millpond(key)]`",
-            ));
+        if let Some(collection) = collection.as_ref().filter(|_| key.is_none()) {
+            let message = "a record of a collection has a key: mark a field `#[millpond(key)]`";
+            errors.add(collection.span(), message);
         }
+        errors.none()?;
         let collection =
             collection.unwrap_or_else(|| LitStr::new(&snake_case(&name.to_string()), name.span()));
         Ok(Self { name, visibility, collection, key, fields })
+    }
+}
+
+impl Field {
+    fn of(field: &syn::Field) -> Result<(FieldOptions, Self)> {
+        let options = FieldOptions::of(field)?;
+        let name = field.ident.clone().expect("named fields have names");
+        let stored =
+            options.rename.clone().unwrap_or_else(|| LitStr::new(&unraw(&name), name.span()));
+        let docs = field.attrs.iter().filter(|it| it.path().is_ident("doc")).cloned().collect();
+        let (of, visibility) = (field.ty.clone(), field.vis.clone());
+        Ok((options, Self { name, of, visibility, docs, stored }))
+    }
+}
+
+/// All that is wrong: it is told at once.
+#[derive(Default)]
+struct Errors(Option<Error>);
+
+impl Errors {
+    fn of<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.join(error)).ok()
+    }
+
+    fn add(&mut self, at: Span, message: impl Display) {
+        self.join(Error::new(at, message));
+    }
+
+    fn join(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(errors) => errors.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    fn none(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
     }
 }
 
@@ -100,17 +133,21 @@ impl FieldOptions {
         let mut options = Self::default();
         for attribute in field.attrs.iter().filter(|it| it.path().is_ident("millpond")) {
             attribute.parse_nested_meta(|meta| {
-                if meta.path.is_ident("key") {
-                    options.is_key = true;
+                let is_twice = if meta.path.is_ident("key") {
+                    std::mem::replace(&mut options.is_key, true)
                 } else if meta.path.is_ident("rename") {
-                    options.rename = Some(meta.value()?.parse()?);
+                    options.rename.replace(meta.value()?.parse()?).is_some()
                 } else {
                     return Err(
                         meta.error("unknown attribute: a field has `key` or `rename = \"...\"`")
                     );
-                }
-                Ok(())
+                };
+                if is_twice { Err(meta.error("this is said twice")) } else { Ok(()) }
             })?;
+        }
+        if let Some(rename) = options.rename.as_ref().filter(|_| options.is_key) {
+            let message = "a key is part of the path, and has no stored name: take `rename` away";
+            return Err(Error::new(rename.span(), message));
         }
         Ok(options)
     }
@@ -133,8 +170,10 @@ fn collection(input: &DeriveInput) -> Result<Option<LitStr>> {
                     "a collection is 1 to 128 bytes of text without `/` and control characters",
                 ));
             }
-            collection = Some(name);
-            Ok(())
+            match collection.replace(name) {
+                Some(_) => Err(meta.error("this is said twice")),
+                None => Ok(()),
+            }
         })?;
     }
     Ok(collection)

@@ -101,7 +101,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a store that was put back goes on with the seqs that it had issued before";
     ["a lease holds the highest seqs"] "S2", ["restore"],
         "a lease proves a volume that was rolled back within its boot";
-    ["a lease is not of an ended incarnation"] "own", ["restore"],
+    ["a lease is not of an ended incarnation"] "own", [],
         "a lease written before the store has heard that its incarnation has ended lets the next boot go on";
     ["boots differ in their random part", "equal numbers are no equal history"] "S19", [],
         "a lease proves an image that was opened before under the same number";
@@ -482,7 +482,7 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a supplier whose disk rots is asked three times a second by each peer, for ever";
     ["what nobody has is not lacking"] "own", ["restore"],
         "a node says for ever that it is behind what a peer lost with its folder";
-    ["what is overwritten tells nothing of a history"] "own", ["restore"],
+    ["what is overwritten tells nothing of a history"] "own", [],
         "a node that folds takes its own overwritten write for another history, and issues anew what all have";
     ["who is released speaks as a new boot"] "own", ["fence", "clone"],
         "a node that a person has released is taken for a copy again, on what was heard of the other one before";

@@ -17,7 +17,13 @@
 //! | `trace`, `describe` | what happened |
 //! | `churn` | members that come and go, and what vectors cost then |
 //! | `mesh` | big meshes, and how far their nodes are from each other |
+//! | `kit` | the test kit: applications on simulated clusters |
 //! | `run`, `shrink`, `panics`, `rare`, `mutants` | from a scenario to a verdict |
+//!
+//! **For applications**: [`Sim`] is a cluster on which a test writes and reads its own records while nodes are cut
+//! off, crash, have wrong clocks and come back from backups; [`check`] runs a test over many seeds, which draw such
+//! things; [`laws`] checks a type of record. That is the test kit; all else here tests Millpond itself, and is free
+//! to change.
 //!
 //! ```
 //! use millpond::sim::{Profile, RunOptions, Scenario, run};
@@ -44,6 +50,7 @@ mod folders;
 mod guests;
 mod held;
 mod judge;
+mod kit;
 mod later;
 mod mending;
 pub mod mesh;
@@ -77,6 +84,7 @@ mod wishes;
 pub(crate) mod world;
 
 pub use churn::{ChurnOptions, ChurnReport, KindWeight, Weights, churn};
+pub use kit::{Sim, check, laws};
 #[cfg(any(test, feature = "planted-bugs"))]
 #[doc(hidden)]
 pub use mutants::Mutant;

@@ -5,7 +5,7 @@ use millpond_core::types::counter::{self, Slot};
 use serde::Serialize;
 
 use crate::records::RecordError;
-use crate::typed::{Field, Found, Site};
+use crate::typed::{Draw, Field, Found, Site};
 
 /// A counter: what everybody adds and takes away, wherever they are, sums up.
 ///
@@ -51,6 +51,14 @@ impl Field for Counter {
 
     fn edit(site: Site<'_>) -> CounterEdit<'_> {
         CounterEdit { site }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        let mut edit = Self::edit(site.clone());
+        match draw.below(8) {
+            0 => edit.reset(),
+            step => edit.add(step as i64 - 3),
+        }
     }
 }
 

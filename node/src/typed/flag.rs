@@ -7,7 +7,7 @@ use millpond_core::types::flag;
 use serde::Serialize;
 
 use crate::records::RecordError;
-use crate::typed::{Field, Found, Site};
+use crate::typed::{Draw, Field, Found, Site};
 
 /// On wins over an off that has not seen it: for [`Flag`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +66,10 @@ impl<R: FlagRule> Field for Flag<R> {
 
     fn edit(site: Site<'_>) -> FlagEdit<'_, R> {
         FlagEdit { site, rule: PhantomData }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        Self::edit(site.clone()).set(draw.below(2) == 0);
     }
 }
 

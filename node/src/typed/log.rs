@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::records::RecordError;
 use crate::typed::site::{from_json, to_json};
-use crate::typed::{Field, Found, Site};
+use crate::typed::{Draw, Field, Found, Site};
 
 /// A log: what is appended anywhere is kept, in one order everywhere, and each append costs its own size.
 ///
@@ -63,6 +63,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Field for Log<T> {
 
     fn edit(site: Site<'_>) -> LogEdit<'_, T> {
         LogEdit { site, of: PhantomData }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        let mut edit = Self::edit(site.clone());
+        draw.value().iter().for_each(|entry| edit.append(entry));
     }
 }
 

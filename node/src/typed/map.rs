@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::records::RecordError;
 use crate::typed::set::element;
-use crate::typed::{Field, Found, Key, Site};
+use crate::typed::{Draw, Field, Found, Key, Site};
 
 /// A map from keys to fields of any type, maps among them: each merges by its own rule.
 ///
@@ -66,6 +66,15 @@ impl<K: Key, F: Field> Field for Map<K, F> {
 
     fn edit(site: Site<'_>) -> MapEdit<'_, K, F> {
         MapEdit { site, of: PhantomData }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        let Some(key) = draw.key::<K>() else { return };
+        let Some(within) = site.child(key.to_text().as_bytes()) else { return };
+        match draw.below(4) {
+            0 => within.clear(),
+            _ => F::vary(&within, draw),
+        }
     }
 }
 

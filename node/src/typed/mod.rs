@@ -56,6 +56,7 @@ mod record;
 mod set;
 mod site;
 mod tx;
+mod vary;
 
 pub use collection::{Collection, Keys};
 pub use counter::{Counter, CounterEdit};
@@ -69,3 +70,5 @@ pub use plain::PlainEdit;
 pub use record::{Field, Fields, Record};
 pub use set::{AddWins, RemoveWins, Set, SetEdit, SetRule};
 pub use site::{Found, Site};
+#[doc(hidden)]
+pub use vary::Draw;

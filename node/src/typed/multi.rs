@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::records::RecordError;
 use crate::typed::site::from_json;
-use crate::typed::{Field, Found, Site, plain};
+use crate::typed::{Draw, Field, Found, Site, plain};
 
 /// A multi-value register: a conflict is seen, and ends when somebody writes.
 ///
@@ -71,6 +71,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Field for Multi<T> {
 
     fn edit(site: Site<'_>) -> MultiEdit<'_, T> {
         MultiEdit { site, of: PhantomData }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        Self(draw.value().into_iter().collect()).write(site);
     }
 }
 

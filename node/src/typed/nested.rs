@@ -5,7 +5,7 @@ use std::ops::Deref;
 use serde::Serialize;
 
 use crate::records::RecordError;
-use crate::typed::{Field, Fields, Found, Site};
+use crate::typed::{Draw, Field, Fields, Found, Site};
 
 /// Fields within a field: each merges by its own rule, where a plain field would be replaced whole.
 ///
@@ -27,6 +27,10 @@ impl<F: Fields> Field for Nested<F> {
 
     fn edit(site: Site<'_>) -> F::Edit<'_> {
         F::edit(site)
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        F::vary(site, draw);
     }
 }
 

@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 
 use crate::records::RecordError;
 use crate::typed::site::{from_json, to_json};
-use crate::typed::{Field, Found, Site};
+use crate::typed::{Draw, Field, Found, Site};
 
 /// Any value with a JSON form is a field: a last-writer-wins register. It reads as its default where nothing is
 /// stored, such as in records that an older version of the program wrote, or of which another node deleted the
 /// rest while this one wrote a single field.
+#[diagnostic::do_not_recommend] // what is missing is said by [`Field`], with the other ways
 impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Field for T {
     type Edit<'p> = PlainEdit<'p, T>;
 
@@ -28,6 +29,10 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Field for T {
 
     fn edit(site: Site<'_>) -> PlainEdit<'_, T> {
         PlainEdit { site, of: PhantomData }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        draw.value::<Self>().unwrap_or_default().write(site);
     }
 }
 

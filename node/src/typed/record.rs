@@ -1,7 +1,7 @@
 //! What `#[derive(Record)]` implements.
 
 use crate::records::RecordError;
-use crate::typed::{Found, Key, Site};
+use crate::typed::{Draw, Found, Key, Site};
 
 /// A type of record: a struct whose fields each merge by a rule of their own, which their types tell.
 ///
@@ -52,6 +52,12 @@ pub trait Record: Sized + Send + 'static {
 
     /// The proxy.
     fn edit(site: Site<'_>) -> Self::Edit<'_>;
+
+    /// Changes something of it at random, for the laws of the test kit.
+    #[doc(hidden)]
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        let _ = (site, draw);
+    }
 }
 
 /// Fields without a key, for [`Nested`](super::Nested). Derive [`Record`] for a struct without
@@ -76,6 +82,12 @@ pub trait Fields: Sized + Send + 'static {
 
     /// The proxy.
     fn edit(site: Site<'_>) -> Self::Edit<'_>;
+
+    /// Changes something of it at random, for the laws of the test kit.
+    #[doc(hidden)]
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        let _ = (site, draw);
+    }
 }
 
 /// A type of field: how it is read, written whole, and changed.
@@ -83,7 +95,8 @@ pub trait Fields: Sized + Send + 'static {
     message = "`{Self}` is no field of a record",
     label = "cannot be stored in a record",
     note = "a plain field needs serde's `Serialize` and `Deserialize`, and `Default` for where it is not stored",
-    note = "fields that merge in other ways: `Multi`, `Counter`, `Flag`, `Set`, `Map`, `Log`, `Nested`"
+    note = "fields that merge in other ways: `Multi`, `Counter`, `Flag`, `Set`, `Map`, `Log`, `Nested`",
+    note = "`Nested` holds a struct that derives `Record` and has no `#[millpond(key)]`; `Map` holds fields"
 )]
 pub trait Field: Sized + Send + 'static {
     /// The proxy through which it is changed.
@@ -100,4 +113,10 @@ pub trait Field: Sized + Send + 'static {
 
     /// The proxy.
     fn edit(site: Site<'_>) -> Self::Edit<'_>;
+
+    /// Changes something of it at random, for the laws of the test kit.
+    #[doc(hidden)]
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        let _ = (site, draw);
+    }
 }

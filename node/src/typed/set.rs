@@ -9,7 +9,7 @@ use millpond_core::types::set;
 use serde::Serialize;
 
 use crate::records::RecordError;
-use crate::typed::{Field, Found, Key, Site};
+use crate::typed::{Draw, Field, Found, Key, Site};
 
 /// An add wins over a removal that has not seen it: for [`Set`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,6 +80,11 @@ impl<K: Key, R: SetRule> Field for Set<K, R> {
 
     fn edit(site: Site<'_>) -> SetEdit<'_, K, R> {
         SetEdit { site, of: PhantomData }
+    }
+
+    fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
+        let Some(element) = draw.key() else { return };
+        Self::edit(site.clone()).write(&element, draw.below(3) > 0);
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::records::{RecordError, shows};
 use crate::state::{WriteError, WriteTx};
-use crate::typed::Field;
+use crate::typed::{Draw, Field};
 
 /// What is stored at and below one place: a record, a field, an element.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,12 @@ impl<'e> Found<'e> {
     /// All that a record holds.
     pub(crate) fn record(entries: &'e [FoundEntry]) -> Self {
         Self { entries, depth: 0 }
+    }
+
+    /// Nothing: what a record reads as whose fields all are their defaults.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn nothing() -> Self {
+        Self { entries: &[], depth: 0 }
     }
 
     /// What is stored of a field.
@@ -145,6 +151,17 @@ impl<'p> Site<'p> {
     /// The place of a field.
     pub fn field(&self, name: &str) -> Self {
         self.child(name.as_bytes()).unwrap_or_else(|| self.clone())
+    }
+
+    /// Writes a field, in place of what is there.
+    pub fn write<F: Field>(&self, name: &str, value: &F) {
+        value.write(&self.field(name));
+    }
+
+    /// Changes something of a field at random.
+    #[doc(hidden)]
+    pub fn vary<F: Field, D: Draw>(&self, name: &str, draw: &mut D) {
+        F::vary(&self.field(name), draw);
     }
 
     /// The proxy through which a field is changed.

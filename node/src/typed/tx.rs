@@ -4,6 +4,8 @@ use millpond_core::{Path, Payload, PayloadKind};
 
 use crate::records::{IdError, RecordError, RecordId};
 use crate::state::WriteTx;
+#[cfg(any(test, feature = "sim"))]
+use crate::typed::Draw;
 use crate::typed::site::{FoundEntry, SharedTx};
 use crate::typed::{Found, Key, Record};
 
@@ -57,6 +59,18 @@ impl WriteTx<'_> {
         let value = edit(&mut R::edit(shared.site(path)));
         shared.finish()?;
         Ok(value)
+    }
+
+    /// Changes something of a record at random.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn vary<R: Record, D: Draw>(
+        &mut self,
+        key: &R::Key,
+        draw: &mut D,
+    ) -> Result<(), RecordError> {
+        let shared = SharedTx::new(self);
+        R::vary(&shared.site(record_path::<R>(key)?), draw);
+        shared.finish()
     }
 
     /// Removes a record: a delete for each of its paths; counters in it are reset. False when there is none.
