@@ -18,7 +18,7 @@
 //! - [Test without a network](#test-without-a-network)
 //!
 //! Longer ones are in [the examples]: a chat, a todo list in browsers, notes that are written offline, a cart at two
-//! servers, transfers between accounts, feature flags for a fleet.
+//! servers, transfers between accounts, feature flags for a fleet, an application on a simulated cluster.
 //!
 //! [the examples]: https://github.com/millpond/millpond/tree/main/node/examples
 //!
@@ -559,7 +559,8 @@
 //! ## Test without a network
 //! A replica in memory that is offline needs no folder, no socket and no clean-up: each test has its own. For two that
 //! converge, leave `offline()` out; they meet on loopback, and [`Replica::pause`](crate::Replica::pause) is a cut
-//! cable. Wait with bookmarks, not by sleeping.
+//! cable. Wait with bookmarks, not by sleeping. What your records come to when nodes are cut off, crash and come back
+//! from old backups, the test kit tries in virtual time: `millpond::sim::check` and `laws`, of the feature `sim`.
 //!
 //! ```
 //! # use millpond::{Collection, Record, Replica};

@@ -28,6 +28,12 @@ async fn feature_flags() {
     ends_well("feature_flags").await;
 }
 
+#[cfg(feature = "sim")]
+#[tokio::test]
+async fn simulating_your_app() {
+    ends_well("simulating_your_app").await;
+}
+
 /// In the second terminal the command that the first one prints is run; then both show what both wrote.
 #[tokio::test]
 async fn quickstart() {
