@@ -54,6 +54,8 @@
 //! # Where to look
 //! | to | see |
 //! |---|---|
+//! | learn it | [`_tutorial`] |
+//! | know how something is done, and what can go wrong | [`_cookbook`] |
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
 //! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
 //! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
@@ -81,6 +83,10 @@
 // What the derive makes names this crate as others do.
 extern crate self as millpond;
 
+#[cfg(doc)]
+pub mod _cookbook;
+#[cfg(doc)]
+pub mod _tutorial;
 mod advertise;
 #[cfg(feature = "backup")]
 pub mod backup;

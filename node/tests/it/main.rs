@@ -7,6 +7,7 @@ mod client;
 mod cluster;
 mod concerns;
 mod conflicts;
+mod examples;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
