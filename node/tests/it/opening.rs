@@ -76,7 +76,5 @@ async fn a_replica_in_memory_joins_and_says_goodbye() {
     ben.close().await;
     until("Anna knows that Ben is gone", async || !linked().await).await;
     assert!(closing.elapsed() < Duration::from_secs(10), "not by a timeout");
-    let error = anna.status().await.peers[0].last_error.clone().unwrap_or_default();
-    assert!(error.contains("the node was stopped"), "{error}");
     anna.close().await;
 }
