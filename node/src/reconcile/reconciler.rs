@@ -19,7 +19,8 @@ pub(crate) struct Reconciler {
     index: Index,
     /// What the other side has said in its turn. It is answered in this side's.
     heard: VecDeque<(Vec<u8>, Range)>,
-    pub(super) heard_max: usize,
+    heard_bytes: usize,
+    pub(super) heard_bytes_max: usize,
     /// Where the first of all ranges begins that were too many to be kept, and where the last ends: taken as one
     /// that differs.
     beyond: Option<(Vec<u8>, Option<Vec<u8>>)>,
@@ -79,7 +80,8 @@ impl Reconciler {
             opens,
             is_divided: false,
             heard: VecDeque::new(),
-            heard_max: HEARD_MAX,
+            heard_bytes: 0,
+            heard_bytes_max: HEARD_BYTES_MAX,
             beyond: None,
             is_my_turn: opens,
             is_told: false,
@@ -128,7 +130,9 @@ impl Reconciler {
     }
 
     fn keep(&mut self, start: Vec<u8>, range: Range) {
-        if self.heard.len() < self.heard_max {
+        // Once some were not kept no later one is.
+        if self.heard_bytes < self.heard_bytes_max && self.beyond.is_none() {
+            self.heard_bytes += start.len() + range_bytes(&range);
             return self.heard.push_back((start, range));
         }
         sometimes!(MuchIsHeard);
@@ -165,6 +169,7 @@ impl Reconciler {
                 }
                 return Ok(self.end_turn());
             };
+            self.heard_bytes -= start.len() + range_bytes(&range);
             self.answer(&start, range)?;
         }
         Ok(Turn::Working)
@@ -327,13 +332,11 @@ impl Saying {
     }
 
     fn push(&mut self, end: Option<&[u8]>, claim: Claim) {
-        self.bytes += 48 + end.map_or(0, <[u8]>::len);
-        if let Claim::Items(items) | Claim::Wants(items) = &claim {
-            self.bytes += 8 * items.len();
-        }
         self.ends_bytes += end.map_or(0, <[u8]>::len);
         self.end = end.map(<[u8]>::to_vec);
-        self.ranges.push(Range { end: self.end.clone(), claim });
+        let range = Range { end: self.end.clone(), claim };
+        self.bytes += range_bytes(&range);
+        self.ranges.push(range);
     }
 
     /// What one answer adds at most, must still fit.
@@ -344,6 +347,15 @@ impl Saying {
     fn take(&mut self) -> Vec<Range> {
         std::mem::take(self).ranges
     }
+}
+
+/// What a range takes, about.
+fn range_bytes(range: &Range) -> usize {
+    let items = match &range.claim {
+        Claim::Items(items) | Claim::Wants(items) => items.len(),
+        Claim::Skip | Claim::Whole(_) => 0,
+    };
+    48 + range.end.as_ref().map_or(0, Vec::len) + 8 * items
 }
 
 /// The first eight bytes of each hash, ascending, each once.
@@ -366,9 +378,9 @@ const PARTS_FIRST: usize = 256;
 const PARTS: usize = 16;
 /// Turns of the other side after which it is not honest: each divides by sixteen at least, or settles.
 const TURNS_MAX: u32 = 64;
-/// Ranges of one turn that are kept: some 100 MiB, and a namespace of 16 million entries of which each segment
-/// differs. A peer could send them without end.
-const HEARD_MAX: usize = 1 << 20;
+/// Bytes of one turn that are kept: the ranges of some millions of entries that all differ. A peer could send them
+/// without end.
+const HEARD_BYTES_MAX: usize = 64 << 20;
 /// Claims looked at in one step: each costs some dozens of reads.
 const CLAIMS_IN_STEP: usize = 64;
 /// As many entries or fewer are told one by one. The other side's segments are not this side's, so a range of one

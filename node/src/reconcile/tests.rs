@@ -236,7 +236,7 @@ fn much_that_is_told_in_one_turn_is_taken_as_one_range() {
         other.insert(number, 20_000 + number);
     }
     let mut speakers = [reconciler(&side, true), reconciler(&other, false)];
-    speakers.iter_mut().for_each(|it| it.heard_max = 100);
+    speakers.iter_mut().for_each(|it| it.heard_bytes_max = 10_000);
     let Compared { differs, .. } = converse(speakers);
     assert!(differs.iter().any(|it| it.listed().is_none()));
     for (own, differs) in [&side, &other].into_iter().zip(&differs) {
