@@ -379,6 +379,8 @@ probes! {
     SomethingDiffers,
     /// A peer tells more ranges in one turn than are kept.
     MuchIsHeard,
+    /// A peer tells its rows in a verification, and wants none.
+    PeerAsksForNothing,
     /// A side that has asked for nothing more does not wait for the end.
     EndsWithWants,
     /// A peer falls silent in a comparison.

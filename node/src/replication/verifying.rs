@@ -184,9 +184,18 @@ impl Engine {
         let Some(id) = self.telling(link, transfer) else { return };
         let Some(comparing) = self.comparisons.get_mut(&id) else { return };
         comparing.is_pulled = true;
-        let (Some(told), Some(link)) = (comparing.told.take(), self.links.get(&id.0)) else {
-            return;
-        };
+        let Some(told) = comparing.told.take() else { return };
+        // Had it a question it would have asked it when the comparison was settled, before it told its rows.
+        let is_asked =
+            self.supplies.iter().any(|((link, _), it)| *link == id.0 && it.session == Some(id.1));
+        if !is_asked
+            && !planted!("who has told all asks nothing more")
+            && let Some(comparing) = self.comparisons.get_mut(&id)
+        {
+            sometimes!(!comparing.is_supplied, PeerAsksForNothing);
+            comparing.is_supplied = true;
+        }
+        let Some(link) = self.links.get(&id.0) else { return };
         let peer = link.peer;
         if self.plans(id) {
             self.planned(id, &told.rows, told.is_cut || is_full(&told));

@@ -254,29 +254,48 @@ fn finding_19_what_is_on_its_way_is_no_fault() {
     });
 }
 
-/// A peer that takes nothing wants none of what this side holds, and does not say so.
+fn waits(world: &World, id: usize) -> bool {
+    !world.nodes[id].running.as_ref().unwrap().engine.comparisons.is_empty()
+}
+
+fn take_nothing(world: &mut World, id: usize, peer: usize) {
+    let link = link(world, id, peer);
+    engine(world, id).links.get_mut(&link).unwrap().rules.direction = Direction::Serve;
+}
+
+/// A peer that takes nothing wants none of what this side holds, and does not say so: its rows do.
 fn a_peer_asks_for_nothing() -> Check {
     let mut world = level_three(98)?;
     lose(&world, 1, "c/7/f", true);
-    let back = link(&mut world, 1, 0);
-    let rules = |world: &mut World, direction| {
-        engine(world, 1).links.get_mut(&back).unwrap().rules.direction = direction;
-    };
-    rules(&mut world, Direction::Serve);
+    take_nothing(&mut world, 1, 0);
     let report = verify(&mut world, 0, false)?;
     ensure!(!report.is_sound, "nothing differs");
-    let waits = |world: &World| {
-        let engine = &world.nodes[0].running.as_ref().unwrap().engine;
-        !engine.comparisons.is_empty()
-    };
-    ensure!(waits(&world), "it waits for nothing");
-    rules(&mut world, Direction::Both);
-    world.run_until(6_000, |world| !waits(world)).map(drop)
+    world.run(100);
+    ensure!(!waits(&world, 0), "it waits for a question that will not come");
+    Ok(())
+}
+
+#[test]
+fn who_has_told_all_is_not_waited_for() {
+    depends_on(&["who has told all asks nothing more"], a_peer_asks_for_nothing);
+}
+
+/// Neither side wants anything.
+fn nobody_asks() -> Check {
+    let mut world = level_three(99)?;
+    lose(&world, 1, "c/7/f", true);
+    let peers = Some(vec![world.nodes[1].key]);
+    world.ask(0, Request::Verify { peers, is_deep: false });
+    take_nothing(&mut world, 0, 1);
+    take_nothing(&mut world, 1, 0);
+    world.run(1_000);
+    ensure!(waits(&world, 0) && waits(&world, 1), "they wait for nothing");
+    world.run_until(6_000, |world| !waits(world, 0) && !waits(world, 1)).map(drop)
 }
 
 #[test]
 fn who_may_ask_no_more_is_not_waited_for() {
-    depends_on(&["who may ask no more is not waited for"], a_peer_asks_for_nothing);
+    depends_on(&["who may ask no more is not waited for"], nobody_asks);
 }
 
 /// What a peer tells in a verification is bounded, and of the snapshot that was compared.
