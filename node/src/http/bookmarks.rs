@@ -12,8 +12,8 @@ use crate::http::server::SharedApi;
 use crate::http::stream::JSON_LINES;
 use crate::{AtLeastError, Bookmark};
 
-/// Waits until this node shows what the client has seen, and tells it what it has seen then. The snapshot that is
-/// read is taken between the two, so the second covers it.
+/// Waits until this node shows what the client has seen, and tells it what it has seen then: all that the store shows
+/// once the answer is made, so what was read or written for it is covered.
 pub(super) async fn follow(
     State(api): State<SharedApi>,
     request: Request,
@@ -29,9 +29,9 @@ pub(super) async fn follow(
     // Lines are read later than this.
     let is_stream =
         response.headers().get(header::CONTENT_TYPE) == Some(&HeaderValue::from_static(JSON_LINES));
-    if !is_stream {
-        let latest = api.replica.committed().latest();
-        let text = api.replica.bookmark_of(&latest).to_string();
+    // The notice of a commit comes somewhat behind the commit itself.
+    if !is_stream && let Ok(view) = api.replica.read() {
+        let text = api.replica.bookmark_of(view.vv()).to_string();
         let value = HeaderValue::from_str(&text).expect("digits, letters and dots are a header");
         response.headers_mut().insert(BOOKMARK_HEADER, value);
     }
