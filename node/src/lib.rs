@@ -138,9 +138,9 @@ pub use network::ListenError;
 pub use presence::{Presence, PresenceEvent, PresentPeer, SyncError};
 pub use removal::RemoveError;
 pub use replica::{
-    AtLeastError, Bookmark, ConcernError, ConcernNotMet, ConcernedWrite, DelayError, InviteError,
-    JoinError, ParseBookmarkError, PromoteError, Receipt, ReleaseError, Replica, ReplicaBuilder,
-    WaitFor, Write,
+    AtLeastError, Bookmark, ConcernError, ConcernNotMet, Concerned, ConcernedWrite, DelayError,
+    InviteError, JoinError, ParseBookmarkError, PromoteError, Receipt, ReleaseError, Replica,
+    ReplicaBuilder, WaitFor, Write,
 };
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};

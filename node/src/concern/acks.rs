@@ -31,7 +31,8 @@ pub enum Standing {
     Linked,
     /// It is not linked with this node now. What it has acknowledged it has.
     NotLinked,
-    /// It has told more of itself than has come here, and does not count before: it may be a delayed replica.
+    /// It has told more of itself than has come here, and does not count before: it may be a delayed replica. Or it
+    /// holds other writes of this node than this node has: they are compared first.
     Unknown,
     /// It has yet to catch up, and does not count.
     Rehab,

@@ -42,6 +42,11 @@ pub enum Concern {
         /// Whose.
         names: Vec<String>,
     },
+    /// Those of each of these members. Where several have one name, one of them is enough.
+    Named {
+        /// Whose.
+        names: Vec<String>,
+    },
     /// Those of so many voters that they and this node are more than half of all.
     Majority,
     /// Those of all voters. An absent one makes it wait to its timeout.
@@ -75,10 +80,7 @@ impl Other<'_> {
 impl Concern {
     /// Those of each of these members.
     pub fn named<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
-        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
-        names.sort_unstable();
-        names.dedup();
-        Self::Any { n: names.len(), names }
+        Self::Named { names: names.into_iter().map(Into::into).collect() }
     }
 
     /// Whether the acks are there. `others` are all other members, by key, and `voters` are those on record when
@@ -99,6 +101,9 @@ impl Concern {
             Self::Any { n, names } => {
                 acked(&|it| names.iter().any(|name| it.is_meant_by(name))) >= *n
             }
+            Self::Named { names } => {
+                names.iter().all(|name| others.iter().any(|it| it.is_meant_by(name) && it.is_in()))
+            }
             Self::Majority => {
                 let twice = planted!("a majority is of all voters");
                 let own = usize::from(is_here) + usize::from(twice);
@@ -113,7 +118,7 @@ impl Concern {
         match self {
             Self::Local => false,
             Self::Replicas(_) => true,
-            Self::First { names, .. } | Self::Any { names, .. } => {
+            Self::First { names, .. } | Self::Any { names, .. } | Self::Named { names } => {
                 names.iter().any(|name| other.is_meant_by(name))
             }
             Self::Majority | Self::All => other.is_voter,
@@ -143,6 +148,7 @@ impl fmt::Display for Concern {
             Self::Replicas(n) => write!(f, "replicas:{n}"),
             Self::First { n, names } => write!(f, "first:{n}:{}", names.join(",")),
             Self::Any { n, names } => write!(f, "any:{n}:{}", names.join(",")),
+            Self::Named { names } => write!(f, "named:{}", names.join(",")),
             Self::Majority => f.write_str("majority"),
             Self::All => f.write_str("all"),
         }
@@ -196,17 +202,40 @@ mod tests {
             Concern::Replicas(2),
             Concern::First { n: 1, names: names() },
             Concern::Any { n: 2, names: names() },
+            Concern::Named { names: names() },
             Concern::Majority,
             Concern::All,
         ] {
             assert_eq!(concern.to_string().parse(), Ok(concern));
         }
-        assert_eq!("named:ben, anna,ben".parse(), Ok(Concern::named(["anna", "ben"])));
+        assert_eq!("named:ben, anna".parse(), Ok(Concern::named(["ben", "anna"])));
         for text in
             ["", "replicas", "replicas:x", "replicas:-1", "first:1", "any:1:", "any:1:a,", "all:1"]
         {
             assert_eq!(text.parse::<Concern>(), Err(ParseConcernError), "{text}");
         }
+    }
+
+    /// Names need not be unique, and each of them is to be met.
+    #[test]
+    fn each_name_is_met_by_somebody() {
+        let met = |acked: &[&str]| {
+            let others: Vec<Other<'_>> = acked
+                .iter()
+                .enumerate()
+                .map(|(number, name)| Other {
+                    key: NodeKey::from_bytes([number as u8; 32]),
+                    name,
+                    counts: true,
+                    is_linked: true,
+                    is_voter: true,
+                    has_acked: true,
+                })
+                .collect();
+            Concern::named(["anna", "ben"]).is_met(&others, 3, true)
+        };
+        assert!(met(&["anna", "ben"]));
+        assert!(!met(&["anna", "anna"]), "two of one name are no ben");
     }
 
     /// Of three voters two have to hold it, of four three: the writer, and one or two more.

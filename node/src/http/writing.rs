@@ -109,12 +109,7 @@ impl Api {
             let receipt = ReceiptBody::new(&receipt, None);
             return Ok(Acknowledged { value, receipt, is_met: true });
         };
-        let mut write = write.concern(concern.clone());
-        write = match asked.level {
-            AckLevel::Received => write.received(),
-            AckLevel::Applied => write.applied(),
-            AckLevel::Durable => write,
-        };
+        let mut write = write.concern(concern.clone()).level(asked.level);
         if let Some(timeout) = asked.timeout {
             write = write.timeout(timeout);
         }
@@ -195,12 +190,7 @@ pub(super) async fn acks(State(api): State<SharedApi>, uri: Uri) -> Result<Respo
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_here", detail));
     }
     let receipt = Receipt::new(&api.replica, Some(dot), vv, Default::default());
-    let mut waiting = receipt.wait_for(concern.clone());
-    waiting = match level {
-        AckLevel::Received => waiting.received(),
-        AckLevel::Applied => waiting.applied(),
-        AckLevel::Durable => waiting,
-    };
+    let mut waiting = receipt.wait_for(concern.clone()).level(level);
     if let Some(timeout) = timeout {
         waiting = waiting.timeout(span(&timeout)?);
     }

@@ -63,6 +63,12 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a concern counts the acks of delayed replicas, of members in rehab, evicted or fenced";
     ["a delayed replica acks nothing"] "L1", ["sessions"],
         "the ack of a delayed replica counts for a concern";
+    ["what is disputed is not acknowledged"] "own", [],
+        "another write that has the same dot is taken for the one that a caller waits for";
+    ["who is no voter has no vote"] "own", [],
+        "a delayed replica that is asked counts itself, and a majority is met by too few";
+    ["who is late is looked for at the deadline"] "own", [],
+        "who has acknowledged everything is called late, if the deadline has come";
     ["a delayed replica is no voter"] "L1", [],
         "a delayed replica makes majorities larger, and keeps all from ever being there";
     ["who is in rehab acks nothing"] "own", [],

@@ -379,6 +379,8 @@ probes! {
     SomethingDiffers,
     /// A peer tells more ranges in one turn than are kept.
     MuchIsHeard,
+    /// A write that is issued anew was waited for.
+    DisputedWaitEnds,
     /// A peer tells its rows in a verification, and wants none.
     PeerAsksForNothing,
     /// A side that has asked for nothing more does not wait for the end.

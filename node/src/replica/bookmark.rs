@@ -7,7 +7,8 @@ use std::time::Duration;
 use millpond_core::VersionVector;
 
 use super::Replica;
-use super::receipt::{Receipt, timeout_ms};
+use super::concerned::timeout_ms;
+use super::receipt::Receipt;
 use crate::records::Token;
 use crate::replication::{Answer, Behind, Request};
 use crate::state::View;

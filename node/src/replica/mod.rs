@@ -5,7 +5,8 @@
 //! | `handle` | the handle: reading, following, closing |
 //! | `builder` | how an application opens it |
 //! | `opening` | from a folder to running tasks |
-//! | `writing` | transactions, and the concerns that they wait for |
+//! | `writing` | transactions |
+//! | `concerned` | for whose acks one waits, how far, and for how long |
 //! | `receipt` | what their callers keep, and wait with again |
 //! | `bookmark` | what a client has seen, taken from one replica to another |
 //! | `operating` | what an operator does with it |
@@ -13,6 +14,7 @@
 
 mod bookmark;
 mod builder;
+mod concerned;
 mod errors;
 mod handle;
 mod opening;
@@ -22,6 +24,7 @@ mod writing;
 
 pub use bookmark::{AtLeastError, Bookmark, ParseBookmarkError};
 pub use builder::ReplicaBuilder;
+pub use concerned::Concerned;
 pub use errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 pub use handle::Replica;
 #[cfg(feature = "backup")]

@@ -3,14 +3,14 @@
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use millpond_core::{Dot, VersionVector};
 
 use super::Replica;
+use super::concerned::Concerned;
 use super::handle::Inner;
 use crate::concern::{AckLevel, Acks, Concern};
-use crate::replication::{Answer, Request, Waited, Wanted};
+use crate::replication::{Answer, Request, Waited};
 
 /// A transaction that is committed and, on a durable replica, on disk.
 #[derive(Debug, Clone)]
@@ -44,14 +44,7 @@ pub struct ConcernNotMet {
 }
 
 /// Waits for the acks of a write; made by [`Receipt::wait_for`].
-#[derive(Debug)]
-#[must_use = "it waits for nothing before it is awaited"]
-pub struct WaitFor<'r> {
-    receipt: &'r Receipt,
-    concern: Concern,
-    level: AckLevel,
-    timeout: Duration,
-}
+pub type WaitFor<'r> = Concerned<&'r Receipt>;
 
 impl Receipt {
     pub(crate) fn new(replica: &Replica, dot: Option<Dot>, vv: VersionVector, acks: Acks) -> Self {
@@ -68,7 +61,7 @@ impl Receipt {
     /// # Errors
     /// [`ConcernNotMet`], with the acks so far.
     pub fn wait_for(&self, concern: Concern) -> WaitFor<'_> {
-        WaitFor { receipt: self, concern, level: AckLevel::Durable, timeout: TIMEOUT_DEFAULT }
+        Concerned::new(self, concern)
     }
 }
 
@@ -82,32 +75,9 @@ impl PartialEq for Receipt {
 impl Eq for Receipt {}
 
 impl WaitFor<'_> {
-    /// Content with members that have it in memory.
-    pub fn received(mut self) -> Self {
-        self.level = AckLevel::Received;
-        self
-    }
-
-    /// Waits until readers of those members see it.
-    pub fn applied(mut self) -> Self {
-        self.level = AckLevel::Applied;
-        self
-    }
-
-    /// Waits until it is on those members' disks. This is the default.
-    pub fn durable(mut self) -> Self {
-        self.level = AckLevel::Durable;
-        self
-    }
-
-    /// For how long to wait: 10 s unless this is called, and an hour at most.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
     async fn run(self) -> Result<Receipt, ConcernNotMet> {
-        let Self { receipt, concern, level, timeout } = self;
+        let wanted = self.wanted();
+        let Self { subject: receipt, concern, level, .. } = self;
         let (Some(dot), Some(replica)) = (receipt.dot, receipt.replica()) else {
             // Nobody need hold what changed nothing.
             let receipt = receipt.clone();
@@ -116,7 +86,6 @@ impl WaitFor<'_> {
                 Some(_) => Err(ConcernNotMet { receipt, concern, level }),
             };
         };
-        let wanted = Wanted { concern: concern.clone(), level, timeout_ms: timeout_ms(timeout) };
         let waited = match replica.ask(Request::Await { dot, wanted }).await {
             Some(Answer::Waited(waited)) => waited,
             _ => Waited { is_met: false, acks: receipt.acks.clone() },
@@ -138,12 +107,3 @@ impl<'r> IntoFuture for WaitFor<'r> {
         Box::pin(self.run())
     }
 }
-
-pub(super) fn timeout_ms(timeout: Duration) -> u64 {
-    timeout.min(TIMEOUT_MAX).as_millis() as u64
-}
-
-/// As long as MySQL waits for a replica before it goes on without.
-pub(super) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// Whoever gives up waiting is not noticed before: the engine keeps a place for it.
-const TIMEOUT_MAX: Duration = Duration::from_secs(3600);

@@ -4,12 +4,12 @@ use std::future::IntoFuture;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use super::Replica;
-use super::receipt::{ConcernNotMet, Receipt, TIMEOUT_DEFAULT, timeout_ms};
+use super::concerned::Concerned;
+use super::receipt::{ConcernNotMet, Receipt};
 use crate::closure::{Outcome, guarded, is_in_closure};
-use crate::concern::{AckLevel, Acks, Concern};
+use crate::concern::{Acks, Concern};
 use crate::replication::{Answer, Request, Wanted};
 use crate::state::{LocalClosure, WriteError, WriteTx};
 
@@ -23,13 +23,7 @@ pub struct Write<'r, T, E> {
 }
 
 /// A transaction that waits for other members' acks; made by [`Write::concern`].
-#[must_use = "nothing is written before it is awaited"]
-pub struct ConcernedWrite<'r, T, E> {
-    write: Write<'r, T, E>,
-    concern: Concern,
-    level: AckLevel,
-    timeout: Duration,
-}
+pub type ConcernedWrite<'r, T, E> = Concerned<Write<'r, T, E>>;
 
 /// A write with a concern was refused, or has not heard of enough acks in time. The two are no more alike than a
 /// letter that was not sent and one that was not answered.
@@ -76,7 +70,7 @@ impl Replica {
 
 impl<'r, T: Send + 'static, E: From<WriteError> + Send + 'static> Write<'r, T, E> {
     /// Waits, once it is on disk here, until these members have it as well: on their disks, unless
-    /// [`ConcernedWrite::received`] or [`ConcernedWrite::applied`] says otherwise.
+    /// [`Concerned::received`] or [`Concerned::applied`] says otherwise.
     ///
     /// ```
     /// # #[tokio::main]
@@ -103,8 +97,7 @@ impl<'r, T: Send + 'static, E: From<WriteError> + Send + 'static> Write<'r, T, E
     /// # }
     /// ```
     pub fn concern(self, concern: Concern) -> ConcernedWrite<'r, T, E> {
-        let (level, timeout) = (AckLevel::Durable, TIMEOUT_DEFAULT);
-        ConcernedWrite { write: self, concern, level, timeout }
+        Concerned::new(self, concern)
     }
 
     /// Writes nothing, and fails with [`WriteError::TooFewConnected`], unless so many other members are linked
@@ -150,32 +143,6 @@ impl<'r, T: Send + 'static, E: From<WriteError> + Send + 'static> IntoFuture for
     }
 }
 
-impl<T, E> ConcernedWrite<'_, T, E> {
-    /// Content with members that have it in memory: quicker, and lost if this node and they end at once.
-    pub fn received(mut self) -> Self {
-        self.level = AckLevel::Received;
-        self
-    }
-
-    /// Waits until readers of those members see it.
-    pub fn applied(mut self) -> Self {
-        self.level = AckLevel::Applied;
-        self
-    }
-
-    /// Waits until it is on those members' disks. This is the default.
-    pub fn durable(mut self) -> Self {
-        self.level = AckLevel::Durable;
-        self
-    }
-
-    /// For how long to wait, once it is on disk here: 10 s unless this is called, and an hour at most.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-}
-
 impl<'r, T, E> IntoFuture for ConcernedWrite<'r, T, E>
 where
     T: Send + 'static,
@@ -187,9 +154,8 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { write, concern, level, timeout } = self;
-            let timeout_ms = timeout_ms(timeout);
-            let wanted = Wanted { concern: concern.clone(), level, timeout_ms };
+            let wanted = self.wanted();
+            let Self { subject: write, concern, level, .. } = self;
             match write.run(Some(wanted)).await {
                 Ok((value, receipt, true)) => Ok((value, receipt)),
                 Ok((value, receipt, false)) => {

@@ -200,7 +200,11 @@ impl Engine {
             let peer = self.peer_mut(key);
             if peer.seen_ms.is_some_and(|seen_ms| seen_ms >= since_ms) {
                 peer.is_unsaved |= peer.silent_ms >= step_ms;
-                (peer.silent_ms, peer.evicted) = (0, None);
+                let was_evicted = peer.evicted.take().is_some();
+                peer.silent_ms = 0;
+                if was_evicted {
+                    self.concerns.look_again();
+                }
                 continue;
             }
             let before = peer.silent_ms / step_ms;

@@ -122,14 +122,20 @@ impl Engine {
 
     /// Answers those whose acks are there.
     pub(super) fn settle_concerns(&mut self) {
+        // What is disputed may be another write there, of the same dot.
+        if self.is_reissuing() && !planted!("what is disputed is not acknowledged") {
+            return;
+        }
         if !std::mem::take(&mut self.concerns.is_stale) || self.concerns.waiters.is_empty() {
             return;
         }
         let others: Vec<_> = self.known_others().collect();
         let is_met = |waiter: &Waiter| {
             let acks: Vec<Other<'_>> = others.iter().map(|it| it.as_seen_by(waiter)).collect();
-            // What was disputed has left the state, and reappeared under another name.
-            let is_here = self.applied(Namespace::MAIN).covers(waiter.dot);
+            // What was disputed has left the state, and reappeared under another name. Who is no voter has no vote.
+            let is_own =
+                waiter.voters.contains(&self.config.key) || planted!("who is no voter has no vote");
+            let is_here = is_own && self.applied(Namespace::MAIN).covers(waiter.dot);
             waiter.wanted.concern.is_met(&acks, waiter.voters.len(), is_here)
         };
         let waiters = self.concerns.waiters.iter();
@@ -144,6 +150,12 @@ impl Engine {
     /// Those who have waited for long enough are told who is late.
     pub(super) fn run_concerns(&mut self) {
         let now_ms = self.now.mono_ms;
+        // What has come with this very input counts.
+        let is_due = self.concerns.deadlines.first().is_some_and(|(at_ms, _)| *at_ms <= now_ms);
+        if is_due && !planted!("who is late is looked for at the deadline") {
+            self.concerns.look_again();
+            self.settle_concerns();
+        }
         while let Some(&(deadline_ms, id)) = self.concerns.deadlines.first()
             && deadline_ms <= now_ms
         {
@@ -169,9 +181,34 @@ impl Engine {
         }
     }
 
-    fn end_wait(&mut self, id: RequestId, is_met: bool) {
-        let Some(waiter) = self.concerns.waiters.remove(&id) else { return };
+    /// Writes that are issued anew have other dots now, which their callers do not know: of theirs others may hold
+    /// other writes.
+    pub(super) fn end_disputed_waits(&mut self) {
+        let Some(overtaken) = &self.overtaken else { return };
+        let stands = overtaken.stands.get(&Namespace::MAIN).copied().unwrap_or_default();
+        let is_disputed =
+            |dot: Dot| dot.incarnation == overtaken.incarnation && dot.seq.get() > stands;
+        let waiters = self.concerns.waiters.iter();
+        let disputed = waiters.filter(|(_, waiter)| is_disputed(waiter.dot));
+        if planted!("what is disputed is not acknowledged") {
+            return;
+        }
+        for id in disputed.map(|(&id, _)| id).collect::<Vec<_>>() {
+            sometimes!(DisputedWaitEnds);
+            if let Some(waiter) = self.take_waiter(id) {
+                self.answer_waiter(id, waiter, false, Acks::default());
+            }
+        }
+    }
+
+    fn take_waiter(&mut self, id: RequestId) -> Option<Waiter> {
+        let waiter = self.concerns.waiters.remove(&id)?;
         self.concerns.deadlines.remove(&(waiter.deadline_ms, id));
+        Some(waiter)
+    }
+
+    fn end_wait(&mut self, id: RequestId, is_met: bool) {
+        let Some(waiter) = self.take_waiter(id) else { return };
         let mut acks = Acks::default();
         for known in self.known_others() {
             let seen = known.as_seen_by(&waiter);
@@ -189,6 +226,10 @@ impl Engine {
                 false => acks.late.push(ack),
             }
         }
+        self.answer_waiter(id, waiter, is_met, acks);
+    }
+
+    fn answer_waiter(&mut self, id: RequestId, waiter: Waiter, is_met: bool, acks: Acks) {
         let waited = Waited { is_met, acks };
         self.answer(
             id,
@@ -212,8 +253,10 @@ impl Engine {
     }
 
     fn standing(&self, key: NodeKey, peer: &Peer) -> Standing {
-        let mut links = self.links.values();
-        match links.find(|link| link.peer == key && link.is_open()) {
+        let mut links = self.links.iter();
+        let link = links.find(|(_, link)| link.peer == key && link.is_open());
+        let is_disputing = link.is_some_and(|(&id, _)| self.is_recalling(id));
+        match link {
             _ if self.is_delayed_member(key) && !planted!("a delayed replica acks nothing") => {
                 Standing::Delayed
             }
@@ -223,6 +266,10 @@ impl Engine {
             _ if !self.knows_what_it_has_told(peer)
                 && !planted!("who has told more of itself acks nothing") =>
             {
+                Standing::Unknown
+            }
+            // It holds more of this node's writes than were issued, or others.
+            _ if is_disputing && !planted!("what is disputed is not acknowledged") => {
                 Standing::Unknown
             }
             Some(_) => Standing::Linked,

@@ -117,6 +117,7 @@ impl Engine {
         (namespace, incarnation): (Namespace, Incarnation),
         writes: &[(Seq, [u8; 8])],
     ) {
+        self.concerns.look_again();
         let Some(recalling) = self.recalls.get(&link_id) else { return };
         let Some(&(after, upto)) = recalling.asked.get(&namespace) else { return };
         let is_open = self.heads.open == Some(incarnation);

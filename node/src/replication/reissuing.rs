@@ -109,6 +109,7 @@ impl Engine {
                 self.follow(pending, result);
             }
         }
+        self.end_disputed_waits();
         always!(self.links.is_empty(), "no link outlives the vector that it was told of");
         let mut config = self.config.clone();
         config.is_continuous = true;

@@ -176,7 +176,8 @@ fn are_true(world: &World, dot: Dot, wanted: &Wanted, waited: &Waited) -> Check 
         Concern::Local => true,
         Concern::Replicas(n) | Concern::First { n, .. } | Concern::Any { n, .. } => acked >= *n,
         Concern::Majority => 2 * (acked + 1) > voters,
-        Concern::All => acks.late.is_empty(),
+        // Names are each one's own here.
+        Concern::Named { .. } | Concern::All => acks.late.is_empty(),
     };
     ensure!(!is_met || is_enough, "concerns: {} is met for {dot} by {acks}", wanted.concern);
     Ok(())

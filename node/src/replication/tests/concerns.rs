@@ -36,8 +36,18 @@ fn durably(world: &mut World, concern: &str, timeout_ms: u64) -> RequestId {
 }
 
 fn await_again(world: &mut World, dot: Dot, concern: &str, timeout_ms: u64) -> RequestId {
+    await_at(world, A, dot, concern, timeout_ms)
+}
+
+fn await_at(
+    world: &mut World,
+    node: NodeId,
+    dot: Dot,
+    concern: &str,
+    timeout_ms: u64,
+) -> RequestId {
     let wanted = wanted(concern, AckLevel::Durable, timeout_ms);
-    world.ask(A, Request::Await { dot, wanted })
+    world.ask(node, Request::Await { dot, wanted })
 }
 
 /// What waiting has come to.
@@ -220,6 +230,41 @@ fn a_delayed_replica_is_no_voter() {
         world.run(2_000);
         ensure!(is_met(&world, majority), "two of three voters hold it");
         ensure!(!is_met(&world, all), "one of three voters is away");
+        Ok(())
+    });
+}
+
+/// The delayed replica is asked about a write of A, which no other voter holds.
+#[test]
+fn who_is_no_voter_has_no_vote() {
+    depends_on(&["who is no voter has no vote"], || {
+        let mut world = with_a_delayed_replica()?;
+        world.isolate(B, true);
+        let request = durably(&mut world, "local", 1_000);
+        world.run(1_000);
+        let dot = dot(&world, request);
+        let asked = await_at(&mut world, 3, dot, "majority", 1_000);
+        world.run(2_000);
+        ensure!(waited(&world, asked).is_some(), "it has timed out");
+        ensure!(!is_met(&world, asked), "one of three voters holds it");
+        Ok(())
+    });
+}
+
+/// An ack comes with the deadline.
+#[test]
+fn what_is_there_at_the_deadline_counts() {
+    depends_on(&["who is late is looked for at the deadline"], || {
+        let mut world = World::mesh(2, 189);
+        world.hold(B, A, Lane::Control, true);
+        let request = durably(&mut world, "replicas:1", 1_000);
+        world.run(500);
+        ensure!(waited(&world, request).is_none(), "B has told nothing");
+        let (b, held) = (world.nodes[B].key, world.vv(B));
+        let engine = &mut world.nodes[A].running.as_mut().unwrap().engine;
+        engine.peer_mut(b).vectors.entry(Namespace::MAIN).or_default().durable.join(&held);
+        world.run(1_000);
+        ensure!(is_met(&world, request), "B holds it");
         Ok(())
     });
 }

@@ -6,8 +6,11 @@ use millpond_core::types::counter::{self, Slot};
 
 use super::depends_on;
 use super::restarts::nobody_is_fenced;
+use crate::concern::{AckLevel, Concern};
+use crate::replication::{Answer, Request, Wanted};
 use crate::sim::net::NodeId;
-use crate::sim::world::{Check, World, ensure, path};
+use crate::sim::world::{Check, World, ensure, path, text};
+use crate::state::WriteTx;
 
 const R: NodeId = 0;
 const P: NodeId = 2;
@@ -94,6 +97,32 @@ fn finding_15_what_a_node_wrote_that_fell_back_is_issued_anew() {
 #[test]
 fn finding_s5_fencing_lowers_the_vector() {
     depends_on(&["fencing lowers the vector"], || writes_are_lost_and_others_made(9));
+}
+
+/// P waits for acks of a write whose dot another one has at R and Q.
+fn a_disputed_write_is_waited_for() -> Check {
+    let asked = std::cell::Cell::new(None);
+    let lost = |world: &mut World| _ = world.put(P, "c/lost/f", "lost");
+    let again = |world: &mut World| {
+        let closure = Box::new(|tx: &mut WriteTx<'_>| tx.put(path("c/own/f"), text("again")));
+        let (level, timeout_ms) = (AckLevel::Durable, 60_000);
+        let wanted = Some(Wanted { concern: Concern::Replicas(1), level, timeout_ms });
+        asked.set(Some(world.ask(P, Request::WriteWith { closure, min_connected: 0, wanted })));
+    };
+    let world = falls_back(64, |_| {}, lost, again)?;
+    all_hold(&world, "c/own/f", &["again"])?;
+    match asked.get().and_then(|id| world.answers.get(&id)) {
+        Some(Answer::Stored { waited, .. }) => {
+            ensure!(!waited.is_met && waited.acks.acked.is_empty(), "{waited:?}");
+            Ok(())
+        }
+        answer => Err(format!("{answer:?}")),
+    }
+}
+
+#[test]
+fn what_is_disputed_is_not_acknowledged() {
+    depends_on(&["what is disputed is not acknowledged"], a_disputed_write_is_waited_for);
 }
 
 /// Finding 9: a user writes after what is issued anew was written.
