@@ -1,8 +1,8 @@
 //! A todo list in browsers, from any number of servers: run it, open the page that it names, run in a second terminal
 //! the command that it prints, and open that page as well. Ctrl-C ends it.
 //!
-//! Each page follows its own server by server-sent events. A browser that loses one goes on at any other one from the
-//! last event's id, and misses nothing.
+//! Each page follows its own server by server-sent events. Behind one address a browser that loses a server would go on
+//! at any other one from the last event's id, and miss nothing.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -71,6 +71,7 @@ async fn finish_task(
 fn refused(error: RecordError) -> (StatusCode, String) {
     let status = match error {
         RecordError::Absent { .. } => StatusCode::NOT_FOUND,
+        RecordError::Id(_) => StatusCode::BAD_REQUEST,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, error.to_string())
@@ -93,18 +94,18 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Pin::new(&mut self.0).poll_next(cx).map(|next| {
-            let event = next?.map_err(axum::Error::new);
-            Some(event.and_then(|event| match event {
-                // Nobody removes tasks here, so there is one.
+            // A record that cannot be read is passed over: the page shows the others.
+            let Ok(event) = next? else { return Some(Ok(Event::default().comment("unreadable"))) };
+            Some(match event {
                 ChangeEvent::Change(change) => {
                     Event::default().event("task").json_data(change.after)
                 }
                 ChangeEvent::Cut(token) => {
                     Ok(Event::default().event("cut").id(token.to_string()).data(""))
                 }
-                ChangeEvent::Resync => Ok(Event::default().event("again").data("")),
+                ChangeEvent::Resync => Ok(Event::default().event("again").data("all")),
                 _ => Ok(Event::default().comment("slow")), // then it ends
-            }))
+            })
         })
     }
 }
@@ -117,10 +118,11 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>todo</title>
   events.addEventListener("again", () => list.replaceChildren());
   events.addEventListener("task", (event) => {
     const task = JSON.parse(event.data);
+    if (!task) return; // nobody removes tasks here
     const item = document.getElementById(task.id) ?? list.appendChild(document.createElement("li"));
     item.id = task.id;
     item.textContent = (task.is_done ? "\u2713 " : "") + task.title;
-    item.onclick = () => fetch(`/tasks/${task.id}/done`, { method: "POST" });
+    item.onclick = () => fetch(`/tasks/${encodeURIComponent(task.id)}/done`, { method: "POST" });
   });
   document.querySelector("form").onsubmit = (event) => {
     event.preventDefault();

@@ -42,6 +42,9 @@ enum ConflictsCommand {
         /// Write this JSON value
         #[arg(long, value_parser = Json::parse)]
         set: Option<Json>,
+        /// What the decision is about, as `conflicts show` prints it: nothing is ended that has changed since
+        #[arg(long)]
+        seen: String,
     },
 }
 
@@ -96,7 +99,9 @@ struct Resolution<'a> {
     key: &'a str,
     field: &'a str,
     seen: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
     keep: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Json>,
 }
 
@@ -104,8 +109,8 @@ pub(crate) async fn conflicts(args: ConflictsArgs, dir: &Path) -> Outcome {
     match args.command {
         ConflictsCommand::Ls { collection, json } => list(collection, json, dir).await,
         ConflictsCommand::Show(args) => explain(args, dir).await,
-        ConflictsCommand::Resolve { record, field, keep, set } => {
-            resolve(&record, &field, keep, set, dir).await
+        ConflictsCommand::Resolve { record, field, keep, set, seen } => {
+            resolve(&record, &field, (keep, set), &seen, dir).await
         }
     }
 }
@@ -119,6 +124,11 @@ pub(crate) async fn explain(args: ExplainArgs, dir: &Path) -> Outcome {
     println!("{}   ({})", explained.value.text(), explained.kind);
     println!("{}", explained.rule);
     print_candidates(&explained.candidates);
+    if explained.candidates.len() > 1 {
+        let ExplainArgs { record, field, .. } = &args;
+        let seen = tag(&explained.candidates);
+        println!("next: millpond conflicts resolve {record} {field} --seen {seen} --keep NUMBER");
+    }
     Ok(Exit::Ok)
 }
 
@@ -147,12 +157,17 @@ async fn list(collection: Option<String>, is_json: bool, dir: &Path) -> Outcome 
 async fn resolve(
     record: &RecordId,
     field: &str,
-    keep: Option<usize>,
-    set: Option<Json>,
+    (keep, set): (Option<usize>, Option<Json>),
+    seen: &str,
     dir: &Path,
 ) -> Outcome {
     let what = "cannot end the conflict";
     let candidates = explanation(record, field, dir).await?.candidates;
+    if tag(&candidates) != seen {
+        return Err(Failure::new(what)
+            .why(format!("{record} {field} has other values than those seen as {seen}"))
+            .fix(format!("millpond conflicts show {record} {field}, and decide again")));
+    }
     let seen: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
     let keep = match keep {
         Some(number) => Some(*seen.get(number).ok_or_else(|| {
@@ -181,6 +196,13 @@ async fn explanation(record: &RecordId, field: &str, dir: &Path) -> Result<Expla
 /// Values keep the digits that they were written with.
 fn as_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("texts and numbers always serialize")
+}
+
+/// Stands for these very values, however they are ordered.
+fn tag(candidates: &[Candidate]) -> String {
+    let mut dots: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
+    dots.sort_unstable();
+    blake3::hash(dots.join(" ").as_bytes()).to_hex().chars().take(8).collect()
 }
 
 fn print_candidates(candidates: &[Candidate]) {

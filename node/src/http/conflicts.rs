@@ -7,7 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::http::problem::Problem;
 use crate::http::records::{json, query};
@@ -112,7 +112,8 @@ pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<
         seen: Vec<String>,
         /// The dot of the value that stays.
         keep: Option<String>,
-        /// Another value.
+        /// Another value; `null` is one.
+        #[serde(default, deserialize_with = "present")]
         value: Option<Value>,
     }
     #[derive(Serialize)]
@@ -122,7 +123,12 @@ pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<
     let body: ResolveBody = json(body).await?;
     let id = RecordId::new(body.collection, body.key).map_err(RecordError::from)?;
     let conflict = api.replica.conflict(&id, &body.field).await?;
-    let conflict = conflict.ok_or(ResolveError::Changed)?;
+    let conflict = conflict.ok_or_else(|| {
+        let detail = format!("`{}` of {id} has not several values", body.field);
+        Problem::new(StatusCode::NOT_FOUND, "no_conflict", detail).hint(
+            "it may have been ended by somebody else: GET /api/v1/conflicts lists those there are",
+        )
+    })?;
     let is = |candidate: &Candidate, text: &str| dot_text(candidate) == text;
     let are_seen = conflict.candidates.iter().all(|it| body.seen.iter().any(|seen| is(it, seen)));
     if !are_seen {
@@ -137,6 +143,11 @@ pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<
         _ => return Err(Problem::bad_request("bad_json", "give either `keep` or `value`")),
     };
     Ok(Json(Resolved { token: Token(receipt.vv).to_string() }).into_response())
+}
+
+/// What is there, though it be `null`.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
 }
 
 fn dot_text(candidate: &Candidate) -> String {

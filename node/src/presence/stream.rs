@@ -96,6 +96,10 @@ async fn watch(replica: Replica, outbox: mpsc::Sender<PresenceEvent>) {
     loop {
         sight.borrow_and_update();
         let status = replica.status().await;
+        // Of a replica that is closed nothing is known: that is no member's end.
+        if replica.is_closed() {
+            return;
+        }
         let now = status.peers.into_iter().filter_map(PresentPeer::of);
         let now: BTreeMap<NodeKey, PresentPeer> = now.map(|peer| (peer.key, peer)).collect();
         let gone =

@@ -22,11 +22,18 @@ fn a_conflict_is_listed_shown_and_ended() {
     let explained = node.run(&["explain", "t/a", "n"]).ok();
     assert!(explained.contains("the latest stamp shows"), "{explained}");
     assert!(explained.contains("by london-1 at"), "{explained}");
-    let none = node.run(&["conflicts", "resolve", "t/a", "n", "--keep", "2"]).failed(1);
+    let (_, seen) = explained.split_once("--seen ").unwrap();
+    let seen = seen.split_whitespace().next().unwrap();
+    let resolve = |seen: &str, how: &[&str]| {
+        node.run(&[&["conflicts", "resolve", "t/a", "n", "--seen", seen], how].concat())
+    };
+    let none = resolve(seen, &["--keep", "2"]).failed(1);
     assert!(none.contains("there is no value 2"), "{none}");
-    node.run(&["conflicts", "resolve", "t/a", "n", "--set", "3"]).ok();
-    assert_eq!(node.run(&["get", "t/a", "--json"]).ok(), "{\"n\":3}\n");
+    let unseen = resolve("0123abcd", &["--keep", "1"]).failed(1);
+    assert!(unseen.contains("has other values than those seen as 0123abcd"), "{unseen}");
+    resolve(seen, &["--set", "null"]).ok();
+    assert_eq!(node.run(&["get", "t/a", "--json"]).ok(), "{\"n\":null}\n");
     assert_eq!(node.run(&["conflicts", "ls"]).ok(), "no conflicts\n");
-    let ended = node.run(&["conflicts", "resolve", "t/a", "n", "--keep", "0"]).failed(1);
-    assert!(ended.contains("(changed)"), "{ended}");
+    let ended = resolve(seen, &["--keep", "0"]).failed(1);
+    assert!(ended.contains("has other values"), "{ended}");
 }
