@@ -11,7 +11,7 @@
 //! | module | is |
 //! |---|---|
 //! | `scenario`, `profile`, `shape`, `mix`, `draw`, `episode` | what is done, and how a seed draws it |
-//! | `world`, `nodes`, `node`, `net`, `connection`, `road`, `due`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
+//! | `world`, `founding`, `nodes`, `node`, `net`, `connection`, `road`, `due`, `disk`, `clock`, `later` | the nodes, and what lies beneath and between them |
 //! | `stage` | carries steps out |
 //! | `oracle`, `judge`, `speech`, `audit`, `wishes`, `starved`, `delays`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
@@ -47,6 +47,7 @@ mod draw;
 mod due;
 mod episode;
 mod folders;
+mod founding;
 mod guests;
 mod held;
 mod judge;

@@ -6,26 +6,22 @@ use bytes::Bytes;
 use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Namespace, Path, Payload, PayloadKind, VersionVector};
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::Rng;
 
 use super::delays::Delay;
 use super::describe;
-use super::disk::SimDisk;
 use super::later::{Dressed, dress};
 use super::mesh::meter::Meter;
 use super::net::{Net, NetEvent, NodeId};
-use super::node::{COLLECTION, DOMAIN, Done, Image, Node, Running, Worked, key};
+use super::node::{Done, Image, Running, Worked};
 use super::nodes::{Nodes, Task};
 use super::oracle::Oracle;
 use super::sessions::Sessions;
 use super::trace::{EventKind, Trace};
-use crate::membership::{Invite, InviteOptions, Role, grant_role};
 use crate::replication::{
-    Answer, Collection, Input, JoinProgress, Limits, LinkId, Output, Request, RequestId,
+    Answer, Collection, Input, JoinProgress, Limits, LinkId, Output, RequestId,
 };
-use crate::state::{Heads, Identity, Job, Local, commit_group, meta_key, write_meta};
-use crate::store::{Changes, Durability, Store};
-use crate::topology::settings::{Ripple, Topology};
+use crate::topology::settings::Topology;
 
 /// What a scenario came to.
 pub(crate) type Check = Result<(), String>;
@@ -50,7 +46,7 @@ pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) rng: ChaCha8Rng,
     /// Whether new nodes keep their data in files, on disks of sectors.
-    is_on_files: bool,
+    pub(super) is_on_files: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
     pub(crate) collection: Collection,
@@ -59,14 +55,14 @@ pub(crate) struct World {
     pub(crate) heard: Option<BTreeMap<String, u64>>,
     pub(crate) answers: BTreeMap<RequestId, Answer>,
     /// What became of each node's invite, as far as it knows.
-    joined: Vec<Option<JoinProgress>>,
+    pub(super) joined: Vec<Option<JoinProgress>>,
     pub(crate) last_request: u64,
     /// What nodes have found that every member has on its disk, since they were started.
     pub(crate) held_by_all: BTreeMap<NodeId, VersionVector>,
     /// Clients that move between nodes, and who waits for acks.
     pub(crate) sessions: Sessions,
     /// Steps since time last moved.
-    steps: u64,
+    pub(super) steps: u64,
     /// What happens.
     pub(crate) trace: Trace,
     /// Knows all that is written, in a run that is judged.
@@ -87,192 +83,6 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A domain of one node, which runs; judged by an oracle from the first write on, if one is given.
-    pub(crate) fn found(
-        seed: u64,
-        limits: Limits,
-        is_on_files: bool,
-        oracle: Option<Oracle>,
-        trace: Trace,
-    ) -> Self {
-        let mut world = Self::empty(seed, limits, is_on_files, oracle, trace);
-        let store = world.blank_store(0, None);
-        let mut heads = Heads::default();
-        let own = key(0);
-        let local = Local {
-            namespace: Namespace::SYSTEM,
-            closure: Box::new(move |tx| grant_role(tx, own, Role::Admin, own)),
-            now_ms: 1_790_000_000_000,
-            ended: None,
-            fresh: millpond_core::Incarnation::from_bytes(world.random()),
-            key: own,
-        };
-        let results = commit_group(&store, &mut heads, vec![Job::Local(local)]);
-        for result in results.expect("an empty disk takes a commit") {
-            let pushes = result.expect("the first grant is lawful").pushes;
-            let (reissued, recorded) = (Vec::new(), None);
-            world.note_done(0, vec![Done { is_user: false, pushes, reissued, recorded }]);
-        }
-        world.add(store);
-        world
-    }
-
-    /// A world without nodes.
-    pub(crate) fn empty(
-        seed: u64,
-        limits: Limits,
-        is_on_files: bool,
-        oracle: Option<Oracle>,
-        trace: Trace,
-    ) -> Self {
-        Self {
-            now_ms: 1,
-            nodes: Nodes::new(),
-            net: Net::new(seed),
-            rng: ChaCha8Rng::seed_from_u64(seed),
-            is_on_files,
-            limits,
-            collection: COLLECTION,
-            topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },
-            heard: None,
-            answers: BTreeMap::new(),
-            joined: Vec::new(),
-            last_request: 0,
-            held_by_all: BTreeMap::new(),
-            sessions: Sessions::default(),
-            steps: 0,
-            trace,
-            oracle,
-            outcasts: BTreeSet::new(),
-            fallen_back: BTreeSet::new(),
-            delays: BTreeMap::new(),
-            meter: None,
-            weights: None,
-            observer: None,
-            observed: Ok(()),
-        }
-    }
-
-    /// One more node, invited by the first.
-    pub(crate) fn join(&mut self) -> NodeId {
-        let options = InviteOptions { role: Role::Writer, ..InviteOptions::default() };
-        let secret = self.random();
-        let id = self.ask(0, Request::Invite { options, secret });
-        self.run(100);
-        let Some(Answer::Invite(Ok(invite))) = self.answers.remove(&id) else {
-            panic!("no invite: node 0 is no admin, or its disk failed")
-        };
-        let node = self.add_invited(&invite);
-        self.run_until(20_000, |world| world.has_joined(node)).unwrap();
-        node
-    }
-
-    /// One more node, invited by the first, with settings of its own from its first start on.
-    #[cfg(test)]
-    pub(crate) fn join_as(&mut self, set: impl FnOnce(&mut Node)) -> NodeId {
-        let options = InviteOptions { role: Role::Writer, ..InviteOptions::default() };
-        let secret = self.random();
-        let id = self.ask(0, Request::Invite { options, secret });
-        self.run(100);
-        let Some(Answer::Invite(Ok(invite))) = self.answers.remove(&id) else {
-            panic!("no invite: node 0 is no admin, or its disk failed")
-        };
-        let store = self.blank_store(self.nodes.len(), Some(&invite));
-        let mut node = Node::new(self.nodes.len(), store);
-        (node.limits, node.topology) = (self.limits, self.topology.clone());
-        set(&mut node);
-        let id = self.settle_in(node, None);
-        self.run_until(20_000, |world| world.has_joined(id)).unwrap();
-        id
-    }
-
-    /// Whether a node is a member, as far as it knows.
-    pub(crate) fn has_joined(&self, node: NodeId) -> bool {
-        node == 0 || self.joined[node] == Some(JoinProgress::Joined)
-    }
-
-    /// What became of a node's invite, as far as it knows.
-    pub(crate) fn progress(&self, node: NodeId) -> Option<&JoinProgress> {
-        self.joined[node].as_ref()
-    }
-
-    /// One more node, which will join once it reaches its inviter.
-    pub(crate) fn add_invited(&mut self, invite: &Invite) -> NodeId {
-        let store = self.blank_store(self.nodes.len(), Some(invite));
-        self.add(store)
-    }
-
-    pub(crate) fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> SimDisk {
-        let store = SimDisk::new(self.is_on_files);
-        let mut changes = Changes::default();
-        let about = Identity { store: self.random(), domain: DOMAIN, key: key(id) };
-        write_meta(&mut changes, meta_key::identity(), Some(&about));
-        if let Some(invite) = invite {
-            write_meta(&mut changes, meta_key::pending_invite(), Some(invite));
-        }
-        store.commit(&changes, Durability::Synced).unwrap();
-        store
-    }
-
-    fn add(&mut self, store: SimDisk) -> NodeId {
-        let mut node = Node::new(self.nodes.len(), store);
-        node.limits = self.limits;
-        node.collection = self.collection;
-        node.topology = self.topology.clone();
-        self.settle_in(node, None)
-    }
-
-    /// A node comes into the world, and starts.
-    pub(crate) fn settle_in(&mut self, node: Node, joined: Option<JoinProgress>) -> NodeId {
-        let id = self.nodes.len();
-        self.nodes.push(node);
-        self.joined.push(joined);
-        self.start(id);
-        id
-    }
-
-    /// When all nodes collect tombstones from now on, and those to come.
-    pub(crate) fn set_collection(&mut self, collection: Collection) {
-        self.collection = collection;
-        for id in 0..self.nodes.len() {
-            self.nodes[id].collection = collection;
-            if let Some(running) = &mut self.nodes[id].running {
-                running.engine_mut().set_collection(collection);
-            }
-        }
-    }
-
-    /// How all nodes take part in the mesh from now on, and those to come.
-    pub(crate) fn set_topology(&mut self, topology: &Topology) {
-        self.topology = topology.clone();
-        for id in 0..self.nodes.len() {
-            self.set_topology_of(id, topology);
-        }
-    }
-
-    /// How a node takes part in the mesh from now on.
-    pub(crate) fn set_topology_of(&mut self, id: NodeId, topology: &Topology) {
-        self.nodes[id].topology = topology.clone();
-        if self.nodes[id].running.is_some() {
-            self.ask(id, Request::SetTopology(topology.clone()));
-        }
-    }
-
-    /// Starts a copy of a node's folder elsewhere.
-    pub(crate) fn start_copy(&mut self, of: NodeId) -> NodeId {
-        let image = self.nodes[of].image();
-        let id = self.nodes.len();
-        self.nodes.push(Node::new(id, SimDisk::new(false)));
-        self.joined.push(Some(JoinProgress::Joined));
-        self.nodes[id].key = self.nodes[of].key;
-        self.nodes[id].topology = self.nodes[of].topology.clone();
-        self.nodes[id].collection = self.collection;
-        self.nodes[id].restore(&image);
-        self.note_replaced(id, &[]);
-        self.start(id);
-        id
-    }
-
     /// Opens a stopped node's store as a new boot.
     pub(crate) fn start(&mut self, id: NodeId) {
         let (random, seed) = (self.rng.next_u64(), self.random());
@@ -315,7 +125,7 @@ impl World {
     }
 
     /// The oracle hears that a folder was replaced, and who else may hold what was in it.
-    fn note_replaced(&mut self, id: NodeId, others: &[NodeId]) {
+    pub(super) fn note_replaced(&mut self, id: NodeId, others: &[NodeId]) {
         self.fallen_back.insert(id);
         let Some(mut oracle) = self.oracle.take() else { return };
         let vectors =
