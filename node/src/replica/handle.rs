@@ -203,13 +203,13 @@ impl Replica {
         let replica = move || inner.upgrade().map(|inner| Self { inner });
         self.inner.tasks.spawn(backups.run(name, replica, stop));
     }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.inner.stop.is_cancelled()
-    }
 }
 
 impl Replica {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.stop.is_cancelled()
+    }
+
     /// Asks the engine; `None` once the replica is closed.
     pub(crate) async fn ask(&self, request: Request) -> Option<Answer> {
         self.inner.engine.ask(request).await
