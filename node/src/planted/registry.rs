@@ -96,6 +96,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a delayed replica takes what it holds for what it shows";
     ["who has to catch up answers behind"] "29", [],
         "a fresh or restored node answers to a bookmark that leaves out what all members have";
+    ["who has yet to catch up proves nothing"] "own", [],
+        "a node that fell back and is started again answers readers with less than it had told";
     ["who may have fallen back answers behind"] "29", ["sessions"],
         "a node with an older folder answers to a bookmark that leaves out what it once had";
     ["a bookmark keeps what an evicted member may lack"] "29", ["sessions"],

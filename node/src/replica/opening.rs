@@ -133,6 +133,7 @@ impl Replica {
             store: about.store,
             boot,
             heads,
+            is_level: false,
             is_stale: true,
             due: epoch,
         });

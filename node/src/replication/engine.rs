@@ -363,6 +363,11 @@ impl Engine {
         !is_ended || planted!("a lease is not of an ended incarnation")
     }
 
+    /// Whether the store holds whatever it has ever held: it did when it was opened, or has caught up since.
+    pub(crate) fn is_level(&self) -> bool {
+        !self.recovery.is_unproven
+    }
+
     /// Whether this node holds an invite and is no member yet.
     pub(crate) fn is_joining(&self) -> bool {
         self.joining.is_some()

@@ -96,6 +96,8 @@ pub(crate) struct LeaseKeeper {
     pub(crate) store: [u8; 16],
     pub(crate) boot: millpond_core::Boot,
     pub(crate) heads: Heads,
+    /// Whether the store holds whatever it has ever held.
+    pub(crate) is_level: bool,
     pub(crate) is_stale: bool,
     pub(crate) due: Instant,
 }
@@ -289,6 +291,10 @@ impl EngineTask {
 
     fn renew_lease(&mut self) {
         let engine = &self.engine;
+        if let Some(keeper) = &mut self.shell.lease {
+            keeper.is_stale |= keeper.is_level != engine.is_level();
+            keeper.is_level = engine.is_level();
+        }
         let may_write = |keeper: &&mut LeaseKeeper| engine.may_write_lease(&keeper.heads);
         let Some(keeper) = self.shell.lease.as_mut().filter(may_write) else { return };
         if !keeper.is_stale || keeper.due > Instant::now() {
@@ -341,7 +347,7 @@ impl EngineTask {
 
 impl LeaseKeeper {
     fn lease(&self) -> Lease {
-        Lease::new(&self.store, self.boot, &self.heads)
+        Lease::new(&self.store, self.boot, &self.heads, self.is_level)
     }
 }
 

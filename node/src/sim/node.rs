@@ -64,6 +64,8 @@ pub(crate) struct Running {
     queue: VecDeque<((Token, Given), Job)>,
     busy: Option<Busy>,
     lease_is_stale: bool,
+    /// Whether it says that the store holds whatever it has ever held.
+    lease_is_level: bool,
     lease_due_ms: u64,
     /// When the engine is to be called next, if that is known.
     wakes_ms: Option<u64>,
@@ -233,6 +235,7 @@ impl Node {
             queue: VecDeque::new(),
             busy: None,
             lease_is_stale: true,
+            lease_is_level: false,
             lease_due_ms: now_ms + LEASE_MS_FIRST,
             wakes_ms: None,
         });
@@ -281,8 +284,9 @@ impl Node {
         let keeps_lease = self.keeps_lease;
         let may = |running: &&mut Running| keeps_lease && running.may_write_lease();
         if let Some(running) = self.running.as_mut().filter(may) {
-            self.lease = Some(Lease::new(&store, running.boot, &running.heads));
-            running.lease_is_stale = false;
+            let is_level = running.engine.is_level();
+            self.lease = Some(Lease::new(&store, running.boot, &running.heads, is_level));
+            (running.lease_is_stale, running.lease_is_level) = (false, is_level);
         }
     }
 
@@ -309,7 +313,7 @@ impl Node {
     pub(crate) fn next_ms(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
         let disk_ms = running.busy.as_ref().map(|busy| busy.until_ms);
-        let awaits_lease = self.keeps_lease && running.lease_is_stale && running.may_write_lease();
+        let awaits_lease = self.keeps_lease && running.awaits_lease();
         let lease_ms = awaits_lease.then_some(running.lease_due_ms);
         disk_ms.into_iter().chain(lease_ms).min()
     }
@@ -332,9 +336,7 @@ impl Node {
 
     /// Renews the lease if it is due, and ends the commit under way.
     pub(crate) fn work(&mut self, now_ms: u64) -> Option<Worked> {
-        let is_due = |running: &Running| {
-            running.lease_is_stale && running.lease_due_ms <= now_ms && running.may_write_lease()
-        };
+        let is_due = |running: &Running| running.lease_due_ms <= now_ms && running.awaits_lease();
         if self.keeps_lease && self.running.as_ref().is_some_and(is_due) {
             self.renew_lease();
             self.running.as_mut()?.lease_due_ms = now_ms + LEASE_MS;
@@ -379,6 +381,11 @@ impl Running {
     /// Whether the disk has nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
         self.busy.is_none() && self.queue.is_empty()
+    }
+
+    fn awaits_lease(&self) -> bool {
+        let is_stale = self.lease_is_stale || self.lease_is_level != self.engine.is_level();
+        is_stale && self.may_write_lease()
     }
 
     fn may_write_lease(&self) -> bool {

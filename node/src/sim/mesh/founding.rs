@@ -116,7 +116,7 @@ impl Node {
         disk.commit(&changes, Durability::Synced).expect("an empty disk takes a commit");
         let snapshot = disk.snapshot().expect("a disk can be read");
         let heads = Heads::load(&*snapshot).expect("meta values are whole");
-        self.lease = Some(Lease::new(&store, boot, &heads));
+        self.lease = Some(Lease::new(&store, boot, &heads, true));
         self.store = Arc::new(disk);
     }
 }
