@@ -56,6 +56,7 @@ struct Return {
     distinct_rows: u64,
     suppliers: usize,
     pulls: u64,
+    links: u64,
 }
 
 impl Return {
@@ -87,10 +88,11 @@ pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Repo
         }
         let came_back = trio.come_back(parameters).await?;
         eprintln!(
-            "sample {number}: {:.0} ms, {} frame bytes for {} rows, limit {:.0}",
+            "sample {number}: {:.0} ms, {} frame bytes for {} rows over {} links, limit {:.0}",
             came_back.ms,
             came_back.frame_bytes,
             came_back.rows_received,
+            came_back.links,
             came_back.limit()
         );
         returns.push(came_back);
@@ -139,7 +141,8 @@ pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Repo
         .with("rows", last.rows_received)
         .with("distinct_rows", last.distinct_rows)
         .with("suppliers", returns.iter().map(|it| it.suppliers).max().unwrap_or(0))
-        .with("pulls", last.pulls);
+        .with("pulls", last.pulls)
+        .with("links", last.links);
     let text = "at most the limit in bytes, each changed row once, from one supplier, in 1.5 times the time";
     Ok(report.judged(folder, text.into(), is_exact && times <= TIMES_MAX))
 }
@@ -206,6 +209,7 @@ impl Trio {
         came_back.wire_bytes = links.wire_bytes_sent + links.wire_bytes_received;
         came_back.rows_received = links.rows_received;
         came_back.pulls = links.pulls;
+        came_back.links = links.links;
         came_back.suppliers =
             status.peers.iter().filter(|peer| peer.counters.rows_received > 0).count();
         let rows = (self.records.len() * self.fields.len()) as u64;
