@@ -583,6 +583,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a verification under load keeps its snapshot for seconds after it has ended, and the file grows";
     ["who may ask no more is not waited for"] "own", [],
         "a peer that wants nothing of a verification holds a snapshot, and all tombstones, for a minute each time";
+    ["verifications come one after the other"] "own", [],
+        "a node that verifies itself with many peers holds as many snapshots, and its file grows by all that is written meanwhile";
+    ["who has read much rests"] "own", [],
+        "a node with more than it can read in a period reads without pause";
     ["what is told is bounded"] "own", [],
         "a peer that is verified with fills the memory";
 };
