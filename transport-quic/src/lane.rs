@@ -34,7 +34,13 @@ impl FrameWriter {
         let mut cut = CloseWhenCut { connection: &self.connection, armed: false };
         while frame.has_remaining() {
             let mut piece = [frame.slice(..frame.len().min(PIECE_BYTES))];
-            let written = self.stream.write_chunks(&mut piece).await?;
+            let written = match self.stream.write_chunks(&mut piece).await {
+                Ok(written) => written,
+                Err(error) => {
+                    cut.armed = false; // the link's end is why, and it keeps its own reason
+                    return Err(error.into());
+                }
+            };
             frame.advance(written.bytes);
             cut.armed = frame.has_remaining();
         }

@@ -15,6 +15,11 @@ fn transport_quic() {
 }
 
 #[test]
+fn transport_conformance() {
+    check("millpond_transport_conformance", "transport-conformance");
+}
+
+#[test]
 fn node() {
     check("millpond", "node");
 }
