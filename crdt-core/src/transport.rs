@@ -54,6 +54,9 @@ pub trait Link: Send + Sync + 'static {
     /// Whether this side dialled.
     fn dialed(&self) -> bool;
 
+    /// The kind of network in one word, for people: `quic`.
+    fn transport(&self) -> &'static str;
+
     /// The address of the peer as seen here, for people.
     fn remote_address(&self) -> String;
 

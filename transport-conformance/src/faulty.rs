@@ -350,6 +350,10 @@ impl Link for FaultyLink {
         self.fault == Fault::SaysThatItDialled || self.inner.dialed()
     }
 
+    fn transport(&self) -> &'static str {
+        self.inner.transport()
+    }
+
     fn remote_address(&self) -> String {
         self.inner.remote_address()
     }

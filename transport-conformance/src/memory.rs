@@ -275,6 +275,10 @@ impl Link for MemoryLink {
         self.side == 0
     }
 
+    fn transport(&self) -> &'static str {
+        "memory"
+    }
+
     fn remote_address(&self) -> String {
         self.connection.addresses[self.other()].clone()
     }

@@ -87,6 +87,10 @@ impl Link for QuicLink {
         self.dialed
     }
 
+    fn transport(&self) -> &'static str {
+        "quic"
+    }
+
     fn remote_address(&self) -> String {
         let mut address = self.connection.remote_address();
         // An IPv4 peer of an IPv6 socket shows as ::ffff:a.b.c.d, which nobody would write.

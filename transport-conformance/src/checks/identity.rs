@@ -22,6 +22,9 @@ pub(crate) async fn each_end_knows_its_peer(suite: &Suite) -> Result<(), Broken>
     let shown = pair.dialed.remote_address();
     let address = pair.acceptor.address();
     ensure!(shown == address, "the dialler shows {shown:?} for the peer at {address:?}");
+    let (dialed, accepted) = (pair.dialed.transport(), pair.accepted.transport());
+    ensure!(dialed == accepted, "one end is {dialed:?}, and the other {accepted:?}");
+    ensure!(!dialed.is_empty(), "the link does not say what it is");
     ensure!(
         !pair.accepted.remote_address().is_empty(),
         "the acceptor shows no address of its peer"
