@@ -87,7 +87,6 @@ extern crate self as millpond;
 pub mod _cookbook;
 #[cfg(doc)]
 pub mod _tutorial;
-mod advertise;
 #[cfg(feature = "backup")]
 pub mod backup;
 mod changes;
@@ -134,7 +133,7 @@ pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
-pub use network::ListenError;
+pub use network::{ListenError, OwnTransport};
 pub use presence::{Presence, PresenceEvent, PresentPeer, SyncError};
 pub use removal::RemoveError;
 pub use replica::{
