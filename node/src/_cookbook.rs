@@ -398,6 +398,10 @@
 //! # }
 //! ```
 //!
+//! Each error of this crate tells its stable [`code`](crate::WriteError::code), what to do by its
+//! [`hint`](crate::WriteError::hint), and whether the same call may succeed later by
+//! [`is_retryable`](crate::WriteError::is_retryable). `millpond explain CODE` says more of one.
+//!
 //! | error | try again? |
 //! |---|---|
 //! | your own, [`RecordError::Absent`](crate::records::RecordError::Absent) | once what it complains of has changed |

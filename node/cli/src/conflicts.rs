@@ -1,10 +1,10 @@
-//! `conflicts` and `explain`: which values a field has, which one it is to have, and why it shows the one that it
-//! shows.
+//! `conflicts`: which values a field has, which one it is to have, and why it shows the one that it shows.
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
+use millpond::ResolveError;
 use millpond::records::{Json, RecordId};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ enum ConflictsCommand {
         json: bool,
     },
     /// Show the values of one, as `millpond explain` does
-    Show(ExplainArgs),
+    Show(PlaceArgs),
     /// End one: with one of its values, or with another
     Resolve {
         /// collection/key
@@ -48,16 +48,16 @@ enum ConflictsCommand {
     },
 }
 
-/// Why a field shows what it shows.
+/// A field.
 #[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
+pub(crate) struct PlaceArgs {
     /// collection/key
-    record: RecordId,
+    pub(crate) record: RecordId,
     /// The field
-    field: String,
+    pub(crate) field: String,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -108,14 +108,15 @@ struct Resolution<'a> {
 pub(crate) async fn conflicts(args: ConflictsArgs, dir: &Path) -> Outcome {
     match args.command {
         ConflictsCommand::Ls { collection, json } => list(collection, json, dir).await,
-        ConflictsCommand::Show(args) => explain(args, dir).await,
+        ConflictsCommand::Show(args) => show(&args, dir).await,
         ConflictsCommand::Resolve { record, field, keep, set, seen } => {
             resolve(&record, &field, (keep, set), &seen, dir).await
         }
     }
 }
 
-pub(crate) async fn explain(args: ExplainArgs, dir: &Path) -> Outcome {
+/// Why a field shows what it shows.
+pub(crate) async fn show(args: &PlaceArgs, dir: &Path) -> Outcome {
     let explained = explanation(&args.record, &args.field, dir).await?;
     if args.json {
         println!("{}", as_json(&explained));
@@ -125,7 +126,7 @@ pub(crate) async fn explain(args: ExplainArgs, dir: &Path) -> Outcome {
     println!("{}", explained.rule);
     print_candidates(&explained.candidates);
     if explained.candidates.len() > 1 {
-        let ExplainArgs { record, field, .. } = &args;
+        let PlaceArgs { record, field, .. } = args;
         let seen = tag(&explained.candidates);
         println!("next: millpond conflicts resolve {record} {field} --seen {seen} --keep NUMBER");
     }
@@ -165,13 +166,15 @@ async fn resolve(
     let candidates = explanation(record, field, dir).await?.candidates;
     if tag(&candidates) != seen {
         return Err(Failure::new(what)
+            .code(ResolveError::Changed.code())
             .why(format!("{record} {field} has other values than those seen as {seen}"))
             .fix(format!("millpond conflicts show {record} {field}, and decide again")));
     }
     let seen: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
     let keep = match keep {
         Some(number) => Some(*seen.get(number).ok_or_else(|| {
-            Failure::new(what).why(format!("there is no value {number} of {record} {field}"))
+            let error = ResolveError::NoCandidate { index: number, count: seen.len() };
+            Failure::new(what).why(&error).code(error.code())
         })?),
         None => None,
     };

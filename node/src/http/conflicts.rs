@@ -9,6 +9,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::{json, query};
 use crate::http::server::SharedApi;
@@ -87,12 +88,12 @@ pub(super) async fn explain(
     State(api): State<SharedApi>,
     place: Result<Path<(String, String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path((collection, key, field)) =
-        place.map_err(|error| Problem::bad_request("bad_name", error.body_text()))?;
+    let Path((collection, key, field)) = place
+        .map_err(|error| Problem::bad_request("bad_name", code::<902>(), error.body_text()))?;
     let id = RecordId::new(collection, key).map_err(RecordError::from)?;
     let Some(found) = api.replica.explain(&id, &field).await? else {
         let detail = format!("{id} has no field `{field}`");
-        return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_field", detail));
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_field", code::<915>(), detail));
     };
     let candidates = found.candidates.into_iter().map(CandidateLine::of).collect();
     let (value, kind, rule) = (found.value, found.kind, found.rule);
@@ -125,9 +126,7 @@ pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<
     let conflict = api.replica.conflict(&id, &body.field).await?;
     let conflict = conflict.ok_or_else(|| {
         let detail = format!("`{}` of {id} has not several values", body.field);
-        Problem::new(StatusCode::NOT_FOUND, "no_conflict", detail).hint(
-            "it may have been ended by somebody else: GET /api/v1/conflicts lists those there are",
-        )
+        Problem::new(StatusCode::NOT_FOUND, "no_conflict", code::<916>(), detail)
     })?;
     let is = |candidate: &Candidate, text: &str| dot_text(candidate) == text;
     let are_seen = conflict.candidates.iter().all(|it| body.seen.iter().any(|seen| is(it, seen)));
@@ -140,7 +139,13 @@ pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<
             conflict.keep(index.ok_or(ResolveError::Changed)?).await?
         }
         (None, Some(value)) => conflict.set(value).await?,
-        _ => return Err(Problem::bad_request("bad_json", "give either `keep` or `value`")),
+        _ => {
+            return Err(Problem::bad_request(
+                "bad_json",
+                code::<901>(),
+                "give either `keep` or `value`",
+            ));
+        }
     };
     Ok(Json(Resolved { token: Token(receipt.vv).to_string() }).into_response())
 }
@@ -158,7 +163,7 @@ impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
         match error {
             ResolveError::Record(error) => error.into(),
-            other => Problem::new(StatusCode::CONFLICT, "changed", other.to_string()),
+            other => Problem::new(StatusCode::CONFLICT, "changed", other.code(), other.to_string()),
         }
     }
 }
