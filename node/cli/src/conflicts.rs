@@ -7,6 +7,7 @@ use hyper::Method;
 use millpond::ResolveError;
 use millpond::records::{Json, RecordId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::client::{Client, Outgoing, segment};
 use crate::failure::{Exit, Failure, Outcome};
@@ -46,6 +47,13 @@ enum ConflictsCommand {
         #[arg(long)]
         seen: String,
     },
+    /// Take back what last ended one, on whatever node: its values are in conflict again
+    Undo {
+        /// collection/key
+        record: RecordId,
+        /// The field
+        field: String,
+    },
 }
 
 /// A field.
@@ -71,7 +79,9 @@ struct Conflict {
     key: String,
     field: String,
     kind: String,
+    clash: bool,
     candidates: Vec<Candidate>,
+    seen: Vec<String>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -80,11 +90,13 @@ struct Explanation {
     kind: String,
     rule: String,
     candidates: Vec<Candidate>,
+    seen: Vec<String>,
 }
 
 #[derive(Deserialize, Serialize)]
 struct Candidate {
     value: Json,
+    kind: String,
     at: String,
     author: String,
     dot: String,
@@ -98,7 +110,7 @@ struct Resolution<'a> {
     collection: &'a str,
     key: &'a str,
     field: &'a str,
-    seen: &'a [&'a str],
+    seen: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     keep: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +124,7 @@ pub(crate) async fn conflicts(args: ConflictsArgs, dir: &Path) -> Outcome {
         ConflictsCommand::Resolve { record, field, keep, set, seen } => {
             resolve(&record, &field, (keep, set), &seen, dir).await
         }
+        ConflictsCommand::Undo { record, field } => undo(&record, &field, dir).await,
     }
 }
 
@@ -127,7 +140,7 @@ pub(crate) async fn show(args: &PlaceArgs, dir: &Path) -> Outcome {
     print_candidates(&explained.candidates);
     if explained.candidates.len() > 1 {
         let PlaceArgs { record, field, .. } = args;
-        let seen = tag(&explained.candidates);
+        let seen = tag(&explained.seen);
         println!("next: millpond conflicts resolve {record} {field} --seen {seen} --keep NUMBER");
     }
     Ok(Exit::Ok)
@@ -163,28 +176,42 @@ async fn resolve(
     dir: &Path,
 ) -> Outcome {
     let what = "cannot end the conflict";
-    let candidates = explanation(record, field, dir).await?.candidates;
-    if tag(&candidates) != seen {
+    let explained = explanation(record, field, dir).await?;
+    if tag(&explained.seen) != seen {
         return Err(Failure::new(what)
             .code(ResolveError::Changed.code())
             .why(format!("{record} {field} has other values than those seen as {seen}"))
             .fix(format!("millpond conflicts show {record} {field}, and decide again")));
     }
-    let seen: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
+    let candidates = &explained.candidates;
     let keep = match keep {
-        Some(number) => Some(*seen.get(number).ok_or_else(|| {
-            let error = ResolveError::NoCandidate { index: number, count: seen.len() };
-            Failure::new(what).why(&error).code(error.code())
-        })?),
+        Some(number) => {
+            Some(candidates.get(number).map(|it| it.dot.as_str()).ok_or_else(|| {
+                let error = ResolveError::NoCandidate { index: number, count: candidates.len() };
+                Failure::new(what).why(&error).code(error.code())
+            })?)
+        }
         None => None,
     };
     let (collection, key) = (record.collection(), record.key());
-    let body = Resolution { collection, key, field, seen: &seen, keep, value: set };
+    let body = Resolution { collection, key, field, seen: &explained.seen, keep, value: set };
     let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
     let body = Outgoing::text(as_json(&body));
     let sent = client.send(Method::POST, "/api/v1/conflicts/resolve", &[], body).await;
     sent.map_err(|error| error.at(what))?;
     println!("ended the conflict of {record} {field}");
+    println!("undo: millpond conflicts undo {record} {field}");
+    Ok(Exit::Ok)
+}
+
+async fn undo(record: &RecordId, field: &str, dir: &Path) -> Outcome {
+    let what = "cannot undo the decision";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let body = json!({"collection": record.collection(), "key": record.key(), "field": field});
+    let undone: Result<Value, _> = client.post("/api/v1/conflicts/undo", &body).await;
+    undone.map_err(|error| error.at(what))?;
+    println!("the values of {record} {field} are in conflict again");
+    println!("next: millpond conflicts show {record} {field}");
     Ok(Exit::Ok)
 }
 
@@ -202,18 +229,20 @@ fn as_json(value: &impl Serialize) -> String {
 }
 
 /// Stands for these very values, however they are ordered.
-fn tag(candidates: &[Candidate]) -> String {
-    let mut dots: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
+fn tag(seen: &[String]) -> String {
+    let mut dots: Vec<&str> = seen.iter().map(String::as_str).collect();
     dots.sort_unstable();
     blake3::hash(dots.join(" ").as_bytes()).to_hex().chars().take(8).collect()
 }
 
 fn print_candidates(candidates: &[Candidate]) {
+    let are_alike = candidates.iter().all(|it| it.kind == candidates[0].kind);
     for (number, candidate) in candidates.iter().enumerate() {
         let author: String = candidate.author.chars().take(8).collect();
         let writer = candidate.writer.as_deref().unwrap_or(&author);
         let (value, held) = (candidate.value.text(), candidate.seen_by.len());
         let at = &candidate.at;
-        println!("  {number}  {value}  by {writer} at {at}, on disk at {held} other members");
+        let kind = if are_alike { String::new() } else { format!(" ({})", candidate.kind) };
+        println!("  {number}  {value}{kind}  by {writer} at {at}, on disk at {held} other members");
     }
 }

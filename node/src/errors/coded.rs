@@ -198,6 +198,7 @@ coded!(crate::status::RefreshError, |error| match error {
 coded!(crate::ResolveError, |error| match error {
     Self::Changed { .. } => code::<701>(),
     Self::NoCandidate { .. } => code::<702>(),
+    Self::NothingToUndo { .. } => code::<703>(),
     Self::Record(error) => error.code(),
 });
 

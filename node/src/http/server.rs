@@ -177,6 +177,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/changes", get(changes::changes))
         .route("/conflicts", get(conflicts::conflicts))
         .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/conflicts/undo", post(conflicts::undo))
         .route("/explain/{collection}/{key}/{field}", get(conflicts::explain))
         .route("/backup", post(backup::backup))
         .route("/status", get(node::status))
