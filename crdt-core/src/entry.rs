@@ -30,6 +30,8 @@ impl PayloadKind {
     pub const SET_ADD_WINS: Self = Self(7);
     /// An element of a set that does not: one byte, 1 for added.
     pub const SET_REMOVE_WINS: Self = Self(8);
+    /// What a decision about a conflict took away, on a path of its own.
+    pub const DECISION: Self = Self(12);
     /// Stands in for content that a replica's disk has lost: that the dot lives is known, and nothing else of
     /// it. A mark of one store, which never travels: a frame that has it is refused.
     pub const LOST: Self = Self(u16::MAX);

@@ -41,6 +41,11 @@ macro_rules! bugs {
 
 /// All planted bugs.
 pub(crate) const PLANTED: &[PlantedBug] = bugs! {
+    // Conflicts are ended.
+    ["a decision keeps the stamp of what it decides"] "own", ["swarm"],
+        "keeping one of two values wins over a later write that its maker has not seen";
+    ["what is brought back leaves what is beside it"] "own", ["swarm"],
+        "undoing a decision overwrites what somebody else wrote meanwhile";
     // Closed incarnations leave the vectors (R5).
     ["an incarnation that ended is closed"] "S20", ["restore"],
         "the next incarnation does not close the one before, nor does anything later: vectors grow with each restart";

@@ -24,6 +24,7 @@
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
+//! | what is decided wins over nothing that its maker has not seen | | `decisions` |
 //! | who takes writes, where one member does | | `primary` |
 //! | a delayed replica shows what it held so long ago | | `delays` |
 //! | who is ready, and who is a source | | `rehab` |
@@ -54,6 +55,7 @@ mod compactions;
 mod concerns;
 mod continuity;
 mod damages;
+mod decisions;
 mod delays;
 mod dials;
 mod feeds;
