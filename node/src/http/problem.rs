@@ -95,6 +95,8 @@ impl From<RecordError> for Problem {
                 .hint("count in another field, or delete this one first: PATCH {\"FIELD\":null}"),
             RecordError::IsTyped { .. } => Self::new(StatusCode::CONFLICT, "is_typed", detail)
                 .hint("it can be left as it is, or deleted: PATCH {\"FIELD\":null}"),
+            // Asked over HTTP is none.
+            RecordError::NotIndexed { .. } => Self::bad_request("not_indexed", detail),
             RecordError::Absent { .. } => Self::new(StatusCode::NOT_FOUND, "absent", detail),
             RecordError::Unreadable { .. } | RecordError::Unwritable { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail)
