@@ -34,4 +34,6 @@ pub(crate) use walk::{Shelf, unreadable, walk};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod audit;
 #[cfg(test)]
+pub(crate) use stored::rows_of;
+#[cfg(test)]
 mod tests;

@@ -115,7 +115,7 @@ impl Node {
     }
 
     fn check(&self) {
-        audit(&self.snapshot(), &self.heads.indexing.declared).unwrap();
+        audit(&self.snapshot(), &self.heads.indexing.declared, None).unwrap();
     }
 
     fn tasks(&self) -> Collection<Task> {
@@ -290,7 +290,7 @@ fn an_index_is_built_anew_when_a_program_did_not_keep_it() {
         node.open_as_of_old();
         store(&mut node, vec![task("a", "cleo", 1)]);
         node.open(declared::<Task>());
-        assert!(audit(&node.snapshot(), &declared::<Task>()).is_err());
+        assert!(audit(&node.snapshot(), &declared::<Task>(), None).is_err());
     });
 }
 
@@ -312,7 +312,7 @@ fn an_index_of_other_values_is_built_anew_and_one_that_nobody_wants_is_dropped()
         while node.heads.indexing.has_work(&node.heads) {
             node.slice(2);
         }
-        assert_eq!(audit(&node.snapshot(), &declared::<Texts>()).is_ok(), is_known);
+        assert_eq!(audit(&node.snapshot(), &declared::<Texts>(), None).is_ok(), is_known);
         node.open(Arc::default());
         while node.heads.indexing.has_work(&node.heads) {
             node.slice(2);
@@ -444,7 +444,7 @@ proptest! {
                         let declared = node.heads.indexing.declared.clone();
                         jobs.push(local(move |tx| {
                             take(tx, &step)?;
-                            audit_tx(tx, &declared).map_err(|why| WriteError::Rejected(why).into())
+                            audit_tx(tx, &declared, None).map_err(|why| WriteError::Rejected(why).into())
                         }));
                     }
                 }

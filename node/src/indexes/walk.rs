@@ -158,7 +158,6 @@ impl Walk<'_> {
             {
                 // The index is damaged: go on without it.
                 Err(error) if error.is_damage() => {
-                    sometimes!(IndexDamaged);
                     let last = self.indexed.last.take();
                     self.rows_of = None;
                     self.moved = Stream { last, ..Stream::default() };

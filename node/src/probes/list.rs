@@ -45,10 +45,6 @@ probes! {
     IndexReadWhileFolding,
     /// The disk has no room for a slice of an index.
     IndexFindsNoRoom,
-    /// A look through the store finds an index that is wrong.
-    IndexFoundWrong,
-    /// An index is damaged where it is read.
-    IndexDamaged,
     // Concerns.
     /// Too few members are linked for a write that wants some to be.
     TooFewConnected,

@@ -54,7 +54,6 @@ impl Engine {
     /// Indexes that are not what they should be are built anew.
     pub(super) fn renew_indexes(&mut self, numbers: Vec<u32>) {
         if !numbers.is_empty() {
-            sometimes!(IndexFoundWrong);
             tracing::warn!(count = numbers.len(), "indexes are wrong, and are built anew");
             self.submit(Pending::Note, Job::Index(IndexWork::Renew(numbers)));
         }

@@ -48,12 +48,13 @@ pub(crate) fn indexes_are_right(world: &World, node: NodeId) -> Check {
         return Ok(());
     }
     let snapshot = store.snapshot().map_err(|error| error.to_string())?;
-    audit(&snapshot, &running.heads.indexing.declared).map_err(|why| format!("{why}, at {node}"))
+    let (declared, pick) = (&running.heads.indexing.declared, world.trace.events() as usize);
+    audit(&snapshot, declared, Some(pick)).map_err(|why| format!("{why}, at {node}"))
 }
 
 /// What a transaction finds is what it sees.
-pub(crate) fn finds_its_own(tx: &WriteTx<'_>, declared: &[Declared]) {
-    if let Err(why) = audit_tx(tx, declared) {
+pub(crate) fn finds_its_own(tx: &WriteTx<'_>, declared: &[Declared], pick: usize) {
+    if let Err(why) = audit_tx(tx, declared, Some(pick)) {
         // What damage hides nobody finds.
         assert!(!why.starts_with("indexes"), "{why}, in a transaction");
     }

@@ -228,7 +228,7 @@ impl Stage {
             let ran = Ran { operation: number, vv: tx.vv().clone(), effect };
             witness.lock().expect("no closure panics").push(ran);
             carry_out(tx, number, &kind, is_newer)?;
-            finds_its_own(tx, &declared);
+            finds_its_own(tx, &declared, number);
             Ok(())
         };
         let asked_for = operation.concern.as_ref();
