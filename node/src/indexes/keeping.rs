@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use millpond_core::{Entry, Namespace, Path, VersionVector};
+use millpond_core::{Entry, Namespace, Path};
 
 use super::declared::{Declared, Listed, record_within};
 use super::stored::{Built, Indexes, hides, rows_of};
@@ -48,13 +48,7 @@ pub(crate) fn keep(
             indexes.renew(place);
         }
     }
-    let tables = Tables {
-        snapshot,
-        changed: &group.entries,
-        namespace: shown,
-        before: before.vv(shown),
-        after: after.vv(shown),
-    };
+    let tables = Tables { snapshot, changed: &group.entries, namespace: shown };
     let mut rows = Rows::new();
     for place in 0..indexes.kept.len() {
         let Some(declared) = after.indexing.declared(&indexes.kept[place]) else { continue };
@@ -89,46 +83,46 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// The tables before and after the group.
+/// The tables before and after the group. All that lives in them is visible: where rows lie hidden there, nothing is
+/// listed yet, and nothing is built.
 struct Tables<'a> {
     snapshot: &'a dyn Snapshot,
     changed: &'a BTreeMap<(Namespace, Path), Entry>,
     /// What readers see.
     namespace: Namespace,
-    before: &'a VersionVector,
-    after: &'a VersionVector,
 }
 
 impl Tables<'_> {
     /// Where a record stood.
     fn listed_before(&self, declared: &Declared, record: &Path) -> Result<Listed, StoreError> {
-        let entry = |path: &Path| Ok(self.visible(self.stored(path)?, self.before));
-        declared.list(record, entry, || {
-            let mut is_shown = false;
-            self.snapshot.entries(self.namespace, Some(record), None, &mut |_, entry| {
-                is_shown = shows(&self.visible(entry, self.before));
-                if is_shown { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
-            Ok(is_shown)
-        })
+        declared.list(
+            record,
+            |path| self.stored(path),
+            || {
+                let mut is_shown = false;
+                self.snapshot.entries(self.namespace, Some(record), None, &mut |_, entry| {
+                    is_shown = shows(&entry);
+                    if is_shown { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })?;
+                Ok(is_shown)
+            },
+        )
     }
 
     /// Where it stands now.
     fn listed_after(&self, declared: &Declared, record: &Path) -> Result<Listed, StoreError> {
         let entry = |path: &Path| {
             let changed = self.changed.get(&(self.namespace, path.clone()));
-            let entry = changed.map_or_else(|| self.stored(path), |entry| Ok(entry.clone()));
-            Ok(self.visible(entry?, self.after))
+            changed.map_or_else(|| self.stored(path), |entry| Ok(entry.clone()))
         };
         declared.list(record, entry, || {
-            let mut changed = self.changed_within(record);
-            if changed.any(|(_, entry)| shows(&self.visible(entry.clone(), self.after))) {
+            if self.changed_within(record).any(|(_, entry)| shows(entry)) {
                 return Ok(true);
             }
             let mut is_shown = false;
             self.snapshot.entries(self.namespace, Some(record), None, &mut |path, entry| {
                 let is_as_before = !self.changed.contains_key(&(self.namespace, path));
-                is_shown = is_as_before && shows(&self.visible(entry, self.after));
+                is_shown = is_as_before && shows(&entry);
                 if is_shown { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             Ok(is_shown)
@@ -137,11 +131,6 @@ impl Tables<'_> {
 
     fn stored(&self, path: &Path) -> Result<Entry, StoreError> {
         self.snapshot.entry(self.namespace, path)
-    }
-
-    /// As readers at a vector see it.
-    fn visible(&self, entry: Entry, vv: &VersionVector) -> Entry {
-        if planted!("an index lists what is visible") { entry } else { entry.visible_at(vv) }
     }
 
     fn changed_within(&self, within: &Path) -> impl Iterator<Item = (&Path, &Entry)> {

@@ -44,10 +44,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     // Indexes are what a scan of all records says.
     ["a record that has moved leaves its place"] "own", ["indexes"],
         "an index lists a record under values that it had before";
-    ["an index lists what is visible"] "own", ["indexes"],
-        "rows of a cut that is arriving are listed before it is there";
     ["what was hidden is indexed anew"] "own", ["indexes"],
-        "records of a fresh replica's first catch-up are listed nowhere";
+        "rows of a first catch-up are listed before it is there, or nowhere";
     ["an index that is being built follows changes"] "own", ["indexes"],
         "a record that changes while an index is built stays listed under what it was";
     ["what an index does not tell of is looked at"] "own", ["indexes"],

@@ -78,8 +78,8 @@ mod fence;
 mod folding;
 mod grafting;
 mod inbox;
-#[cfg(any(test, feature = "sim"))]
 mod indexing;
+#[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod introductions;
 mod limits;
