@@ -100,6 +100,7 @@ mod errors;
 mod folder;
 #[cfg(feature = "http")]
 pub mod http;
+mod indexes;
 mod key_pair;
 mod membership;
 mod network;
@@ -148,6 +149,6 @@ pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};
 pub use typed::{
-    AddWins, Collection, Counter, DisableWins, EnableWins, Flag, Key, Keys, Log, Map, Multi,
-    Nested, Record, RemoveWins, Set,
+    AddWins, Collection, Counter, DisableWins, EnableWins, Flag, Index, IndexQuery, IndexState,
+    Key, Keys, Log, Map, Multi, Nested, Record, RemoveWins, Set,
 };

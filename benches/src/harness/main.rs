@@ -15,6 +15,7 @@ mod churn;
 mod fanout;
 mod fold;
 mod folder;
+mod indexes;
 mod local_write;
 mod machine;
 mod mesh;
@@ -63,6 +64,8 @@ enum Scenario {
     CatchUp(catch_up::Parameters),
     /// Concurrent durable writers, against one writer and against the bare store.
     LocalWrite(local_write::Parameters),
+    /// Writes at a replica that keeps an index, against one that keeps none.
+    Indexes(indexes::Parameters),
     /// One of three nodes was away while records changed: time and bytes until it is level.
     Reattach(reattach::Parameters),
     /// A large catch-up at a node that is written to: the longest write.
@@ -151,6 +154,9 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::LocalWrite(parameters) => {
             Box::new(local_write::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::Indexes(parameters) => {
+            Box::new(indexes::run(parameters, &folder(&parameters.common)?).await?)
+        }
         Scenario::Reattach(parameters) => {
             Box::new(reattach::run(parameters, &folder(&parameters.common)?).await?)
         }
@@ -189,6 +195,7 @@ impl Scenario {
         match self {
             Self::CatchUp(parameters) => &parameters.common.printing,
             Self::LocalWrite(parameters) => &parameters.common.printing,
+            Self::Indexes(parameters) => &parameters.common.printing,
             Self::Reattach(parameters) => &parameters.common.printing,
             Self::Fold(parameters) => &parameters.common.printing,
             Self::Refresh(parameters) => &parameters.common.printing,
@@ -207,6 +214,7 @@ fn list() {
     let scenarios = [
         (catch_up::NAME, catch_up::ABOUT),
         (local_write::NAME, local_write::ABOUT),
+        (indexes::NAME, indexes::ABOUT),
         (reattach::NAME, reattach::ABOUT),
         (fold::NAME, fold::ABOUT),
         (refresh::NAME, refresh::ABOUT),

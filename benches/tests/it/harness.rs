@@ -63,6 +63,15 @@ fn refresh_joins_two_halves_that_have_forgotten_their_deletes() {
 }
 
 #[test]
+fn indexes_reports_what_one_costs_and_gives() {
+    let report = run(&["indexes", "--transactions", "4", "--records", "5"]);
+    assert_contract(&report, "indexes");
+    for figure in ["ten_by_index_us", "ten_by_scan_us"] {
+        assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
+    }
+}
+
+#[test]
 fn verify_finds_nothing_at_nodes_under_load() {
     let report = run(&["verify", "--entries", "500", "--seconds", "1"]);
     assert_contract(&report, "verify");

@@ -63,6 +63,7 @@ mod floors;
 mod fold_laws;
 mod folds;
 mod hostile;
+mod indexes;
 mod names;
 mod primary;
 mod refresh_resumes;

@@ -326,3 +326,28 @@ fn nobody_sees_half_of_a_transfer() {
     });
     assert!(half.is_err(), "half of a transfer was seen, and nobody noticed");
 }
+
+#[derive(Debug, Clone, Default, PartialEq, Record)]
+struct Visit {
+    #[millpond(key)]
+    id: String,
+    #[millpond(index)]
+    city: String,
+}
+
+#[test]
+fn an_app_finds_by_an_index_what_others_wrote() {
+    let mut sim = Sim::new(3).register::<Visit>();
+    let visit = |id: &str, city: &str| Visit { id: id.into(), city: city.into() };
+    sim.partition([0], [1, 2]);
+    for (node, id, city) in [(0, "a", "Weir"), (1, "b", "Mill"), (2, "c", "Weir")] {
+        let visit = visit(id, city);
+        sim.write(node, move |tx| tx.store(&visit)).unwrap();
+    }
+    sim.heal().assert_converged();
+    for node in 0..3 {
+        sim.crash(node).restart(node);
+        let weir = sim.collection::<Visit>(node).by(VisitIndex::city()).equal("Weir").keys();
+        assert_eq!(weir.unwrap(), ["a", "c"]);
+    }
+}
