@@ -18,8 +18,8 @@ use crate::store::{Snapshot, StoreError};
 /// What is wrong.
 type Audit = Result<(), String>;
 
-/// Compares the rows of all indexes of a store with its tables, and what readers find with what they see: in some of
-/// the ways to look, if one is picked.
+/// Compares the rows of all indexes of a store with its tables, and what readers find with what they see: of one index
+/// and in some of the ways to look, if that is picked.
 pub(crate) fn audit(
     snapshot: &Arc<dyn Snapshot>,
     declared: &[Declared],
@@ -29,9 +29,18 @@ pub(crate) fn audit(
     let Some(indexes) = indexes else { return Ok(()) };
     let of = read(shown_in(&**snapshot))?;
     let view = read(View::new(snapshot.clone(), of))?;
-    for declared in declared {
+    let count = declared.len().max(1);
+    for (number, declared) in declared.iter().enumerate() {
         audit_rows(&**snapshot, &indexes, &view, declared)?;
-        audit_finding(&ViewShelf::new(&view), declared, &seen(&view, declared)?, pick)?;
+        if pick.is_some_and(|pick| pick % count != number) {
+            continue;
+        }
+        audit_finding(
+            &ViewShelf::new(&view),
+            declared,
+            &seen(&view, declared)?,
+            pick.map(|it| it / count),
+        )?;
     }
     Ok(())
 }
@@ -159,10 +168,13 @@ fn read<T>(result: Result<T, StoreError>) -> Result<T, String> {
 
 /// The same of a transaction.
 pub(crate) fn audit_tx(tx: &WriteTx<'_>, declared: &[Declared], pick: Option<usize>) -> Audit {
-    for declared in declared {
+    let count = declared.len().max(1);
+    let picked = declared.iter().enumerate();
+    let picked = picked.filter(|(number, _)| pick.is_none_or(|pick| pick % count == *number));
+    for (_, declared) in picked {
         let seen = tx.record(&declared.within());
         let seen = seen.map_err(|error: RecordError| error.to_string())?;
-        audit_finding(tx, declared, &seen, pick)?;
+        audit_finding(tx, declared, &seen, pick.map(|it| it / count))?;
     }
     Ok(())
 }

@@ -266,6 +266,27 @@ pub(crate) fn unreadable(
     visit: &mut dyn FnMut(&Path) -> ControlFlow<()>,
 ) -> Result<(), RecordError> {
     let within = declared.within();
+    let standing = shelf.standing(declared.collection, declared.name)?;
+    if let IndexStanding::Whole(rows_of) = standing
+        && shelf.moved(&within, None, 1)?.is_empty()
+    {
+        // They have the first rows.
+        let mut from: Option<Path> = None;
+        loop {
+            let bytes = from.as_ref().map(Path::as_bytes);
+            let rows = shelf.rows(rows_of, bytes, false, ROWS_AT_ONCE)?;
+            for row in &rows {
+                let record = declared.record_of(row).filter(|_| is_unreadable_row(row));
+                if record.is_none_or(|record| visit(&record).is_break()) {
+                    return Ok(());
+                }
+            }
+            from = rows.last().cloned();
+            if rows.len() < ROWS_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
     let mut after: Option<Path> = None;
     loop {
         let some = shelf.records(&within, after.as_ref(), ROWS_AT_ONCE)?;

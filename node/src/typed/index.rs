@@ -353,8 +353,7 @@ impl<'q, R: Record, V: IndexKey> IndexQuery<'q, R, V> {
     }
 
     /// The keys of the records that are found by no value, since a field of the index holds what its type cannot
-    /// read, or its content was lost to damage, or it has more than 1,024 values; by reading all records, whatever
-    /// was asked for.
+    /// read, or its content was lost to damage, or it has more than 1,024 values; whatever was asked for.
     ///
     /// # Errors
     /// As [`IndexQuery::keys`].
