@@ -134,6 +134,7 @@ pub trait IndexField: Field {
     fn index_values(found: &Found<'_>) -> Result<Vec<Self::Value>, RecordError>;
 }
 
+#[diagnostic::do_not_recommend] // what is missing is said by [`IndexField`]
 impl<T: IndexValue + Field> IndexField for T {
     type Value = T;
 
@@ -162,6 +163,7 @@ pub trait IndexValue: Sized {
     fn to_bytes(&self) -> Vec<u8>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<K: Key> IndexValue for K {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_text().into_bytes()
