@@ -336,7 +336,8 @@
 //! Two values of a [`Multi`](crate::Multi) written at once both show, the latest first. Whoever writes the field having
 //! seen both ends the conflict, everywhere. A plain field shows one; the other one is still there until the next
 //! write of the field, and [`Replica::conflicts`](crate::Replica::conflicts) lists both, with who wrote what and who
-//! has it. [`Replica::explain`](crate::Replica::explain) says of any field why it shows what it shows.
+//! has it. What ended one is taken back by [`Replica::undo_decision`](crate::Replica::undo_decision), on any replica, and
+//! never what came later. [`Replica::explain`](crate::Replica::explain) says of any field why it shows what it shows.
 //!
 #![cfg_attr(feature = "quic", doc = "```")]
 #![cfg_attr(not(feature = "quic"), doc = "```no_run")]
@@ -446,6 +447,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Each error of this crate tells its stable [`code`](crate::WriteError::code), what to do by its
+//! [`hint`](crate::WriteError::hint), and whether the same call may succeed later by
+//! [`is_retryable`](crate::WriteError::is_retryable). `millpond explain CODE` says more of one.
 //!
 //! | error | try again? |
 //! |---|---|

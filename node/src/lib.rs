@@ -59,6 +59,7 @@
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
 //! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
 //! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
+//! | know what an error means, and whether to try again | [`ErrorCode`], `code()`, `hint()` and `is_retryable()` of each error |
 //! | follow what changes, from any replica to any other | [`Replica::changes`], [`Changes`] |
 //! | see and end conflicts | [`Replica::conflicts`], [`Replica::explain`] |
 //! | wait for other members, and see how they are | [`Replica::caught_up`], [`Replica::synced_with`], [`Presence`] |
@@ -87,7 +88,6 @@ extern crate self as millpond;
 pub mod _cookbook;
 #[cfg(doc)]
 pub mod _tutorial;
-mod advertise;
 #[cfg(feature = "backup")]
 pub mod backup;
 mod changes;
@@ -96,6 +96,7 @@ mod commits;
 mod concern;
 mod config;
 mod conflicts;
+mod errors;
 mod folder;
 #[cfg(feature = "http")]
 pub mod http;
@@ -131,11 +132,12 @@ pub use concern::{
 };
 pub use config::{Config, Preset};
 pub use conflicts::{Candidate, Conflict, Explanation, ResolveError, Writer};
+pub use errors::{ErrorCode, ErrorPage, ParseErrorCodeError};
 pub use folder::{InitReport, OpenError};
-pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
+pub use membership::{Invite, InviteOptions, ParseInviteError, ParseRoleError, Role};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
-pub use network::ListenError;
+pub use network::{ListenError, OwnTransport};
 pub use presence::{Presence, PresenceEvent, PresentPeer, SyncError};
 pub use removal::RemoveError;
 pub use replica::{

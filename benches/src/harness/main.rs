@@ -20,9 +20,11 @@ mod local_write;
 mod machine;
 mod mesh;
 mod reattach;
+mod receipt;
 mod refresh;
 mod replicas;
 mod report;
+mod typed_write;
 mod verify;
 mod workload;
 
@@ -80,6 +82,10 @@ enum Scenario {
     Churn(churn::Parameters),
     /// Writes while the nodes verify themselves.
     Verify(verify::Parameters),
+    /// Records of five fields, beside the puts that they come down to.
+    TypedWrite(typed_write::Parameters),
+    /// Writes that wait for another node's disk.
+    Receipt(receipt::Parameters),
 }
 
 /// What every scenario takes.
@@ -169,6 +175,12 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::Verify(parameters) => {
             Box::new(verify::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::TypedWrite(parameters) => {
+            Box::new(typed_write::run(parameters, &folder(&parameters.common)?).await?)
+        }
+        Scenario::Receipt(parameters) => {
+            Box::new(receipt::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -192,6 +204,8 @@ impl Scenario {
             Self::Chaos(parameters) => &parameters.printing,
             Self::Churn(parameters) => &parameters.common.printing,
             Self::Verify(parameters) => &parameters.common.printing,
+            Self::TypedWrite(parameters) => &parameters.common.printing,
+            Self::Receipt(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -209,6 +223,8 @@ fn list() {
         (chaos::NAME, chaos::ABOUT),
         (churn::NAME, churn::ABOUT),
         (verify::NAME, verify::ABOUT),
+        (typed_write::NAME, typed_write::ABOUT),
+        (receipt::NAME, receipt::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

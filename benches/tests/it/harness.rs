@@ -78,6 +78,22 @@ fn verify_finds_nothing_at_nodes_under_load() {
     assert_eq!(report["found"], 0, "{report}");
 }
 
+#[test]
+fn typed_write_reports_both_stores() {
+    let report = run(&["typed-write", "--transactions", "20"]);
+    assert_contract(&report, "typed-write");
+    for times in ["times_on_disk", "times_in_memory"] {
+        assert!(report[times].as_f64() > Some(0.0), "{report}");
+    }
+}
+
+#[test]
+fn receipt_reports_what_a_writer_waits() {
+    let report = run(&["receipt", "--writes", "10"]);
+    assert_contract(&report, "receipt");
+    assert!(report["p99_us"].as_f64() >= report["median"].as_f64(), "{report}");
+}
+
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
 #[test]
 fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {
@@ -148,6 +164,8 @@ fn every_scenario_is_listed() {
             "chaos",
             "churn",
             "verify",
+            "typed-write",
+            "receipt",
         ]
     );
 }

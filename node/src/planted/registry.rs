@@ -41,6 +41,11 @@ macro_rules! bugs {
 
 /// All planted bugs.
 pub(crate) const PLANTED: &[PlantedBug] = bugs! {
+    // Conflicts are ended.
+    ["a decision keeps the stamp of what it decides"] "own", ["swarm"],
+        "keeping one of two values wins over a later write that its maker has not seen";
+    ["what is brought back leaves what is beside it"] "own", ["swarm"],
+        "undoing a decision overwrites what somebody else wrote meanwhile";
     // Indexes are what a scan of all records says.
     ["a record that has moved leaves its place"] "own", ["indexes"],
         "an index lists a record under values that it had before";
@@ -598,6 +603,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a verification under load keeps its snapshot for seconds after it has ended, and the file grows";
     ["who may ask no more is not waited for"] "own", [],
         "a peer that wants nothing of a verification holds a snapshot, and all tombstones, for a minute each time";
+    ["verifications come one after the other"] "own", [],
+        "a node that verifies itself with many peers holds as many snapshots, and its file grows by all that is written meanwhile";
+    ["who has read much rests"] "own", [],
+        "a node with more than it can read in a period reads without pause";
     ["what is told is bounded"] "own", [],
         "a peer that is verified with fills the memory";
 };

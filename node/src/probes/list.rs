@@ -394,6 +394,8 @@ probes! {
     BothAskToCompare,
     /// A node compares as much as it allows itself.
     CompareBusy,
+    /// A verification waits until another one is over.
+    VerificationWaits,
     /// A comparison finds nothing that differs.
     NothingDiffers,
     /// A comparison finds something.

@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 
 use super::Replica;
 use super::handle::Inner;
-use crate::advertise;
 #[cfg(feature = "backup")]
 use crate::backup::Backups;
 use crate::config::{Config, Preset};
@@ -64,8 +63,8 @@ impl Replica {
     ) -> Result<Self, OpenError> {
         let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
         let network = network::bind(config, &keys)?;
-        let (transport, mut warnings) = match network {
-            Some(network) => (Some(network.transport), network.warnings),
+        let (network, mut warnings) = match network {
+            Some(network) => (Some(Arc::new(network.routes)), network.warnings),
             None => (None, Vec::new()),
         };
         if config.state_dir.is_none() && !config.dir.as_os_str().is_empty() {
@@ -75,9 +74,9 @@ impl Replica {
                     .into(),
             );
         }
-        let listen = transport.as_ref().map(|it| it.local_address()).unwrap_or_default();
+        let listen = network.as_ref().map(|it| it.local_address()).unwrap_or_default();
         let advertised = match &config.advertise[..] {
-            [] => listen.parse().map_or_else(|_| Vec::new(), advertise::addresses),
+            [] => network.as_ref().map(|it| it.addresses()).unwrap_or_default(),
             addresses => addresses.to_vec(),
         };
         let epoch = Instant::now();
@@ -142,7 +141,7 @@ impl Replica {
             due: epoch,
         });
         let shell = Shell {
-            transport: transport.clone(),
+            network: network.clone(),
             writer: writer.jobs(),
             events: events.clone(),
             committed: committed_tx,
@@ -155,7 +154,7 @@ impl Replica {
         };
         let task = EngineTask::new(engine, inbox, shell);
         tasks.spawn(task.run());
-        if let Some(transport) = &transport {
+        for transport in network.iter().flat_map(|network| network.transports()) {
             tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
         }
         let inner = Inner {
@@ -165,7 +164,7 @@ impl Replica {
             may_be_delayed: config.apply_after.is_some(),
             store,
             engine: EngineHandle { events, committed, held_by_all, joined },
-            transport,
+            network,
             state_dir: config.state_dir.clone(),
             warnings,
             failed,

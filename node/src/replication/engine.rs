@@ -273,8 +273,8 @@ impl Engine {
         }
         let is_due = self.deadline_ms.take().is_none_or(|deadline_ms| deadline_ms <= now.mono_ms);
         match input {
-            Input::LinkUp { link, peer, dialed, remote_address } => {
-                self.link_up(link, peer, dialed, remote_address);
+            Input::LinkUp { link, peer, dialed, remote } => {
+                self.link_up(link, peer, dialed, remote);
             }
             Input::Frame { link, lane, frame } => self.frame(link, lane, frame),
             Input::LinkDown { link, peer, code, reason, stats } => {

@@ -73,8 +73,7 @@ impl Engine {
     fn scrubbed(&mut self, mut found: Found) {
         let now_ms = self.now.mono_ms;
         self.renew_indexes(std::mem::take(&mut found.indexes));
-        (self.verify.scrub, self.verify.is_hurried) = (None, false);
-        self.verify.totals.scrubs += 1;
+        self.verify.end_scrub(now_ms);
         let lost = found.lost.values().map(|dots| dots.len() as u64).sum();
         let report = ScrubReport {
             entries: found.entries,

@@ -157,10 +157,18 @@ pub(crate) struct Token(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestId(pub(crate) u64);
 
+/// Where a link leads, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Remote {
+    /// The kind of network, in one word.
+    pub(crate) transport: &'static str,
+    pub(crate) address: String,
+}
+
 /// What happens to the engine.
 pub(crate) enum Input {
     /// A link is authenticated.
-    LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote_address: String },
+    LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote: Remote },
     /// A whole frame arrived.
     Frame { link: LinkId, lane: Lane, frame: Bytes },
     /// The transport took this many frame bytes off a lane's queue.

@@ -169,6 +169,10 @@ pub(crate) enum OperationKind {
     Count { delta: i64 },
     /// Resets it.
     Reset,
+    /// Ends a conflict at a key by one of its values, if there is one.
+    Keep { key: u64, which: usize },
+    /// Writes a value beside those at a key, if there are any, with the stamp of one of them.
+    Beside { key: u64 },
     /// Writes at a key, and then refuses itself.
     Refuse { key: u64 },
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millpond_core::transport::Lane;
-use millpond_core::{Namespace, Path, Payload};
+use millpond_core::{Dot, Namespace, Path, Payload};
 
 use super::delays::Delay;
 use super::describe;
@@ -218,6 +218,8 @@ impl Stage {
         let effect = match operation.kind {
             OperationKind::Count { delta } => Effect::Count(delta),
             OperationKind::Reset => Effect::Reset,
+            OperationKind::Keep { .. } => Effect::Keep,
+            OperationKind::Beside { .. } => Effect::Beside,
             _ => Effect::None,
         };
         let delay = self.world.delays.get(&node).map(Delay::is_sure);
@@ -412,6 +414,19 @@ fn carry_out(
         }
         OperationKind::Count { delta } => tx.count(&counter_path(), *delta),
         OperationKind::Reset => tx.reset_counter(&counter_path()),
+        OperationKind::Keep { key, which } => {
+            let path = key_path(*key);
+            let dots: Vec<Dot> = tx.entry(&path)?.live().iter().map(|live| live.dot).collect();
+            match dots.len() {
+                0 | 1 => Ok(()),
+                count => tx.keep(&path, dots[which % count]).map(drop),
+            }
+        }
+        OperationKind::Beside { key } => {
+            let path = key_path(*key);
+            let stamp = tx.entry(&path)?.live().first().map(|live| live.hlc);
+            stamp.map_or(Ok(()), |it| tx.restore(&path, value(number, 0, is_newer), it, None))
+        }
         OperationKind::Refuse { key } => {
             tx.put(key_path(*key), value(number, 0, is_newer))?;
             Err(WriteError::Rejected("it changed its mind".into()))

@@ -20,7 +20,7 @@ use super::oracle::Oracle;
 use super::sessions::Sessions;
 use super::trace::{EventKind, Trace};
 use crate::replication::{
-    Answer, Collection, Input, JoinProgress, Limits, LinkId, Output, RequestId,
+    Answer, Collection, Input, JoinProgress, Limits, LinkId, Output, Remote, RequestId,
 };
 use crate::topology::settings::Topology;
 
@@ -333,8 +333,9 @@ impl World {
                 let kind = EventKind::Link { peer };
                 self.trace.note(now_ms, node, kind, &[1], || format!("up: link {}", link.0));
                 let us = 1_000 * self.net.round_trip_ms(node, peer);
-                let (peer, remote_address) = (self.nodes[peer].key, peer.to_string());
-                self.input(node, Input::LinkUp { link, peer, dialed, remote_address });
+                let remote = Remote { transport: "simulated", address: peer.to_string() };
+                let peer = self.nodes[peer].key;
+                self.input(node, Input::LinkUp { link, peer, dialed, remote });
                 self.input(node, Input::RoundTrip { link, us });
             }
             NetEvent::Frame { node, link, lane, frame, from, sent_ms, sender } => {

@@ -17,4 +17,6 @@ mod opening;
 mod presence;
 mod records;
 mod replication;
+#[cfg(all(unix, feature = "quic", feature = "unix"))]
+mod routes;
 mod typed;
