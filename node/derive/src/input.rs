@@ -119,11 +119,11 @@ impl Input {
                 errors.add(name.span(), format!("two indexes are called `{name}`"));
             }
         }
+        errors.none()?;
         if let Some(index) = indexes.first().filter(|_| key.is_none()) {
             let message = "nested fields have no indexes: those are of the records of a collection";
-            errors.add(index.name.span(), message);
+            return Err(Error::new(index.name.span(), message));
         }
-        errors.none()?;
         let collection =
             collection.unwrap_or_else(|| LitStr::new(&snake_case(&name.to_string()), name.span()));
         Ok(Self { name, visibility, collection, key, fields, indexes })

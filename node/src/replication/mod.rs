@@ -186,7 +186,7 @@ pub(crate) enum Input {
     /// A dial came to nothing.
     DialFailed { peer: NodeKey, reason: String },
     /// The writer has committed a group, or failed to.
-    Committed { results: Vec<(Token, Result<Outcome, JobError>)>, heads: Heads },
+    Committed { results: Vec<(Token, Result<Outcome, JobError>)>, heads: Box<Heads> },
     /// The application asks.
     Request { id: RequestId, request: Request },
     /// A deadline may have passed.
