@@ -287,7 +287,9 @@
 //! Two values of a [`Multi`](crate::Multi) written at once both show, the latest first. Whoever writes the field having
 //! seen both ends the conflict, everywhere. A plain field shows one; the other one is still there until the next
 //! write of the field, and [`Replica::conflicts`](crate::Replica::conflicts) lists both, with who wrote what and who
-//! has it. What ended one is taken back by [`Replica::undo_decision`](crate::Replica::undo_decision), on any replica, and
+//! has it. A plain field whose values can be decided between by a pure function declares it, by
+//! `#[millpond(resolve = function)]`: [`Resolver`](crate::typed::Resolver). What ended a conflict is taken back by
+//! [`Replica::undo_decision`](crate::Replica::undo_decision), on any replica, and
 //! never what came later. [`Replica::explain`](crate::Replica::explain) says of any field why it shows what it shows.
 //!
 #![cfg_attr(feature = "quic", doc = "```")]

@@ -25,6 +25,8 @@ pub struct Field {
     pub docs: Vec<syn::Attribute>,
     /// Its name in the store.
     pub stored: LitStr,
+    /// The function that tells what it reads as where several values are held.
+    pub resolve: Option<syn::Path>,
 }
 
 /// What the attributes of a field say.
@@ -32,6 +34,7 @@ pub struct Field {
 struct FieldOptions {
     is_key: bool,
     rename: Option<LitStr>,
+    resolve: Option<syn::Path>,
 }
 
 impl Input {
@@ -99,7 +102,8 @@ impl Field {
             options.rename.clone().unwrap_or_else(|| LitStr::new(&unraw(&name), name.span()));
         let docs = field.attrs.iter().filter(|it| it.path().is_ident("doc")).cloned().collect();
         let (of, visibility) = (field.ty.clone(), field.vis.clone());
-        Ok((options, Self { name, of, visibility, docs, stored }))
+        let resolve = options.resolve.clone();
+        Ok((options, Self { name, of, visibility, docs, stored, resolve }))
     }
 }
 
@@ -137,10 +141,12 @@ impl FieldOptions {
                     std::mem::replace(&mut options.is_key, true)
                 } else if meta.path.is_ident("rename") {
                     options.rename.replace(meta.value()?.parse()?).is_some()
+                } else if meta.path.is_ident("resolve") {
+                    options.resolve.replace(meta.value()?.parse()?).is_some()
                 } else {
-                    return Err(
-                        meta.error("unknown attribute: a field has `key` or `rename = \"...\"`")
-                    );
+                    return Err(meta.error(
+                        "unknown attribute: a field has `key`, `rename = \"...\"` or `resolve = function`",
+                    ));
                 };
                 if is_twice { Err(meta.error("this is said twice")) } else { Ok(()) }
             })?;
@@ -148,6 +154,10 @@ impl FieldOptions {
         if let Some(rename) = options.rename.as_ref().filter(|_| options.is_key) {
             let message = "a key is part of the path, and has no stored name: take `rename` away";
             return Err(Error::new(rename.span(), message));
+        }
+        if let Some(resolve) = options.resolve.as_ref().filter(|_| options.is_key) {
+            let message = "a key has one value: take `resolve` away";
+            return Err(Error::new(resolve.span(), message));
         }
         Ok(options)
     }

@@ -22,6 +22,7 @@ use crate::typed::{Draw, Found, Key, Site};
 /// | `#[millpond(collection = "tasks")]` | the struct | the collection's name; else the struct's in `snake_case` |
 /// | `#[millpond(key)]` | a field | the key: [`Key`] |
 /// | `#[millpond(rename = "title")]` | a field | its stored name, so that the field may be called otherwise |
+/// | `#[millpond(resolve = function)]` | a plain field | what it reads as where several values are held: [`Resolver`](super::Resolver) |
 ///
 /// Fields that the type does not know, such as a newer version's, are kept. Those that are not stored, since
 /// an older version wrote the record, read as their defaults.
