@@ -567,7 +567,8 @@
 //! A replica in memory that is offline needs no folder, no socket and no clean-up: each test has its own. For two that
 //! converge, leave `offline()` out; they meet on loopback, and [`Replica::pause`](crate::Replica::pause) is a cut
 //! cable. Wait with bookmarks, not by sleeping. What your records come to when nodes are cut off, crash and come back
-//! from old backups, the test kit tries in virtual time: `millpond::sim::check` and `laws`, of the feature `sim`.
+//! from old backups, the test kit tries in virtual time: `millpond::sim::check` and `laws`, of the feature `sim`. So it
+//! does with concerns and bookmarks: `Sim::write_for`, `Sim::at_least`.
 //!
 //! ```
 //! # use millpond::{Collection, Record, Replica};
