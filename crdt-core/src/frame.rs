@@ -100,8 +100,62 @@ pub fn split_frame(frame: &Bytes) -> Result<(FrameHeader, Bytes), FrameError> {
     Ok((header, frame.slice(FRAME_HEADER_BYTES..)))
 }
 
+/// Puts frames together from bytes as they come, for transports that carry bytes. What has come of a frame stays
+/// here, so a reader that is interrupted loses nothing. Holds one frame at most, and nothing for a length beyond
+/// the limit.
+#[derive(Debug)]
+pub struct FrameBuffer {
+    /// The header, then the whole frame once its length is known.
+    frame: BytesMut,
+    filled: usize,
+}
+
+impl FrameBuffer {
+    /// A buffer between two frames.
+    pub fn new() -> Self {
+        Self { frame: BytesMut::zeroed(FRAME_HEADER_BYTES), filled: 0 }
+    }
+
+    /// Where the next bytes belong; never empty, and never longer than what is known to belong to this frame.
+    pub fn space(&mut self) -> &mut [u8] {
+        &mut self.frame[self.filled..]
+    }
+
+    /// Says that so many bytes were put into the space. Returns the frame if that has made it whole.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLong`]; nothing that comes after it has a meaning.
+    ///
+    /// # Panics
+    /// When there are more bytes than there was space.
+    pub fn fill(&mut self, bytes: usize) -> Result<Option<Bytes>, FrameError> {
+        self.filled += bytes;
+        assert!(self.filled <= self.frame.len(), "filled beyond the space");
+        if self.filled < self.frame.len() {
+            return Ok(None);
+        }
+        let header = *self.frame.first_chunk().expect("the buffer starts with a header");
+        let frame_bytes = FRAME_HEADER_BYTES + FrameHeader::decode(header)?.body_bytes;
+        if self.filled < frame_bytes {
+            self.frame.resize(frame_bytes, 0);
+            return Ok(None);
+        }
+        self.filled = 0;
+        let next = BytesMut::zeroed(FRAME_HEADER_BYTES);
+        Ok(Some(core::mem::replace(&mut self.frame, next).freeze()))
+    }
+}
+
+impl Default for FrameBuffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -127,5 +181,33 @@ mod tests {
         }
         let padded = Bytes::from([&whole[..], b"x"].concat());
         assert!(split_frame(&padded).is_err());
+    }
+
+    #[test]
+    fn frames_are_put_together_from_pieces_of_any_size() {
+        let frames = [frame(1, 1, b""), frame(2, 1, b"body"), frame(3, 1, &[7; 300])];
+        let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.to_vec()).collect();
+        for piece in 1..=bytes.len() {
+            let mut buffer = FrameBuffer::new();
+            let mut found = Vec::new();
+            for mut piece in bytes.chunks(piece) {
+                while !piece.is_empty() {
+                    let space = buffer.space();
+                    let taken = space.len().min(piece.len());
+                    space[..taken].copy_from_slice(&piece[..taken]);
+                    piece = &piece[taken..];
+                    found.extend(buffer.fill(taken).unwrap());
+                }
+            }
+            assert_eq!(found, frames, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_length_beyond_the_limit() {
+        let mut buffer = FrameBuffer::new();
+        buffer.space().copy_from_slice(&[0, 0, 1, 0xff, 0xff, 0xff, 0x7f]);
+        assert_eq!(buffer.fill(7), Err(FrameError::TooLong(0x7fff_ffff + 7)));
+        assert_eq!(buffer.frame.len(), FRAME_HEADER_BYTES);
     }
 }

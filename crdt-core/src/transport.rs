@@ -31,18 +31,21 @@ pub trait Transport: Send + Sync + 'static {
     /// Connects to `address` and proves that the node there holds `expected`'s key.
     ///
     /// Success means an authenticated connection, not that the peer welcomes us: that is known only after
-    /// its hello, since a refusing server's verdict may arrive after the dial has succeeded.
+    /// its hello, since a refusing server's verdict may arrive after the dial has succeeded. Ends soon once the
+    /// transport is closed. A dropped call leaves nothing behind that a later one would meet.
     async fn dial(&self, address: &str, expected: NodeKey) -> Result<Box<dyn Link>, DialError>;
 
     /// The next authenticated inbound link, or `None` once the transport is closed. Failed handshakes are
     /// logged and skipped. Cancel-safe.
     async fn accept(&self) -> Option<Box<dyn Link>>;
 
-    /// Closes every link and the endpoint, waiting briefly for peers to be told. Idempotent.
+    /// Closes every link and the endpoint, waiting briefly for peers to be told. Idempotent; a dropped call is
+    /// finished by the next one.
     async fn close(&self);
 }
 
-/// One authenticated connection to a peer. All methods may run at the same time.
+/// One authenticated connection to a peer. All methods may run at the same time. It lives while both ends do,
+/// however quiet those above are; a peer of which nothing is heard for some time is lost. Dropping it closes it.
 #[async_trait]
 pub trait Link: Send + Sync + 'static {
     /// The key that the peer proved to hold.
@@ -51,22 +54,52 @@ pub trait Link: Send + Sync + 'static {
     /// Whether this side dialled.
     fn dialed(&self) -> bool;
 
+    /// The kind of network in one word, for people: `quic`.
+    fn transport(&self) -> &'static str;
+
     /// The address of the peer as seen here, for people.
     fn remote_address(&self) -> String;
 
-    /// Hands one whole frame to a lane, waiting while the lane is full. Frames of one lane arrive in the
-    /// order of the calls, so one task sends per lane. Not cancel-safe: a frame cut off ends the link.
+    /// Hands one whole frame to a lane, waiting while the lane is full: a peer that does not receive holds its
+    /// sender up, and the other lane goes on. Frames of one lane arrive in the order of the calls, so one task
+    /// sends per lane. The frame of a dropped call arrives whole or not at all, or the link ends.
+    ///
+    /// # Errors
+    /// [`LinkError::Frame`] when the bytes are not one whole frame within the limit; then nothing was sent, and
+    /// the link goes on. Any other error is the end of the link.
     async fn send(&self, lane: Lane, frame: Bytes) -> Result<(), LinkError>;
 
-    /// The next whole frame of a lane. One task receives per lane. Not cancel-safe.
+    /// The next whole frame of a lane. One task receives per lane. Cancel-safe: what a dropped call has read comes
+    /// out of the next one.
+    ///
+    /// # Errors
+    /// The end of the link. A lane never ends alone, and a frame of which only a part has come is none.
     async fn receive(&self, lane: Lane) -> Result<Bytes, LinkError>;
 
     /// Ends the link; the peer's calls fail with [`LinkError::Closed`] carrying `code` and `reason` (cut to
-    /// 256 bytes). Frames already handed over may be lost. Idempotent.
+    /// [`REASON_BYTES_MAX`]), full lanes or not. Frames already handed over may be lost. Idempotent: the first
+    /// one counts.
     fn close(&self, code: u32, reason: &str);
 
     /// Counters of the connection so far.
     fn stats(&self) -> LinkStats;
+}
+
+/// Close codes from here upward are a transport's own; the layer above uses smaller ones.
+///
+/// They tell people, with the reason beside them, why a link ended; no program needs to act on them.
+pub const TRANSPORT_CLOSE_CODES_FROM: u32 = 0xffff_ff00;
+
+/// Bytes of the reason of a close.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// The longest prefix of whole characters that a reason may have.
+pub fn cut_reason(reason: &str) -> &str {
+    let mut end = reason.len().min(REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
 }
 
 /// What a link has moved, as its network sees it.
@@ -139,7 +172,23 @@ pub enum LinkError {
     /// The connection was lost: idle timeout, reset, network down.
     #[error("connection lost: {0}")]
     Lost(String),
-    /// The peer sent bytes that are no frame.
+    /// The peer sent bytes that are no frame, or [`Link::send`] was handed some.
     #[error("bad frame: {0}")]
     Frame(#[from] crate::frame::FrameError),
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        assert_eq!(cut_reason("short"), "short");
+        assert_eq!(cut_reason(&"a".repeat(256)).len(), 256);
+        assert_eq!(cut_reason(&"a".repeat(300)).len(), 256);
+        let wide = format!("a{}", "é".repeat(200));
+        assert_eq!(cut_reason(&wide).len(), 255);
+    }
 }

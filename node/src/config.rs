@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::network::OwnTransport;
 use crate::topology::settings::Topology;
 
 /// How to open a replica. Start from [`Config::new`] and change what differs.
@@ -20,10 +21,16 @@ pub struct Config {
     pub name: String,
     /// The UDP address to listen on for peers. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// More addresses to listen on, each of another transport: `unix:` and the path of a socket, for nodes of this user
+    /// on this host (feature `unix`). All of them are told to others, unless [`Config::advertise`] says what is; a
+    /// node dials another one by the cheapest transport that both have.
+    pub also_listen: Vec<String>,
+    /// Transports of the application's own, beside these.
+    pub own_transports: Vec<OwnTransport>,
     /// Whether it opens no socket at all: it reads and writes, and is alone.
     pub is_offline: bool,
-    /// The addresses that other nodes are told to dial, `host:port`. Empty tells the bound one; if that is
-    /// `[::]` or `0.0.0.0`, the addresses that this host sends from, and loopback last.
+    /// The addresses that other nodes are told to dial, `host:port` or of another transport. Empty tells the bound
+    /// ones; for `[::]` or `0.0.0.0` the addresses that this host sends from, and loopback last.
     pub advertise: Vec<String>,
     /// How long data that came by replication is held back before it is forwarded to a peer that still
     /// lacks it, where [`Ripple::HoldDown`](crate::Ripple::HoldDown) is chosen.
@@ -43,7 +50,7 @@ pub struct Config {
     /// deletes. If not, it says so, and waits for [`Replica::refresh`](crate::Replica::refresh).
     pub automatic_refresh: bool,
     /// How often the node looks through its own store and compares itself with its peers; `None` for never,
-    /// unless it is asked to.
+    /// unless it is asked to. After looking through it, it rests for seven times as long at least.
     pub verify_every: Option<Duration>,
     /// Rows of its own store that it looks at in a second then.
     pub verify_rows_per_s: u64,
@@ -100,6 +107,8 @@ impl Config {
             dir,
             state_dir: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            also_listen: Vec::new(),
+            own_transports: Vec::new(),
             is_offline: false,
             advertise: Vec::new(),
             hold_down: Duration::from_secs(1),

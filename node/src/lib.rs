@@ -88,7 +88,6 @@ extern crate self as millpond;
 pub mod _cookbook;
 #[cfg(doc)]
 pub mod _tutorial;
-mod advertise;
 #[cfg(feature = "backup")]
 pub mod backup;
 mod changes;
@@ -101,6 +100,7 @@ mod errors;
 mod folder;
 #[cfg(feature = "http")]
 pub mod http;
+mod indexes;
 mod key_pair;
 mod membership;
 mod network;
@@ -139,7 +139,7 @@ pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, ParseRoleError, Role};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
-pub use network::ListenError;
+pub use network::{ListenError, OwnTransport};
 pub use presence::{Presence, PresenceEvent, PresentPeer, SyncError};
 pub use removal::RemoveError;
 pub use replica::{
@@ -151,6 +151,6 @@ pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};
 pub use typed::{
-    AddWins, Collection, Counter, DisableWins, EnableWins, Flag, Key, Keys, Log, Map, Multi,
-    Nested, Record, RemoveWins, Set,
+    AddWins, Collection, Counter, DisableWins, EnableWins, Flag, Index, IndexQuery, IndexState,
+    Key, Keys, Log, Map, Multi, Nested, Record, RemoveWins, Set,
 };

@@ -1,7 +1,7 @@
 //! One lane: frames to and from a pair of QUIC streams.
 
-use bytes::{Buf, Bytes, BytesMut};
-use millpond_core::frame::{FRAME_HEADER_BYTES, FrameError, FrameHeader};
+use bytes::{Buf, Bytes};
+use millpond_core::frame::{FrameBuffer, FrameError};
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, WriteError};
 
 use crate::close;
@@ -34,7 +34,13 @@ impl FrameWriter {
         let mut cut = CloseWhenCut { connection: &self.connection, armed: false };
         while frame.has_remaining() {
             let mut piece = [frame.slice(..frame.len().min(PIECE_BYTES))];
-            let written = self.stream.write_chunks(&mut piece).await?;
+            let written = match self.stream.write_chunks(&mut piece).await {
+                Ok(written) => written,
+                Err(error) => {
+                    cut.armed = false; // the link's end is why, and it keeps its own reason
+                    return Err(error.into());
+                }
+            };
             frame.advance(written.bytes);
             cut.armed = frame.has_remaining();
         }
@@ -58,38 +64,23 @@ impl Drop for CloseWhenCut<'_> {
 /// The receiving half of a lane. What was read of a frame is kept here, so a dropped call loses nothing.
 pub(crate) struct FrameReader {
     stream: RecvStream,
-    /// The header, then the whole frame once its length is known.
-    frame: BytesMut,
-    filled: usize,
+    frame: FrameBuffer,
 }
 
 impl FrameReader {
     pub(crate) fn new(stream: RecvStream) -> Self {
-        Self { stream, frame: BytesMut::zeroed(FRAME_HEADER_BYTES), filled: 0 }
+        Self { stream, frame: FrameBuffer::new() }
     }
 
-    /// The next whole frame. Holds one frame at most, and nothing for a length beyond the limit.
+    /// The next whole frame.
     pub(crate) async fn receive(&mut self) -> Result<Bytes, LaneError> {
         loop {
-            self.fill().await?;
-            let header = *self.frame.first_chunk().expect("the buffer starts with a header");
-            let header = FrameHeader::decode(header).map_err(LaneError::Frame)?;
-            let frame_bytes = FRAME_HEADER_BYTES + header.body_bytes;
-            if self.filled == frame_bytes {
-                let next = BytesMut::zeroed(FRAME_HEADER_BYTES);
-                self.filled = 0;
-                return Ok(std::mem::replace(&mut self.frame, next).freeze());
+            let read = self.stream.read(self.frame.space()).await?;
+            let filled = self.frame.fill(read.ok_or(LaneError::Ended)?);
+            if let Some(frame) = filled.map_err(LaneError::Frame)? {
+                return Ok(frame);
             }
-            self.frame.resize(frame_bytes, 0);
         }
-    }
-
-    async fn fill(&mut self) -> Result<(), LaneError> {
-        while self.filled < self.frame.len() {
-            let read = self.stream.read(&mut self.frame[self.filled..]).await?;
-            self.filled += read.ok_or(LaneError::Ended)?;
-        }
-        Ok(())
     }
 }
 

@@ -17,6 +17,8 @@
 //! Close codes from [`TRANSPORT_CLOSE_CODES_FROM`] upward are this crate's; those below belong to the layer
 //! above.
 //!
+//! [`TRANSPORT_CLOSE_CODES_FROM`]: millpond_core::transport::TRANSPORT_CLOSE_CODES_FROM
+//!
 //! # Example
 //! ```
 //! use millpond_core::frame::frame;
@@ -58,7 +60,6 @@ mod raw_key;
 mod socket;
 mod tls;
 
-pub use close::TRANSPORT_CLOSE_CODES_FROM;
 pub use identity::{Identity, IdentityError};
 pub use options::QuicOptions;
 pub use quic::Quic;

@@ -87,6 +87,10 @@ impl Link for QuicLink {
         self.dialed
     }
 
+    fn transport(&self) -> &'static str {
+        "quic"
+    }
+
     fn remote_address(&self) -> String {
         let mut address = self.connection.remote_address();
         // An IPv4 peer of an IPv6 socket shows as ::ffff:a.b.c.d, which nobody would write.
@@ -94,12 +98,8 @@ impl Link for QuicLink {
         address.to_string()
     }
 
-    /// # Panics
-    /// When `frame` is no whole frame: the peer would read all later ones wrongly, and it is our bug.
     async fn send(&self, lane: Lane, frame: Bytes) -> Result<(), LinkError> {
-        if let Err(error) = split_frame(&frame) {
-            panic!("a lane was handed bytes that are no frame: {error}");
-        }
+        split_frame(&frame)?; // else the peer would read all later ones wrongly
         let sent = self.lane(lane).writer.lock().await.send(frame).await;
         sent.map_err(|error| self.fail(error))
     }

@@ -130,7 +130,7 @@ impl Failure {
                 .fix("mend [topology] in millpond.toml: millpond config check")
                 .exit(Exit::Config),
             OpenError::Listen { .. } => failure
-                .fix("--listen ADDRESS, or `bindaddress` under [replication] in millpond.toml"),
+                .fix("--listen ADDRESS, or `bindaddress` and `also_listen` under [replication] in millpond.toml"),
             OpenError::Store(StoreError::InUse { .. }) => failure.fix(format!(
                 "ask the node that runs there: millpond status --dir {}",
                 dir.display()

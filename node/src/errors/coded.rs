@@ -165,6 +165,7 @@ coded!(crate::records::RecordError, |error| match error {
     Self::Unwritable { .. } => code::<515>(),
     Self::Absent { .. } => code::<516>(),
     Self::Changed { .. } => code::<517>(),
+    Self::NotIndexed { .. } => code::<518>(),
     Self::Id(error) => error.code(),
     Self::Write(error) => error.code(),
     Self::Store(error) => error.code(),

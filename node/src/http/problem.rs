@@ -117,6 +117,10 @@ impl From<RecordError> for Problem {
             RecordError::IsTyped { .. } => conflict("is_typed")
                 .hint("it can be left as it is, or deleted: PATCH {\"FIELD\":null}"),
             RecordError::Absent { .. } => Self::new(StatusCode::NOT_FOUND, "absent", code, detail),
+            // Asked over HTTP is none.
+            RecordError::NotIndexed { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "not_indexed", code, detail)
+            }
             RecordError::Unreadable { .. } | RecordError::Unwritable { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", code, detail)
             }

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use millpond_core::transport::Transport;
 use millpond_core::{Namespace, NodeKey};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +15,7 @@ use super::errors::JoinError;
 #[cfg(feature = "backup")]
 use crate::backup::Backups;
 use crate::commits::Commits;
+use crate::network::Routes;
 use crate::replication::{Answer, JoinProgress, Request, Sight};
 use crate::runtime::{EngineHandle, WriterHandle};
 use crate::seal::Seal;
@@ -24,6 +24,7 @@ use crate::status::Status;
 #[cfg(feature = "backup")]
 use crate::store::Snapshot;
 use crate::store::{Store, StoreError};
+use crate::typed::{Collection, Record};
 
 /// A running replica: reads, writes, and replicates in the background. Cheap to clone; all clones are one
 /// replica.
@@ -43,7 +44,7 @@ pub(super) struct Inner {
     pub(super) may_be_delayed: bool,
     pub(super) store: Arc<dyn Store>,
     pub(super) engine: EngineHandle,
-    pub(super) transport: Option<Arc<dyn Transport>>,
+    pub(super) network: Option<Arc<Routes>>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) warnings: Vec<String>,
     pub(super) failed: watch::Receiver<Option<StoreError>>,
@@ -60,9 +61,9 @@ impl Replica {
         self.inner.key
     }
 
-    /// The address that it listens on for peers.
+    /// The address that it listens on for peers: that of [`Config::listen`](crate::Config::listen), if it has one.
     pub fn local_address(&self) -> Option<String> {
-        self.inner.transport.as_ref().map(|transport| transport.local_address())
+        self.inner.network.as_ref().map(|network| network.local_address())
     }
 
     /// A consistent snapshot of the data, as of the latest commit.
@@ -79,6 +80,14 @@ impl Replica {
             false => Namespace::MAIN,
         };
         View::new(snapshot, namespace)
+    }
+
+    /// The records of a type, as of the latest commit: a snapshot that nothing changes any more.
+    ///
+    /// # Errors
+    /// As [`Replica::read`].
+    pub fn collection<R: Record>(&self) -> Result<Collection<R>, StoreError> {
+        self.read().map(Collection::new)
     }
 
     /// Everything about this node, now. A closed replica says so.
@@ -168,8 +177,8 @@ impl Replica {
         }
         self.inner.stop.cancel();
         self.inner.tasks.close();
-        if let Some(transport) = &self.inner.transport {
-            transport.close().await;
+        if let Some(network) = &self.inner.network {
+            network.close().await;
         }
         self.inner.tasks.wait().await;
     }

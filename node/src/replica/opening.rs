@@ -12,11 +12,11 @@ use tokio_util::task::TaskTracker;
 
 use super::Replica;
 use super::handle::Inner;
-use crate::advertise;
 #[cfg(feature = "backup")]
 use crate::backup::Backups;
 use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
+use crate::indexes::Declared;
 use crate::membership::Invite;
 use crate::network;
 use crate::replication::{
@@ -50,17 +50,21 @@ impl Replica {
     /// Any [`OpenError`].
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let opening = config.clone();
-        let folder = tokio::task::spawn_blocking(move || folder::open(&opening))
+        let folder = tokio::task::spawn_blocking(move || folder::open(&opening, &[]))
             .await
             .expect("opening a folder does not panic")?;
-        Self::start(&config, folder)
+        Self::start(&config, [].into(), folder)
     }
 
-    pub(super) fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
+    pub(super) fn start(
+        config: &Config,
+        declared: Arc<[Declared]>,
+        folder: Folder,
+    ) -> Result<Self, OpenError> {
         let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
         let network = network::bind(config, &keys)?;
-        let (transport, mut warnings) = match network {
-            Some(network) => (Some(network.transport), network.warnings),
+        let (network, mut warnings) = match network {
+            Some(network) => (Some(Arc::new(network.routes)), network.warnings),
             None => (None, Vec::new()),
         };
         if config.state_dir.is_none() && !config.dir.as_os_str().is_empty() {
@@ -70,9 +74,9 @@ impl Replica {
                     .into(),
             );
         }
-        let listen = transport.as_ref().map(|it| it.local_address()).unwrap_or_default();
+        let listen = network.as_ref().map(|it| it.local_address()).unwrap_or_default();
         let advertised = match &config.advertise[..] {
-            [] => listen.parse().map_or_else(|_| Vec::new(), advertise::addresses),
+            [] => network.as_ref().map(|it| it.addresses()).unwrap_or_default(),
             addresses => addresses.to_vec(),
         };
         let epoch = Instant::now();
@@ -124,9 +128,8 @@ impl Replica {
             joined_tx.send_replace(Some(JoinProgress::Joined));
         }
         let (failed_tx, failed) = watch::channel(None);
-        let writer = WriterHandle::start(store.clone(), events.clone(), move |error| {
-            failed_tx.send_replace(Some(error));
-        })?;
+        let failed_at = move |error| drop(failed_tx.send_replace(Some(error)));
+        let writer = WriterHandle::start(store.clone(), declared, events.clone(), failed_at)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let lease = lease.map(|file| LeaseKeeper {
             file,
@@ -138,7 +141,7 @@ impl Replica {
             due: epoch,
         });
         let shell = Shell {
-            transport: transport.clone(),
+            network: network.clone(),
             writer: writer.jobs(),
             events: events.clone(),
             committed: committed_tx,
@@ -151,7 +154,7 @@ impl Replica {
         };
         let task = EngineTask::new(engine, inbox, shell);
         tasks.spawn(task.run());
-        if let Some(transport) = &transport {
+        for transport in network.iter().flat_map(|network| network.transports()) {
             tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
         }
         let inner = Inner {
@@ -161,7 +164,7 @@ impl Replica {
             may_be_delayed: config.apply_after.is_some(),
             store,
             engine: EngineHandle { events, committed, held_by_all, joined },
-            transport,
+            network,
             state_dir: config.state_dir.clone(),
             warnings,
             failed,

@@ -9,6 +9,7 @@ use millpond_core::transport::Lane;
 use millpond_core::wire::{Decoder, Encoder};
 use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector};
 
+use super::Remote;
 use super::relaying::Relaying;
 use crate::planted::planted;
 use crate::status::Amount;
@@ -21,7 +22,7 @@ pub(super) struct Link {
     /// Whether this side dialled.
     pub(super) dialed: bool,
     /// The peer's address, for people.
-    pub(super) remote_address: String,
+    pub(super) remote: Remote,
     /// How far the two have got.
     pub(super) phase: Phase,
     /// Dials in turn that had opened no link, when it opened.
@@ -186,11 +187,11 @@ pub(super) struct Held {
 
 impl Link {
     /// A link that has just come up.
-    pub(super) fn new(peer: NodeKey, dialed: bool, remote_address: String, now_ms: u64) -> Self {
+    pub(super) fn new(peer: NodeKey, dialed: bool, remote: Remote, now_ms: u64) -> Self {
         Self {
             peer,
             dialed,
-            remote_address,
+            remote,
             phase: Phase::Greeting,
             attempts_before: 0,
             since_ms: now_ms,

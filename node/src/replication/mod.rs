@@ -24,6 +24,7 @@
 //! | `taking_over` | what the next refresh has of one that broke off |
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
+//! | `indexing` | when indexes are built |
 //! | `progress` | acks, digests, credit |
 //! | `concerns` | who waits for the acks of members |
 //! | `bookmarks` | readers that wait for what they have seen elsewhere |
@@ -77,6 +78,7 @@ mod fence;
 mod folding;
 mod grafting;
 mod inbox;
+mod indexing;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod introductions;
@@ -155,10 +157,19 @@ pub(crate) struct Token(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestId(pub(crate) u64);
 
+/// Where a link leads, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Remote {
+    /// The kind of network, in one word.
+    pub(crate) transport: &'static str,
+    pub(crate) address: String,
+}
+
 /// What happens to the engine.
+#[allow(clippy::large_enum_variant)] // each is moved once, into the engine
 pub(crate) enum Input {
     /// A link is authenticated.
-    LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote_address: String },
+    LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote: Remote },
     /// A whole frame arrived.
     Frame { link: LinkId, lane: Lane, frame: Bytes },
     /// The transport took this many frame bytes off a lane's queue.

@@ -205,9 +205,9 @@ impl Engine {
     fn link_status(&self, id: LinkId, link: &Link, stats: &[(LinkId, LinkStats)]) -> LinkStatus {
         let stats = stats.iter().find(|(it, _)| *it == id).map(|(_, stats)| *stats);
         LinkStatus {
-            transport: "quic".into(),
+            transport: link.remote.transport.into(),
             dialed: link.dialed,
-            remote_address: link.remote_address.clone(),
+            remote_address: link.remote.address.clone(),
             round_trip_us: stats.unwrap_or_default().round_trip_us,
             up_s: (self.now.mono_ms - link.since_ms) / 1000,
             fed: link.fed.contains(&Namespace::MAIN),

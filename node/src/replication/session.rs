@@ -10,22 +10,16 @@ use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
 use super::link::{Link, Phase, Told};
 use super::peer::BootMet;
-use super::{JoinProgress, LinkId, Output};
+use super::{JoinProgress, LinkId, Output, Remote};
 use crate::membership::{Redeemed, Role, grant_role};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 use crate::state::{Job, meta_key};
 
 impl Engine {
-    pub(super) fn link_up(
-        &mut self,
-        link: LinkId,
-        peer: NodeKey,
-        dialed: bool,
-        remote_address: String,
-    ) {
+    pub(super) fn link_up(&mut self, link: LinkId, peer: NodeKey, dialed: bool, remote: Remote) {
         let now_ms = self.now.mono_ms;
-        self.links.insert(link, Link::new(peer, dialed, remote_address, now_ms));
+        self.links.insert(link, Link::new(peer, dialed, remote, now_ms));
         self.refresh_wanted();
         let state = self.peer_mut(peer);
         if dialed {

@@ -1,11 +1,10 @@
 //! The engine's task: feeds it inputs, carries out its outputs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use millpond_core::transport::{DialError, Link, LinkStats, Transport};
+use millpond_core::transport::{Link, LinkStats};
 use millpond_core::{NodeKey, VersionVector};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -14,8 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use super::link_task::LinkQueues;
 use super::{Lease, LeaseFile, WriterMessage};
+use crate::network::Routes;
 use crate::replication::{
-    Answer, Engine, Input, JoinProgress, LinkId, Now, Output, Request, RequestId, Sight,
+    Answer, Engine, Input, JoinProgress, LinkId, Now, Output, Remote, Request, RequestId, Sight,
 };
 use crate::state::Heads;
 
@@ -77,7 +77,7 @@ pub(crate) struct EngineTask {
 
 /// What the engine's task works with.
 pub(crate) struct Shell {
-    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) network: Option<Arc<Routes>>,
     pub(crate) writer: std::sync::mpsc::Sender<WriterMessage>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) committed: watch::Sender<VersionVector>,
@@ -168,12 +168,12 @@ impl EngineTask {
                 self.next_link += 1;
                 let id = LinkId(self.next_link);
                 let (peer, dialed) = (link.peer(), link.dialed());
-                let remote_address = link.remote_address();
+                let remote = Remote { transport: link.transport(), address: link.remote_address() };
                 let queues =
                     LinkQueues::start(id, link, self.shell.events.clone(), &self.shell.tasks);
                 self.links.insert(id, queues);
                 self.round_trips_due = Instant::now();
-                Input::LinkUp { link: id, peer, dialed, remote_address }
+                Input::LinkUp { link: id, peer, dialed, remote }
             }
             Event::LinkEnded(id, input) => {
                 self.links.remove(&id);
@@ -269,23 +269,16 @@ impl EngineTask {
     }
 
     fn dial(&self, peer: NodeKey, addresses: Vec<String>) {
-        let Some(transport) = self.shell.transport.clone() else {
+        let Some(network) = self.shell.network.clone() else {
             return;
         };
         let events = self.shell.events.clone();
         self.shell.tasks.spawn(async move {
-            let mut told: Option<DialError> = None;
-            for address in addresses {
-                match transport.dial(&address, peer).await {
-                    Ok(link) => return drop(events.send(Event::Link(link)).await),
-                    Err(error) => {
-                        told = Some(told.map_or(error.clone(), |told| more_telling(told, error)));
-                    }
-                }
-            }
-            let reason = told.map_or("it has told no address".into(), |error| error.to_string());
-            let failed = Input::DialFailed { peer, reason };
-            drop(events.send(Event::Input(failed)).await);
+            let event = match network.dial(&addresses, peer).await {
+                Ok(link) => Event::Link(link),
+                Err(reason) => Event::Input(Input::DialFailed { peer, reason }),
+            };
+            drop(events.send(event).await);
         });
     }
 
@@ -349,18 +342,6 @@ impl LeaseKeeper {
     fn lease(&self) -> Lease {
         Lease::new(&self.store, self.boot, &self.heads, self.is_level)
     }
-}
-
-/// Of two reasons the one that helps a person more. A peer's loopback address leads to itself on its own
-/// host only; anywhere else somebody else answers there, or nobody.
-fn more_telling(first: DialError, second: DialError) -> DialError {
-    let weight = |error: &DialError| match error {
-        DialError::WrongKey { address, .. } | DialError::Incompatible { address, .. } => {
-            !address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
-        }
-        _ => false,
-    };
-    if weight(&second) && !weight(&first) { second } else { first }
 }
 
 /// Events handled before outputs are carried out.

@@ -27,6 +27,9 @@ pub struct Scenario {
     /// Whether nodes keep their data in real files, on disks of sectors that a power cut tears.
     #[serde(default)]
     pub(crate) is_on_files: bool,
+    /// Whether nodes keep indexes, which change with their programs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_indexed: bool,
     /// Whether what came by replication is announced, not held for a fixed time.
     #[serde(default)]
     pub(crate) is_adaptive: bool,

@@ -10,6 +10,7 @@ use super::describe;
 use super::disk::FailedSync;
 use super::folders::Backup;
 use super::guests::{Guests, Terms};
+use super::indexed::finds_its_own;
 use super::later::LATER_KIND;
 use super::net::NodeId;
 use super::oracle::{Effect, Ran};
@@ -224,10 +225,13 @@ impl Stage {
         let delay = self.world.delays.get(&node).map(Delay::is_sure);
         let (number, kind) = (operation.number, operation.kind.clone());
         let is_newer = self.world.nodes[node].is_newer;
+        let declared = self.world.nodes[node].declared.clone();
         let closure = move |tx: &mut WriteTx<'_>| {
             let ran = Ran { operation: number, vv: tx.vv().clone(), effect };
             witness.lock().expect("no closure panics").push(ran);
-            carry_out(tx, number, &kind, is_newer)
+            carry_out(tx, number, &kind, is_newer)?;
+            finds_its_own(tx, &declared, number);
+            Ok(())
         };
         let asked_for = operation.concern.as_ref();
         let min_connected = asked_for.map_or(0, |it| it.min_connected);

@@ -10,6 +10,7 @@ use rand_core::Rng;
 
 use super::delays::Delay;
 use super::describe;
+use super::indexed::declared;
 use super::later::{Dressed, dress};
 use super::mesh::meter::Meter;
 use super::net::{Net, NetEvent, NodeId};
@@ -19,7 +20,7 @@ use super::oracle::Oracle;
 use super::sessions::Sessions;
 use super::trace::{EventKind, Trace};
 use crate::replication::{
-    Answer, Collection, Input, JoinProgress, Limits, LinkId, Output, RequestId,
+    Answer, Collection, Input, JoinProgress, Limits, LinkId, Output, Remote, RequestId,
 };
 use crate::topology::settings::Topology;
 
@@ -47,6 +48,8 @@ pub(crate) struct World {
     pub(crate) rng: ChaCha8Rng,
     /// Whether new nodes keep their data in files, on disks of sectors.
     pub(super) is_on_files: bool,
+    /// Whether nodes declare indexes.
+    pub(super) is_indexed: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
     pub(crate) collection: Collection,
@@ -87,6 +90,9 @@ impl World {
     pub(crate) fn start(&mut self, id: NodeId) {
         let (random, seed) = (self.rng.next_u64(), self.random());
         self.held_by_all.remove(&id);
+        if self.is_indexed {
+            self.nodes[id].declared = declared(self.nodes[id].boots);
+        }
         let started = self.nodes[id].start(id, self.now_ms, random, seed);
         if started.is_err() {
             self.nodes[id].crash(false, 0);
@@ -327,8 +333,9 @@ impl World {
                 let kind = EventKind::Link { peer };
                 self.trace.note(now_ms, node, kind, &[1], || format!("up: link {}", link.0));
                 let us = 1_000 * self.net.round_trip_ms(node, peer);
-                let (peer, remote_address) = (self.nodes[peer].key, peer.to_string());
-                self.input(node, Input::LinkUp { link, peer, dialed, remote_address });
+                let remote = Remote { transport: "simulated", address: peer.to_string() };
+                let peer = self.nodes[peer].key;
+                self.input(node, Input::LinkUp { link, peer, dialed, remote });
                 self.input(node, Input::RoundTrip { link, us });
             }
             NetEvent::Frame { node, link, lane, frame, from, sent_ms, sender } => {

@@ -23,10 +23,10 @@ use crate::store::StoreError;
 /// A transaction in the making: short, synchronous, and run on the writer's thread. Reads see what it has
 /// written so far; nothing is visible to anybody else before it commits, and then all of it is.
 pub struct WriteTx<'a> {
-    tx: &'a Transaction<'a>,
-    namespace: Namespace,
+    pub(super) tx: &'a Transaction<'a>,
+    pub(super) namespace: Namespace,
     incarnation: Incarnation,
-    pending: BTreeMap<Path, Option<Payload>>,
+    pub(super) pending: BTreeMap<Path, Option<Payload>>,
     /// Of what is pending, that which takes the place of some of the live dots only.
     parts: BTreeMap<Path, Part>,
     pending_bytes: usize,

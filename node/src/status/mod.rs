@@ -296,7 +296,7 @@ pub struct Lag {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LinkStatus {
-    /// `quic`.
+    /// The kind of network: `quic`, `unix`, `libp2p`, or what another transport calls itself.
     pub transport: String,
     /// Whether this side dialled.
     pub dialed: bool,

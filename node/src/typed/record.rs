@@ -1,7 +1,7 @@
 //! What `#[derive(Record)]` implements.
 
 use crate::records::RecordError;
-use crate::typed::{Draw, Found, Key, Site};
+use crate::typed::{Draw, Found, IndexDeclaration, Key, Site};
 
 /// A type of record: a struct whose fields each merge by a rule of their own, which their types tell.
 ///
@@ -23,6 +23,8 @@ use crate::typed::{Draw, Found, Key, Site};
 /// | `#[millpond(key)]` | a field | the key: [`Key`] |
 /// | `#[millpond(rename = "title")]` | a field | its stored name, so that the field may be called otherwise |
 /// | `#[millpond(resolve = function)]` | a plain field | what it reads as where several values are held: [`Resolver`](super::Resolver) |
+/// | `#[millpond(index)]` | a field | an index of it: [`Index`](super::Index) |
+/// | `#[millpond(index(agenda(owner, due)))]` | the struct | an index of several fields, with a name |
 ///
 /// Fields that the type does not know, such as a newer version's, are kept. Those that are not stored, since
 /// an older version wrote the record, read as their defaults.
@@ -38,6 +40,12 @@ pub trait Record: Sized + Send + 'static {
     type Edit<'p>;
     /// The collection.
     const COLLECTION: &'static str;
+
+    /// The indexes that it declares.
+    #[doc(hidden)]
+    fn indexes() -> Vec<IndexDeclaration> {
+        Vec::new()
+    }
 
     /// What names this one.
     fn key(&self) -> &Self::Key;

@@ -23,6 +23,12 @@ async fn bank() {
     ends_well("bank").await;
 }
 
+#[cfg(feature = "quic")]
+#[tokio::test]
+async fn custom_transport() {
+    ends_well("custom_transport").await;
+}
+
 #[tokio::test]
 async fn feature_flags() {
     ends_well("feature_flags").await;

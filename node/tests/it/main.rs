@@ -12,8 +12,11 @@ mod examples;
 mod http;
 #[cfg(feature = "http")]
 mod http_concerns;
+mod indexes;
 mod opening;
 mod presence;
 mod records;
 mod replication;
+#[cfg(all(unix, feature = "quic", feature = "unix"))]
+mod routes;
 mod typed;

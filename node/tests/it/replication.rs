@@ -44,7 +44,7 @@ async fn each_update_crosses_each_node_about_once() {
 }
 
 /// Rows received, and those of them that were new, once every row that arrived is in the store.
-async fn rows(cluster: &Cluster) -> (u64, u64) {
+pub async fn rows(cluster: &Cluster) -> (u64, u64) {
     let mut counted = (0, 0);
     until("every row received is accounted for", async || {
         let received = total(&cluster.nodes, |status| status.totals.links.rows_received).await;

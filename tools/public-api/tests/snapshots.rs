@@ -15,6 +15,16 @@ fn transport_quic() {
 }
 
 #[test]
+fn transport_unix() {
+    check("millpond_transport_unix", "transport-unix");
+}
+
+#[test]
+fn transport_conformance() {
+    check("millpond_transport_conformance", "transport-conformance");
+}
+
+#[test]
 fn node() {
     check("millpond", "node");
 }

@@ -1,7 +1,7 @@
 //! Binding, addresses and closing.
 
-use millpond_core::transport::{DialError, Lane, LinkError, Transport};
-use millpond_transport_quic::{BindError, Identity, Quic, QuicOptions, TRANSPORT_CLOSE_CODES_FROM};
+use millpond_core::transport::{DialError, Lane, LinkError, TRANSPORT_CLOSE_CODES_FROM, Transport};
+use millpond_transport_quic::{BindError, Identity, Quic, QuicOptions};
 
 use crate::support::{Node, linked, numbered, within};
 

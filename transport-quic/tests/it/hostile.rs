@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use millpond_core::frame::FrameError;
-use millpond_core::transport::{Lane, Link, LinkError};
-use millpond_transport_quic::{Identity, QuicOptions, TRANSPORT_CLOSE_CODES_FROM};
+use millpond_core::transport::{Lane, Link, LinkError, TRANSPORT_CLOSE_CODES_FROM};
+use millpond_transport_quic::{Identity, QuicOptions};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 
 use crate::raw_peer::{self, OUR_ALPN, holding};

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use millpond_core::frame::frame;
 use millpond_core::limits::FRAME_BYTES_MAX;
-use millpond_core::transport::{Lane, Link, LinkError, Transport};
-use millpond_transport_quic::TRANSPORT_CLOSE_CODES_FROM;
+use millpond_core::transport::{Lane, Link, LinkError, TRANSPORT_CLOSE_CODES_FROM, Transport};
 
 use crate::support::{Node, large, linked, numbered, within};
 
@@ -226,11 +225,4 @@ async fn stats_count_what_went_over_the_wire() {
     assert!(accepted.stats().wire_bytes_received >= sent.len() as u64);
     assert!(accepted.stats().wire_bytes_sent > 0);
     assert!(dialed.stats().round_trip_us > 0);
-}
-
-#[tokio::test]
-#[should_panic(expected = "no frame")]
-async fn handing_over_anything_but_a_whole_frame_is_our_bug() {
-    let (_a, _b, dialed, _accepted) = linked().await;
-    let _ = dialed.send(Lane::Control, numbered(1).slice(..5)).await;
 }

@@ -107,6 +107,8 @@ pub(crate) struct File {
 pub(crate) struct Replication {
     pub bindaddress: Option<SocketAddr>,
     #[serde(default)]
+    pub also_listen: Origins,
+    #[serde(default)]
     pub origin: Origins,
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
@@ -224,6 +226,7 @@ impl File {
         config.state_dir = state_dir::resolve(self.state_dir.as_deref(), dir)?;
         config.name = self.name.clone().unwrap_or_else(host_name);
         config.advertise.clone_from(&self.replication.origin.0);
+        config.also_listen.clone_from(&self.replication.also_listen.0);
         config.listen = self.replication.bindaddress.unwrap_or(LISTEN);
         config.preset = self.preset()?;
         config.region = self.region.clone().map(|Region(region)| region);

@@ -80,6 +80,12 @@ pub(super) const PAGES: &[ErrorPage] = &[
         "read the record again, and repeat the write with its version of now",
     ),
     ErrorPage::new(
+        518,
+        "no such index is kept here",
+        "A query names an index that the type does not declare, or this replica was opened without registering the type.",
+        "open the replica with `ReplicaBuilder::register` of the type that declares the index",
+    ),
+    ErrorPage::new(
         521,
         "the text is no JSON value",
         "It is malformed, holds a number beyond the range of a double, or is nested deeper than 127 levels.",

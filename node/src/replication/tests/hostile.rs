@@ -6,7 +6,7 @@ use millpond_core::wire::{self, PushFrame};
 use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Push, PushWrite, Seq, VersionVector};
 
 use super::depends_on;
-use crate::replication::{Engine, Input, LinkId};
+use crate::replication::{Engine, Input, LinkId, Remote};
 use crate::sim::audit::credit_is_level;
 use crate::sim::world::{Check, World, ensure, path, text};
 
@@ -231,8 +231,8 @@ fn strangers_leave_nothing_and_cannot_fence() {
         for number in 0..100 {
             let (link, peer) =
                 (LinkId(1_000 + number), NodeKey::from_bytes([100 + number as u8; 32]));
-            let remote_address = String::new();
-            world.input(0, Input::LinkUp { link, peer, dialed: false, remote_address });
+            let remote = Remote::default();
+            world.input(0, Input::LinkUp { link, peer, dialed: false, remote });
             let (code, stats) = (Some(CloseCode::Cloned), LinkStats::default());
             world.input(0, Input::LinkDown { link, peer, code, reason: String::new(), stats });
         }
@@ -263,8 +263,8 @@ fn a_strangers_hello_is_one_frame() {
     depends_on(&["a stranger's hello is one frame"], || {
         let mut world = World::mesh(2, 76);
         let (link, peer) = (LinkId(1_000), NodeKey::from_bytes([100; 32]));
-        let remote_address = String::new();
-        world.input(0, Input::LinkUp { link, peer, dialed: false, remote_address });
+        let remote = Remote::default();
+        world.input(0, Input::LinkUp { link, peer, dialed: false, remote });
         let mut large = Push {
             namespace: Namespace::MAIN,
             origin: Incarnation::from_bytes([0xee; 16]),

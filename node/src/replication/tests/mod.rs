@@ -31,6 +31,7 @@
 //! | settings of a running node | | `settings` |
 //! | numbers that stand for incarnations | | `names` |
 //! | what is damaged is mended, what nothing explains is told | 19 | `verifies` |
+//! | when a node verifies itself, and with how many at once | | `verify_turns` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -62,6 +63,7 @@ mod floors;
 mod fold_laws;
 mod folds;
 mod hostile;
+mod indexes;
 mod names;
 mod primary;
 mod refresh_resumes;
@@ -76,6 +78,7 @@ mod settings;
 mod surveys;
 mod trees;
 mod verifies;
+mod verify_turns;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {

@@ -6,7 +6,7 @@ use millpond_core::message::CloseCode;
 use millpond_core::transport::LinkStats;
 
 use super::depends_on;
-use crate::replication::{Input, LinkId, Request};
+use crate::replication::{Input, LinkId, Remote, Request};
 use crate::sim::net::NodeId;
 use crate::sim::world::{Check, World, ensure};
 use crate::state::WriteError;
@@ -106,8 +106,8 @@ fn an_open_link_ends_the_back_off() {
 /// A member tells a node that it has met a copy of it.
 fn is_told_of_a_copy(world: &mut World, node: NodeId, by: NodeId) {
     let (peer, link) = (world.nodes[by].key, LinkId(900));
-    let remote_address = String::new();
-    world.input(node, Input::LinkUp { link, peer, dialed: true, remote_address });
+    let remote = Remote::default();
+    world.input(node, Input::LinkUp { link, peer, dialed: true, remote });
     let (code, stats) = (Some(CloseCode::Cloned), LinkStats::default());
     world.input(node, Input::LinkDown { link, peer, code, reason: String::new(), stats });
 }

@@ -1,0 +1,134 @@
+//! The network of a node: the transports that are compiled in and asked for, bound and ready.
+
+mod advertise;
+mod routes;
+
+use std::fmt;
+use std::sync::Arc;
+
+use millpond_core::transport::Transport;
+
+pub(crate) use routes::Routes;
+
+use crate::config::Config;
+use crate::key_pair::KeyPair;
+
+/// An address for peers cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct ListenError {
+    reason: String,
+}
+
+/// A transport that the application brings along: what binds it, given the node's key pair as PKCS#8.
+///
+/// Called within the runtime each time the replica is opened. Whatever it binds should pass the suite of
+/// `millpond-transport-conformance`. Members are dialled by it at those of their addresses that it takes for its own,
+/// before QUIC is tried.
+#[derive(Clone)]
+pub struct OwnTransport(Arc<Bind>);
+
+type Bind = dyn Fn(&[u8]) -> Result<Arc<dyn Transport>, String> + Send + Sync;
+
+impl OwnTransport {
+    /// A transport that this function binds. An error of it, in words, is one of opening the replica.
+    pub fn new(
+        bind: impl Fn(&[u8]) -> Result<Arc<dyn Transport>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(bind))
+    }
+}
+
+impl fmt::Debug for OwnTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnTransport").finish_non_exhaustive()
+    }
+}
+
+/// Equal are copies of one.
+impl PartialEq for OwnTransport {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OwnTransport {}
+
+/// The transports of a node, and what the operator should know about them.
+pub(crate) struct Network {
+    pub(crate) routes: Routes,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Binds whatever is wanted; nothing if no network is.
+pub(crate) fn bind(config: &Config, keys: &KeyPair) -> Result<Option<Network>, ListenError> {
+    if config.is_offline {
+        return Ok(None);
+    }
+    let mut network = Network { routes: Routes::default(), warnings: Vec::new() };
+    // In the order of what they cost, which is the one in which they are tried.
+    for address in &config.also_listen {
+        if address.starts_with("unix:") {
+            network.routes.add(bind_unix(address, keys)?);
+        } else {
+            let reason = format!("{address:?} is no address to listen on also: write unix:/PATH");
+            return Err(ListenError { reason });
+        }
+    }
+    for own in &config.own_transports {
+        let bound = own.0(keys.pkcs8()).map_err(|reason| ListenError { reason })?;
+        network.routes.add(bound);
+    }
+    if let Some(quic) = bind_quic(config, keys, &mut network.warnings)? {
+        network.routes.add_main(quic);
+    }
+    Ok(Some(network).filter(|network| !network.routes.is_empty()))
+}
+
+#[cfg(all(unix, feature = "unix"))]
+fn bind_unix(address: &str, keys: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+    use millpond_transport_unix::{Unix, UnixOptions};
+
+    let path = address.trim_start_matches("unix:");
+    let unix = Unix::bind(keys.pkcs8(), path, UnixOptions::default());
+    Ok(Arc::new(unix.map_err(|error| ListenError { reason: full_text(&error) })?))
+}
+
+#[cfg(not(all(unix, feature = "unix")))]
+fn bind_unix(address: &str, _: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+    Err(ListenError { reason: format!("this program was built without Unix sockets: {address}") })
+}
+
+type Bound = Result<Option<Arc<dyn Transport>>, ListenError>;
+
+#[cfg(feature = "quic")]
+fn bind_quic(config: &Config, keys: &KeyPair, warnings: &mut Vec<String>) -> Bound {
+    use millpond_transport_quic::{Identity, Quic, QuicOptions};
+
+    let identity = Identity::from_pkcs8(keys.pkcs8())
+        .map_err(|error| ListenError { reason: error.to_string() })?;
+    let quic = Quic::bind(&identity, config.listen, QuicOptions::default())
+        .map_err(|error| ListenError { reason: error.to_string() })?;
+    let buffers = quic.socket_buffers();
+    if !buffers.are_granted() {
+        warnings.push(format!(
+            "UDP socket buffers are {} and {} bytes where 4 MiB were asked for; raise \
+             net.core.rmem_max and net.core.wmem_max to 4194304",
+            buffers.receive_bytes, buffers.send_bytes
+        ));
+    }
+    Ok(Some(Arc::new(quic)))
+}
+
+/// Without it a replica has the others, or reads and writes and is alone.
+#[cfg(not(feature = "quic"))]
+fn bind_quic(_: &Config, _: &KeyPair, _: &mut Vec<String>) -> Bound {
+    Ok(None)
+}
+
+/// An error and what it came from.
+#[cfg(all(unix, feature = "unix"))]
+fn full_text(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,192 @@
+//! The ways by which a node reaches others: its transports, the cheapest first.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use millpond_core::NodeKey;
+use millpond_core::transport::{DialError, Link, Transport};
+
+use super::advertise;
+
+/// The transports of a node, in the order in which they are tried.
+#[derive(Default)]
+pub(crate) struct Routes {
+    transports: Vec<Arc<dyn Transport>>,
+    /// Which one is at the address that the node is known by.
+    main: usize,
+}
+
+impl Routes {
+    /// Adds a transport that costs more than those that are there.
+    pub(super) fn add(&mut self, transport: Arc<dyn Transport>) {
+        self.transports.push(transport);
+    }
+
+    /// Adds the one whose address the node is known by.
+    pub(super) fn add_main(&mut self, transport: Arc<dyn Transport>) {
+        self.main = self.transports.len();
+        self.add(transport);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.transports.is_empty()
+    }
+
+    pub(crate) fn transports(&self) -> &[Arc<dyn Transport>] {
+        &self.transports
+    }
+
+    /// The address that the node is known by here.
+    pub(crate) fn local_address(&self) -> String {
+        self.transports.get(self.main).map(|it| it.local_address()).unwrap_or_default()
+    }
+
+    /// What to tell others to dial.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let bound = self.transports.iter().map(|transport| transport.local_address());
+        let told = |address: String| match address.parse() {
+            Ok(socket) => advertise::addresses(socket),
+            Err(_) => vec![address],
+        };
+        bound.flat_map(told).collect()
+    }
+
+    /// A link to the node with this key, by the cheapest transport that reaches one of its addresses; or, in words,
+    /// why there is none.
+    pub(crate) async fn dial(
+        &self,
+        addresses: &[String],
+        peer: NodeKey,
+    ) -> Result<Box<dyn Link>, String> {
+        let mut told: Option<DialError> = None;
+        for transport in &self.transports {
+            for address in addresses {
+                match transport.dial(address, peer).await {
+                    Ok(link) => return Ok(link),
+                    Err(error) => {
+                        told = Some(told.map_or(error.clone(), |told| more_telling(told, error)));
+                    }
+                }
+            }
+        }
+        Err(told.map_or("it has told no address".into(), |error| error.to_string()))
+    }
+
+    /// Closes all of them, at the same time.
+    pub(crate) async fn close(&self) {
+        let mut closing = tokio::task::JoinSet::new();
+        for transport in &self.transports {
+            let transport = Arc::clone(transport);
+            closing.spawn(async move { transport.close().await });
+        }
+        closing.join_all().await;
+    }
+}
+
+/// Of two reasons the one that helps a person more, the first of equals. That an address is another transport's says
+/// nothing.
+fn more_telling(first: DialError, second: DialError) -> DialError {
+    if weight(&second) > weight(&first) { second } else { first }
+}
+
+fn weight(error: &DialError) -> u8 {
+    match error {
+        DialError::Address { .. } => 0,
+        DialError::WrongKey { address, .. } | DialError::Incompatible { address, .. }
+            if !is_of_each_host(address) =>
+        {
+            2
+        }
+        _ => 1,
+    }
+}
+
+/// A peer's loopback address or socket leads to itself on its own host only; anywhere else somebody else is there,
+/// or nobody.
+fn is_of_each_host(address: &str) -> bool {
+    address.starts_with("unix:")
+        || address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Dials nobody, and notes what it was asked to.
+    struct Noting {
+        scheme: &'static str,
+        noted: Arc<Mutex<Vec<String>>>,
+    }
+
+    #[async_trait]
+    impl Transport for Noting {
+        fn local_address(&self) -> String {
+            format!("{}here", self.scheme)
+        }
+
+        async fn dial(&self, address: &str, _: NodeKey) -> Result<Box<dyn Link>, DialError> {
+            let address = address.to_owned();
+            if !address.starts_with(self.scheme) {
+                return Err(DialError::Address { address, reason: "another's".into() });
+            }
+            self.noted.lock().unwrap().push(address.clone());
+            Err(DialError::Unreachable { address, reason: "nobody is there".into() })
+        }
+
+        async fn accept(&self) -> Option<Box<dyn Link>> {
+            None
+        }
+
+        async fn close(&self) {}
+    }
+
+    fn routes() -> (Routes, Arc<Mutex<Vec<String>>>) {
+        let noted = Arc::default();
+        let mut routes = Routes::default();
+        routes.add(Arc::new(Noting { scheme: "near:", noted: Arc::clone(&noted) }));
+        routes.add_main(Arc::new(Noting { scheme: "far:", noted: Arc::clone(&noted) }));
+        (routes, noted)
+    }
+
+    #[tokio::test]
+    async fn addresses_are_tried_by_what_their_transport_costs() {
+        let (routes, noted) = routes();
+        let addresses = ["far:1", "near:1", "none:1", "near:2", "far:2"].map(String::from);
+        let error = routes.dial(&addresses, NodeKey::from_bytes([1; 32])).await.err().unwrap();
+        assert_eq!(*noted.lock().unwrap(), ["near:1", "near:2", "far:1", "far:2"]);
+        assert_eq!(error, "near:1 is unreachable: nobody is there");
+    }
+
+    #[tokio::test]
+    async fn addresses_of_transports_that_are_not_here_say_so() {
+        let (routes, _) = routes();
+        let addresses = ["none:1".to_owned()];
+        let error = routes.dial(&addresses, NodeKey::from_bytes([1; 32])).await.err().unwrap();
+        assert!(error.contains("not a dialable address"), "{error}");
+    }
+
+    #[test]
+    fn all_transports_are_told_and_one_names_the_node() {
+        let (routes, _) = routes();
+        assert_eq!(routes.addresses(), ["near:here", "far:here"]);
+        assert_eq!(routes.local_address(), "far:here");
+    }
+
+    #[test]
+    fn what_another_host_answers_on_loopback_tells_little() {
+        let wrong = |address: &str| DialError::WrongKey {
+            address: address.into(),
+            expected: NodeKey::from_bytes([1; 32]),
+            reason: String::new(),
+        };
+        let silent = DialError::Unreachable { address: "a:1".into(), reason: String::new() };
+        for address in ["127.0.0.1:1", "unix:/run/pond.sock"] {
+            assert_eq!(more_telling(silent.clone(), wrong(address)), silent);
+        }
+        assert_eq!(more_telling(silent.clone(), wrong("10.0.0.1:1")), wrong("10.0.0.1:1"));
+    }
+}
