@@ -166,6 +166,7 @@ pub(crate) struct Remote {
 }
 
 /// What happens to the engine.
+#[allow(clippy::large_enum_variant)] // each is moved once, into the engine
 pub(crate) enum Input {
     /// A link is authenticated.
     LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote: Remote },
