@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use crate::{Dot, Hlc, Path, VersionVector};
 
@@ -29,6 +30,8 @@ impl PayloadKind {
     pub const SET_ADD_WINS: Self = Self(7);
     /// An element of a set that does not: one byte, 1 for added.
     pub const SET_REMOVE_WINS: Self = Self(8);
+    /// What a decision about a conflict took away, on a path of its own.
+    pub const DECISION: Self = Self(12);
     /// Stands in for content that a replica's disk has lost: that the dot lives is known, and nothing else of
     /// it. A mark of one store, which never travels: a frame that has it is refused.
     pub const LOST: Self = Self(u16::MAX);
@@ -64,20 +67,26 @@ pub struct LiveDot {
 /// each other; none when the path is absent, and then there is nothing to store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Entry {
-    live: Vec<LiveDot>,
+    /// Most entries have one, which takes no allocation.
+    live: SmallVec<[LiveDot; 1]>,
 }
 
 impl Entry {
     /// The entry of no live dot: the path is absent.
     pub const fn absent() -> Self {
-        Self { live: Vec::new() }
+        Self { live: SmallVec::new_const() }
     }
 
     /// The entry of these live dots; sorts them, and of two with the same dot keeps one.
     pub fn from_live(mut live: Vec<LiveDot>) -> Self {
         live.sort_by_key(|live| live.dot);
         live.dedup_by_key(|live| live.dot);
-        Self { live }
+        Self { live: live.into() }
+    }
+
+    /// The entry of one live dot.
+    pub fn of(live: LiveDot) -> Self {
+        Self { live: smallvec![live] }
     }
 
     /// Adds a live dot, in its place; replaces one of the same dot.
@@ -89,8 +98,8 @@ impl Entry {
     }
 
     /// Keeps only the dots for which `keep` holds.
-    pub fn retain(&mut self, keep: impl FnMut(&LiveDot) -> bool) {
-        self.live.retain(keep);
+    pub fn retain(&mut self, mut keep: impl FnMut(&LiveDot) -> bool) {
+        self.live.retain(|live| keep(live));
     }
 
     /// The live dots, sorted by dot.

@@ -36,13 +36,13 @@ impl Path {
     /// # Errors
     /// [`PathError::TooLong`] and [`PathError::Depth`].
     pub fn new<C: AsRef<[u8]>>(components: impl IntoIterator<Item = C>) -> Result<Self, PathError> {
-        let mut encoded = Vec::new();
+        let mut encoded = Vec::with_capacity(USUAL_BYTES);
         let mut depth = 0;
         for component in components {
             encode_component(component.as_ref(), &mut encoded);
             depth += 1;
         }
-        Self::checked(encoded, depth)
+        Self::checked(&encoded, depth)
     }
 
     /// The path one component below this one.
@@ -54,7 +54,7 @@ impl Path {
         let mut encoded = Vec::with_capacity(self.0.len() + component.len() + 2);
         encoded.extend_from_slice(&self.0);
         encode_component(component, &mut encoded);
-        Self::checked(encoded, self.depth() + 1)
+        Self::checked(&encoded, self.depth() + 1)
     }
 
     /// The path of encoded bytes, as [`Path::as_bytes`] gave them.
@@ -105,14 +105,15 @@ impl Path {
         self.0.len() - components.0.len()
     }
 
-    fn checked(encoded: Vec<u8>, depth: usize) -> Result<Self, PathError> {
+    fn checked(encoded: &[u8], depth: usize) -> Result<Self, PathError> {
         if encoded.len() > PATH_BYTES_MAX {
             return Err(PathError::TooLong(encoded.len()));
         }
         if !(1..=PATH_COMPONENTS_MAX).contains(&depth) {
             return Err(PathError::Depth(depth));
         }
-        Ok(Self(encoded.into()))
+        // Of just the right size: a vector with room would be kept with that room, and with a header beside it.
+        Ok(Self(Bytes::copy_from_slice(encoded)))
     }
 }
 
@@ -188,9 +189,9 @@ impl Iterator for Components<'_> {
 }
 
 fn encode_component(component: &[u8], encoded: &mut Vec<u8>) {
-    for &byte in component {
-        encoded.push(byte);
-        if byte == 0 {
+    for part in component.split_inclusive(|byte| *byte == 0) {
+        encoded.extend_from_slice(part);
+        if part.ends_with(&[0]) {
             encoded.push(ESCAPED_ZERO);
         }
     }
@@ -198,4 +199,6 @@ fn encode_component(component: &[u8], encoded: &mut Vec<u8>) {
 }
 
 const END: u8 = 0x01;
+/// Most paths are no longer.
+const USUAL_BYTES: usize = 96;
 const ESCAPED_ZERO: u8 = 0xff;

@@ -7,6 +7,7 @@
 //! - [Follow changes, and go on elsewhere](#follow-changes-and-go-on-elsewhere)
 //! - [Which merge rule](#which-merge-rule)
 //! - [Which key](#which-key)
+//! - [Find records by their values](#find-records-by-their-values)
 //! - [Conflicts that you will meet](#conflicts-that-you-will-meet)
 //! - [Errors, and trying again](#errors-and-trying-again)
 //! - [Write only if nothing has changed](#write-only-if-nothing-has-changed)
@@ -283,11 +284,60 @@
 //! ```
 //! A number that is written out as a key says its type: `tx.load::<Order>(7u64)`.
 //!
+//! ## Find records by their values
+//! A collection is in the order of its keys. For another order declare an [`Index`](crate::Index) beside the fields, and
+//! have the replica keep it: `register`. It is right after every commit, whoever wrote, here, in a transaction with what
+//! that wrote so far, and in every view.
+//!
+//! ```
+//! use millpond::{Collection, Multi, Record, Replica};
+//!
+//! #[derive(Debug, Default, Record)]
+//! #[millpond(index(agenda(owner, due)))] // several fields, under a name
+//! struct Task {
+//!     #[millpond(key)]
+//!     id: String,
+//!     owner: Option<String>,
+//!     #[millpond(index)]
+//!     due: u32,
+//!     #[millpond(index)]
+//!     state: Multi<String>, // found by each of the values that were written at once
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let db = Replica::builder_in_memory().offline().register::<Task>().open().await?;
+//! # let task = |id: &str, owner: &str, due| Task {
+//! #     id: id.into(), owner: Some(owner.into()), due, state: Multi::new("open".into())
+//! # };
+//! # let all = [task("milk", "anna", 3), task("rent", "ben", 1), task("tax", "anna", 2)];
+//! # db.write(move |tx| all.iter().try_for_each(|task| tx.store(task))).await?;
+//! let tasks = Collection::<Task>::new(db.read()?);
+//! let next = tasks.by(TaskIndex::due()).range(2..).limit(10).list()?;
+//! let last = tasks.by(TaskIndex::due()).descending().one()?;
+//! let open = tasks.by(TaskIndex::state()).equal("open").count()?;
+//! let annas = tasks.by(TaskIndex::agenda()).first("anna".to_owned()).keys()?; // the next due first
+//! # assert_eq!(next.iter().map(|task| &task.id[..]).collect::<Vec<_>>(), ["tax", "milk"]);
+//! # assert_eq!((last.unwrap().id.as_str(), open), ("milk", 3));
+//! # assert_eq!(annas, ["tax", "milk"]);
+//! # db.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A new index is built in the background, and goes on after a restart. Until it is there the answer is the same, by
+//! reading all records: [`IndexQuery::state`](crate::IndexQuery::state) tells. An index is dropped when the replica is
+//! opened by a program that does not register it, such as `millpond run` on an application's folder, and is built again
+//! when the application is back.
+//!
+//! **Do not** take an index for a constraint: two nodes may store the same value at once, and both records are found.
+//!
 //! ## Conflicts that you will meet
 //! Two values of a [`Multi`](crate::Multi) written at once both show, the latest first. Whoever writes the field having
 //! seen both ends the conflict, everywhere. A plain field shows one; the other one is still there until the next
 //! write of the field, and [`Replica::conflicts`](crate::Replica::conflicts) lists both, with who wrote what and who
-//! has it. [`Replica::explain`](crate::Replica::explain) says of any field why it shows what it shows.
+//! has it. What ended one is taken back by [`Replica::undo_decision`](crate::Replica::undo_decision), on any replica, and
+//! never what came later. [`Replica::explain`](crate::Replica::explain) says of any field why it shows what it shows.
 //!
 #![cfg_attr(feature = "quic", doc = "```")]
 #![cfg_attr(not(feature = "quic"), doc = "```no_run")]
@@ -397,6 +447,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Each error of this crate tells its stable [`code`](crate::WriteError::code), what to do by its
+//! [`hint`](crate::WriteError::hint), and whether the same call may succeed later by
+//! [`is_retryable`](crate::WriteError::is_retryable). `millpond explain CODE` says more of one.
 //!
 //! | error | try again? |
 //! |---|---|

@@ -50,7 +50,7 @@ pub struct Config {
     /// deletes. If not, it says so, and waits for [`Replica::refresh`](crate::Replica::refresh).
     pub automatic_refresh: bool,
     /// How often the node looks through its own store and compares itself with its peers; `None` for never,
-    /// unless it is asked to.
+    /// unless it is asked to. After looking through it, it rests for seven times as long at least.
     pub verify_every: Option<Duration>,
     /// Rows of its own store that it looks at in a second then.
     pub verify_rows_per_s: u64,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector};
 
 use crate::config::Config;
+use crate::indexes::{Declared, settle_indexes};
 use crate::key_pair::{KeyError, KeyPair};
 use crate::membership::{Invite, Role, grant_role};
 use crate::network::ListenError;
@@ -168,6 +169,7 @@ fn write_invite(store: &dyn Store, key: NodeKey, invite: &Invite) -> Result<(), 
 pub(crate) fn in_memory(
     config: &Config,
     invite: Option<&Invite>,
+    declared: &[Declared],
     now_ms: u64,
 ) -> Result<Folder, OpenError> {
     check(config)?;
@@ -180,6 +182,9 @@ pub(crate) fn in_memory(
     let about = read_meta(&*store.snapshot()?, &meta_key::identity())?;
     let about = about.expect("it was just written");
     let boot = Boot { counter: 1, random: u64::from_le_bytes(random()) };
+    let mut changes = Changes::default();
+    settle_indexes(&*store.snapshot()?, declared, (None, boot), &mut changes)?;
+    store.commit(&changes, Durability::Synced)?;
     // What it writes is the beginning of its history, which ends with it.
     Ok(Folder {
         keys,
@@ -206,11 +211,11 @@ pub(crate) struct Folder {
     pub(crate) is_level: bool,
 }
 
-/// Opens the replica in a folder, as a new boot.
+/// Opens the replica in a folder, as a new boot that keeps these indexes.
 ///
 /// # Errors
 /// Any [`OpenError`].
-pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
+pub(crate) fn open(config: &Config, declared: &[Declared]) -> Result<Folder, OpenError> {
     check(config)?;
     let dir = &config.dir;
     match (key_path(dir).exists(), embedded::file_in(dir)) {
@@ -249,12 +254,12 @@ pub(crate) fn open(config: &Config) -> Result<Folder, OpenError> {
         held.as_ref().is_some_and(|(held, last)| held.proves(&about.store, *last, &heads));
     let is_level =
         held.as_ref().is_some_and(|(held, last)| held.is_level(&about.store, *last, &heads));
-    drop(snapshot);
-
     let counter = last.map_or(0, |last| last.counter) + 1;
     let boot = Boot { counter, random: u64::from_le_bytes(random()) };
     let mut changes = Changes::default();
     write_meta(&mut changes, meta_key::boot(), Some(&boot));
+    settle_indexes(&*snapshot, declared, (last, boot), &mut changes)?;
+    drop(snapshot);
     store.commit(&changes, Durability::Synced)?;
     Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous, is_level })
 }

@@ -59,6 +59,7 @@
 //! | open, write, read, watch, invite, pause, close | [`Replica`], [`ReplicaBuilder`], [`Config`] |
 //! | wait until other members hold a write | [`Write::concern`], [`Concern`], [`Receipt`] |
 //! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
+//! | know what an error means, and whether to try again | [`ErrorCode`], `code()`, `hint()` and `is_retryable()` of each error |
 //! | follow what changes, from any replica to any other | [`Replica::changes`], [`Changes`] |
 //! | see and end conflicts | [`Replica::conflicts`], [`Replica::explain`] |
 //! | wait for other members, and see how they are | [`Replica::caught_up`], [`Replica::synced_with`], [`Presence`] |
@@ -95,9 +96,11 @@ mod commits;
 mod concern;
 mod config;
 mod conflicts;
+mod errors;
 mod folder;
 #[cfg(feature = "http")]
 pub mod http;
+mod indexes;
 mod key_pair;
 mod membership;
 mod network;
@@ -129,8 +132,9 @@ pub use concern::{
 };
 pub use config::{Config, Preset};
 pub use conflicts::{Candidate, Conflict, Explanation, ResolveError, Writer};
+pub use errors::{ErrorCode, ErrorPage, ParseErrorCodeError};
 pub use folder::{InitReport, OpenError};
-pub use membership::{Invite, InviteOptions, ParseInviteError, Role};
+pub use membership::{Invite, InviteOptions, ParseInviteError, ParseRoleError, Role};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
 pub use network::{ListenError, OwnTransport};
@@ -145,6 +149,6 @@ pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};
 pub use typed::{
-    AddWins, Collection, Counter, DisableWins, EnableWins, Flag, Key, Keys, Log, Map, Multi,
-    Nested, Record, RemoveWins, Set,
+    AddWins, Collection, Counter, DisableWins, EnableWins, Flag, Index, IndexQuery, IndexState,
+    Key, Keys, Log, Map, Multi, Nested, Record, RemoveWins, Set,
 };

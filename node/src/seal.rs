@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use millpond_core::wire::entry::encode_entry;
 use serde::Serialize;
 
+use crate::records::NOTES;
 use crate::state::View;
 use crate::store::StoreError;
 
@@ -40,7 +41,8 @@ impl Seal {
             let prefix = &bytes[..path.prefix_bytes(2)];
             if record != prefix {
                 record = prefix.to_vec();
-                records += 1;
+                records +=
+                    u64::from(path.components().next().is_none_or(|it| it != NOTES.as_bytes()));
             }
             rows += 1;
             conflicts += u64::from(entry.live().len() > 1);

@@ -76,8 +76,8 @@ pub async fn run(parameters: &Parameters) -> Result<ChaosReport> {
 
 impl Outcome for ChaosReport {
     fn to_json(&self) -> String {
-        let Verdict { answered, unknown, reads, records, killed, frozen, ended, cuts, .. } =
-            self.verdict;
+        let Verdict { answered, unknown, transfers, reads, records, .. } = self.verdict;
+        let Verdict { killed, frozen, ended, cuts, .. } = self.verdict;
         let Chaos { seed, nodes, writers_per_node, duration } = self.chaos;
         let parameters = json!({
             "seed": seed, "nodes": nodes, "writers_per_node": writers_per_node,
@@ -85,7 +85,7 @@ impl Outcome for ChaosReport {
         });
         let report = json!({
             "scenario": NAME, "parameters": parameters, "answered": answered, "unknown": unknown,
-            "reads": reads, "records": records, "killed": killed, "frozen": frozen,
+            "transfers": transfers, "reads": reads, "records": records, "killed": killed, "frozen": frozen,
             "ended": ended, "cuts": cuts, "equal_s": self.verdict.equal_after.as_secs_f64(),
             "violations": self.verdict.violations, "kept": self.verdict.kept,
             "machine": self.machine, "commit": self.commit,
@@ -113,7 +113,12 @@ impl fmt::Display for ChaosReport {
         let (killed, frozen, ended, cuts) = (it.killed, it.frozen, it.ended, it.cuts);
         writeln!(f, "  happened    {killed} killed, {frozen} frozen, {ended} ended, {cuts} cuts")?;
         let (answered, unknown, reads) = (it.answered, it.unknown, it.reads);
-        writeln!(f, "  writes      {answered} acknowledged, {unknown} unknown; {reads} reads")?;
+        let transfers = it.transfers;
+        writeln!(
+            f,
+            "  writes      {answered} acknowledged ({transfers} transfers), {unknown} unknown"
+        )?;
+        writeln!(f, "  reads       {reads}")?;
         writeln!(f, "  in the end  {} records, equal after {:?}", it.records, it.equal_after)?;
         writeln!(f, "  wrong       {}", it.violations.len())?;
         let machine = serde_json::to_string(&self.machine).map_err(|_| fmt::Error)?;

@@ -15,13 +15,16 @@ mod churn;
 mod fanout;
 mod fold;
 mod folder;
+mod indexes;
 mod local_write;
 mod machine;
 mod mesh;
 mod reattach;
+mod receipt;
 mod refresh;
 mod replicas;
 mod report;
+mod typed_write;
 mod verify;
 mod workload;
 
@@ -61,6 +64,8 @@ enum Scenario {
     CatchUp(catch_up::Parameters),
     /// Concurrent durable writers, against one writer and against the bare store.
     LocalWrite(local_write::Parameters),
+    /// Writes at a replica that keeps an index, against one that keeps none.
+    Indexes(indexes::Parameters),
     /// One of three nodes was away while records changed: time and bytes until it is level.
     Reattach(reattach::Parameters),
     /// A large catch-up at a node that is written to: the longest write.
@@ -77,6 +82,10 @@ enum Scenario {
     Churn(churn::Parameters),
     /// Writes while the nodes verify themselves.
     Verify(verify::Parameters),
+    /// Records of five fields, beside the puts that they come down to.
+    TypedWrite(typed_write::Parameters),
+    /// Writes that wait for another node's disk.
+    Receipt(receipt::Parameters),
 }
 
 /// What every scenario takes.
@@ -145,6 +154,9 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::LocalWrite(parameters) => {
             Box::new(local_write::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::Indexes(parameters) => {
+            Box::new(indexes::run(parameters, &folder(&parameters.common)?).await?)
+        }
         Scenario::Reattach(parameters) => {
             Box::new(reattach::run(parameters, &folder(&parameters.common)?).await?)
         }
@@ -163,6 +175,12 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::Verify(parameters) => {
             Box::new(verify::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::TypedWrite(parameters) => {
+            Box::new(typed_write::run(parameters, &folder(&parameters.common)?).await?)
+        }
+        Scenario::Receipt(parameters) => {
+            Box::new(receipt::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -177,6 +195,7 @@ impl Scenario {
         match self {
             Self::CatchUp(parameters) => &parameters.common.printing,
             Self::LocalWrite(parameters) => &parameters.common.printing,
+            Self::Indexes(parameters) => &parameters.common.printing,
             Self::Reattach(parameters) => &parameters.common.printing,
             Self::Fold(parameters) => &parameters.common.printing,
             Self::Refresh(parameters) => &parameters.common.printing,
@@ -185,6 +204,8 @@ impl Scenario {
             Self::Chaos(parameters) => &parameters.printing,
             Self::Churn(parameters) => &parameters.common.printing,
             Self::Verify(parameters) => &parameters.common.printing,
+            Self::TypedWrite(parameters) => &parameters.common.printing,
+            Self::Receipt(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -193,6 +214,7 @@ fn list() {
     let scenarios = [
         (catch_up::NAME, catch_up::ABOUT),
         (local_write::NAME, local_write::ABOUT),
+        (indexes::NAME, indexes::ABOUT),
         (reattach::NAME, reattach::ABOUT),
         (fold::NAME, fold::ABOUT),
         (refresh::NAME, refresh::ABOUT),
@@ -201,6 +223,8 @@ fn list() {
         (chaos::NAME, chaos::ABOUT),
         (churn::NAME, churn::ABOUT),
         (verify::NAME, verify::ABOUT),
+        (typed_write::NAME, typed_write::ABOUT),
+        (receipt::NAME, receipt::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

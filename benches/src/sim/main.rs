@@ -4,6 +4,7 @@
 //! Each subcommand draws everything from seeds that it names. Exit codes: 0 all is well; 1 something was
 //! found, with the arguments that show it again; 2 wrong arguments.
 
+mod bank;
 mod churn;
 mod commit;
 mod crash_store;
@@ -40,6 +41,8 @@ enum Command {
     Mesh(mesh::Arguments),
     /// Lets members come and go, and measures what vectors cost afterwards.
     Churn(churn::Arguments),
+    /// Transfers between accounts under faults, and adds all up at every step.
+    Bank(bank::Arguments),
     /// Takes the rules of the code out, one after the other, and counts what the simulator notices.
     Mutants(mutants::Arguments),
     /// Cuts the power beneath the embedded store, and opens what is left.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Mesh(arguments) => mesh::run(&arguments),
         Command::Churn(arguments) => churn::run(&arguments),
+        Command::Bank(arguments) => bank::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::CrashStore(arguments) => crash_store::run(&arguments),
     }

@@ -63,10 +63,35 @@ fn refresh_joins_two_halves_that_have_forgotten_their_deletes() {
 }
 
 #[test]
+fn indexes_reports_what_one_costs_and_gives() {
+    let report = run(&["indexes", "--transactions", "4", "--records", "5"]);
+    assert_contract(&report, "indexes");
+    for figure in ["ten_by_index_us", "ten_by_scan_us"] {
+        assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
+    }
+}
+
+#[test]
 fn verify_finds_nothing_at_nodes_under_load() {
     let report = run(&["verify", "--entries", "500", "--seconds", "1"]);
     assert_contract(&report, "verify");
     assert_eq!(report["found"], 0, "{report}");
+}
+
+#[test]
+fn typed_write_reports_both_stores() {
+    let report = run(&["typed-write", "--transactions", "20"]);
+    assert_contract(&report, "typed-write");
+    for times in ["times_on_disk", "times_in_memory"] {
+        assert!(report[times].as_f64() > Some(0.0), "{report}");
+    }
+}
+
+#[test]
+fn receipt_reports_what_a_writer_waits() {
+    let report = run(&["receipt", "--writes", "10"]);
+    assert_contract(&report, "receipt");
+    assert!(report["p99_us"].as_f64() >= report["median"].as_f64(), "{report}");
 }
 
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
@@ -139,6 +164,8 @@ fn every_scenario_is_listed() {
             "chaos",
             "churn",
             "verify",
+            "typed-write",
+            "receipt",
         ]
     );
 }

@@ -21,6 +21,14 @@ fn a_run_reports_what_it_promises() {
     assert!(report["probes_unhit"].is_array());
 }
 
+#[test]
+fn a_bank_is_audited_at_every_step() {
+    let output = sim(&["bank", "--transfers", "30", "--per-seed", "10", "--seed", "5"]);
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.starts_with("30 transfers at 3 replicas, 3 seeds from 5, 39 audits"), "{told}");
+}
+
 /// R11, and that threads change nothing.
 #[test]
 fn traces_do_not_depend_on_the_threads() {

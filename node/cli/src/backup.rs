@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, ClientError, Outgoing};
 use crate::config;
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 use crate::restore::{self, RestoreArgs};
 use crate::status::{age_text, table};
 use crate::work::{Bar, Received, run};
@@ -134,6 +134,7 @@ async fn make(
             });
             written.await.map_err(|error| match &error {
                 BackupError::Damaged { .. } | BackupError::NotBackup { .. } => Failure::new(what)
+                    .cause(Cause::Answer)
                     .why("the node ended, or broke off, before the backup was whole; nothing is left of it")
                     .fix("look at the node's log, and make another one"),
                 error => failure(what, error),
@@ -241,11 +242,9 @@ pub(crate) fn failure(what: impl Into<String>, error: &BackupError) -> Failure {
         // It knows more of what to do.
         return Failure::open(Path::new(""), error).what(what);
     }
-    let failure = Failure::new(what).why(error);
+    let failure = Failure::new(what).why(error).code(error.code());
     match error {
         BackupError::NotJoined => failure.fix("try again when it has joined: millpond run"),
-        BackupError::Exists { .. } => failure.fix("choose another name, or move that file away"),
-        BackupError::Full { .. } => failure.fix("free some space there, or choose another place"),
         BackupError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             failure.fix("check the path; a folder is not made for you")
         }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Cause, Exit, Failure};
 
 /// A node's API.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub(crate) enum ClientError {
 pub(crate) struct Refusal {
     /// Stable, for programs.
     pub code: String,
+    /// The same more exactly, as `E0412`; an older node says none.
+    pub error_code: Option<String>,
     /// For people.
     pub detail: String,
     /// What to do.
@@ -202,15 +204,21 @@ impl ClientError {
             Self::Unreachable { dir, why } => failure
                 .why(why)
                 .fix(format!("millpond run --dir {}    or name another --dir", dir.display()))
+                .cause(Cause::Unreachable)
                 .exit(Exit::Unreachable),
             Self::Refused(refusal) => {
+                let code = refusal.error_code.and_then(|code| code.parse().ok());
                 let failure = failure.why(format!("{} ({})", refusal.detail, refusal.code));
+                let failure = match code {
+                    Some(code) => failure.code(code),
+                    None => failure,
+                };
                 match refusal.hint {
                     Some(hint) => failure.fix(hint),
                     None => failure,
                 }
             }
-            Self::Broken(why) => failure.why(why).exit(Exit::Unreachable),
+            Self::Broken(why) => failure.why(why).cause(Cause::Answer).exit(Exit::Unreachable),
         }
     }
 }

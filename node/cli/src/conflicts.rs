@@ -1,12 +1,13 @@
-//! `conflicts` and `explain`: which values a field has, which one it is to have, and why it shows the one that it
-//! shows.
+//! `conflicts`: which values a field has, which one it is to have, and why it shows the one that it shows.
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
+use millpond::ResolveError;
 use millpond::records::{Json, RecordId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::client::{Client, Outgoing, segment};
 use crate::failure::{Exit, Failure, Outcome};
@@ -29,7 +30,7 @@ enum ConflictsCommand {
         json: bool,
     },
     /// Show the values of one, as `millpond explain` does
-    Show(ExplainArgs),
+    Show(PlaceArgs),
     /// End one: with one of its values, or with another
     Resolve {
         /// collection/key
@@ -46,18 +47,25 @@ enum ConflictsCommand {
         #[arg(long)]
         seen: String,
     },
+    /// Take back what last ended one, on whatever node: its values are in conflict again
+    Undo {
+        /// collection/key
+        record: RecordId,
+        /// The field
+        field: String,
+    },
 }
 
-/// Why a field shows what it shows.
+/// A field.
 #[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
+pub(crate) struct PlaceArgs {
     /// collection/key
-    record: RecordId,
+    pub(crate) record: RecordId,
     /// The field
-    field: String,
+    pub(crate) field: String,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -71,7 +79,9 @@ struct Conflict {
     key: String,
     field: String,
     kind: String,
+    clash: bool,
     candidates: Vec<Candidate>,
+    seen: Vec<String>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -80,11 +90,13 @@ struct Explanation {
     kind: String,
     rule: String,
     candidates: Vec<Candidate>,
+    seen: Vec<String>,
 }
 
 #[derive(Deserialize, Serialize)]
 struct Candidate {
     value: Json,
+    kind: String,
     at: String,
     author: String,
     dot: String,
@@ -98,7 +110,7 @@ struct Resolution<'a> {
     collection: &'a str,
     key: &'a str,
     field: &'a str,
-    seen: &'a [&'a str],
+    seen: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     keep: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,14 +120,16 @@ struct Resolution<'a> {
 pub(crate) async fn conflicts(args: ConflictsArgs, dir: &Path) -> Outcome {
     match args.command {
         ConflictsCommand::Ls { collection, json } => list(collection, json, dir).await,
-        ConflictsCommand::Show(args) => explain(args, dir).await,
+        ConflictsCommand::Show(args) => show(&args, dir).await,
         ConflictsCommand::Resolve { record, field, keep, set, seen } => {
             resolve(&record, &field, (keep, set), &seen, dir).await
         }
+        ConflictsCommand::Undo { record, field } => undo(&record, &field, dir).await,
     }
 }
 
-pub(crate) async fn explain(args: ExplainArgs, dir: &Path) -> Outcome {
+/// Why a field shows what it shows.
+pub(crate) async fn show(args: &PlaceArgs, dir: &Path) -> Outcome {
     let explained = explanation(&args.record, &args.field, dir).await?;
     if args.json {
         println!("{}", as_json(&explained));
@@ -125,8 +139,8 @@ pub(crate) async fn explain(args: ExplainArgs, dir: &Path) -> Outcome {
     println!("{}", explained.rule);
     print_candidates(&explained.candidates);
     if explained.candidates.len() > 1 {
-        let ExplainArgs { record, field, .. } = &args;
-        let seen = tag(&explained.candidates);
+        let PlaceArgs { record, field, .. } = args;
+        let seen = tag(&explained.seen);
         println!("next: millpond conflicts resolve {record} {field} --seen {seen} --keep NUMBER");
     }
     Ok(Exit::Ok)
@@ -162,26 +176,42 @@ async fn resolve(
     dir: &Path,
 ) -> Outcome {
     let what = "cannot end the conflict";
-    let candidates = explanation(record, field, dir).await?.candidates;
-    if tag(&candidates) != seen {
+    let explained = explanation(record, field, dir).await?;
+    if tag(&explained.seen) != seen {
         return Err(Failure::new(what)
+            .code(ResolveError::Changed.code())
             .why(format!("{record} {field} has other values than those seen as {seen}"))
             .fix(format!("millpond conflicts show {record} {field}, and decide again")));
     }
-    let seen: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
+    let candidates = &explained.candidates;
     let keep = match keep {
-        Some(number) => Some(*seen.get(number).ok_or_else(|| {
-            Failure::new(what).why(format!("there is no value {number} of {record} {field}"))
-        })?),
+        Some(number) => {
+            Some(candidates.get(number).map(|it| it.dot.as_str()).ok_or_else(|| {
+                let error = ResolveError::NoCandidate { index: number, count: candidates.len() };
+                Failure::new(what).why(&error).code(error.code())
+            })?)
+        }
         None => None,
     };
     let (collection, key) = (record.collection(), record.key());
-    let body = Resolution { collection, key, field, seen: &seen, keep, value: set };
+    let body = Resolution { collection, key, field, seen: &explained.seen, keep, value: set };
     let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
     let body = Outgoing::text(as_json(&body));
     let sent = client.send(Method::POST, "/api/v1/conflicts/resolve", &[], body).await;
     sent.map_err(|error| error.at(what))?;
     println!("ended the conflict of {record} {field}");
+    println!("undo: millpond conflicts undo {record} {field}");
+    Ok(Exit::Ok)
+}
+
+async fn undo(record: &RecordId, field: &str, dir: &Path) -> Outcome {
+    let what = "cannot undo the decision";
+    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
+    let body = json!({"collection": record.collection(), "key": record.key(), "field": field});
+    let undone: Result<Value, _> = client.post("/api/v1/conflicts/undo", &body).await;
+    undone.map_err(|error| error.at(what))?;
+    println!("the values of {record} {field} are in conflict again");
+    println!("next: millpond conflicts show {record} {field}");
     Ok(Exit::Ok)
 }
 
@@ -199,18 +229,20 @@ fn as_json(value: &impl Serialize) -> String {
 }
 
 /// Stands for these very values, however they are ordered.
-fn tag(candidates: &[Candidate]) -> String {
-    let mut dots: Vec<&str> = candidates.iter().map(|it| it.dot.as_str()).collect();
+fn tag(seen: &[String]) -> String {
+    let mut dots: Vec<&str> = seen.iter().map(String::as_str).collect();
     dots.sort_unstable();
     blake3::hash(dots.join(" ").as_bytes()).to_hex().chars().take(8).collect()
 }
 
 fn print_candidates(candidates: &[Candidate]) {
+    let are_alike = candidates.iter().all(|it| it.kind == candidates[0].kind);
     for (number, candidate) in candidates.iter().enumerate() {
         let author: String = candidate.author.chars().take(8).collect();
         let writer = candidate.writer.as_deref().unwrap_or(&author);
         let (value, held) = (candidate.value.text(), candidate.seen_by.len());
         let at = &candidate.at;
-        println!("  {number}  {value}  by {writer} at {at}, on disk at {held} other members");
+        let kind = if are_alike { String::new() } else { format!(" ({})", candidate.kind) };
+        println!("  {number}  {value}{kind}  by {writer} at {at}, on disk at {held} other members");
     }
 }

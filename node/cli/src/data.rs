@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Client, ClientError, Outgoing, segment};
 use crate::concern::{ConcernArgs, Receipt};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 
 /// Show a record.
 #[derive(Debug, Args)]
@@ -70,14 +70,14 @@ pub(crate) async fn put(args: PutArgs, dir: &Path) -> Outcome {
         "-" => {
             let mut text = String::new();
             let read = std::io::stdin().lock().read_to_string(&mut text);
-            read.map_err(|error| Failure::new(what()).why(error))?;
+            read.map_err(|error| Failure::new(what()).why(error).cause(Cause::System))?;
             text
         }
         text => text.to_owned(),
     };
     Document::parse(&fields).map_err(|error| {
         let fix = r#"give the fields as a JSON object: '{"title":"Buy milk","done":false}'"#;
-        Failure::new(what()).why(error).fix(fix)
+        Failure::new(what()).why(&error).code(error.code()).fix(fix)
     })?;
     let client = Client::of_dir(dir).map_err(|error| error.at(what()))?;
     let method = if args.merge { Method::PATCH } else { Method::PUT };
@@ -181,7 +181,9 @@ pub(crate) async fn ls(args: LsArgs, dir: &Path) -> Outcome {
             continue;
         }
         let record: RecordLine = serde_json::from_str(&line).map_err(|error| {
-            Failure::new(what).why(format!("the answer is not as expected: {error}"))
+            Failure::new(what)
+                .why(format!("the answer is not as expected: {error}"))
+                .cause(Cause::Answer)
         })?;
         writeln!(out, "{}  {}", record.key, record.fields.get())?;
     }
@@ -234,6 +236,7 @@ pub(crate) async fn count(args: CountArgs, dir: &Path) -> Outcome {
             let counter = meta.written.get(&args.field).is_some_and(is_counter);
             meta.fields.remove(&args.field).filter(|_| counter).ok_or_else(|| {
                 Failure::new(what())
+                    .cause(Cause::Usage)
                     .why(format!("field `{}` is no counter", args.field))
                     .fix(format!("begin one: millpond count {} {} 1", args.record, args.field))
             })?
@@ -294,8 +297,11 @@ async fn text(answer: Result<Answer, ClientError>) -> Result<String, ClientError
 }
 
 fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
-    serde_json::from_str(text)
-        .map_err(|error| Failure::new(what).why(format!("the answer is not as expected: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        Failure::new(what)
+            .why(format!("the answer is not as expected: {error}"))
+            .cause(Cause::Answer)
+    })
 }
 
 /// A record with who wrote what when. Values keep the digits that they were written with.

@@ -10,6 +10,7 @@ mod dataset;
 mod delayed;
 mod demo;
 mod details;
+mod explain;
 mod failure;
 mod fence;
 mod promote;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 
 /// A replicated store that is writable on every node, online or offline, and converges by itself.
 #[derive(Debug, Parser)]
@@ -71,8 +72,8 @@ enum Command {
     Count(data::CountArgs),
     /// List fields that several nodes wrote at once, and end such conflicts
     Conflicts(conflicts::ConflictsArgs),
-    /// Why a field shows what it shows
-    Explain(conflicts::ExplainArgs),
+    /// What an error's code means, or why a field shows what it shows
+    Explain(explain::ExplainArgs),
     /// Follow what changes
     Watch(watch::WatchArgs),
     /// Load records from JSON Lines
@@ -114,7 +115,7 @@ fn main() -> ExitCode {
     }
     .enable_all()
     .build()
-    .map_err(|error| Failure::new("cannot start").why(error))
+    .map_err(|error| Failure::new("cannot start").why(error).cause(Cause::System))
     .and_then(|runtime| {
         let outcome = runtime.block_on(dispatch(cli, is_dir_chosen));
         // A thread may still wait for standard input.
@@ -160,7 +161,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Ls(args) => data::ls(args, &dir).await,
         Command::Count(args) => data::count(args, &dir).await,
         Command::Conflicts(args) => conflicts::conflicts(args, &dir).await,
-        Command::Explain(args) => conflicts::explain(args, &dir).await,
+        Command::Explain(args) => explain::explain(args, &dir).await,
         Command::Watch(args) => watch::watch(args, &dir).await,
         Command::Import(args) => transfer::import(args, &dir).await,
         Command::Export(args) => transfer::export(args, &dir).await,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use millpond::backup::{self, BackupError, Restore, Restored};
 use millpond::store::StoreError;
-use millpond::{Config, Invite};
+use millpond::{Config, Invite, ParseInviteError};
 use serde_json::json;
 
 use crate::backup::{failure, summary, with};
@@ -125,15 +125,20 @@ async fn make(
 fn explain(what: String, error: &BackupError, data: &std::path::Path) -> Failure {
     match error {
         BackupError::Folder(error @ millpond::OpenError::AlreadyInitialised { .. }) => {
-            Failure::new(what).why(error).fix("choose another --data, or move that folder away")
+            Failure::new(what)
+                .why(error)
+                .code(error.code())
+                .fix("choose another --data, or move that folder away")
         }
         BackupError::Store(error @ StoreError::InUse { .. }) => {
-            Failure::new(what).why(error).fix("choose another --data")
+            Failure::new(what).why(error).code(error.code()).fix("choose another --data")
         }
         BackupError::Folder(error @ millpond::OpenError::Store(_)) => Failure::new(what)
             .why(error)
+            .code(error.code())
             .fix("stop the node that uses it, or make a backup of it: millpond backup create"),
-        BackupError::Store(StoreError::Full) => Failure::new(what)
+        BackupError::Store(error @ StoreError::Full) => Failure::new(what)
+            .code(error.code())
             .why(format!("there is no room left for the store in {}", data.display()))
             .fix("free some space there, or choose another --data"),
         error => failure(what, error),
@@ -179,7 +184,7 @@ fn as_json(made: &Restored) -> serde_json::Value {
 }
 
 fn parse(invite: &str) -> Result<Invite, Failure> {
-    invite.trim().parse().map_err(|error| {
-        Failure::new("that is no invite").why(error).fix("copy the whole text, from mp1 on")
+    invite.trim().parse().map_err(|error: ParseInviteError| {
+        Failure::new("that is no invite").why(&error).code(error.code())
     })
 }

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{self, File, Level, LogFormat, Region};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 use crate::topology::TopologyFlags;
 
 /// Run the node. A flag overrides the configuration file.
@@ -83,6 +83,7 @@ pub(crate) async fn run(args: RunArgs, dir: &Path) -> Outcome {
     replica.close().await;
     if failed {
         return Err(Failure::new("the node stopped by itself")
+            .cause(Cause::Stopped)
             .why("its store failed; the log above says how")
             .fix("check the disk, then start the node again"));
     }
@@ -129,7 +130,7 @@ async fn serve_http(
     options.hosts.clone_from(&file.http.hosts);
     let served = serve(replica.clone(), options).await;
     served.map(Some).map_err(|error| {
-        Failure::new("cannot serve the API").why(error).fix(
+        Failure::new("cannot serve the API").why(&error).code(error.code()).fix(
             "stop what uses the port, or choose another: `bindaddress` under [http], or --http 127.0.0.1:0",
         )
     })
@@ -175,8 +176,11 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::new("cannot wait for signals").why(error));
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new("cannot wait for signals").why(error).cause(Cause::System)
+            })
+        };
         let terminate = listen(SignalKind::terminate())?;
         Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
     }

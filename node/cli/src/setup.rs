@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::ProgressBar;
 use millpond::status::Lag;
-use millpond::{Invite, Replica};
+use millpond::{Invite, ParseInviteError, Replica};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::client::Client;
 use crate::config::{self, File, Region, Span};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 use crate::status::age_text;
 
 /// Found a new domain.
@@ -134,8 +134,8 @@ pub(crate) struct JoinArgs {
 }
 
 pub(crate) async fn join(args: JoinArgs, dir: &Path) -> Outcome {
-    let invite: Invite = args.invite.parse().map_err(|error| {
-        Failure::new("that is no invite").why(error).fix("copy the whole text, from mp1 on")
+    let invite: Invite = args.invite.parse().map_err(|error: ParseInviteError| {
+        Failure::new("that is no invite").why(&error).code(error.code())
     })?;
     let file = args.node.file(dir)?;
     let config = file.replica(dir)?;
@@ -150,12 +150,15 @@ pub(crate) async fn join(args: JoinArgs, dir: &Path) -> Outcome {
         Ok(Err(error)) => {
             let fix = "ask for a fresh invite (millpond invite), and join again";
             let what = "the domain did not take this node in";
-            (Err(Failure::new(what).why(error).fix(fix)), false)
+            (Err(Failure::new(what).why(&error).code(error.code()).fix(fix)), false)
         }
         Err(_) => {
             let why = replica.join_progress().unwrap_or("the inviter did not answer".into());
             let fix = format!("see that the inviter runs and can be reached, then go on: {next}");
-            (Err(Failure::new("the join is not finished").why(why).fix(fix)), false)
+            (
+                Err(Failure::new("the join is not finished").why(why).cause(Cause::Join).fix(fix)),
+                false,
+            )
         }
     };
     replica.close().await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Cause, Exit, Failure};
 
 /// The state folder of the node in `data`: the one that was configured, or else the first of the usual ones
 /// that this user may write to and that is not in the data folder. `None` if there is none.
@@ -16,6 +16,7 @@ pub(crate) fn resolve(configured: Option<&Path>, data: &Path) -> Result<Option<P
     if is_within(configured, data) {
         let what = format!("the state folder {} is in the data folder", configured.display());
         return Err(Failure::new(what)
+            .cause(Cause::Config)
             .why("the lease proves that the data is no old copy, so it must not be copied with it")
             .fix("choose a folder elsewhere for `state_dir`, or leave it out")
             .exit(Exit::Config));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::config::topology_text;
 use crate::details;
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 
 /// How the node is.
 #[derive(Debug, Args)]
@@ -343,6 +343,7 @@ pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
         PeersCommand::Resume { peer } => ("resume", peer),
         PeersCommand::Remove { peer, yes_remove } if yes_remove.as_ref() != Some(&peer) => {
             return Err(Failure::new(format!("{peer} was not removed"))
+                .cause(Cause::Usage)
                 .why("it cannot be taken back: only a new invite lets a removed member in again")
                 .fix(format!("millpond peers remove {peer} --yes-remove={peer}"))
                 .exit(Exit::Usage));

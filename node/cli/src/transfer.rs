@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::client::{Answer, Client, ClientError, Outgoing, segment};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 
 /// Load records.
 #[derive(Debug, Args)]
@@ -76,8 +76,8 @@ pub(crate) async fn import(args: ImportArgs, dir: &Path) -> Outcome {
     let what = format!("cannot import {}", args.file.display());
     let client = Client::of_dir(dir).map_err(|error| error.at(&what))?;
     let progress = progress_of_file(&args.file);
-    let input =
-        open_input(&args.file, progress.clone()).map_err(|error| Failure::new(&what).why(error))?;
+    let input = open_input(&args.file, progress.clone())
+        .map_err(|error| Failure::new(&what).why(error).cause(Cause::System))?;
     let answer = post_lines(&client, &args.query(), input).await;
     progress.finish_and_clear();
     let report = answer.map_err(|error| error.at(&what))?;
@@ -88,12 +88,15 @@ pub(crate) async fn import(args: ImportArgs, dir: &Path) -> Outcome {
     }
     if let Some(stopped) = report.stopped {
         let fix = "resolve that, and import the file again: records that are there already stay";
-        return Err(Failure::new("the import stopped early").why(stopped).fix(fix));
+        return Err(Failure::new("the import stopped early")
+            .cause(Cause::Import)
+            .why(stopped)
+            .fix(fix));
     }
     if report.failed > 0 {
         let what = format!("{} of {} lines were not imported", report.failed, report.lines);
         let fix = "correct those lines and import the file again: the others stay as they are";
-        return Err(Failure::new(what).why("see the lines above").fix(fix));
+        return Err(Failure::new(what).cause(Cause::Import).why("see the lines above").fix(fix));
     }
     Ok(Exit::Ok)
 }
@@ -199,8 +202,9 @@ pub(crate) async fn export(args: ExportArgs, dir: &Path) -> Outcome {
     // The name is taken only by a whole export.
     let mut partial = output.clone().into_os_string();
     partial.push(".partial");
-    let failure =
-        |error: io::Error| Failure::new(format!("{what} to {}", output.display())).why(error);
+    let failure = |error: io::Error| {
+        Failure::new(format!("{what} to {}", output.display())).why(error).cause(Cause::System)
+    };
     let file = BufWriter::new(File::create(&partial).map_err(failure)?);
     let lines = if is_gzip(output) {
         let mut encoder = GzEncoder::new(file, Compression::default());

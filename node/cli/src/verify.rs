@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 use crate::status::table;
 
 /// Compare the node with its peers.
@@ -180,6 +180,7 @@ pub(crate) async fn refresh(args: RefreshArgs, dir: &Path) -> Outcome {
                 Some(peer) => peer.name.clone(),
                 None => {
                     return Err(Failure::new(what)
+                        .cause(Cause::Usage)
                         .why("no linked member needs one")
                         .fix("name the member to refresh with all the same: --from PEER"));
                 }

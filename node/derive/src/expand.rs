@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::spanned::Spanned;
 
-use crate::input::{Field, Input};
+use crate::input::{Field, Index, Input};
 
 /// The implementation, and the proxy.
 pub fn expand(input: &Input) -> TokenStream {
@@ -15,8 +15,10 @@ pub fn expand(input: &Input) -> TokenStream {
         None => fields(input, &edit),
     };
     let proxy = proxy(input, &edit);
+    let indexes = indexes(input);
     quote! {
         #proxy
+        #indexes
         #[automatically_derived]
         impl #implementation
     }
@@ -26,11 +28,24 @@ fn record(input: &Input, edit: &Ident, key: &Field) -> TokenStream {
     let Input { name, collection, .. } = input;
     let Field { name: key_name, of: key_type, .. } = key;
     let Bodies { reads, writes, edits, varies } = Bodies::of(input);
+    let indexes = format_ident!("{}Index", input.name);
+    let declared = input.indexes.iter().map(|Index { name, .. }| {
+        quote! { #indexes::#name().declaration(), }
+    });
+    let declared = (!input.indexes.is_empty()).then(|| {
+        quote! {
+            fn indexes() -> ::std::vec::Vec<::millpond::typed::IndexDeclaration> {
+                ::std::vec![ #( #declared )* ]
+            }
+        }
+    });
     quote! {
         ::millpond::typed::Record for #name {
             type Key = #key_type;
             type Edit<'p> = #edit<'p>;
             const COLLECTION: &'static str = #collection;
+
+            #declared
 
             fn key(&self) -> &#key_type {
                 &self.#key_name
@@ -132,6 +147,49 @@ impl Bodies {
 fn each(input: &Input, expand: impl Fn(&Field, Span) -> TokenStream) -> Vec<TokenStream> {
     let fields = input.fields.iter();
     fields.map(|field| expand(field, field.of.span().resolved_at(Span::call_site()))).collect()
+}
+
+/// What makes the indexes.
+fn indexes(input: &Input) -> Option<TokenStream> {
+    if input.indexes.is_empty() {
+        return None;
+    }
+    let Input { name: record, visibility, .. } = input;
+    let indexes = format_ident!("{record}Index");
+    let about = format!("The indexes of [`{record}`].");
+    let functions = input.indexes.iter().map(|Index { name, stored, fields }| {
+        let names = fields.iter().map(|field| format!("`{}`", field.name));
+        let about = format!("In the order of {}.", names.collect::<Vec<_>>().join(" and then "));
+        let value = |Field { of, .. }: &Field| {
+            let span = of.span().resolved_at(Span::call_site());
+            quote_spanned! { span => <#of as ::millpond::typed::IndexField>::Value }
+        };
+        let values = fields.iter().map(value);
+        let values = match &fields[..] {
+            [_] => quote! { #( #values )* },
+            _ => quote! { ( #( #values ),* ) },
+        };
+        let fields = fields.iter().map(|Field { of, stored, .. }| {
+            let span = of.span().resolved_at(Span::call_site());
+            quote_spanned! { span => .field::<#of>(#stored) }
+        });
+        quote! {
+            #[doc = #about]
+            #visibility fn #name() -> ::millpond::typed::Index<#record, #values> {
+                ::millpond::typed::Index::declare(#stored) #( #fields )*
+            }
+        }
+    });
+    Some(quote! {
+        #[doc = #about]
+        #[allow(dead_code)]
+        #visibility struct #indexes;
+
+        #[allow(dead_code)]
+        impl #indexes {
+            #( #functions )*
+        }
+    })
 }
 
 fn proxy(input: &Input, edit: &Ident) -> TokenStream {

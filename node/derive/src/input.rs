@@ -15,9 +15,20 @@ pub struct Input {
     pub collection: LitStr,
     pub key: Option<Field>,
     pub fields: Vec<Field>,
+    pub indexes: Vec<Index>,
+}
+
+/// An index of its records.
+pub struct Index {
+    pub name: Ident,
+    /// Its name in the store.
+    pub stored: LitStr,
+    /// In the order of these.
+    pub fields: Vec<Field>,
 }
 
 /// One of its fields.
+#[derive(Clone)]
 pub struct Field {
     pub name: Ident,
     pub of: Type,
@@ -31,7 +42,16 @@ pub struct Field {
 #[derive(Default)]
 struct FieldOptions {
     is_key: bool,
+    is_indexed: bool,
     rename: Option<LitStr>,
+}
+
+/// What the attributes of a struct say.
+#[derive(Default)]
+struct StructOptions {
+    collection: Option<LitStr>,
+    /// Indexes, and the names of their fields.
+    indexes: Vec<(Ident, Vec<Ident>)>,
 }
 
 impl Input {
@@ -59,8 +79,10 @@ impl Input {
             ));
         }
         let mut errors = Errors::default();
-        let collection = errors.of(collection(input)).flatten();
+        let options = errors.of(StructOptions::of(input)).unwrap_or_default();
+        let StructOptions { collection, indexes: compound } = options;
         let (mut key, mut fields, mut names) = (None, Vec::new(), BTreeSet::new());
+        let mut indexes = Vec::new();
         for field in &named.named {
             let Some((options, parsed)) = errors.of(Field::of(field)) else { continue };
             if options.is_key {
@@ -68,6 +90,10 @@ impl Input {
                     errors.add(field.span(), "a record has one key; combine the two in one type");
                 }
                 continue;
+            }
+            if options.is_indexed {
+                let (name, stored) = (parsed.name.clone(), parsed.stored.clone());
+                indexes.push(Index { name, stored, fields: vec![parsed.clone()] });
             }
             let stored = parsed.stored.value();
             if !(1..=STORED_BYTES_MAX).contains(&stored.len()) {
@@ -84,10 +110,40 @@ impl Input {
             let message = "a record of a collection has a key: mark a field `#[millpond(key)]`";
             errors.add(collection.span(), message);
         }
+        for (name, of) in compound {
+            indexes.extend(errors.of(Index::of(name, &of, &fields)));
+        }
+        let (mut called, mut stored_as) = (BTreeSet::new(), BTreeSet::new());
+        for Index { name, stored, .. } in &indexes {
+            if !called.insert(name.to_string()) | !stored_as.insert(stored.value()) {
+                errors.add(name.span(), format!("two indexes are called `{name}`"));
+            }
+        }
+        if let Some(index) = indexes.first().filter(|_| key.is_none()) {
+            let message = "nested fields have no indexes: those are of the records of a collection";
+            errors.add(index.name.span(), message);
+        }
         errors.none()?;
         let collection =
             collection.unwrap_or_else(|| LitStr::new(&snake_case(&name.to_string()), name.span()));
-        Ok(Self { name, visibility, collection, key, fields })
+        Ok(Self { name, visibility, collection, key, fields, indexes })
+    }
+}
+
+impl Index {
+    /// An index of several fields, by their names.
+    fn of(name: Ident, of: &[Ident], fields: &[Field]) -> Result<Self> {
+        let field = |of: &Ident| {
+            let field = fields.iter().find(|field| field.name == *of).cloned();
+            field.ok_or_else(|| Error::new(of.span(), format!("there is no field `{of}` to index")))
+        };
+        let fields = of.iter().map(field).collect::<Result<Vec<_>>>()?;
+        if !(1..=INDEX_FIELDS_MAX).contains(&fields.len()) {
+            let message = format!("an index is of 1 to {INDEX_FIELDS_MAX} fields");
+            return Err(Error::new(name.span(), message));
+        }
+        let stored = LitStr::new(&unraw(&name), name.span());
+        Ok(Self { name, stored, fields })
     }
 }
 
@@ -135,12 +191,14 @@ impl FieldOptions {
             attribute.parse_nested_meta(|meta| {
                 let is_twice = if meta.path.is_ident("key") {
                     std::mem::replace(&mut options.is_key, true)
+                } else if meta.path.is_ident("index") {
+                    std::mem::replace(&mut options.is_indexed, true)
                 } else if meta.path.is_ident("rename") {
                     options.rename.replace(meta.value()?.parse()?).is_some()
                 } else {
-                    return Err(
-                        meta.error("unknown attribute: a field has `key` or `rename = \"...\"`")
-                    );
+                    return Err(meta.error(
+                        "unknown attribute: a field has `key`, `index` or `rename = \"...\"`",
+                    ));
                 };
                 if is_twice { Err(meta.error("this is said twice")) } else { Ok(()) }
             })?;
@@ -149,34 +207,56 @@ impl FieldOptions {
             let message = "a key is part of the path, and has no stored name: take `rename` away";
             return Err(Error::new(rename.span(), message));
         }
+        if options.is_key && options.is_indexed {
+            let message = "records are in the order of their keys anyway: take `index` away";
+            return Err(Error::new(field.span(), message));
+        }
         Ok(options)
     }
 }
 
-fn collection(input: &DeriveInput) -> Result<Option<LitStr>> {
-    let mut collection = None;
-    for attribute in input.attrs.iter().filter(|it| it.path().is_ident("millpond")) {
-        attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("collection") {
-                return Err(meta.error("unknown attribute: a record has `collection = \"...\"`"));
-            }
-            let name: LitStr = meta.value()?.parse()?;
-            let text = name.value();
-            if !(1..=COLLECTION_BYTES_MAX).contains(&text.len())
-                || text.contains(|c: char| c == '/' || c.is_control())
-            {
-                return Err(Error::new(
-                    name.span(),
-                    "a collection is 1 to 128 bytes of text without `/` and control characters",
-                ));
-            }
-            match collection.replace(name) {
-                Some(_) => Err(meta.error("this is said twice")),
-                None => Ok(()),
-            }
-        })?;
+impl StructOptions {
+    fn of(input: &DeriveInput) -> Result<Self> {
+        let mut options = Self::default();
+        for attribute in input.attrs.iter().filter(|it| it.path().is_ident("millpond")) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("index") {
+                    return meta.parse_nested_meta(|index| {
+                        let name = index.path.require_ident()?.clone();
+                        let mut fields = Vec::new();
+                        index.parse_nested_meta(|field| {
+                            fields.push(field.path.require_ident()?.clone());
+                            Ok(())
+                        })?;
+                        options.indexes.push((name, fields));
+                        Ok(())
+                    });
+                }
+                if !meta.path.is_ident("collection") {
+                    let message = "unknown attribute: a record has `collection = \"...\"` or \
+                                   `index(NAME(FIELD, FIELD))`";
+                    return Err(meta.error(message));
+                }
+                match options.collection.replace(collection(meta.value()?.parse()?)?) {
+                    Some(_) => Err(meta.error("this is said twice")),
+                    None => Ok(()),
+                }
+            })?;
+        }
+        Ok(options)
     }
-    Ok(collection)
+}
+
+fn collection(name: LitStr) -> Result<LitStr> {
+    let text = name.value();
+    let is_sized = (1..=COLLECTION_BYTES_MAX).contains(&text.len());
+    if !is_sized || text.contains(|c: char| c == '/' || c.is_control()) {
+        return Err(Error::new(
+            name.span(),
+            "a collection is 1 to 128 bytes of text without `/` and control characters",
+        ));
+    }
+    Ok(name)
 }
 
 fn unraw(name: &Ident) -> String {
@@ -200,6 +280,8 @@ fn snake_case(name: &str) -> String {
 const COLLECTION_BYTES_MAX: usize = 128;
 /// As the library checks it.
 const STORED_BYTES_MAX: usize = 512;
+/// As many as its keys may have.
+const INDEX_FIELDS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {

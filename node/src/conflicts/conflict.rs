@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
-use millpond_core::{Dot, Hlc, Incarnation, NodeKey, Payload};
+use millpond_core::{Dot, Hlc, Incarnation, NodeKey};
 
+use crate::Replica;
 use crate::records::{Field, FieldKind, FieldVersion, Json, RecordError, RecordId, RecordView};
 use crate::replication::{Answer, Request, Sight};
-use crate::state::{WriteError, WriteTx};
-use crate::{Receipt, Replica};
+use crate::state::WriteError;
 
-/// A field that several nodes wrote without seeing each other's writes.
+/// A field that several nodes wrote without seeing each other's writes, and not the same.
+///
+/// Mostly these are values of one register. Where nodes made the field with different types, a counter here and a text
+/// there, each type's reading is a candidate: the types *clash*, one of them shows, and all are held.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Conflict {
@@ -23,7 +25,9 @@ pub struct Conflict {
     pub kind: FieldKind,
     /// The values, the one that readers see first.
     pub candidates: Vec<Candidate>,
-    replica: Replica,
+    /// The writes of each of them.
+    pub(super) dots: Vec<Vec<Dot>>,
+    pub(super) replica: Replica,
 }
 
 /// One of the values of a field.
@@ -32,9 +36,11 @@ pub struct Conflict {
 pub struct Candidate {
     /// What was written.
     pub value: Json,
+    /// As what.
+    pub kind: FieldKind,
     /// When, by its writer's clock.
     pub stamp: Hlc,
-    /// By which write.
+    /// By which write; of what is put together of many, such as a counter, by the latest.
     pub dot: Dot,
     /// By whom, if that is known here.
     pub writer: Option<Writer>,
@@ -52,34 +58,22 @@ pub struct Writer {
     pub name: String,
 }
 
-/// Why a conflict was not ended. Nothing was written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResolveError {
-    /// The field has other values than it had when it was read: whoever decided has not seen all of them.
-    #[error("the field has changed; read it again and decide again")]
-    Changed,
-    /// There are not so many values.
-    #[error("there is no value {index}: there are {count}, counted from zero")]
-    NoCandidate {
-        /// Which one was asked for.
-        index: usize,
-        /// How many there are.
-        count: usize,
-    },
-    /// The write was refused or failed.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
+impl Conflict {
+    /// The writes that it is about: whoever decides has seen these. It is another conflict once there is one more.
+    pub fn seen(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.dots.iter().flatten().copied()
+    }
 
-impl From<WriteError> for ResolveError {
-    fn from(error: WriteError) -> Self {
-        Self::Record(error.into())
+    /// Whether nodes made the field with different types.
+    pub fn is_clash(&self) -> bool {
+        let is_register =
+            |kind| matches!(kind, FieldKind::Plain | FieldKind::Multi | FieldKind::Other);
+        !self.candidates.iter().all(|candidate| is_register(candidate.kind))
     }
 }
 
 impl Replica {
-    /// The fields with several values, of one collection or of all, in path order. Reads all of it.
+    /// The fields with several values, or of several types, of one collection or of all, in path order. Reads all of it.
     ///
     /// # Errors
     /// [`RecordError::Store`], and [`RecordError::Id`] for a collection that has no valid name.
@@ -99,13 +93,7 @@ impl Replica {
         let found = reading.await.map_err(|_| RecordError::from(WriteError::Closed))??;
         let authors = found.iter().flat_map(|(_, _, field)| &field.versions);
         let known = self.known(authors.map(FieldVersion::author).collect()).await;
-        let conflict = |(id, name, field): (RecordId, String, Field)| Conflict {
-            id,
-            field: name,
-            kind: field.kind,
-            candidates: known.candidates(field.versions),
-            replica: self.clone(),
-        };
+        let conflict = |(id, name, field)| known.conflict(self, id, name, field);
         Ok(found.into_iter().map(conflict).collect())
     }
 
@@ -118,16 +106,10 @@ impl Replica {
         id: &RecordId,
         field: &str,
     ) -> Result<Option<Conflict>, RecordError> {
-        let found = self.field(id, field).await?.filter(|found| found.versions.len() > 1);
-        let Some(Field { kind, versions, .. }) = found else { return Ok(None) };
-        let known = self.known(versions.iter().map(FieldVersion::author).collect()).await;
-        Ok(Some(Conflict {
-            id: id.clone(),
-            field: field.to_owned(),
-            kind,
-            candidates: known.candidates(versions),
-            replica: self.clone(),
-        }))
+        let found = self.field(id, field).await?.filter(Field::is_conflict);
+        let Some(found) = found else { return Ok(None) };
+        let known = self.known(found.versions.iter().map(FieldVersion::author).collect()).await;
+        Ok(Some(known.conflict(self, id.clone(), field.to_owned(), found)))
     }
 
     /// A field as it is; `None` if there is none.
@@ -160,80 +142,32 @@ pub(super) struct Known {
 }
 
 impl Known {
+    fn conflict(&self, replica: &Replica, id: RecordId, name: String, field: Field) -> Conflict {
+        let dots = field.versions.iter().map(|version| version.dots().to_vec()).collect();
+        Conflict {
+            id,
+            field: name,
+            kind: field.kind,
+            candidates: self.candidates(field.versions),
+            dots,
+            replica: replica.clone(),
+        }
+    }
+
     pub(super) fn candidates(&self, versions: Vec<FieldVersion>) -> Vec<Candidate> {
         let candidate = |version: FieldVersion| {
             let peers = self.sight.peers.iter();
-            let has_it = peers.filter(|(_, peer)| peer.durable.covers(version.dot));
+            let has_it = peers
+                .filter(|(_, peer)| version.dots().iter().all(|dot| peer.durable.covers(*dot)));
             Candidate {
                 seen_by: has_it.map(|(&key, _)| key).collect(),
                 writer: self.writers.get(&version.author()).cloned(),
                 value: version.value,
+                kind: version.kind,
                 stamp: version.stamp,
                 dot: version.dot,
             }
         };
         versions.into_iter().map(candidate).collect()
-    }
-}
-
-impl Conflict {
-    /// Ends it with one of its values, counted from zero. It is an ordinary write, by this node, with a stamp of now.
-    ///
-    /// # Errors
-    /// Any [`ResolveError`].
-    pub async fn keep(&self, index: usize) -> Result<Receipt, ResolveError> {
-        let count = self.candidates.len();
-        let Some(kept) = self.candidates.get(index).map(|it| it.dot) else {
-            return Err(ResolveError::NoCandidate { index, count });
-        };
-        self.resolve(move |payloads| payloads.iter().find(|it| it.0 == kept).map(|it| it.1.clone()))
-            .await
-    }
-
-    /// Ends it with another value.
-    ///
-    /// # Errors
-    /// Any [`ResolveError`].
-    pub async fn set(&self, value: Json) -> Result<Receipt, ResolveError> {
-        let bytes = Bytes::copy_from_slice(value.text().as_bytes());
-        let with_bytes = move |payloads: &[(Dot, Payload)]| {
-            payloads.first().map(|(_, payload)| Payload { kind: payload.kind, bytes })
-        };
-        self.resolve(with_bytes).await
-    }
-
-    /// Ends it with what a function makes of its values, the one that readers see first: the same values give the
-    /// same result on every node if it is pure.
-    ///
-    /// # Errors
-    /// Any [`ResolveError`].
-    pub async fn merge(
-        &self,
-        merge: impl FnOnce(&[Json]) -> Json,
-    ) -> Result<Receipt, ResolveError> {
-        let values: Vec<Json> = self.candidates.iter().map(|it| it.value.clone()).collect();
-        self.set(merge(&values)).await
-    }
-
-    /// Writes the field, if it has the values that were read, and no other.
-    async fn resolve(
-        &self,
-        choose: impl FnOnce(&[(Dot, Payload)]) -> Option<Payload> + Send + 'static,
-    ) -> Result<Receipt, ResolveError> {
-        let path = self.id.path().child(&self.field).map_err(WriteError::from)?;
-        let seen: Vec<Dot> = self.candidates.iter().map(|it| it.dot).collect();
-        let write = move |tx: &mut WriteTx<'_>| {
-            let entry = tx.entry(&path)?;
-            let is_seen = |dot: &Dot| seen.contains(dot);
-            let live = entry.live();
-            if live.len() != seen.len() || !live.iter().all(|live| is_seen(&live.dot)) {
-                return Err(ResolveError::Changed);
-            }
-            let payloads: Vec<(Dot, Payload)> =
-                live.iter().map(|live| (live.dot, live.payload.clone())).collect();
-            let payload = choose(&payloads).ok_or(ResolveError::Changed)?;
-            Ok(tx.put(path, payload)?)
-        };
-        self.replica.write(write).await.map(|((), receipt)| receipt)
     }
 }

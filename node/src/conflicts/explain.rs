@@ -1,8 +1,10 @@
 //! Why a field shows what it shows.
 
+use millpond_core::Dot;
+
 use crate::Replica;
 use crate::conflicts::Candidate;
-use crate::records::{FieldKind, FieldVersion, Json, RecordError, RecordId};
+use crate::records::{Field, FieldKind, FieldVersion, Json, RecordError, RecordId};
 
 /// Why a field shows what it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,15 @@ pub struct Explanation {
     /// The values that are held, the one that readers see first, with their writers and stamps. None of what is put
     /// together of many writes: a counter, a set, a map, a log.
     pub candidates: Vec<Candidate>,
+    /// The writes of each of them.
+    dots: Vec<Vec<Dot>>,
+}
+
+impl Explanation {
+    /// The writes that the candidates are put together of.
+    pub fn seen(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.dots.iter().flatten().copied()
+    }
 }
 
 impl Replica {
@@ -30,15 +41,19 @@ impl Replica {
         field: &str,
     ) -> Result<Option<Explanation>, RecordError> {
         let Some(field) = self.field(id, field).await? else { return Ok(None) };
-        let rule = rule(field.kind, field.versions.len());
+        let rule = rule(&field);
+        let dots = field.versions.iter().map(|version| version.dots().to_vec()).collect();
         let authors = field.versions.iter().map(FieldVersion::author).collect();
         let candidates = self.known(authors).await.candidates(field.versions);
-        Ok(Some(Explanation { value: field.value, kind: field.kind, rule, candidates }))
+        Ok(Some(Explanation { value: field.value, kind: field.kind, rule, candidates, dots }))
     }
 }
 
-fn rule(kind: FieldKind, values: usize) -> &'static str {
-    match (kind, values) {
+fn rule(field: &Field) -> &'static str {
+    if field.is_clash() {
+        return "made with different types, which cannot be merged: a flag shows before a value, that before a counter, a set, a log, a map; typed readers see their own type; all are held";
+    }
+    match (field.kind, field.versions.len()) {
         (FieldKind::Plain | FieldKind::Other, 0 | 1) => {
             "only one value: each write saw the ones before"
         }

@@ -5,6 +5,9 @@
 
 mod conflict;
 mod explain;
+mod resolve;
+mod undo;
 
-pub use conflict::{Candidate, Conflict, ResolveError, Writer};
+pub use conflict::{Candidate, Conflict, Writer};
 pub use explain::Explanation;
+pub use resolve::ResolveError;

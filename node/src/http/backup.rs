@@ -32,8 +32,7 @@ pub(super) async fn backup(State(api): State<SharedApi>) -> Result<Response, Pro
 fn refused(error: BackupError) -> Problem {
     match error {
         BackupError::NotJoined => {
-            Problem::new(StatusCode::CONFLICT, "not_joined", error.to_string())
-                .hint("see that its inviter can be reached, and try again when it has joined")
+            Problem::new(StatusCode::CONFLICT, "not_joined", error.code(), error.to_string())
         }
         BackupError::Store(error) => error.into(),
         error => Problem::internal(error.to_string()),

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::server::SharedApi;
 use crate::http::stream::JSON_LINES;
@@ -42,8 +43,7 @@ fn bookmark(headers: &HeaderMap) -> Result<Option<Bookmark>, Problem> {
     let Some(value) = headers.get(BOOKMARK_HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let bookmark = text.parse().map_err(|error: crate::ParseBookmarkError| {
-        Problem::bad_request("bad_bookmark", error.to_string())
-            .hint("send the Millpond-Bookmark header of an earlier answer, or none")
+        Problem::bad_request("bad_bookmark", error.code(), error.to_string())
     })?;
     Ok(Some(bookmark))
 }
@@ -58,17 +58,18 @@ fn wait(headers: &HeaderMap) -> Result<Duration, Problem> {
     match waits.next() {
         None => Ok(WAIT_DEFAULT),
         Some(Ok(seconds)) => Ok(Duration::from_secs(seconds)),
-        Some(Err(_)) => Err(Problem::bad_request("bad_query", "Prefer: wait=SECONDS")),
+        Some(Err(_)) => {
+            Err(Problem::bad_request("bad_query", code::<902>(), "Prefer: wait=SECONDS"))
+        }
     }
 }
 
 fn behind(error: AtLeastError) -> Response {
-    let detail = error.to_string();
+    let (error_code, detail) = (error.code(), error.to_string());
     match error {
         AtLeastError::Behind { eta, .. } => {
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "behind", detail)
-                .retryable()
-                .hint("ask another node, or this one again: millpond status says what it lacks");
+            let problem =
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "behind", error_code, detail);
             let mut response = problem.into_response();
             if let Some(eta) = eta {
                 let value = HeaderValue::from(eta.as_secs().max(1));
@@ -77,9 +78,7 @@ fn behind(error: AtLeastError) -> Response {
             response
         }
         AtLeastError::Store(error) => Problem::from(error).into_response(),
-        AtLeastError::Closed => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "closing", detail)
-            .retryable()
-            .into_response(),
+        AtLeastError::Closed => Problem::closing(detail).into_response(),
     }
 }
 

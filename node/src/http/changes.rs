@@ -23,7 +23,7 @@ use crate::http::problem::Problem;
 use crate::http::records::query;
 use crate::http::server::SharedApi;
 use crate::http::stream::{self, JSON_LINES};
-use crate::records::{Document, Record, Token, rfc3339};
+use crate::records::{Document, ParseTokenError, Record, Token, rfc3339};
 use crate::{Before, Change, ChangeEvent, Changes};
 
 #[derive(Deserialize)]
@@ -70,13 +70,10 @@ pub(super) async fn changes(
 ) -> Result<Response, Problem> {
     let query: ChangesQuery = query(&uri)?;
     let resumed = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
-    let since = match resumed.or(query.since.as_deref()) {
-        Some(token) => Some(token.parse::<Token>().map_err(|error| {
-            Problem::bad_request("bad_token", error.to_string())
-                .hint("leave `since` out to begin now, or pass since=1 to begin with all records")
-        })?),
-        None => None,
-    };
+    let bad =
+        |error: ParseTokenError| Problem::bad_request("bad_token", error.code(), error.to_string());
+    let since = resumed.or(query.since.as_deref());
+    let since = since.map(|token| token.parse::<Token>().map_err(bad)).transpose()?;
     // A client that stalls frees its place when it has lagged, whatever becomes of its connection.
     let mut changes = api.replica.changes().prefix(query.prefix).holding(stream::permit(&api)?);
     changes = match since {

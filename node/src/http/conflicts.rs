@@ -1,5 +1,5 @@
-//! `GET /conflicts`, `POST /conflicts/resolve` and `GET /explain`: which values a field has, which one it is to
-//! have, and why it shows the one that it shows.
+//! `GET /conflicts`, `POST /conflicts/resolve`, `POST /conflicts/undo` and `GET /explain`: which values a field has,
+//! which one it is to have, and why it shows the one that it shows.
 
 use axum::Json;
 use axum::body::Body;
@@ -7,13 +7,15 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use millpond_core::Dot;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::{json, query};
 use crate::http::server::SharedApi;
 use crate::records::{FieldKind, Json as Value, RecordError, RecordId, Token, rfc3339};
-use crate::{Candidate, ResolveError};
+use crate::{Candidate, Conflict, Receipt, ResolveError};
 
 /// A field with several values.
 #[derive(Serialize)]
@@ -22,7 +24,11 @@ struct ConflictLine {
     key: String,
     field: String,
     kind: FieldKind,
+    /// Whether nodes made the field with different types.
+    clash: bool,
     candidates: Vec<CandidateLine>,
+    /// The dots of all writes that it is about.
+    seen: Vec<String>,
 }
 
 /// Why a field shows what it shows.
@@ -32,12 +38,14 @@ struct ExplanationLine {
     kind: FieldKind,
     rule: &'static str,
     candidates: Vec<CandidateLine>,
+    seen: Vec<String>,
 }
 
 /// A value, by whom it was written, and who has it.
 #[derive(Serialize)]
 struct CandidateLine {
     value: Value,
+    kind: FieldKind,
     at: String,
     author: String,
     dot: String,
@@ -49,12 +57,27 @@ impl CandidateLine {
     fn of(candidate: Candidate) -> Self {
         let author = candidate.dot.incarnation;
         Self {
-            dot: dot_text(&candidate),
+            dot: dot_text(candidate.dot),
             value: candidate.value,
+            kind: candidate.kind,
             at: rfc3339(candidate.stamp),
             author: author.to_string(),
             writer: candidate.writer.map(|writer| writer.name),
             seen_by: candidate.seen_by.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl ConflictLine {
+    pub(super) fn of(conflict: Conflict) -> Self {
+        Self {
+            seen: conflict.seen().map(dot_text).collect(),
+            clash: conflict.is_clash(),
+            collection: conflict.id.collection().to_owned(),
+            key: conflict.id.key().to_owned(),
+            field: conflict.field,
+            kind: conflict.kind,
+            candidates: conflict.candidates.into_iter().map(CandidateLine::of).collect(),
         }
     }
 }
@@ -72,14 +95,8 @@ pub(super) async fn conflicts(State(api): State<SharedApi>, uri: Uri) -> Result<
     }
     let ConflictsQuery { collection } = query(&uri)?;
     let found = api.replica.conflicts(collection.as_deref()).await?;
-    let line = |conflict: crate::Conflict| ConflictLine {
-        collection: conflict.id.collection().to_owned(),
-        key: conflict.id.key().to_owned(),
-        field: conflict.field,
-        kind: conflict.kind,
-        candidates: conflict.candidates.into_iter().map(CandidateLine::of).collect(),
-    };
-    Ok(Json(Conflicts { conflicts: found.into_iter().map(line).collect() }).into_response())
+    let lines = found.into_iter().map(ConflictLine::of).collect();
+    Ok(Json(Conflicts { conflicts: lines }).into_response())
 }
 
 /// `GET /explain/{collection}/{key}/{field}`
@@ -87,16 +104,17 @@ pub(super) async fn explain(
     State(api): State<SharedApi>,
     place: Result<Path<(String, String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path((collection, key, field)) =
-        place.map_err(|error| Problem::bad_request("bad_name", error.body_text()))?;
+    let Path((collection, key, field)) = place
+        .map_err(|error| Problem::bad_request("bad_name", code::<902>(), error.body_text()))?;
     let id = RecordId::new(collection, key).map_err(RecordError::from)?;
     let Some(found) = api.replica.explain(&id, &field).await? else {
         let detail = format!("{id} has no field `{field}`");
-        return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_field", detail));
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_field", code::<915>(), detail));
     };
+    let seen = found.seen().map(dot_text).collect();
     let candidates = found.candidates.into_iter().map(CandidateLine::of).collect();
     let (value, kind, rule) = (found.value, found.kind, found.rule);
-    Ok(Json(ExplanationLine { value, kind, rule, candidates }).into_response())
+    Ok(Json(ExplanationLine { value, kind, rule, candidates, seen }).into_response())
 }
 
 /// `POST /conflicts/resolve`
@@ -108,7 +126,7 @@ pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<
         collection: String,
         key: String,
         field: String,
-        /// The dots of all values that the decision is about.
+        /// The dots of all writes that the decision is about.
         seen: Vec<String>,
         /// The dot of the value that stays.
         keep: Option<String>,
@@ -116,33 +134,56 @@ pub(super) async fn resolve(State(api): State<SharedApi>, body: Body) -> Result<
         #[serde(default, deserialize_with = "present")]
         value: Option<Value>,
     }
-    #[derive(Serialize)]
-    struct Resolved {
-        token: String,
-    }
     let body: ResolveBody = json(body).await?;
     let id = RecordId::new(body.collection, body.key).map_err(RecordError::from)?;
     let conflict = api.replica.conflict(&id, &body.field).await?;
     let conflict = conflict.ok_or_else(|| {
         let detail = format!("`{}` of {id} has not several values", body.field);
-        Problem::new(StatusCode::NOT_FOUND, "no_conflict", detail).hint(
-            "it may have been ended by somebody else: GET /api/v1/conflicts lists those there are",
-        )
+        Problem::new(StatusCode::NOT_FOUND, "no_conflict", code::<916>(), detail)
     })?;
-    let is = |candidate: &Candidate, text: &str| dot_text(candidate) == text;
-    let are_seen = conflict.candidates.iter().all(|it| body.seen.iter().any(|seen| is(it, seen)));
-    if !are_seen {
+    if !conflict.seen().all(|dot| body.seen.contains(&dot_text(dot))) {
         return Err(ResolveError::Changed.into());
     }
     let receipt = match (body.keep, body.value) {
         (Some(keep), None) => {
-            let index = conflict.candidates.iter().position(|it| is(it, &keep));
+            let index = conflict.candidates.iter().position(|it| dot_text(it.dot) == keep);
             conflict.keep(index.ok_or(ResolveError::Changed)?).await?
         }
         (None, Some(value)) => conflict.set(value).await?,
-        _ => return Err(Problem::bad_request("bad_json", "give either `keep` or `value`")),
+        _ => {
+            return Err(Problem::bad_request(
+                "bad_json",
+                code::<901>(),
+                "give either `keep` or `value`",
+            ));
+        }
     };
-    Ok(Json(Resolved { token: Token(receipt.vv).to_string() }).into_response())
+    Ok(Resolved::of(receipt))
+}
+
+/// `POST /conflicts/undo`
+pub(super) async fn undo(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct UndoBody {
+        collection: String,
+        key: String,
+        field: String,
+    }
+    let UndoBody { collection, key, field } = json(body).await?;
+    let id = RecordId::new(collection, key).map_err(RecordError::from)?;
+    Ok(Resolved::of(api.replica.undo_decision(&id, &field).await?))
+}
+
+#[derive(Serialize)]
+struct Resolved {
+    token: String,
+}
+
+impl Resolved {
+    fn of(receipt: Receipt) -> Response {
+        Json(Self { token: Token(receipt.vv).to_string() }).into_response()
+    }
 }
 
 /// What is there, though it be `null`.
@@ -150,15 +191,21 @@ fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Erro
     Value::deserialize(value).map(Some)
 }
 
-fn dot_text(candidate: &Candidate) -> String {
-    format!("{}:{}", candidate.dot.incarnation, candidate.dot.seq)
+fn dot_text(dot: Dot) -> String {
+    format!("{}:{}", dot.incarnation, dot.seq)
 }
 
 impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
         match error {
             ResolveError::Record(error) => error.into(),
-            other => Problem::new(StatusCode::CONFLICT, "changed", other.to_string()),
+            other => {
+                let name = match other {
+                    ResolveError::NothingToUndo => "nothing_to_undo",
+                    _ => "changed",
+                };
+                Problem::new(StatusCode::CONFLICT, name, other.code(), other.to_string())
+            }
         }
     }
 }

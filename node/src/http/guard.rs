@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::errors::code;
 use crate::http::HttpError;
 use crate::http::problem::Problem;
 
@@ -46,8 +47,7 @@ impl Guard {
                 Some(host) => format!("this node does not answer to the host name `{host}`"),
                 None => "the request names no host".into(),
             };
-            return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_host", detail)
-                .hint("use 127.0.0.1 or localhost, or add the name to `hosts` under [http]"));
+            return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_host", code::<912>(), detail));
         }
         let is_probe = matches!(request.uri().path(), "/livez" | "/readyz");
         let bearer = request.headers().get(header::AUTHORIZATION);
@@ -117,8 +117,7 @@ fn restrict(path: &Path) -> io::Result<()> {
 }
 
 fn unauthorized(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
-        .hint("send `Authorization: Bearer TOKEN` with the text of http.token in the data folder")
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", code::<911>(), detail)
 }
 
 /// `host` of `host:port`, where an IPv6 address is in brackets.

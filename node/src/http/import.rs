@@ -15,6 +15,7 @@ use millpond_core::limits::VALUE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::Replica;
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::query;
 use crate::http::server::SharedApi;
@@ -78,7 +79,7 @@ pub(super) async fn import(
     }
     if query.key_field.is_some() && query.collection.is_none() {
         let detail = "`key_field` needs `collection`: the lines name none";
-        return Err(Problem::bad_request("bad_query", detail));
+        return Err(Problem::bad_request("bad_query", code::<902>(), detail));
     }
     let mut import = Import {
         replica: api.replica.clone(),

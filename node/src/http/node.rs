@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use millpond_core::NodeKey;
 use serde::{Deserialize, Serialize};
 
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::{bytes, json, query};
 use crate::http::server::{Api, SharedApi};
@@ -60,11 +61,11 @@ pub(super) async fn release(State(api): State<SharedApi>) -> Result<Response, Pr
     match api.replica.release().await {
         Ok(()) => Ok(Json(Released { fenced: None }).into_response()),
         Err(error @ ReleaseError::NotFenced) => {
-            Err(Problem::new(StatusCode::CONFLICT, "not_fenced", error.to_string()))
+            Err(Problem::new(StatusCode::CONFLICT, "not_fenced", error.code(), error.to_string()))
         }
         Err(error) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            Err(Problem::new(status, "not_released", error.to_string()).retryable())
+            Err(Problem::new(status, "not_released", error.code(), error.to_string()).retryable())
         }
     }
 }
@@ -128,13 +129,11 @@ fn only<T>(meant: impl Iterator<Item = T>, wanted: &str) -> Result<T, Problem> {
         (Some(member), true) => Ok(member),
         (Some(_), false) => {
             let detail = format!("several members answer to `{wanted}`");
-            Err(Problem::new(StatusCode::CONFLICT, "ambiguous_peer", detail)
-                .hint("give the whole key: millpond peers ls, or GET /api/v1/peers, lists them"))
+            Err(Problem::new(StatusCode::CONFLICT, "ambiguous_peer", code::<919>(), detail))
         }
         (None, _) => {
             let detail = format!("there is no member `{wanted}`");
-            Err(Problem::new(StatusCode::NOT_FOUND, "no_such_peer", detail)
-                .hint("give a name or a key: millpond peers ls, or GET /api/v1/peers, lists them"))
+            Err(Problem::new(StatusCode::NOT_FOUND, "no_such_peer", code::<2>(), detail))
         }
     }
 }
@@ -204,7 +203,8 @@ pub(super) async fn set_topology(
     struct Set {
         settings: Topology,
     }
-    let bad = |why: &dyn Display| Problem::bad_request("bad_topology", why.to_string());
+    let bad =
+        |why: &dyn Display| Problem::bad_request("bad_topology", code::<906>(), why.to_string());
     let settings: serde_json::Value = json(body).await?;
     let settings: Topology = serde_json::from_value(settings).map_err(|error| bad(&error))?;
     let set = api.replica.set_topology(settings.clone()).await;
@@ -235,7 +235,7 @@ pub(super) async fn delayed(State(api): State<SharedApi>, body: Body) -> Result<
         }
         _ => {
             let detail = "the orders are pause, resume, promote, and apply-until with until_ms";
-            return Err(Problem::bad_request("bad_order", detail));
+            return Err(Problem::bad_request("bad_order", code::<908>(), detail));
         }
     };
     ordered.map_err(|error| {
@@ -243,8 +243,7 @@ pub(super) async fn delayed(State(api): State<SharedApi>, body: Body) -> Result<
             DelayError::Past | DelayError::Future => "no_such_moment",
             _ => "not_delayed",
         };
-        Problem::new(StatusCode::CONFLICT, code, error.to_string())
-            .hint("millpond status shows whether a node is delayed, and what it shows")
+        Problem::new(StatusCode::CONFLICT, code, error.code(), error.to_string())
     })?;
     Ok(Json(Ordered { delayed: replica.status().await.node.delayed }).into_response())
 }
@@ -262,10 +261,11 @@ pub(super) async fn remove(State(api): State<SharedApi>, body: Body) -> Result<R
         Ok(()) => Ok(Json(Chosen { peers: vec![name] }).into_response()),
         Err(error @ (RemoveError::NotRecorded(_) | RemoveError::Closed)) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            Err(Problem::new(status, "not_removed", error.to_string()).retryable())
+            Err(Problem::new(status, "not_removed", error.code(), error.to_string()).retryable())
         }
-        Err(error) => Err(Problem::new(StatusCode::CONFLICT, "not_removed", error.to_string())
-            .hint("millpond status shows the role of this node")),
+        Err(error) => {
+            Err(Problem::new(StatusCode::CONFLICT, "not_removed", error.code(), error.to_string()))
+        }
     }
 }
 
@@ -289,7 +289,7 @@ pub(super) async fn promote(State(api): State<SharedApi>, body: Body) -> Result<
     };
     if body.everybody && body.node.is_some() {
         let detail = "one node is the primary, or everybody writes: not both";
-        return Err(Problem::bad_request("bad_primary", detail));
+        return Err(Problem::bad_request("bad_primary", code::<907>(), detail));
     }
     let (key, name) = match body.everybody {
         true => (None, None),
@@ -299,8 +299,7 @@ pub(super) async fn promote(State(api): State<SharedApi>, body: Body) -> Result<
         }
     };
     api.replica.promote(key).await.map_err(|error| {
-        Problem::new(StatusCode::CONFLICT, "not_promoted", error.to_string())
-            .hint("an admin promotes a member whose role is writer or admin: millpond status")
+        Problem::new(StatusCode::CONFLICT, "not_promoted", error.code(), error.to_string())
     })?;
     Ok(Json(Promoted { primary: name }).into_response())
 }
@@ -330,18 +329,17 @@ pub(super) async fn invite(State(api): State<SharedApi>, body: Body) -> Result<R
         Some("reader") => Role::Reader,
         Some(other) => {
             let detail = format!("there is no role `{other}`: admin, writer and reader are");
-            return Err(Problem::bad_request("bad_role", detail));
+            return Err(Problem::bad_request("bad_role", code::<206>(), detail));
         }
     };
     let expires_s = body.expires_s.unwrap_or(INVITE_DEFAULT_S);
     if !(1..=INVITE_MAX_S).contains(&expires_s) {
         let detail = format!("an invite is valid for 1 to {INVITE_MAX_S} seconds");
-        return Err(Problem::bad_request("bad_expiry", detail));
+        return Err(Problem::bad_request("bad_expiry", code::<905>(), detail));
     }
     let expires = Duration::from_secs(expires_s);
     let invite = api.replica.invite(InviteOptions { role, expires }).await.map_err(|error| {
-        Problem::new(StatusCode::CONFLICT, "no_invite", error.to_string())
-            .hint("invite at a member whose role is admin: millpond status shows this one's")
+        Problem::new(StatusCode::CONFLICT, "no_invite", error.code(), error.to_string())
     })?;
     let invite = invite.to_string();
     Ok((StatusCode::CREATED, Json(Invited { invite, role, expires_s })).into_response())

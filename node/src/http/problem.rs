@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::ErrorCode;
+use crate::errors::code;
 use crate::records::{IdError, RecordError};
 use crate::state::WriteError;
 use crate::store::StoreError;
@@ -15,29 +17,47 @@ pub(super) struct Problem {
     status: StatusCode,
     /// Stable, for programs.
     pub code: &'static str,
+    /// The same more exactly, with a page that explains it.
+    pub error_code: ErrorCode,
     /// What and why, for people.
     pub detail: String,
-    hint: Option<&'static str>,
+    hint: &'static str,
     /// Whether the same request may succeed later.
     pub retryable: bool,
 }
 
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), hint: None, retryable: false }
+    /// What to do, and whether to retry, are as the code's page says.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        error_code: ErrorCode,
+        detail: impl Into<String>,
+    ) -> Self {
+        let (hint, retryable) = (error_code.hint(), error_code.is_retryable());
+        Self { status, code, error_code, detail: detail.into(), hint, retryable }
     }
 
-    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    pub fn bad_request(
+        code: &'static str,
+        error_code: ErrorCode,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, error_code, detail)
     }
 
     pub fn internal(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
-            .hint("this is a fault of the program: its log says more")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", code::<923>(), detail)
     }
 
+    /// The node is stopping.
+    pub fn closing(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "closing", code::<922>(), detail)
+    }
+
+    /// What to do over HTTP, where that is more exact than the page.
     pub fn hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
+        Self { hint, ..self }
     }
 
     pub fn retryable(self) -> Self {
@@ -57,9 +77,9 @@ struct Body<'a> {
     title: &'a str,
     status: u16,
     code: &'a str,
+    error_code: String,
     detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
+    hint: &'a str,
     retryable: bool,
 }
 
@@ -70,6 +90,7 @@ impl IntoResponse for Problem {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             code: self.code,
+            error_code: self.error_code.to_string(),
             detail: &self.detail,
             hint: self.hint,
             retryable: self.retryable,
@@ -83,24 +104,28 @@ impl IntoResponse for Problem {
 
 impl From<RecordError> for Problem {
     fn from(error: RecordError) -> Self {
-        let detail = error.to_string();
+        let (code, detail) = (error.code(), error.to_string());
+        let conflict = |name| Self::new(StatusCode::CONFLICT, name, code, detail.clone());
         match error {
             RecordError::Id(error) => error.into(),
-            RecordError::IsCounter { .. } => Self::new(StatusCode::CONFLICT, "is_counter", detail)
-                .hint(
-                    "change it with POST .../count (millpond count), or delete the field first: \
+            RecordError::IsCounter { .. } => conflict("is_counter").hint(
+                "change it with POST .../count (millpond count), or delete the field first: \
                      PATCH {\"FIELD\":null}",
-                ),
-            RecordError::IsPlain { .. } => Self::new(StatusCode::CONFLICT, "is_plain", detail)
+            ),
+            RecordError::IsPlain { .. } => conflict("is_plain")
                 .hint("count in another field, or delete this one first: PATCH {\"FIELD\":null}"),
-            RecordError::IsTyped { .. } => Self::new(StatusCode::CONFLICT, "is_typed", detail)
+            RecordError::IsTyped { .. } => conflict("is_typed")
                 .hint("it can be left as it is, or deleted: PATCH {\"FIELD\":null}"),
-            RecordError::Absent { .. } => Self::new(StatusCode::NOT_FOUND, "absent", detail),
+            RecordError::Absent { .. } => Self::new(StatusCode::NOT_FOUND, "absent", code, detail),
+            // Asked over HTTP is none.
+            RecordError::NotIndexed { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "not_indexed", code, detail)
+            }
             RecordError::Unreadable { .. } | RecordError::Unwritable { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", code, detail)
             }
             RecordError::Changed { .. } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail)
+                Self::new(StatusCode::PRECONDITION_FAILED, "changed", code, detail)
                     .hint("read the record again, and repeat the write with its ETag")
             }
             RecordError::Write(error) => error.into(),
@@ -111,74 +136,47 @@ impl From<RecordError> for Problem {
 
 impl From<IdError> for Problem {
     fn from(error: IdError) -> Self {
-        Self::bad_request("bad_name", error.to_string())
+        Self::bad_request("bad_name", error.code(), error.to_string())
     }
 }
 
 impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
-        let detail = error.to_string();
-        let too_large = |code| Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail.clone());
-        let unavailable = |code| Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail.clone());
-        match error {
-            WriteError::ValueTooLarge { .. } => {
-                too_large("value_too_large").hint("split the value over several fields or records")
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let (status, name) = match &error {
+            WriteError::ValueTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "value_too_large"),
+            WriteError::TransactionTooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "transaction_too_large")
             }
-            WriteError::TransactionTooLarge { .. } => too_large("transaction_too_large")
-                .hint("split it; import does so by itself, 500 records at a time"),
-            WriteError::TooManySiblings { .. } => {
-                Self::new(StatusCode::CONFLICT, "too_many_siblings", detail)
-            }
-            WriteError::Path(_) => Self::bad_request("bad_name", detail),
-            WriteError::Counter(_) => Self::new(StatusCode::CONFLICT, "counter", detail),
-            WriteError::Nested => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "nested", detail),
-            WriteError::Rejected(_) => Self::new(StatusCode::CONFLICT, "rejected", detail),
-            WriteError::Fenced { .. } => {
-                unavailable("fenced").hint("millpond fence status says what to do")
-            }
-            WriteError::ReadOnly { .. } => Self::new(StatusCode::FORBIDDEN, "read_only", detail)
-                .hint("write at a node whose role is writer or admin"),
-            WriteError::NotPrimary { .. } => {
-                Self::new(StatusCode::MISDIRECTED_REQUEST, "not_primary", detail).hint(
-                    "write at the primary; if it is gone for good: millpond promote, at an admin's node",
-                )
-            }
-            WriteError::Delayed => {
-                Self::new(StatusCode::MISDIRECTED_REQUEST, "delayed", detail)
-                    .hint("write at another member; millpond delayed promote ends the delay")
-            }
-            WriteError::TooFewConnected { .. } => unavailable("too_few_connected").retryable(),
-            WriteError::Behind => unavailable("behind")
-                .retryable()
-                .hint("retry when the node has caught up: millpond status"),
-            WriteError::Store(error) => error.into(),
-            WriteError::Clock(_) => unavailable("clock").hint("set this machine's clock"),
-            WriteError::Closed => unavailable("closing").retryable(),
-        }
+            WriteError::TooManySiblings { .. } => (StatusCode::CONFLICT, "too_many_siblings"),
+            WriteError::Path(_) => (StatusCode::BAD_REQUEST, "bad_name"),
+            WriteError::Counter(_) => (StatusCode::CONFLICT, "counter"),
+            WriteError::Nested => (StatusCode::INTERNAL_SERVER_ERROR, "nested"),
+            WriteError::Rejected(_) => (StatusCode::CONFLICT, "rejected"),
+            WriteError::Fenced { .. } => (unavailable, "fenced"),
+            WriteError::ReadOnly { .. } => (StatusCode::FORBIDDEN, "read_only"),
+            WriteError::NotPrimary { .. } => (StatusCode::MISDIRECTED_REQUEST, "not_primary"),
+            WriteError::Delayed => (StatusCode::MISDIRECTED_REQUEST, "delayed"),
+            WriteError::TooFewConnected { .. } => (unavailable, "too_few_connected"),
+            WriteError::Behind => (unavailable, "behind"),
+            WriteError::Clock(_) => (unavailable, "clock"),
+            WriteError::Closed => return Self::closing(error.to_string()),
+            WriteError::Store(store) => return store.clone().into(),
+        };
+        Self::new(status, name, error.code(), error.to_string())
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let detail = error.to_string();
-        match error {
-            StoreError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail)
-                .retryable()
-                .hint("free some space and write again: the node needs no restart"),
-            StoreError::Poisoned { .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_stopped", detail)
+        let (status, name) = match &error {
+            StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
+            StoreError::Poisoned { .. } => (StatusCode::SERVICE_UNAVAILABLE, "store_stopped"),
+            StoreError::Corrupt { .. } | StoreError::Lost { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "damaged")
             }
-            StoreError::Corrupt { .. } | StoreError::Lost { .. } => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "damaged",
-                detail,
-            )
-            .retryable()
-            .hint(
-                "millpond verify --deep has it mended from a peer at once, and says what nobody has \
-                 any more",
-            ),
-            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store", detail),
-        }
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+        };
+        Self::new(status, name, error.code(), error.to_string())
     }
 }

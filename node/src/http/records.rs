@@ -14,6 +14,7 @@ use millpond_core::limits::TRANSACTION_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::server::SharedApi;
 use crate::http::stream;
@@ -31,9 +32,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path =
             <Path<(String, String)> as FromRequestParts<S>>::from_request_parts(parts, state);
-        let Path((collection, key)) = path
-            .await
-            .map_err(|error: PathRejection| Problem::bad_request("bad_name", error.body_text()))?;
+        let Path((collection, key)) = path.await.map_err(|error: PathRejection| {
+            Problem::bad_request("bad_name", code::<902>(), error.body_text())
+        })?;
         Ok(Self(RecordId::new(collection, key)?))
     }
 }
@@ -67,14 +68,14 @@ pub(super) async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Path(collection) =
-        collection.map_err(|error| Problem::bad_request("bad_name", error.body_text()))?;
+    let Path(collection) = collection
+        .map_err(|error| Problem::bad_request("bad_name", code::<902>(), error.body_text()))?;
     // A name that no collection can have is refused before a stream begins.
     RecordId::new(&*collection, "-")?;
     let ListQuery { prefix, after, limit } = query(&uri)?;
     let scan = Scan { prefix, after };
     if limit == Some(0) {
-        return Err(Problem::bad_request("bad_query", "limit is at least 1"));
+        return Err(Problem::bad_request("bad_query", code::<902>(), "limit is at least 1"));
     }
     if stream::wants_lines(&headers) {
         let mut left = limit.unwrap_or(usize::MAX);
@@ -259,22 +260,24 @@ pub(super) async fn bytes(body: Body) -> Result<Bytes, Problem> {
     to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
         let detail =
             format!("the body cannot be read: {error}; it may have {BODY_BYTES_MAX} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-            .hint("send many records through /api/v1/import, which takes any number")
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", code::<920>(), detail)
     })
 }
 
 /// A request's body as JSON.
 pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
     let bytes = bytes(body).await?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::bad_request("bad_json", format!("the body: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::bad_request("bad_json", code::<901>(), format!("the body: {error}"))
+    })
 }
 
 /// The parameters after `?`.
 pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     let parsed = Query::try_from_uri(uri);
-    parsed.map(|Query(query)| query).map_err(|e| Problem::bad_request("bad_query", e.body_text()))
+    parsed
+        .map(|Query(query)| query)
+        .map_err(|e| Problem::bad_request("bad_query", code::<902>(), e.body_text()))
 }
 
 /// `If-Match` and `If-None-Match: *`.
@@ -282,6 +285,7 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     let bad = || {
         Problem::bad_request(
             "bad_precondition",
+            code::<903>(),
             "If-Match takes * or one ETag, If-None-Match takes *",
         )
     };
@@ -310,7 +314,12 @@ fn answer(written: Acknowledged<bool>) -> Response {
 }
 
 fn not_found(name: &str) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no record {name}"))
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        code::<913>(),
+        format!("there is no record {name}"),
+    )
 }
 
 fn etag(record: &Record) -> HeaderValue {

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Replica;
+use crate::errors::code;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
 use crate::http::{
@@ -176,6 +177,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/changes", get(changes::changes))
         .route("/conflicts", get(conflicts::conflicts))
         .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/conflicts/undo", post(conflicts::undo))
         .route("/explain/{collection}/{key}/{field}", get(conflicts::explain))
         .route("/backup", post(backup::backup))
         .route("/status", get(node::status))
@@ -198,12 +200,16 @@ fn routes(api: SharedApi) -> Router {
         .route("/readyz", get(node::readyz))
         .route("/metrics", get(metrics::metrics))
         .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "no_such_route", "no such route")
-                .hint("docs/API.md lists the routes; those of this version begin with /api/v1/")
+            Problem::new(StatusCode::NOT_FOUND, "no_such_route", code::<917>(), "no such route")
         })
         .method_not_allowed_fallback(async || {
-            let code = "method_not_allowed";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, code, "the route has no such method")
+            let name = "method_not_allowed";
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                name,
+                code::<918>(),
+                "the route has no such method",
+            )
         })
         .with_state(api)
 }

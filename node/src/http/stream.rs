@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::server::SharedApi;
 use crate::records::{RecordError, RecordView};
@@ -47,7 +48,7 @@ pub(super) fn open(api: &SharedApi, media_type: &'static str) -> Result<(Sink, R
 pub(super) fn permit(api: &SharedApi) -> Result<OwnedSemaphorePermit, Problem> {
     api.streams.clone().try_acquire_owned().map_err(|_| {
         let detail = "too many streams are open";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retryable()
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", code::<921>(), detail)
     })
 }
 

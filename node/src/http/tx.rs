@@ -6,6 +6,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::json;
 use crate::http::server::SharedApi;
@@ -92,7 +93,9 @@ pub(super) async fn transact(
 
 impl Op {
     fn parse(index: usize, body: OpBody) -> Result<Self, Problem> {
-        let bad = |what: &str| Problem::bad_request("bad_op", format!("ops[{index}]: {what}"));
+        let bad = |what: &str| {
+            Problem::bad_request("bad_op", code::<904>(), format!("ops[{index}]: {what}"))
+        };
         let id =
             RecordId::new(body.collection, body.key).map_err(|error| bad(&error.to_string()))?;
         let condition = match body.condition.as_deref() {

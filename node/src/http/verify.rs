@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use millpond_core::{NodeKey, Path};
 use serde::{Deserialize, Serialize};
 
+use crate::errors::code;
 use crate::http::node::find_peer;
 use crate::http::problem::Problem;
 use crate::http::records::{bytes, json};
@@ -56,8 +57,7 @@ pub(super) async fn refresh(State(api): State<SharedApi>, body: Body) -> Result<
     let peer = find_peer(api.replica.status().await.peers, &from)?;
     let key = peer.key.parse().map_err(|_| Problem::internal("a peer's key is malformed"))?;
     let report = api.replica.refresh(key, dry_run).await.map_err(|error| {
-        Problem::new(StatusCode::CONFLICT, "no_refresh", error.to_string())
-            .hint("see that it is linked: millpond status; it may want `millpond refresh` there")
+        Problem::new(StatusCode::CONFLICT, "no_refresh", error.code(), error.to_string())
     })?;
     Ok(Json(report).into_response())
 }
@@ -75,7 +75,9 @@ pub(super) async fn repair(State(api): State<SharedApi>, body: Body) -> Result<R
         deleted: u64,
     }
     let RepairBody { accept_loss } = json(body).await?;
-    let bad = |error: millpond_core::PathError| Problem::bad_request("bad_path", error.to_string());
+    let bad = |error: millpond_core::PathError| {
+        Problem::bad_request("bad_path", code::<910>(), error.to_string())
+    };
     let within = match accept_loss.is_empty() {
         true => None,
         false => Some(Path::new(accept_loss.iter().map(String::as_bytes)).map_err(bad)?),

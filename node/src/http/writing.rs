@@ -10,6 +10,7 @@ use millpond_core::{Dot, Seq};
 use serde::{Deserialize, Serialize};
 
 use crate::concern::{AckLevel, Concern, MemberAck};
+use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::query;
 use crate::http::server::{Api, SharedApi};
@@ -85,7 +86,7 @@ impl Asked {
         let WriteQuery { concern, level, timeout, min_connected } = query(uri)?;
         if concern.is_none() && (level.is_some() || timeout.is_some()) {
             let detail = "level and timeout are of a concern: concern=replicas:2";
-            return Err(Problem::bad_request("bad_concern", detail));
+            return Err(Problem::bad_request("bad_concern", code::<422>(), detail));
         }
         Ok(Self {
             concern: concern.map(|text| text.parse()).transpose().map_err(bad)?,
@@ -180,14 +181,14 @@ pub(super) async fn acks(State(api): State<SharedApi>, uri: Uri) -> Result<Respo
     }
     let AcksQuery { dot, concern, level, timeout } = query(&uri)?;
     let dot = parse_dot(&dot).ok_or_else(|| {
-        Problem::bad_request("bad_dot", "a dot is INCARNATION:SEQ, as in a receipt")
+        Problem::bad_request("bad_dot", code::<909>(), "a dot is INCARNATION:SEQ, as in a receipt")
     })?;
     let concern: Concern = concern.parse().map_err(bad)?;
     let level = level.map(|text| text.parse()).transpose().map_err(bad)?.unwrap_or_default();
     let vv = api.replica.read()?.vv().clone();
     if !vv.covers(dot) {
         let detail = format!("this node does not hold {dot}");
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not_here", detail));
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not_here", code::<914>(), detail));
     }
     let receipt = Receipt::new(&api.replica, Some(dot), vv, Default::default());
     let mut waiting = receipt.wait_for(concern.clone()).level(level);
@@ -205,7 +206,7 @@ pub(super) async fn acks(State(api): State<SharedApi>, uri: Uri) -> Result<Respo
 }
 
 fn bad(error: impl std::fmt::Display) -> Problem {
-    Problem::bad_request("bad_concern", error.to_string())
+    Problem::bad_request("bad_concern", code::<422>(), error.to_string())
 }
 
 fn parse_dot(text: &str) -> Option<Dot> {
@@ -223,7 +224,12 @@ fn span(text: &str) -> Result<Duration, Problem> {
         _ => None,
     };
     let ms = digits.parse::<u64>().ok().zip(unit_ms).and_then(|(n, unit)| n.checked_mul(unit));
-    let bad =
-        || Problem::bad_request("bad_concern", "a time is a number with its unit: 500ms, 2s, 1m");
+    let bad = || {
+        Problem::bad_request(
+            "bad_concern",
+            code::<422>(),
+            "a time is a number with its unit: 500ms, 2s, 1m",
+        )
+    };
     ms.map(Duration::from_millis).ok_or_else(bad)
 }

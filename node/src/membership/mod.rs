@@ -30,4 +30,4 @@ pub(crate) use invite::{InviteBook, Redeemed};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub(crate) use primary::promote;
 pub(crate) use removal::remove_member;
-pub use role::Role;
+pub use role::{ParseRoleError, Role};

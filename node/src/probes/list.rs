@@ -24,6 +24,27 @@ macro_rules! probes {
 }
 
 probes! {
+    // Indexes.
+    /// An index is built to its end.
+    IndexBuilt,
+    /// A slice of an index leaves some records for the next one.
+    IndexBuiltInPart,
+    /// A restart goes on with building an index.
+    IndexBuildGoesOn,
+    /// A record changes that an index, while it is built, lists already.
+    IndexFollowsWhileBuilt,
+    /// An index begins anew.
+    IndexRenewed,
+    /// Readers see another namespace than the one that indexes are of.
+    IndexMovesOn,
+    /// Rows lie hidden in the tables while there are indexes.
+    IndexMeetsHiddenRows,
+    /// An index is asked that is not built to its end.
+    IndexReadWhileBuilt,
+    /// An index is asked while a cut is visible and not in the tables.
+    IndexReadWhileFolding,
+    /// The disk has no room for a slice of an index.
+    IndexFindsNoRoom,
     // Concerns.
     /// Too few members are linked for a write that wants some to be.
     TooFewConnected,
@@ -373,6 +394,8 @@ probes! {
     BothAskToCompare,
     /// A node compares as much as it allows itself.
     CompareBusy,
+    /// A verification waits until another one is over.
+    VerificationWaits,
     /// A comparison finds nothing that differs.
     NothingDiffers,
     /// A comparison finds something.

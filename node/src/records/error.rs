@@ -59,6 +59,14 @@ pub enum RecordError {
         /// Which record.
         record: String,
     },
+    /// Nobody keeps the index that was asked.
+    #[error(
+        "no index {index} is kept here: open the replica with `ReplicaBuilder::register` of the type that declares it"
+    )]
+    NotIndexed {
+        /// The collection, and the index's name.
+        index: String,
+    },
     /// The record is not what the caller last saw.
     #[error("{record} has changed: it is at version {}", .found.map_or("none (absent)".into(), |v| v.to_string()))]
     Changed {

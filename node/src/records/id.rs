@@ -77,6 +77,15 @@ impl RecordId {
     }
 }
 
+/// What has been decided about conflicts lies below this name, which no collection has: collection, key, field.
+pub(crate) const NOTES: &str = "\u{1}decisions";
+
+/// Where the notes about a record lie; `None` if there can be none.
+pub(crate) fn notes_of(record: &Path) -> Option<Path> {
+    let names = std::iter::once(NOTES.as_bytes().to_vec()).chain(record.components());
+    Path::new(names).ok()
+}
+
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.collection, self.key)

@@ -12,7 +12,8 @@
 //! | a record without fields | collection / key / (empty) | `true`, so that it exists |
 //!
 //! Concurrent values of a field are a *conflict*: readers see the latest by stamp, and [`Field::versions`]
-//! lists all of them until the next write of the field replaces those that it saw. Values are kept as the
+//! lists all of them until the next write of the field replaces those that it saw. So it is where nodes made one
+//! field with different types: one type shows, and `versions` lists what each of them reads. Values are kept as the
 //! text that was written, without white space: no number is rounded.
 //!
 //! Flags, sets, maps and logs are written by [`crate::typed`], and show here as booleans, arrays and objects.
@@ -21,6 +22,7 @@
 //! Reads go through [`RecordView`], writes through [`RecordTx`] or, on a replica, [`write()`]. Entries that
 //! follow none of these layouts are other applications' and do not show here.
 
+mod alternatives;
 mod changes;
 mod document;
 mod error;
@@ -36,6 +38,7 @@ pub use changes::{ParseTokenError, Token};
 pub use document::{Document, Json, JsonError};
 pub use error::RecordError;
 pub use id::{IdError, RecordId};
+pub(crate) use id::{NOTES, notes_of};
 pub use instant::rfc3339;
 pub(crate) use record::shows;
 #[cfg(any(test, feature = "sim"))]

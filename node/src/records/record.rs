@@ -1,15 +1,15 @@
 //! A record as read: its fields, who wrote them, and what is in conflict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use millpond_core::types::counter::{self, Slot};
-use millpond_core::types::flag::Flag;
 use millpond_core::types::multi;
 use millpond_core::{Dot, Entry, Hlc, Incarnation, LiveDot, Path, PayloadKind};
 use serde::Serialize;
 
+use crate::records::alternatives::{self, register};
 use crate::records::shape::{self, Below};
 use crate::records::{Document, Json, RecordId};
 
@@ -33,8 +33,8 @@ pub struct Field {
     pub value: Json,
     /// What it is.
     pub kind: FieldKind,
-    /// All values written concurrently, the one that readers see first. Of a counter that nobody wrote a
-    /// plain value onto there are none.
+    /// All values written concurrently, the one that readers see first; where types clash, one of each type. None
+    /// of a field that is put together of many writes of one type: a counter, a flag, a set, a map, a log.
     pub versions: Vec<FieldVersion>,
 }
 
@@ -69,8 +69,12 @@ pub struct FieldVersion {
     pub value: Json,
     /// When.
     pub stamp: Hlc,
-    /// Which write; its incarnation is the author.
+    /// Which write; its incarnation is the author. Of what is put together of many writes the latest.
     pub dot: Dot,
+    /// As what it was written.
+    pub kind: FieldKind,
+    /// Which writes it is put together of, if they are several.
+    pub(crate) dots: Vec<Dot>,
 }
 
 /// The version of a record: a hash of its live dots.
@@ -97,9 +101,9 @@ impl Record {
         self.fields.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect()
     }
 
-    /// The fields with more than one value.
+    /// The fields with more than one value, of one type or several.
     pub fn conflicts(&self) -> impl Iterator<Item = (&str, &Field)> {
-        let conflicting = |(_, field): &(&String, &Field)| field.versions.len() > 1;
+        let conflicting = |(_, field): &(&String, &Field)| field.is_conflict();
         self.fields.iter().filter(conflicting).map(|(name, field)| (name.as_str(), field))
     }
 }
@@ -125,14 +129,33 @@ impl Serialize for Field {
     }
 }
 
+impl Field {
+    /// Whether several nodes wrote it at once, and not the same.
+    pub fn is_conflict(&self) -> bool {
+        let [first, others @ ..] = &self.versions[..] else { return false };
+        others.iter().any(|other| (other.kind, &other.value) != (first.kind, &first.value))
+    }
+
+    /// Whether it was made with different types, which cannot be merged: one shows, and all are held.
+    pub fn is_clash(&self) -> bool {
+        let is_register =
+            |kind| matches!(kind, FieldKind::Plain | FieldKind::Multi | FieldKind::Other);
+        self.is_conflict() && !self.versions.iter().all(|version| is_register(version.kind))
+    }
+}
+
 impl FieldVersion {
     /// Who wrote it.
     pub fn author(&self) -> Incarnation {
         self.dot.incarnation
     }
 
-    fn of(live: &LiveDot) -> Self {
-        Self { value: stored_value(live), stamp: live.hlc, dot: live.dot }
+    /// The writes that it is put together of.
+    pub(crate) fn dots(&self) -> &[Dot] {
+        match self.dots.is_empty() {
+            true => std::slice::from_ref(&self.dot),
+            false => &self.dots,
+        }
     }
 }
 
@@ -187,7 +210,7 @@ pub(super) struct Layout {
     /// Registers by field.
     pub registers: BTreeMap<String, Entry>,
     /// Slots of counters by field, those at their bases too.
-    pub counters: BTreeMap<String, Vec<Slot>>,
+    pub counters: BTreeMap<String, Vec<Entry>>,
     /// What else lies below fields: elements of sets, entries of logs and maps.
     pub nested: BTreeMap<String, Below>,
 }
@@ -203,7 +226,7 @@ impl Layout {
             1 if name.is_empty() => self.present = true,
             1 => drop(self.registers.insert(name, entry.clone())),
             2 if is_counter(entry) => {
-                self.counters.entry(name).or_default().extend(Slot::read(entry));
+                self.counters.entry(name).or_default().push(entry.clone());
             }
             0 => {}
             _ => self.nested.entry(name).or_default().push((below[1..].to_vec(), entry.clone())),
@@ -212,7 +235,9 @@ impl Layout {
 
     /// The counter's value; `None` if there is none, or it was reset.
     pub fn counter(&self, field: &str) -> Option<i128> {
-        self.counters.get(field).and_then(|slots| counter::read(slots.iter().copied()))
+        self.counters
+            .get(field)
+            .and_then(|slots| counter::read(slots.iter().filter_map(Slot::read)))
     }
 
     /// All fields that something is stored of, perhaps more than once.
@@ -234,49 +259,19 @@ impl Layout {
         self.nested.get(field).and_then(shape::read)
     }
 
-    fn into_fields(mut self) -> BTreeMap<String, Field> {
-        let registers = std::mem::take(&mut self.registers);
-        let mut fields: BTreeMap<String, Field> =
-            registers.into_iter().map(|(name, entry)| (name, register(&entry))).collect();
-        for name in self.counters.keys() {
-            let Some(total) = self.counter(name) else { continue };
-            // A plain value that was written while another node counted shows, as a conflict would; the
-            // count stays, and shows again when the plain value is deleted.
-            fields.entry(name.clone()).or_insert_with(|| Field {
-                value: Json::number(total),
-                kind: FieldKind::Counter,
-                versions: Vec::new(),
-            });
-        }
-        for name in self.nested.keys() {
-            let Some((kind, value)) = self.shaped(name) else { continue };
-            fields.entry(name.clone()).or_insert(Field { value, kind, versions: Vec::new() });
-        }
-        fields
+    fn into_fields(self) -> BTreeMap<String, Field> {
+        let names: BTreeSet<&String> = self.fields().collect();
+        let field = |name: &String| {
+            let slots = self.counters.get(name).map_or(&[][..], Vec::as_slice);
+            alternatives::field(self.registers.get(name), slots, self.nested.get(name))
+        };
+        names.into_iter().filter_map(|name| Some((name.clone(), field(name)?))).collect()
     }
 }
 
 /// The components of `path` below `ancestor`.
 pub(super) fn path_below(path: &Path, ancestor: &Path) -> Vec<Vec<u8>> {
     path.components().skip(ancestor.components().count()).collect()
-}
-
-pub(super) fn register(entry: &Entry) -> Field {
-    for flag in [Flag::EnableWins, Flag::DisableWins] {
-        let kind = flag.payload(true).expect("setting a flag writes something").kind;
-        if has_kind(entry, kind) {
-            let value = Json::of(&flag.read(entry)).expect("a truth value has a JSON form");
-            return Field { value, kind: FieldKind::Flag, versions: Vec::new() };
-        }
-    }
-    let values = values(entry);
-    let kind = match values[0].payload.kind {
-        PayloadKind::LWW => FieldKind::Plain,
-        PayloadKind::MULTI => FieldKind::Multi,
-        _ => FieldKind::Other,
-    };
-    let versions: Vec<_> = values.into_iter().map(FieldVersion::of).collect();
-    Field { value: versions[0].value.clone(), kind, versions }
 }
 
 /// The values of a register, the one that shows first: the same everywhere.

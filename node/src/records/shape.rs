@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use millpond_core::types::counter::{self, Slot};
 use millpond_core::types::log;
 use millpond_core::types::set::Set;
-use millpond_core::{Entry, PayloadKind};
+use millpond_core::{Entry, LiveDot, PayloadKind};
 
 use crate::records::Json;
-use crate::records::record::{FieldKind, has_kind, register, shows, stored_value};
+use crate::records::alternatives::register;
+use crate::records::record::{FieldKind, has_kind, shows, stored_value};
 
 /// Entries below a field's path, each with the components that lead to it.
 pub(super) type Below = Vec<(Vec<Vec<u8>>, Entry)>;
@@ -19,6 +20,41 @@ pub(super) type Below = Vec<(Vec<Vec<u8>>, Entry)>;
 /// When types meet at one path, since two nodes made the field differently, one of them shows: a set before a
 /// log before a map. The others are kept.
 pub(super) fn read(below: &Below) -> Option<(FieldKind, Json)> {
+    types(below).into_iter().map(|(kind, value, _)| (kind, value)).next()
+}
+
+/// Each type that entries below a field are of, with what it shows and the entries that are its own.
+pub(super) fn types(below: &Below) -> Vec<(FieldKind, Json, Below)> {
+    let is_of = |kind: FieldKind, path: &[Vec<u8>], live: &LiveDot| {
+        let own = match live.payload.kind {
+            PayloadKind::SET_ADD_WINS | PayloadKind::SET_REMOVE_WINS => FieldKind::Set,
+            PayloadKind::LOG => FieldKind::Log,
+            _ => FieldKind::Map,
+        };
+        kind == if path.len() == 1 { own } else { FieldKind::Map }
+    };
+    let of = |kind: FieldKind| -> Below {
+        let mut own = below.clone();
+        own.iter_mut().for_each(|(path, entry)| entry.retain(|live| is_of(kind, path, live)));
+        own.retain(|(_, entry)| !entry.is_absent());
+        own
+    };
+    let kinds = [FieldKind::Set, FieldKind::Log, FieldKind::Map];
+    let has = |&kind: &FieldKind| {
+        below.iter().any(|(path, entry)| entry.live().iter().any(|live| is_of(kind, path, live)))
+    };
+    let kinds: Vec<FieldKind> = kinds.into_iter().filter(has).collect();
+    let own = |&kind: &FieldKind| if kinds.len() == 1 { below.clone() } else { of(kind) };
+    let read = |kind: &FieldKind| {
+        let own = own(kind);
+        let (kind, value) = read_one(&own)?;
+        Some((kind, value, own))
+    };
+    kinds.iter().filter_map(read).collect()
+}
+
+/// What entries of one type show.
+fn read_one(below: &Below) -> Option<(FieldKind, Json)> {
     let children = children(below);
     let entries = || children.values().filter_map(|child| child.own.as_ref());
     if entries().any(is_element) {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use millpond_core::{Payload, PayloadKind};
 
-use crate::records::id::check_field;
+use crate::records::id::{check_field, notes_of};
 use crate::records::record::{Layout, path_below};
 use crate::records::{Document, Json, Record, RecordError, RecordId, Version};
 use crate::state::WriteTx;
@@ -94,6 +94,9 @@ impl<'tx, 'a> RecordTx<'tx, 'a> {
     pub fn delete(&mut self, id: &RecordId) -> Result<bool, RecordError> {
         let existed = self.get(id)?.is_some();
         self.tx.clear(&id.path())?;
+        if let Some(notes) = notes_of(&id.path()) {
+            self.tx.clear(&notes)?;
+        }
         Ok(existed)
     }
 

@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Replica;
 use super::opening::wall_ms;
 use crate::config::Config;
 use crate::folder::{self, OpenError};
+use crate::indexes::Declared;
 use crate::membership::Invite;
+use crate::typed::Record;
 
 /// A replica that is about to be opened; made by [`Replica::builder`] and [`Replica::builder_in_memory`].
 #[derive(Debug, Clone)]
@@ -16,6 +19,7 @@ pub struct ReplicaBuilder {
     config: Config,
     is_in_memory: bool,
     invite: Option<Invite>,
+    indexes: Vec<Declared>,
 }
 
 impl Replica {
@@ -38,14 +42,24 @@ impl Replica {
     /// # }
     /// ```
     pub fn builder(dir: impl Into<PathBuf>) -> ReplicaBuilder {
-        ReplicaBuilder { config: Config::new(dir), is_in_memory: false, invite: None }
+        ReplicaBuilder {
+            config: Config::new(dir),
+            is_in_memory: false,
+            invite: None,
+            indexes: Vec::new(),
+        }
     }
 
     /// Makes a new replica that lives in this process's memory, and ends with it: for tests, and for caches of
     /// what other members hold. It is a member like any other, and what it tells others that it has is as safe
     /// as its memory is: count on disks, not on it.
     pub fn builder_in_memory() -> ReplicaBuilder {
-        ReplicaBuilder { config: Config::new(""), is_in_memory: true, invite: None }
+        ReplicaBuilder {
+            config: Config::new(""),
+            is_in_memory: true,
+            invite: None,
+            indexes: Vec::new(),
+        }
     }
 }
 
@@ -75,6 +89,18 @@ impl ReplicaBuilder {
         self
     }
 
+    /// Keeps the indexes that a type of records declares, from now on: see [`Index`](crate::Index). One that is new
+    /// is built in the background; one of which the replica is opened without is dropped.
+    pub fn register<R: Record>(mut self) -> Self {
+        for index in R::indexes() {
+            let is_it = |it: &Declared| it.is_called_as(&index.declared);
+            if !self.indexes.iter().any(is_it) {
+                self.indexes.push(index.declared);
+            }
+        }
+        self
+    }
+
     /// Changes any other setting.
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
@@ -87,19 +113,24 @@ impl ReplicaBuilder {
     /// Any [`OpenError`]; a folder that another process uses is
     /// [`StoreError::InUse`](crate::store::StoreError::InUse).
     pub async fn open(self) -> Result<Replica, OpenError> {
-        let Self { config, is_in_memory, invite } = self;
-        let opening = config.clone();
+        let Self { config, is_in_memory, invite, indexes } = self;
+        let indexes: Arc<[Declared]> = indexes.into();
+        let (opening, declared) = (config.clone(), indexes.clone());
         let open = move || match is_in_memory {
-            true => folder::in_memory(&opening, invite.as_ref(), wall_ms()),
-            false => open_or_make(&opening, invite.as_ref()),
+            true => folder::in_memory(&opening, invite.as_ref(), &declared, wall_ms()),
+            false => open_or_make(&opening, invite.as_ref(), &declared),
         };
         let opened = tokio::task::spawn_blocking(open).await;
-        Replica::start(&config, opened.expect("opening a folder does not panic")?)
+        Replica::start(&config, indexes, opened.expect("opening a folder does not panic")?)
     }
 }
 
-fn open_or_make(config: &Config, invite: Option<&Invite>) -> Result<folder::Folder, OpenError> {
-    match (folder::open(config), invite) {
+fn open_or_make(
+    config: &Config,
+    invite: Option<&Invite>,
+    declared: &[Declared],
+) -> Result<folder::Folder, OpenError> {
+    match (folder::open(config, declared), invite) {
         (Err(OpenError::NotInitialised { .. }), Some(invite)) => {
             folder::prepare_join(config, invite)?;
         }
@@ -108,5 +139,5 @@ fn open_or_make(config: &Config, invite: Option<&Invite>) -> Result<folder::Fold
         }
         (opened, _) => return opened,
     }
-    folder::open(config)
+    folder::open(config, declared)
 }

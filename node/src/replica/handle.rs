@@ -24,6 +24,7 @@ use crate::status::Status;
 #[cfg(feature = "backup")]
 use crate::store::Snapshot;
 use crate::store::{Store, StoreError};
+use crate::typed::{Collection, Record};
 
 /// A running replica: reads, writes, and replicates in the background. Cheap to clone; all clones are one
 /// replica.
@@ -79,6 +80,14 @@ impl Replica {
             false => Namespace::MAIN,
         };
         View::new(snapshot, namespace)
+    }
+
+    /// The records of a type, as of the latest commit: a snapshot that nothing changes any more.
+    ///
+    /// # Errors
+    /// As [`Replica::read`].
+    pub fn collection<R: Record>(&self) -> Result<Collection<R>, StoreError> {
+        self.read().map(Collection::new)
     }
 
     /// Everything about this node, now. A closed replica says so.

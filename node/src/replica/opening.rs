@@ -16,6 +16,7 @@ use super::handle::Inner;
 use crate::backup::Backups;
 use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
+use crate::indexes::Declared;
 use crate::membership::Invite;
 use crate::network;
 use crate::replication::{
@@ -49,13 +50,17 @@ impl Replica {
     /// Any [`OpenError`].
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let opening = config.clone();
-        let folder = tokio::task::spawn_blocking(move || folder::open(&opening))
+        let folder = tokio::task::spawn_blocking(move || folder::open(&opening, &[]))
             .await
             .expect("opening a folder does not panic")?;
-        Self::start(&config, folder)
+        Self::start(&config, [].into(), folder)
     }
 
-    pub(super) fn start(config: &Config, folder: Folder) -> Result<Self, OpenError> {
+    pub(super) fn start(
+        config: &Config,
+        declared: Arc<[Declared]>,
+        folder: Folder,
+    ) -> Result<Self, OpenError> {
         let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
         let network = network::bind(config, &keys)?;
         let (network, mut warnings) = match network {
@@ -123,9 +128,8 @@ impl Replica {
             joined_tx.send_replace(Some(JoinProgress::Joined));
         }
         let (failed_tx, failed) = watch::channel(None);
-        let writer = WriterHandle::start(store.clone(), events.clone(), move |error| {
-            failed_tx.send_replace(Some(error));
-        })?;
+        let failed_at = move |error| drop(failed_tx.send_replace(Some(error)));
+        let writer = WriterHandle::start(store.clone(), declared, events.clone(), failed_at)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let lease = lease.map(|file| LeaseKeeper {
             file,

@@ -47,6 +47,8 @@ pub(super) enum Pending {
     Remove { id: RequestId },
     /// A slice of a fold.
     Fold(Namespace),
+    /// A slice of an index.
+    Index,
     /// A delayed replica has shown what was due.
     Show,
     /// It is recorded what becomes of what a delayed replica has yet to show.
@@ -335,6 +337,7 @@ impl Engine {
             }
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
+            (Pending::Index, result) => self.built(result.err().as_ref()),
             (Pending::Own | Pending::Note | Pending::Fence | Pending::Reissue, Ok(_)) => {}
             (Pending::Release(id), Ok(_)) => self.answer(id, Answer::Released(Ok(()))),
             (Pending::Release(id), Err(error)) => {

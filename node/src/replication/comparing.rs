@@ -190,10 +190,11 @@ impl Engine {
             return self.close(link_id, CloseCode::Protocol, "a comparison that makes no sense");
         }
         // Two that ask each other at once need one answer: the lesser key's.
-        let is_mine = |(id, it): (&SessionId, &Comparing)| {
-            id.0 == link_id && it.namespace == namespace && it.is_asker && it.purpose == purpose
+        let is_mine = |id: &SessionId, it: &Comparing| {
+            let is_alike = it.namespace == namespace || purpose == Purpose::Verify;
+            id.0 == link_id && is_alike && it.is_asker && it.purpose == purpose
         };
-        let asked_too = self.comparisons.iter().any(is_mine);
+        let asked_too = self.comparisons.iter().any(|(id, it)| is_mine(id, it));
         if asked_too && self.config.key < self.links[&link_id].peer {
             sometimes!(BothAskToCompare);
             return refuse(self, CompareRefusal::Busy);
@@ -201,8 +202,14 @@ impl Engine {
         let asked_twice = |id: &SessionId, it: &Comparing| {
             id.0 == link_id && it.namespace == namespace && it.purpose == purpose
         };
-        let others = self.comparisons.iter().filter(|(id, it)| !asked_twice(id, it)).count();
-        if others >= COMPARISONS_MAX {
+        let others = self.comparisons.iter().filter(|(id, it)| !asked_twice(id, it));
+        let verifies =
+            |(id, it): (&SessionId, &Comparing)| it.purpose == Purpose::Verify && !is_mine(id, it);
+        if others.clone().count() >= COMPARISONS_MAX
+            || purpose == Purpose::Verify
+                && others.clone().any(verifies)
+                && !planted!("verifications come one after the other")
+        {
             sometimes!(CompareBusy);
             return refuse(self, CompareRefusal::Busy);
         }
@@ -210,7 +217,10 @@ impl Engine {
             sometimes!(RefreshWaits);
             return refuse(self, CompareRefusal::NotAllowed);
         }
-        self.comparisons.retain(|id, it| !asked_twice(id, it));
+        let is_refused = |id: &SessionId, it: &Comparing| {
+            purpose == Purpose::Verify && is_mine(id, it) && it.theirs.is_none()
+        };
+        self.comparisons.retain(|id, it| !asked_twice(id, it) && !is_refused(id, it));
         self.note_floor(link_id, namespace, &floor);
         let (reach, theirs) = (vv.clone(), Some((vv, floor)));
         let comparing = match self.comparing((namespace, purpose), salt, &reach, theirs) {
@@ -255,6 +265,10 @@ impl Engine {
     pub(super) fn compare_refused(&mut self, link_id: LinkId, session: u64, why: CompareRefusal) {
         tracing::debug!(link = link_id.0, ?why, "comparison refused");
         self.drop_comparison((link_id, session));
+        if why == CompareRefusal::Busy {
+            self.put_off_verification((link_id, session));
+            self.put_off_plan((link_id, session));
+        }
     }
 
     /// A peer says what it holds.
@@ -318,6 +332,13 @@ impl Engine {
 
     fn has_room_to_tell(&self, link: LinkId) -> bool {
         self.links.get(&link).is_some_and(|link| link.has_room_for_rows())
+    }
+
+    /// Whether a verification is under way, with whichever peer. Each keeps its snapshot and with it every page that
+    /// is written meanwhile: one after the other they take the least room.
+    pub(super) fn is_verifying(&self) -> bool {
+        self.comparisons.values().any(|it| it.purpose == Purpose::Verify)
+            && !planted!("verifications come one after the other")
     }
 
     /// One step of each comparison.

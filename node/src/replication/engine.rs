@@ -23,6 +23,7 @@ use super::delaying::Delaying;
 use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
+use super::indexing::Building;
 use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
@@ -137,6 +138,7 @@ pub(crate) struct Engine {
     pub(super) lacking: BTreeMap<(Namespace, Incarnation), u64>,
     pub(super) pulls: BTreeMap<Namespace, Pulling>,
     pub(super) folding: BTreeMap<Namespace, Folding>,
+    pub(super) building: Building,
     /// When to look again at what is lacking.
     pub(super) pull_retry_ms: u64,
     pub(super) supplies: BTreeMap<(LinkId, u64), Supply>,
@@ -225,6 +227,7 @@ impl Engine {
             lacking: BTreeMap::new(),
             pulls: BTreeMap::new(),
             folding: BTreeMap::new(),
+            building: Building::new(config.limits.fold_rows),
             pull_retry_ms: u64::MAX,
             supplies: BTreeMap::new(),
             collecting: Collecting::new(now.mono_ms),
@@ -300,6 +303,7 @@ impl Engine {
         self.run_announcements();
         self.submit_received();
         self.run_folds();
+        self.run_building();
         self.run_hurried_acks();
         self.settle_concerns();
     }
@@ -325,6 +329,7 @@ impl Engine {
             self.next_session_ms(),
             self.next_pull_ms(),
             self.next_fold_ms(),
+            self.next_building_ms(),
             self.next_supply_ms(),
             self.next_graft_ms(),
             self.next_announcement_ms(),

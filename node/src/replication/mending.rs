@@ -56,7 +56,8 @@ impl Engine {
     pub(super) fn step_scrub(&mut self) {
         let now_ms = self.now.mono_ms;
         let Some(scrub) = &mut self.verify.scrub else { return };
-        let stepped = self.store.snapshot().and_then(|it| scrub.step(&*it, STEP_ROWS));
+        let declared = &self.heads.indexing.declared;
+        let stepped = self.store.snapshot().and_then(|it| scrub.step(&*it, declared, STEP_ROWS));
         self.verify.scrub_due_ms = now_ms + self.verify.pause_ms(STEP_ROWS as u64);
         match stepped {
             Ok(None) => {}
@@ -69,10 +70,10 @@ impl Engine {
         }
     }
 
-    fn scrubbed(&mut self, found: Found) {
+    fn scrubbed(&mut self, mut found: Found) {
         let now_ms = self.now.mono_ms;
-        (self.verify.scrub, self.verify.is_hurried) = (None, false);
-        self.verify.totals.scrubs += 1;
+        self.renew_indexes(std::mem::take(&mut found.indexes));
+        self.verify.end_scrub(now_ms);
         let lost = found.lost.values().map(|dots| dots.len() as u64).sum();
         let report = ScrubReport {
             entries: found.entries,

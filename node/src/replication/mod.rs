@@ -24,6 +24,7 @@
 //! | `taking_over` | what the next refresh has of one that broke off |
 //! | `verify_plan`, `verifying`, `mending` | whether what is here is what should be, and what if it is not |
 //! | `folding` | when a large catch-up that is visible moves to its place |
+//! | `indexing` | when indexes are built |
 //! | `progress` | acks, digests, credit |
 //! | `concerns` | who waits for the acks of members |
 //! | `bookmarks` | readers that wait for what they have seen elsewhere |
@@ -77,6 +78,7 @@ mod fence;
 mod folding;
 mod grafting;
 mod inbox;
+mod indexing;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod introductions;

@@ -21,6 +21,8 @@ pub(super) struct AskedRefresh {
     is_needed: bool,
     /// The comparison that tells what one would do.
     plan: Option<SessionId>,
+    /// The peer is busy with others: it is asked again.
+    is_put_off: bool,
     until_ms: u64,
 }
 
@@ -50,10 +52,16 @@ impl Engine {
         self.asked_refreshes.push(AskedRefresh { plan, ..asked });
     }
 
+    /// The peer compares with others first.
+    pub(super) fn put_off_plan(&mut self, session: SessionId) {
+        let asked = self.asked_refreshes.iter_mut().filter(|it| it.plan == Some(session));
+        asked.for_each(|it| it.is_put_off = true);
+    }
+
     fn asked_refresh(&self, id: RequestId, link: LinkId) -> AskedRefresh {
         let is_needed = NAMESPACES.iter().any(|of| self.needs_refresh_in(link, *of));
         let until_ms = self.now.mono_ms + TAKES_PART_MS;
-        AskedRefresh { id, link, is_needed, plan: None, until_ms }
+        AskedRefresh { id, link, is_needed, plan: None, is_put_off: false, until_ms }
     }
 
     fn link_to_take(&self, peer: NodeKey) -> Option<LinkId> {
@@ -126,7 +134,11 @@ impl Engine {
     /// Answers who waits for nothing more.
     pub(super) fn run_asked_refreshes(&mut self) {
         let now_ms = self.now.mono_ms;
-        for asked in std::mem::take(&mut self.asked_refreshes) {
+        for mut asked in std::mem::take(&mut self.asked_refreshes) {
+            if std::mem::take(&mut asked.is_put_off) && now_ms < asked.until_ms {
+                let session = self.ask_comparison(asked.link, Namespace::MAIN, Purpose::Verify);
+                asked.plan = session.map(|session| (asked.link, session)).or(asked.plan);
+            }
             let is_under_way = self.comparisons.keys().any(|session| match asked.plan {
                 Some(plan) => *session == plan,
                 None => session.0 == asked.link,

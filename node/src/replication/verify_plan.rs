@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use millpond_core::message::Purpose;
 use millpond_core::{Dot, Namespace, NodeKey, Path};
+use rand_core::Rng;
 
 use super::commit::Pending;
 use super::comparing::SessionId;
@@ -15,6 +16,7 @@ use super::engine::{Engine, NAMESPACES};
 use super::mending::LostDot;
 use super::{Answer, LinkId, Now, RequestId};
 use crate::planted::planted;
+use crate::probes::sometimes;
 use crate::status::{
     LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyStatus, VerifyTotals,
 };
@@ -32,8 +34,9 @@ pub(crate) struct VerifySettings {
 /// Whether what is here is what should be.
 pub(super) struct Verify {
     settings: VerifySettings,
-    /// When to look again without being asked.
+    /// When to look again without being asked, and when the walk under way began.
     next_ms: u64,
+    began_ms: u64,
     /// A walk through the own store, when its next step is due, and whether somebody waits for it.
     pub(super) scrub: Option<Scrub>,
     pub(super) scrub_due_ms: u64,
@@ -90,6 +93,7 @@ impl Verify {
         Self {
             settings,
             next_ms: settings.every_ms.map_or(u64::MAX, |every_ms| now.mono_ms + every_ms),
+            began_ms: now.mono_ms,
             scrub: None,
             scrub_due_ms: u64::MAX,
             is_hurried: false,
@@ -125,7 +129,22 @@ impl Verify {
         if self.scrub.is_none() || is_hurried {
             self.scrub_due_ms = now_ms;
         }
+        if self.scrub.is_none() {
+            self.began_ms = now_ms;
+        }
         self.scrub.get_or_insert_with(Scrub::new);
+    }
+
+    /// The walk through the own store has come to an end. A large store rests the longer, so that its share of the
+    /// time stays small.
+    pub(super) fn end_scrub(&mut self, now_ms: u64) {
+        (self.scrub, self.is_hurried) = (None, false);
+        self.totals.scrubs += 1;
+        if planted!("who has read much rests") {
+            return;
+        }
+        let rest_ms = (now_ms - self.began_ms).saturating_mul(RESTS);
+        self.next_ms = self.next_ms.max(now_ms.saturating_add(rest_ms));
     }
 
     /// When peers are asked for what is lost next.
@@ -167,7 +186,7 @@ impl Engine {
             self.verify.begin_scrub(now_ms, true);
         }
         for &peer in &peers {
-            self.verify_with(peer, 0);
+            self.verify_with(peer);
         }
         let peers = peers.into_iter().flat_map(|peer| NAMESPACES.map(|of| (peer, of))).collect();
         self.verify.asked.push(Asked { id, peers, until_ms: now_ms + ASKED_MS_MAX });
@@ -175,12 +194,10 @@ impl Engine {
     }
 
     /// Compares with a peer, soon.
-    pub(super) fn verify_with(&mut self, peer: NodeKey, after_ms: u64) {
-        let now_ms = self.now.mono_ms;
+    pub(super) fn verify_with(&mut self, peer: NodeKey) {
+        let due_ms = self.now.mono_ms;
         for namespace in NAMESPACES {
-            let due_ms = now_ms + after_ms;
-            let until_ms = due_ms + TRIED_MS;
-            let todo = Todo { due_ms, until_ms, ..Todo::default() };
+            let todo = Todo { due_ms, until_ms: due_ms + TRIED_MS, ..Todo::default() };
             self.verify.todo.entry((peer, namespace)).or_insert(todo);
         }
     }
@@ -189,7 +206,7 @@ impl Engine {
     pub(super) fn verify_with_all(&mut self) {
         let peers: BTreeSet<NodeKey> =
             self.links.values().filter(|it| it.may_take()).map(|it| it.peer).collect();
-        peers.into_iter().for_each(|peer| self.verify_with(peer, 0));
+        peers.into_iter().for_each(|peer| self.verify_with(peer));
     }
 
     /// Whether two are so far apart that their difference says little.
@@ -223,10 +240,7 @@ impl Engine {
         if self.verify.next_ms <= now_ms {
             let every_ms = self.verify.settings.every_ms.unwrap_or(u64::MAX);
             self.verify.next_ms = now_ms.saturating_add(every_ms);
-            self.verify.begin_scrub(now_ms, false);
-            let own = self.config.key;
-            let peers: BTreeSet<NodeKey> = self.links.values().map(|link| link.peer).collect();
-            peers.into_iter().filter(|peer| own < *peer).for_each(|it| self.verify_with(it, 0));
+            self.verify_by_schedule();
         }
         if self.verify.scrub.is_some() && self.verify.scrub_due_ms <= now_ms {
             self.step_scrub();
@@ -242,6 +256,16 @@ impl Engine {
         self.answer_verified();
     }
 
+    fn verify_by_schedule(&mut self) {
+        if self.verify.scrub.is_some() {
+            return;
+        }
+        self.verify.begin_scrub(self.now.mono_ms, false);
+        let own = self.config.key;
+        let peers: BTreeSet<NodeKey> = self.links.values().map(|link| link.peer).collect();
+        peers.into_iter().filter(|peer| own < *peer).for_each(|it| self.verify_with(it));
+    }
+
     fn run_todo(&mut self, peer: NodeKey, namespace: Namespace) {
         let now_ms = self.now.mono_ms;
         let Some(todo) = self.verify.todo.get_mut(&(peer, namespace)) else { return };
@@ -251,6 +275,7 @@ impl Engine {
         }
         let was_asked = todo.asked.take().is_some();
         let is_late = todo.until_ms <= now_ms;
+        let is_verifying = self.is_verifying();
         let link = self.links.iter().find(|(_, link)| link.peer == peer && link.may_take());
         let Some((&link, _)) = link else {
             return self.verified_as(peer, namespace, VerifyOutcome::NotLinked);
@@ -264,6 +289,10 @@ impl Engine {
             let outcome = if is_far { VerifyOutcome::Behind } else { VerifyOutcome::BrokeOff };
             return self.verified_as(peer, namespace, outcome);
         }
+        if is_verifying {
+            sometimes!(VerificationWaits);
+            return self.wait_for_turn((peer, namespace), LOOK_MS);
+        }
         if is_far || self.is_busy_with(namespace) || was_asked {
             return;
         }
@@ -271,6 +300,23 @@ impl Engine {
         if let Some(todo) = self.verify.todo.get_mut(&(peer, namespace)) {
             todo.asked = Some((link, session));
         }
+    }
+
+    /// Both sides may be busy with others, and ask each other at the same moment again: each waits as long as chance
+    /// has it.
+    pub(super) fn put_off_verification(&mut self, session: SessionId) {
+        let mut todos = self.verify.todo.iter_mut();
+        let Some((&of, todo)) = todos.find(|(_, todo)| todo.is_of(session)) else { return };
+        todo.asked = None;
+        let pause_ms = LOOK_MS / 2 + self.rng.next_u64() % LOOK_MS;
+        self.wait_for_turn(of, pause_ms);
+    }
+
+    /// Its time to be tried begins with its turn.
+    fn wait_for_turn(&mut self, of: (NodeKey, Namespace), pause_ms: u64) {
+        let Some(todo) = self.verify.todo.get_mut(&of) else { return };
+        todo.due_ms = self.now.mono_ms + pause_ms;
+        todo.until_ms = todo.due_ms + TRIED_MS;
     }
 
     /// A comparison came to nothing.
@@ -304,6 +350,10 @@ impl Engine {
     pub(super) fn verified(&mut self, peer: NodeKey, namespace: Namespace, report: VerifiedPeer) {
         let key = (peer, namespace);
         let was_asked = self.verify.todo.remove(&key);
+        // The next one has its turn.
+        let now_ms = self.now.mono_ms;
+        let waiting = self.verify.todo.values_mut().filter(|it| it.asked.is_none() && !it.is_again);
+        waiting.for_each(|todo| todo.due_ms = todo.due_ms.min(now_ms));
         let is_new = was_asked.is_some_and(|todo| !todo.is_again);
         let is_in_question = report.suspect > 0 || report.outcome == VerifyOutcome::Mended;
         if is_in_question && is_new && !planted!("what differs is looked at again") {
@@ -392,6 +442,9 @@ impl Engine {
 /// Dots that one side covers and the other does not, beyond which they are not compared: the difference is
 /// mostly what is on its way.
 const APART_MAX: u64 = 20_000;
+/// How often the time that a walk through the own store took passes before the next one: beside writes without
+/// pause it takes a third of them at most, and so a 24th in all.
+const RESTS: u64 = 7;
 /// How long a comparison is tried.
 const TRIED_MS: u64 = 30_000;
 /// How often it is looked whether one can be asked for, or has ended.

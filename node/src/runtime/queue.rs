@@ -137,7 +137,7 @@ fn is_write(job: &Job) -> bool {
 
 /// Work on what no reader sees yet, or sees alike before and after: when it is done no write can tell.
 fn is_slice(job: &Job) -> bool {
-    matches!(job, Job::Cut(_) | Job::Fold { .. } | Job::DropCut { .. })
+    matches!(job, Job::Cut(_) | Job::Fold { .. } | Job::DropCut { .. } | Job::Index(_))
 }
 
 #[cfg(test)]

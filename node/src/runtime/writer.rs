@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::Event;
 use super::queue::JobQueue;
+use crate::indexes::Declared;
 use crate::replication::{Input, Token};
 use crate::state::{Heads, Job, JobError, Outcome, WriteError, commit_group, take_group};
 use crate::store::{Store, StoreError};
@@ -33,17 +34,19 @@ pub(crate) struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// Starts the thread. It reports to `events`. At the first failure that it cannot go on from it calls
+    /// Starts the thread, which keeps these indexes. It reports to `events`. At the first failure that it cannot go on from it calls
     /// `failed`, once, and from then on it answers every job with that failure, and leaves the store alone.
     ///
     /// # Errors
     /// Any [`StoreError`] of reading the heads.
     pub(crate) fn start(
         store: Arc<dyn Store>,
+        declared: Arc<[Declared]>,
         events: mpsc::Sender<Event>,
         failed: impl Fn(StoreError) + Send + 'static,
     ) -> Result<Self, StoreError> {
-        let heads = Heads::load(&*store.snapshot()?)?;
+        let mut heads = Heads::load(&*store.snapshot()?)?;
+        heads.indexing.declared = declared;
         let (jobs, inbox) = channel();
         let writer = Writer { store, heads, events, failed: Box::new(failed), failure: None };
         let thread = std::thread::Builder::new()
@@ -200,7 +203,7 @@ mod tests {
         let reported = Arc::new(Mutex::new(Vec::new()));
         let report = reported.clone();
         let failed = move |error: StoreError| report.lock().unwrap().push(error.to_string());
-        let writer = WriterHandle::start(store.clone(), events, failed).unwrap();
+        let writer = WriterHandle::start(store.clone(), [].into(), events, failed).unwrap();
         let succeeded = (0..6).map(|number| {
             let job = WriterMessage::Job(Token(number), write("value"));
             writer.jobs().send(job).unwrap();

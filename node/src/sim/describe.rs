@@ -92,6 +92,8 @@ pub(crate) fn operation(operation: &Operation) -> String {
         }
         OperationKind::Count { delta } => format!("count {delta:+}"),
         OperationKind::Reset => "reset the counter".into(),
+        OperationKind::Keep { key, which } => format!("keep value {which} at {key}"),
+        OperationKind::Beside { key } => format!("put beside what is at {key}"),
         OperationKind::Refuse { key } => format!("put at {key}, and refuse"),
     }
 }

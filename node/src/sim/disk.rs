@@ -295,6 +295,15 @@ impl Snapshot for Rotten {
         self.tables.staged(namespace, after, visit)
     }
 
+    fn staged_back(
+        &self,
+        namespace: Namespace,
+        below: Option<&[u8]>,
+        visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.tables.staged_back(namespace, below, visit)
+    }
+
     fn meta(&self, key: &MetaKey) -> Result<Option<Bytes>, StoreError> {
         self.tables.meta(key)
     }

@@ -80,6 +80,10 @@ impl Draw {
                 true => OperationKind::Reset,
                 false => OperationKind::Count { delta: self.below(19) as i64 - 9 },
             },
+            98 => OperationKind::Beside { key: self.below(mix.keys) },
+            94..=97 => {
+                OperationKind::Keep { key: self.below(mix.keys), which: self.below(2) as usize }
+            }
             99 => OperationKind::Refuse { key: self.below(mix.keys) },
             _ => self.write(mix),
         };

@@ -65,6 +65,7 @@ impl World {
             net: Net::new(seed),
             rng: ChaCha8Rng::seed_from_u64(seed),
             is_on_files,
+            is_indexed: false,
             limits,
             collection: COLLECTION,
             topology: Topology { ripple: Ripple::HoldDown, ..Topology::default() },

@@ -7,6 +7,7 @@ use millpond_core::{Dot, Incarnation, Namespace, NodeKey};
 
 use super::audit::{audit, credit_is_level};
 use super::describe::UNKNOWN;
+use super::indexed::indexes_are_right;
 use super::net::NodeId;
 use super::node::{DIGEST_MS, Running};
 use super::scenario::{BURIED_MS, SHORT_WINDOW_MS};
@@ -88,6 +89,7 @@ fn count(world: &World, node: NodeId) -> Check {
 
 /// What must hold after each commit of a node. The dear part is left out most times.
 pub(crate) fn watch(world: &World, node: NodeId, is_thorough: bool) -> Check {
+    indexes_are_right(world, node)?;
     if is_thorough {
         read(world, node)?;
         if !world.nodes[node].store.is_rotten() {

@@ -67,6 +67,12 @@ pub(super) struct Mix {
 impl Scenario {
     /// The scenario of a seed.
     pub fn draw(profile: Profile, seed: u64) -> Self {
+        if profile == Profile::Indexes {
+            // What happens is another one's; which, a seed decides.
+            let others = Profile::ALL.len() as u64 - 1;
+            let other = Profile::ALL[(seed % others) as usize];
+            return Self { is_indexed: true, ..Self::draw(other, seed) };
+        }
         let mut draw = Draw::new(profile, seed);
         let mix = draw.mix(profile);
         let is_small = profile != Profile::Quiet && draw.one_in(2);
@@ -100,6 +106,7 @@ impl Scenario {
             is_small,
             is_adaptive: seed % 2 == 1,
             is_on_files,
+            is_indexed: false,
             shape,
             steps,
         }
@@ -161,7 +168,8 @@ impl Draw {
             ..Mix::default()
         };
         match profile {
-            Profile::Swarm => self.swarm(&mut mix),
+            // Indexes are drawn as another profile.
+            Profile::Swarm | Profile::Indexes => self.swarm(&mut mix),
             Profile::Restore => {
                 self.network(&mut mix);
                 mix.restore = 6;

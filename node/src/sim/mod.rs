@@ -50,6 +50,7 @@ mod folders;
 mod founding;
 mod guests;
 mod held;
+mod indexed;
 mod judge;
 mod kit;
 mod later;

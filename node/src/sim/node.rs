@@ -8,6 +8,7 @@ use millpond_core::{Boot, Domain, Namespace, NodeKey, Push};
 use super::clock::SimClock;
 use super::disk::SimDisk;
 use super::net::NodeId;
+use crate::indexes::{Declared, settle_indexes};
 use crate::membership::OwnRecord;
 use crate::replication::{
     Collection, Engine, EngineConfig, Input, Limits, Now, Token, VerifySettings,
@@ -46,6 +47,8 @@ pub(crate) struct Node {
     /// What it says that it costs to receive from it.
     pub(crate) cost: u32,
     pub(crate) clock: SimClock,
+    /// The indexes that its program declares.
+    pub(crate) declared: Arc<[Declared]>,
     /// Whether it runs a later version.
     pub(crate) is_newer: bool,
     /// How often it was started.
@@ -171,6 +174,7 @@ impl Node {
             apply_after_ms: None,
             cost: 0,
             clock: SimClock::RIGHT,
+            declared: Arc::default(),
             is_newer: false,
             boots: 0,
             issued: 0,
@@ -200,7 +204,10 @@ impl Node {
         let boot = Boot { counter: last.map_or(0, |last| last.counter) + 1, random };
         let mut changes = Changes::default();
         write_meta(&mut changes, meta_key::boot(), Some(&boot));
+        settle_indexes(&*snapshot, &self.declared, (last, boot), &mut changes)?;
         self.store.commit(&changes, Durability::Synced)?;
+        let mut heads = Heads::load(&*self.store.snapshot()?)?;
+        heads.indexing.declared = self.declared.clone();
         let record = self.record(id);
         let config = EngineConfig {
             key: self.key,

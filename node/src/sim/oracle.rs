@@ -52,7 +52,7 @@ struct Written {
     overwritten: Vec<Dot>,
     /// Whether its transaction ends with it.
     is_last: bool,
-    /// Whether nobody asked for it, so that it has the stamp of what it clears away.
+    /// Whether it has the stamp of what it clears away, keeps or restores.
     is_housekeeping: bool,
 }
 
@@ -70,6 +70,10 @@ pub(crate) enum Effect {
     None,
     Count(i64),
     Reset,
+    /// It may end a conflict by one of its values.
+    Keep,
+    /// It writes a value beside those that are there.
+    Beside,
 }
 
 /// What an operation became.
@@ -166,7 +170,7 @@ impl Oracle {
     fn note_effect(&mut self, push: &Push, ran: Option<&Ran>) {
         let Some(ran) = ran else { return };
         match ran.effect {
-            Effect::None => {}
+            Effect::None | Effect::Keep | Effect::Beside => {}
             Effect::Count(delta) => self.increments.push(Increment { dot: push.last(), delta }),
             Effect::Reset => {
                 self.resets.push(Reset { dot: push.last(), vv: ran.vv.clone() });
@@ -187,7 +191,9 @@ impl Oracle {
             self.holders(*namespace, Dot::new(*origin, *first))
         );
         ensure!(first.get() == next, "R5: {node} leaves a gap before {} of {origin}", first.get());
-        let is_housekeeping = ran.is_none() && *namespace == Namespace::MAIN;
+        let effect = ran.as_ref().map(|ran| ran.effect);
+        let is_decision = matches!(effect, Some(Effect::Keep | Effect::Beside));
+        let is_housekeeping = is_decision || (ran.is_none() && *namespace == Namespace::MAIN);
         let stamp_before = issued.iter().rfind(|it| !it.is_housekeeping).map(|last| last.hlc);
         let count = writes.len();
         for (index, write) in writes.iter().enumerate() {
@@ -233,8 +239,18 @@ impl Oracle {
             for (index, write) in writes.iter().enumerate() {
                 let seen = self.live_at(*namespace, &write.path, &ran.vv);
                 let overwritten: BTreeSet<Dot> = write.overwritten.iter().copied().collect();
+                if ran.effect == Effect::Keep {
+                    let stamps = seen.iter().filter_map(|dot| self.find(*namespace, *dot));
+                    ensure!(
+                        stamps.map(|old| old.hlc).max() == Some(write.hlc),
+                        "the clock: {} keeps a value under a stamp of its own",
+                        push.dot(index)
+                    );
+                }
+                let meant =
+                    if ran.effect == Effect::Beside { BTreeSet::new() } else { seen.clone() };
                 ensure!(
-                    seen == overwritten,
+                    overwritten == meant,
                     "R12: {} overwrites {overwritten:?}, and what was live there is {seen:?}",
                     push.dot(index)
                 );

@@ -65,6 +65,8 @@ profiles! {
     /// Clients that move between nodes with what they have seen, and writes that wait for other members, while
     /// nodes are killed and fall back.
     Sessions = "sessions",
+    /// What any other one does, at nodes that keep indexes.
+    Indexes = "indexes",
 }
 
 impl fmt::Display for Profile {

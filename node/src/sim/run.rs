@@ -98,6 +98,9 @@ fn play(scenario: &Scenario, options: RunOptions, stage: &mut Option<Stage>) -> 
     let trace = Trace::new(options.keeps_events);
     let mut world = found(scenario, limits, trace);
     world.set_collection(scenario.collection());
+    if scenario.is_indexed {
+        world.declare_indexes();
+    }
     world.net.is_taping = true;
     let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed ^ 0x6a75_6467);
     world.observer = Some(Box::new(move |world, node| {

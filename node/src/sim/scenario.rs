@@ -27,6 +27,9 @@ pub struct Scenario {
     /// Whether nodes keep their data in real files, on disks of sectors that a power cut tears.
     #[serde(default)]
     pub(crate) is_on_files: bool,
+    /// Whether nodes keep indexes, which change with their programs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_indexed: bool,
     /// Whether what came by replication is announced, not held for a fixed time.
     #[serde(default)]
     pub(crate) is_adaptive: bool,
@@ -166,6 +169,10 @@ pub(crate) enum OperationKind {
     Count { delta: i64 },
     /// Resets it.
     Reset,
+    /// Ends a conflict at a key by one of its values, if there is one.
+    Keep { key: u64, which: usize },
+    /// Writes a value beside those at a key, if there are any, with the stamp of one of them.
+    Beside { key: u64 },
     /// Writes at a key, and then refuses itself.
     Refuse { key: u64 },
 }

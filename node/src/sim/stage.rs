@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millpond_core::transport::Lane;
-use millpond_core::{Namespace, Path, Payload};
+use millpond_core::{Dot, Namespace, Path, Payload};
 
 use super::delays::Delay;
 use super::describe;
 use super::disk::FailedSync;
 use super::folders::Backup;
 use super::guests::{Guests, Terms};
+use super::indexed::finds_its_own;
 use super::later::LATER_KIND;
 use super::net::NodeId;
 use super::oracle::{Effect, Ran};
@@ -217,15 +218,20 @@ impl Stage {
         let effect = match operation.kind {
             OperationKind::Count { delta } => Effect::Count(delta),
             OperationKind::Reset => Effect::Reset,
+            OperationKind::Keep { .. } => Effect::Keep,
+            OperationKind::Beside { .. } => Effect::Beside,
             _ => Effect::None,
         };
         let delay = self.world.delays.get(&node).map(Delay::is_sure);
         let (number, kind) = (operation.number, operation.kind.clone());
         let is_newer = self.world.nodes[node].is_newer;
+        let declared = self.world.nodes[node].declared.clone();
         let closure = move |tx: &mut WriteTx<'_>| {
             let ran = Ran { operation: number, vv: tx.vv().clone(), effect };
             witness.lock().expect("no closure panics").push(ran);
-            carry_out(tx, number, &kind, is_newer)
+            carry_out(tx, number, &kind, is_newer)?;
+            finds_its_own(tx, &declared, number);
+            Ok(())
         };
         let asked_for = operation.concern.as_ref();
         let min_connected = asked_for.map_or(0, |it| it.min_connected);
@@ -408,6 +414,19 @@ fn carry_out(
         }
         OperationKind::Count { delta } => tx.count(&counter_path(), *delta),
         OperationKind::Reset => tx.reset_counter(&counter_path()),
+        OperationKind::Keep { key, which } => {
+            let path = key_path(*key);
+            let dots: Vec<Dot> = tx.entry(&path)?.live().iter().map(|live| live.dot).collect();
+            match dots.len() {
+                0 | 1 => Ok(()),
+                count => tx.keep(&path, dots[which % count]).map(drop),
+            }
+        }
+        OperationKind::Beside { key } => {
+            let path = key_path(*key);
+            let stamp = tx.entry(&path)?.live().first().map(|live| live.hlc);
+            stamp.map_or(Ok(()), |it| tx.restore(&path, value(number, 0, is_newer), it, None))
+        }
         OperationKind::Refuse { key } => {
             tx.put(key_path(*key), value(number, 0, is_newer))?;
             Err(WriteError::Rejected("it changed its mind".into()))

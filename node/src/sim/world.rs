@@ -10,6 +10,7 @@ use rand_core::Rng;
 
 use super::delays::Delay;
 use super::describe;
+use super::indexed::declared;
 use super::later::{Dressed, dress};
 use super::mesh::meter::Meter;
 use super::net::{Net, NetEvent, NodeId};
@@ -47,6 +48,8 @@ pub(crate) struct World {
     pub(crate) rng: ChaCha8Rng,
     /// Whether new nodes keep their data in files, on disks of sectors.
     pub(super) is_on_files: bool,
+    /// Whether nodes declare indexes.
+    pub(super) is_indexed: bool,
     /// What new nodes are made with.
     pub(crate) limits: Limits,
     pub(crate) collection: Collection,
@@ -87,6 +90,9 @@ impl World {
     pub(crate) fn start(&mut self, id: NodeId) {
         let (random, seed) = (self.rng.next_u64(), self.random());
         self.held_by_all.remove(&id);
+        if self.is_indexed {
+            self.nodes[id].declared = declared(self.nodes[id].boots);
+        }
         let started = self.nodes[id].start(id, self.now_ms, random, seed);
         if started.is_err() {
             self.nodes[id].crash(false, 0);

@@ -11,7 +11,7 @@ use super::delayed::{apply_due, note_arrival};
 use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads, Place};
-use super::job::{Cut, Job, JobError, Local, Outcome};
+use super::job::{Cut, IndexWork, Job, JobError, Local, Outcome};
 use super::mend::mend;
 use super::reissue::reissue;
 use super::staged_row::encode_staged;
@@ -80,6 +80,14 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
         }
         Job::Close => {
             tx.heads.open = None;
+            Ok(Outcome::default())
+        }
+        Job::Index(work) => {
+            // At the end of the group: it has to know all that changes.
+            match work {
+                IndexWork::Slice(rows_max) => tx.heads.indexing.slice_rows = rows_max.max(1),
+                IndexWork::Renew(numbers) => tx.heads.indexing.renews.extend(numbers),
+            }
             Ok(Outcome::default())
         }
         Job::Reissue(job) => reissue(tx, job),

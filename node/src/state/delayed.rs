@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::heads::{Heads, meta_key, read_meta, write_meta};
 use super::transaction::Transaction;
 use super::view::View;
+use crate::indexes::distrust;
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::store::{Changes, Durability, LogRow, Snapshot, Store, StoreError};
@@ -337,6 +338,7 @@ fn clear(store: &dyn Store) -> Result<(), StoreError> {
     let snapshot = store.snapshot()?;
     let mut slices = Slices::new(store);
     slices.changes.unstaged.insert(WAITING);
+    distrust(&*snapshot, &mut slices.changes)?;
     for namespace in [SHOWN, Namespace::MAIN] {
         let vv: Option<VersionVector> = read_meta(&*snapshot, &meta_key::vv(namespace))?;
         for Dot { incarnation, .. } in vv.unwrap_or_default().iter() {

@@ -8,6 +8,7 @@ use super::heads::Heads;
 use super::job::{Job, JobError, Outcome};
 use super::transaction::Transaction;
 use super::write::WriteError;
+use crate::indexes::keep;
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::store::{Changes, Durability, Store, StoreError};
@@ -44,6 +45,7 @@ pub(crate) fn commit_group(
         }
         results.push(result);
     }
+    keep(&*snapshot, heads, &mut next, &mut group)?;
     next.save(heads, &mut group);
     // A store in memory changes in place what nobody else looks at.
     drop(snapshot);
@@ -83,7 +85,7 @@ fn weigh(job: &Job) -> usize {
         Job::Mend(it) => it.found.len() + it.lost.len() + it.unlogged.len() + 16,
         // As much as one commit may do beside small writes: they wait for one such job at most.
         Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
-        Job::Reissue(_) => GROUP_ROWS_MAX,
+        Job::Reissue(_) | Job::Index(_) => GROUP_ROWS_MAX,
         Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
         Job::Collect { .. } | Job::Compact { .. } => GROUP_ROWS_MAX,
         Job::At(_, Some(job)) => weigh(job),

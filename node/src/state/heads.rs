@@ -1,6 +1,7 @@
 //! The small facts that every commit reads and most change: vectors, incarnations, clock, cuts under way.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_core::{
@@ -14,6 +15,7 @@ use super::clear::Clear;
 use super::delayed::{Delayed, SHOWN};
 use super::fold::Fold;
 use super::tombstones::Tombstones;
+use crate::indexes::Indexing;
 use crate::membership::Finals;
 use crate::planted::planted;
 use crate::probes::always;
@@ -93,6 +95,8 @@ pub(crate) struct Heads {
     pub(crate) delayed: Option<Box<Delayed>>,
     /// The vectors at the latest local transaction of this boot: what dependencies are relative to.
     pub(crate) last_local: BTreeMap<Namespace, VersionVector>,
+    /// The indexes.
+    pub(crate) indexing: Indexing,
     /// What this boot began with.
     pub(crate) began: Began,
 }
@@ -142,6 +146,7 @@ impl Heads {
             let floor = read_meta(snapshot, &meta_key::floor(SHOWN))?;
             heads.floor.insert(SHOWN, floor.unwrap_or_default());
         }
+        heads.indexing.stored = read_meta(snapshot, &meta_key::indexes())?.map(Arc::new);
         heads.open = read_meta(snapshot, &meta_key::open())?;
         heads.incarnations = read_meta(snapshot, &meta_key::incarnations())?.unwrap_or_default();
         heads.ceiling = read_meta(snapshot, &meta_key::ceiling())?.unwrap_or_default();
@@ -226,6 +231,9 @@ impl Heads {
         if before.delayed != self.delayed {
             write_meta(changes, meta_key::delayed(), self.delayed.as_deref());
         }
+        if before.indexing != self.indexing {
+            write_meta(changes, meta_key::indexes(), self.indexing.stored.as_deref());
+        }
         if before.open != self.open {
             write_meta(changes, meta_key::open(), self.open.as_ref());
         }
@@ -307,6 +315,10 @@ pub(crate) mod meta_key {
 
     pub(crate) fn delayed() -> MetaKey {
         MetaKey("delayed".into())
+    }
+
+    pub(crate) fn indexes() -> MetaKey {
+        MetaKey("indexes".into())
     }
 
     pub(crate) fn rehab() -> MetaKey {

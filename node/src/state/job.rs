@@ -76,6 +76,8 @@ pub(crate) enum Job {
         /// What all members have, evicted ones too, and this node as well.
         stable: VersionVector,
     },
+    /// Builds some rows of an index, or drops some of one that is left, or begins anew with some.
+    Index(IndexWork),
     /// What this one does arrived at that time: a delayed replica shows it as long after. Without a job the time
     /// is only noted.
     At(Arrival, Option<Box<Job>>),
@@ -89,6 +91,15 @@ pub(crate) enum Job {
     Reissue(Reissue),
     /// Notes that are nobody's data: peers' vectors, invites, marks.
     Meta(Vec<(MetaKey, Option<bytes::Bytes>)>),
+}
+
+/// What is to be done about indexes.
+#[derive(Debug, Clone)]
+pub(crate) enum IndexWork {
+    /// So many rows are built, or dropped.
+    Slice(usize),
+    /// These are built anew, by their numbers.
+    Renew(Vec<u32>),
 }
 
 /// A user's transaction.

@@ -283,6 +283,15 @@ impl Snapshot for Overlay {
         self.tables.staged(namespace, after, visit)
     }
 
+    fn staged_back(
+        &self,
+        namespace: Namespace,
+        below: Option<&[u8]>,
+        visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.tables.staged_back(namespace, below, visit)
+    }
+
     fn meta(&self, key: &MetaKey) -> Result<Option<Bytes>, StoreError> {
         self.tables.meta(key)
     }

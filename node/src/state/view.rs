@@ -51,6 +51,16 @@ impl View {
         &self.vv
     }
 
+    /// What it is a view of.
+    pub(crate) fn namespace(&self) -> Namespace {
+        self.namespace
+    }
+
+    /// The snapshot as readers of the namespace see it, hidden dots included.
+    pub(crate) fn snapshot(&self) -> &dyn Snapshot {
+        &*self.snapshot
+    }
+
     /// Below this vector nothing tells any more what was deleted.
     pub(crate) fn floor(&self) -> Result<VersionVector, StoreError> {
         Ok(read_meta(&*self.snapshot, &meta_key::floor(self.namespace))?.unwrap_or_default())

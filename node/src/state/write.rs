@@ -23,10 +23,10 @@ use crate::store::StoreError;
 /// A transaction in the making: short, synchronous, and run on the writer's thread. Reads see what it has
 /// written so far; nothing is visible to anybody else before it commits, and then all of it is.
 pub struct WriteTx<'a> {
-    tx: &'a Transaction<'a>,
-    namespace: Namespace,
+    pub(super) tx: &'a Transaction<'a>,
+    pub(super) namespace: Namespace,
     incarnation: Incarnation,
-    pending: BTreeMap<Path, Option<Payload>>,
+    pub(super) pending: BTreeMap<Path, Option<Payload>>,
     /// Of what is pending, that which takes the place of some of the live dots only.
     parts: BTreeMap<Path, Part>,
     pending_bytes: usize,
@@ -41,6 +41,10 @@ enum Part {
     Lost,
     /// All of a slot that adds nothing, with its stamp.
     Spent,
+    /// All that lives there, as one of those values, with the greatest of their stamps.
+    Kept,
+    /// This dot, or nothing, by what was here before, if anything was, with the stamp that it had then.
+    Restored { stamp: Hlc, over: Option<Dot> },
 }
 
 /// Why a transaction was refused. Nothing of it was written.
@@ -249,6 +253,49 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
+    /// Ends a conflict by one of its values: the new dot takes the place of all that lives at the path, with the
+    /// greatest of their stamps. It is housekeeping, which decides among what is here and wins no race against what
+    /// is not: a write elsewhere that is later than all of these still shows. False when the dot is not live any
+    /// more; then no dot is taken.
+    pub(crate) fn keep(&mut self, path: &Path, dot: Dot) -> Result<bool, WriteError> {
+        let entry = self.entry(path)?;
+        let Some(live) = entry.live().iter().find(|live| live.dot == dot) else {
+            return Ok(false);
+        };
+        self.set(path.clone(), Some(live.payload.clone()))?;
+        self.parts.insert(path.clone(), Part::Kept);
+        Ok(true)
+    }
+
+    /// Writes what was at a path before, with the stamp that it had then, in the place of `over` or, without, beside
+    /// all that lives there.
+    pub(crate) fn restore(
+        &mut self,
+        path: &Path,
+        payload: Payload,
+        stamp: Hlc,
+        over: Option<Dot>,
+    ) -> Result<(), WriteError> {
+        let live =
+            self.entry(path)?.live().iter().filter(|live| Some(live.dot) != over).count() + 1;
+        if live > SIBLINGS_MAX {
+            return Err(WriteError::TooManySiblings { live });
+        }
+        self.put(path.clone(), payload)?;
+        self.parts.insert(path.clone(), Part::Restored { stamp, over });
+        Ok(())
+    }
+
+    /// Deletes one of the dots that are live at a path, and leaves what else lives there.
+    pub(crate) fn take_back(&mut self, path: &Path, dot: Dot) -> Result<(), WriteError> {
+        let entry = self.entry(path)?;
+        if let Some(live) = entry.live().iter().find(|live| live.dot == dot) {
+            self.set(path.clone(), None)?;
+            self.parts.insert(path.clone(), Part::Restored { stamp: live.hlc, over: Some(dot) });
+        }
+        Ok(())
+    }
+
     /// Deletes a slot of a counter that adds nothing and of which all is stable, with its stamp: housekeeping
     /// wins no race. False when it is not so any more; then no dot is taken.
     pub(crate) fn compact_slot(
@@ -401,13 +448,23 @@ pub(crate) fn write(
         let is_seen =
             |dot| vv.covers(dot) || planted!("a write overwrites what its node has covered");
         let is_meant = |live: &LiveDot| match part {
-            None | Some(Part::Spent) => true,
+            None | Some(Part::Spent | Part::Kept) => true,
+            Some(Part::Restored { over, .. }) => {
+                *over == Some(live.dot) || planted!("what is brought back leaves what is beside it")
+            }
             Some(Part::Again(dot)) => *dot == live.dot,
             Some(Part::Lost) => is_lost(live),
         };
         let seen = entry.live().iter().filter(|live| is_seen(live.dot) && is_meant(live));
-        let is_kept = matches!(part, Some(Part::Again(_) | Part::Spent));
-        let kept = seen.clone().map(|live| live.hlc).max().filter(|_| is_kept);
+        let kept = match part {
+            Some(Part::Kept) if planted!("a decision keeps the stamp of what it decides") => None,
+            Some(Part::Again(_) | Part::Spent | Part::Kept) => {
+                seen.clone().map(|live| live.hlc).max()
+            }
+            Some(Part::Restored { stamp, .. }) => Some(*stamp),
+            None | Some(Part::Lost) => None,
+        };
+        let is_kept = kept.is_some();
         if !is_kept {
             greatest = greatest.max(seen.clone().map(|live| live.hlc).max());
         }

@@ -130,6 +130,14 @@ pub trait Snapshot: Send + Sync {
         visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
+    /// Visits staged rows in reverse path order, those whose encoded paths are below these bytes, if given.
+    fn staged_back(
+        &self,
+        namespace: Namespace,
+        below: Option<&[u8]>,
+        visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
     /// A value of the meta table.
     fn meta(&self, key: &MetaKey) -> Result<Option<Bytes>, StoreError>;
 }

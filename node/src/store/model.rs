@@ -46,6 +46,7 @@ impl Model {
                 Continue(())
             };
             snapshot.staged(namespace, None, &mut visit).unwrap();
+            self.assert_back_equals(snapshot, namespace);
             for number in 0..INCARNATIONS {
                 let mut visit = |dot, row| {
                     stored.log.insert((namespace, dot), row);
@@ -71,6 +72,25 @@ impl Model {
         for name in META_NAMES {
             let key = MetaKey(name.to_owned());
             assert_eq!(snapshot.meta(&key).unwrap().as_ref(), self.meta.get(&key));
+        }
+    }
+
+    /// Staged rows from the end, and from each row on.
+    fn assert_back_equals(&self, snapshot: &dyn Snapshot, of: Namespace) {
+        let paths = || self.staged.keys().filter(|(namespace, _)| *namespace == of);
+        let ends = paths().map(|(_, path)| Some(path.as_bytes()));
+        for below in ends.chain([None, Some(&[][..])]) {
+            let is_before = |path: &Path| below.is_none_or(|below| path.as_bytes() < below);
+            let expected: Vec<&Path> =
+                paths().map(|(_, path)| path).filter(|it| is_before(it)).collect();
+            let mut found = Vec::new();
+            let mut visit = |path, _| {
+                found.push(path);
+                Continue(())
+            };
+            snapshot.staged_back(of, below, &mut visit).unwrap();
+            found.reverse();
+            assert_eq!(found.iter().collect::<Vec<_>>(), expected);
         }
     }
 

@@ -69,6 +69,10 @@ impl<R: Record> Collection<R> {
         self.view.vv()
     }
 
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
     /// The record of a key; `None` when there is none.
     ///
     /// # Errors

@@ -46,6 +46,7 @@
 mod collection;
 mod counter;
 mod flag;
+mod index;
 mod key;
 mod log;
 mod map;
@@ -61,6 +62,9 @@ mod vary;
 pub use collection::{Collection, Keys};
 pub use counter::{Counter, CounterEdit};
 pub use flag::{DisableWins, EnableWins, Flag, FlagEdit, FlagRule};
+pub use index::{
+    CompoundKey, Index, IndexDeclaration, IndexField, IndexKey, IndexQuery, IndexState, IndexValue,
+};
 pub use key::Key;
 pub use log::{Log, LogEdit};
 pub use map::{Map, MapEdit};

@@ -35,6 +35,10 @@ impl<T> Multi<T> {
         &self.0
     }
 
+    pub(super) fn into_values(self) -> Vec<T> {
+        self.0
+    }
+
     /// Whether there is more than one value.
     pub fn is_conflict(&self) -> bool {
         self.0.len() > 1

@@ -1,7 +1,7 @@
 //! What `#[derive(Record)]` implements.
 
 use crate::records::RecordError;
-use crate::typed::{Draw, Found, Key, Site};
+use crate::typed::{Draw, Found, IndexDeclaration, Key, Site};
 
 /// A type of record: a struct whose fields each merge by a rule of their own, which their types tell.
 ///
@@ -22,6 +22,8 @@ use crate::typed::{Draw, Found, Key, Site};
 /// | `#[millpond(collection = "tasks")]` | the struct | the collection's name; else the struct's in `snake_case` |
 /// | `#[millpond(key)]` | a field | the key: [`Key`] |
 /// | `#[millpond(rename = "title")]` | a field | its stored name, so that the field may be called otherwise |
+/// | `#[millpond(index)]` | a field | an index of it: [`Index`](super::Index) |
+/// | `#[millpond(index(agenda(owner, due)))]` | the struct | an index of several fields, with a name |
 ///
 /// Fields that the type does not know, such as a newer version's, are kept. Those that are not stored, since
 /// an older version wrote the record, read as their defaults.
@@ -37,6 +39,12 @@ pub trait Record: Sized + Send + 'static {
     type Edit<'p>;
     /// The collection.
     const COLLECTION: &'static str;
+
+    /// The indexes that it declares.
+    #[doc(hidden)]
+    fn indexes() -> Vec<IndexDeclaration> {
+        Vec::new()
+    }
 
     /// What names this one.
     fn key(&self) -> &Self::Key;

@@ -26,6 +26,11 @@ pub(crate) struct FoundEntry {
 }
 
 impl FoundEntry {
+    /// The entry at the place itself.
+    pub(crate) fn at_once(entry: &Entry) -> Self {
+        Self { below: Vec::new(), entry: entry.clone() }
+    }
+
     /// The entries of a record, as read below its path.
     pub(crate) fn all(record: &Path, entries: Vec<(Path, Entry)>) -> Vec<Self> {
         let depth = record.components().count();

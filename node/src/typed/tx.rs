@@ -2,7 +2,7 @@
 
 use millpond_core::{Path, Payload, PayloadKind};
 
-use crate::records::{IdError, RecordError, RecordId};
+use crate::records::{IdError, RecordError, RecordId, notes_of};
 use crate::state::WriteTx;
 #[cfg(any(test, feature = "sim"))]
 use crate::typed::Draw;
@@ -81,6 +81,9 @@ impl WriteTx<'_> {
         let path = record_path::<R>(&key.into())?;
         let existed = read_found(self, &path, |found| found.shows())?;
         self.clear(&path)?;
+        if let Some(notes) = notes_of(&path) {
+            self.clear(&notes)?;
+        }
         Ok(existed)
     }
 }

@@ -1,10 +1,11 @@
-//! Looking through one store for what is damaged, and what is missing (R1 to R3).
+//! Looking through one store for what is damaged, and what is missing (R1 to R3), and for indexes that are wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use millpond_core::{Dot, Incarnation, Namespace, Path, VersionVector};
 
+use crate::indexes::{Declared, IndexScrub};
 use crate::planted::planted;
 use crate::state::{CutMark, has_content, meta_key, read_meta};
 use crate::store::{DamagedEntries, DamagedLog, Snapshot, StoreError};
@@ -24,6 +25,8 @@ enum At {
     Entries(Namespace, Option<Path>),
     /// The log of the last of these incarnations, beyond a seq.
     Log(Namespace, Vec<Incarnation>, u64),
+    /// Indexes.
+    Indexes(IndexScrub),
     Done,
 }
 
@@ -41,6 +44,8 @@ pub(crate) struct Found {
     pub(crate) blocks: BTreeSet<(Namespace, DamagedLog)>,
     /// Live dots of which the log has no row.
     pub(crate) unlogged: Vec<Unlogged>,
+    /// Indexes whose rows are not those of the records, by their numbers.
+    pub(crate) indexes: Vec<u32>,
 }
 
 /// A live dot of which the log has no row.
@@ -55,9 +60,10 @@ impl Scrub {
     pub(crate) fn step(
         &mut self,
         snapshot: &dyn Snapshot,
+        declared: &[Declared],
         rows_max: usize,
     ) -> Result<Option<Found>, StoreError> {
-        match &self.at {
+        match &mut self.at {
             At::Entries(namespace, after) => {
                 let (namespace, after) = (*namespace, after.clone());
                 self.at = match self.entries(snapshot, namespace, after, rows_max)? {
@@ -66,9 +72,10 @@ impl Scrub {
                 };
             }
             At::Log(namespace, incarnations, after) => {
-                let (namespace, mut incarnations) = (*namespace, incarnations.clone());
+                let (namespace, mut incarnations, after) =
+                    (*namespace, incarnations.clone(), *after);
                 let read = match incarnations.last() {
-                    Some(&last) => self.log(snapshot, namespace, last, *after, rows_max)?,
+                    Some(&last) => self.log(snapshot, namespace, last, after, rows_max)?,
                     None => None,
                 };
                 self.at = match read {
@@ -79,9 +86,15 @@ impl Scrub {
                     }
                     None => match NAMESPACES.iter().find(|next| **next > namespace) {
                         Some(&next) => At::Entries(next, None),
-                        None => At::Done,
+                        None => At::Indexes(IndexScrub::default()),
                     },
                 };
+            }
+            At::Indexes(scrub) => {
+                if scrub.step(snapshot, declared, rows_max)? {
+                    self.found.indexes = std::mem::take(&mut scrub.wrong);
+                    self.at = At::Done;
+                }
             }
             At::Done => return Ok(Some(std::mem::take(&mut self.found))),
         }

@@ -70,7 +70,9 @@ mod api {
             assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.text);
             let body = self.json();
             assert_eq!(body["status"], self.status);
-            assert!(body["detail"].is_string() && body["retryable"].is_boolean());
+            assert!(body["detail"].is_string() && body["hint"].is_string());
+            let code: millpond::ErrorCode = body["error_code"].as_str().unwrap().parse().unwrap();
+            assert!(body["retryable"].as_bool().unwrap() >= code.is_retryable(), "{}", self.text);
             body["code"].as_str().unwrap().to_owned()
         }
     }

@@ -1,8 +1,8 @@
-//! Fields that two nodes wrote at once: listed, explained, ended.
+//! Fields that two nodes wrote at once: listed, explained, ended, and brought back.
 
-use millpond::Replica;
-use millpond::ResolveError;
 use millpond::records::{self, Document, FieldKind, Json, RecordId, RecordView};
+use millpond::typed::{Collection, Set};
+use millpond::{Conflict, Counter, Record, Replica, ResolveError};
 
 use crate::cluster::{Cluster, within};
 
@@ -61,5 +61,174 @@ async fn a_conflict_is_listed_explained_and_ended() {
     let late = stale[0].set(Json::number(1)).await;
     assert!(matches!(late, Err(ResolveError::Changed)), "{late:?}");
     assert_eq!(title(ben), title(anna));
+    cluster.close().await;
+}
+
+/// What a client shows of the field, and what is held.
+fn held(replica: &Replica, field: &str) -> (String, Vec<String>) {
+    let record = RecordView::new(replica.read().unwrap()).get(&milk()).unwrap().unwrap();
+    let field = &record.fields[field];
+    let versions = field.versions.iter().map(|version| version.value.text().to_owned()).collect();
+    (field.value.text().to_owned(), versions)
+}
+
+/// Both nodes do something at once, and then know all of it.
+async fn at_once(cluster: &Cluster, anna: impl AsyncFnOnce(), ben: impl AsyncFnOnce()) {
+    cluster.nodes[0].pause(None).await;
+    anna().await;
+    ben().await;
+    cluster.nodes[0].resume(None).await;
+    cluster.linked().await;
+    cluster.converged().await;
+}
+
+async fn only_conflict(replica: &Replica) -> Conflict {
+    let mut conflicts = replica.conflicts(None).await.unwrap();
+    assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+    conflicts.remove(0)
+}
+
+async fn count(replica: &Replica, field: &'static str, delta: i64) {
+    records::write(replica, move |tx| tx.count(&milk(), field, delta)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_that_clash_are_listed_and_ended_like_values() {
+    #[derive(Debug, Default, Record)]
+    #[millpond(collection = "t")]
+    struct Tagged {
+        #[millpond(key)]
+        id: String,
+        x: Set<String>,
+    }
+    #[derive(Debug, Default, Record)]
+    #[millpond(collection = "t")]
+    struct Counted {
+        #[millpond(key)]
+        id: String,
+        x: Counter,
+    }
+    let cluster = Cluster::start(2).await;
+    let [anna, ben] = &cluster.nodes[..] else { unreachable!() };
+    let tagged = Tagged { id: "milk".into(), x: ["dairy".to_owned()].into() };
+    let store = async || ben.write(move |tx| tx.store(&tagged)).await.unwrap();
+    at_once(&cluster, async || count(anna, "x", 5).await, async || drop(store().await)).await;
+
+    let conflict = only_conflict(ben).await;
+    let kinds: Vec<FieldKind> = conflict.candidates.iter().map(|it| it.kind).collect();
+    assert_eq!(kinds, [FieldKind::Counter, FieldKind::Set]);
+    assert!(conflict.is_clash());
+    let (shown, versions) = held(anna, "x");
+    assert_eq!(
+        (shown.as_str(), &versions[..]),
+        ("5", &["5".to_owned(), r#"["dairy"]"#.into()][..])
+    );
+    let explained = anna.explain(&milk(), "x").await.unwrap().unwrap();
+    assert!(explained.rule.contains("different types"), "{}", explained.rule);
+    // Each typed reader sees its own type.
+    let counted = Collection::<Counted>::new(anna.read().unwrap()).get("milk").unwrap().unwrap();
+    let tagged = Collection::<Tagged>::new(anna.read().unwrap()).get("milk").unwrap().unwrap();
+    assert_eq!((counted.x.value(), tagged.x.len()), (5, 1));
+
+    // One more element is one more write than was seen.
+    let more = |tx: &mut millpond::WriteTx<'_>| {
+        tx.edit::<Tagged, _>("milk", |it| it.x.insert("cold")).map(drop)
+    };
+    ben.write(more).await.unwrap();
+    assert!(matches!(conflict.keep(0).await, Err(ResolveError::Changed)));
+    only_conflict(ben).await.keep(1).await.unwrap();
+    cluster.converged().await;
+    assert_eq!(held(anna, "x"), (r#"["cold","dairy"]"#.into(), vec![]));
+    assert!(anna.conflicts(None).await.unwrap().is_empty());
+
+    // Back again: the counter counts again what it had counted.
+    anna.undo_decision(&milk(), "x").await.unwrap();
+    cluster.converged().await;
+    let (shown, versions) = held(ben, "x");
+    assert_eq!((shown.as_str(), versions.len()), ("5", 2));
+    only_conflict(ben).await.set(Json::parse("\"plain\"").unwrap()).await.unwrap();
+    cluster.converged().await;
+    assert_eq!(held(anna, "x"), ("\"plain\"".into(), vec!["\"plain\"".to_owned()]));
+    anna.undo_decision(&milk(), "x").await.unwrap();
+    let (shown, versions) = held(anna, "x");
+    assert_eq!((shown.as_str(), versions[1].as_str()), ("5", r#"["cold","dairy"]"#));
+    cluster.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_a_conflict_is_undone_on_any_node_and_nothing_later_is() {
+    let cluster = Cluster::start(2).await;
+    let [anna, ben] = &cluster.nodes[..] else { unreachable!() };
+    let put = |replica, value| async move { patch(replica, value).await };
+    let torn = async || {
+        at_once(
+            &cluster,
+            async || put(anna, r#"{"title":"A"}"#).await,
+            async || put(ben, r#"{"title":"B"}"#).await,
+        )
+        .await;
+        held(anna, "title")
+    };
+    let nothing = anna.undo_decision(&milk(), "title").await;
+    assert!(matches!(nothing, Err(ResolveError::NothingToUndo)), "{nothing:?}");
+    let before = torn().await;
+    only_conflict(anna).await.keep(1).await.unwrap();
+    cluster.converged().await;
+    assert_eq!(held(ben, "title").0, before.1[1]);
+    ben.undo_decision(&milk(), "title").await.unwrap();
+    cluster.converged().await;
+    assert_eq!(held(anna, "title"), before, "the same value shows, and both are held");
+    let again = anna.undo_decision(&milk(), "title").await;
+    assert!(matches!(again, Err(ResolveError::NothingToUndo)), "{again:?}");
+
+    // What was written since, and is known, is not undone.
+    only_conflict(anna).await.set(Json::number(1)).await.unwrap();
+    patch(anna, r#"{"title":"later"}"#).await;
+    let late = anna.undo_decision(&milk(), "title").await;
+    assert!(matches!(late, Err(ResolveError::Changed)), "{late:?}");
+    assert_eq!(title(anna), r#""later""#);
+    cluster.converged().await;
+
+    // What was written since, and is not known, stays and shows.
+    torn().await;
+    only_conflict(anna).await.keep(1).await.unwrap();
+    cluster.converged().await;
+    at_once(
+        &cluster,
+        async || drop(anna.undo_decision(&milk(), "title").await.unwrap()),
+        async || patch(ben, r#"{"title":"unseen"}"#).await,
+    )
+    .await;
+    let (shown, versions) = held(anna, "title");
+    assert_eq!((shown.as_str(), versions.len()), (r#""unseen""#, 3), "{versions:?}");
+
+    // Of two that undo at once each value comes back twice, which one decision ends.
+    only_conflict(anna).await.set(Json::number(2)).await.unwrap();
+    cluster.converged().await;
+    let undo =
+        async |replica: &Replica| drop(replica.undo_decision(&milk(), "title").await.unwrap());
+    at_once(&cluster, async || undo(anna).await, async || undo(ben).await).await;
+    assert_eq!(held(anna, "title").1.len(), 6);
+    only_conflict(anna).await.keep(0).await.unwrap();
+    cluster.converged().await;
+    assert_eq!(title(ben), r#""unseen""#);
+
+    // A record that is deleted takes its notes along.
+    records::write(anna, |tx| tx.delete(&milk())).await.unwrap();
+    let gone = anna.undo_decision(&milk(), "title").await;
+    assert!(matches!(gone, Err(ResolveError::NothingToUndo)), "{gone:?}");
+    cluster.converged().await;
+    assert_eq!(anna.seal().await.unwrap().rows, 0, "nothing stays");
+    cluster.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_write_the_same_are_no_conflict() {
+    let cluster = Cluster::start(2).await;
+    let [anna, ben] = &cluster.nodes[..] else { unreachable!() };
+    let same = async |replica: &Replica| patch(replica, r#"{"title":"same"}"#).await;
+    at_once(&cluster, async || same(anna).await, async || same(ben).await).await;
+    assert_eq!(held(anna, "title").1.len(), 2, "both are held");
+    assert!(anna.conflicts(None).await.unwrap().is_empty());
     cluster.close().await;
 }

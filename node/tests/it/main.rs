@@ -12,6 +12,7 @@ mod examples;
 mod http;
 #[cfg(feature = "http")]
 mod http_concerns;
+mod indexes;
 mod opening;
 mod presence;
 mod records;

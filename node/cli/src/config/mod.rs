@@ -18,7 +18,7 @@ use complaint::{Complaint, parse};
 pub(crate) use values::{Every, Level, Origins, Region, Size, Span};
 use values::{FormatVersion, PresetName};
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 use crate::state_dir;
 
 /// Look after the configuration.
@@ -47,6 +47,7 @@ pub(crate) fn run(args: &ConfigArgs, dir: &Path) -> Outcome {
     if !path.exists() {
         return Err(Failure::new(format!("there is no {}", path.display()))
             .fix("millpond init writes one; without a file the defaults hold")
+            .cause(Cause::Config)
             .exit(Exit::Config));
     }
     let file = load(&path)?;
@@ -202,6 +203,7 @@ impl Backup {
             if every < Duration::from_secs(1) {
                 return Err(Failure::new("`every` under [backup] is less than a second")
                     .fix("every = \"6h\"")
+                    .cause(Cause::Config)
                     .exit(Exit::Config));
             }
             schedule.every = every;
@@ -273,6 +275,7 @@ impl File {
             (PresetName::MultiWriter, Some(_)) => {
                 Err(Failure::new("`primary` is set, and `preset` is not \"primary-backup\"")
                     .fix("set both, or neither")
+                    .cause(Cause::Config)
                     .exit(Exit::Config))
             }
         }
@@ -317,8 +320,9 @@ pub(crate) fn write_first(dir: &Path, file: &File) -> Result<(), Failure> {
          # origin = [\"host.example.com:8444\"]   # what other members dial, if it is not found by itself\n\n\
          [http]\nbindaddress = \"{http}\"\n"
     );
-    std::fs::write(&path, text)
-        .map_err(|error| Failure::new(format!("cannot write {}", path.display())).why(error))
+    std::fs::write(&path, text).map_err(|error| {
+        Failure::new(format!("cannot write {}", path.display())).why(error).cause(Cause::System)
+    })
 }
 
 /// `spanning-tree of fanout 8, ripple adaptive, 2 links`.
@@ -346,11 +350,11 @@ pub(crate) fn host_name() -> String {
 fn load(path: &Path) -> Result<File, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let what = format!("cannot read {}", path.display());
-        Failure::new(what).why(error).exit(Exit::Config)
+        Failure::new(what).why(error).cause(Cause::Config).exit(Exit::Config)
     })?;
     parse(&text).map_err(|Complaint { why, fix }| {
         let what = format!("{} is not valid", path.display());
-        let failure = Failure::new(what).why(why).exit(Exit::Config);
+        let failure = Failure::new(what).why(why).cause(Cause::Config).exit(Exit::Config);
         match fix {
             Some(fix) => failure.fix(fix),
             None => failure,

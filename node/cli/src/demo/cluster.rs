@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
 use crate::config::{self, File};
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 
 /// The folder of the whole demo.
 pub(super) struct Root {
@@ -42,8 +42,11 @@ impl Root {
     /// The chosen folder, which must be empty, or a temporary one.
     pub(super) fn make(chosen: Option<&Path>) -> Result<Self, Failure> {
         let Some(chosen) = chosen else { return Self::temporary() };
-        let failed =
-            |why| Failure::new(format!("cannot use the folder {}", chosen.display())).why(why);
+        let failed = |why| {
+            Failure::new(format!("cannot use the folder {}", chosen.display()))
+                .cause(Cause::Demo)
+                .why(why)
+        };
         std::fs::create_dir_all(chosen).map_err(|error| failed(error.to_string()))?;
         let dir = chosen.canonicalize().map_err(|error| failed(error.to_string()))?;
         let mut files = dir.read_dir().map_err(|error| failed(error.to_string()))?;
@@ -59,7 +62,9 @@ impl Root {
         let dir = std::env::temp_dir().join(name);
         // Made, never reused, and for nobody else: it holds the nodes' keys.
         let made = DirBuilder::new().mode(0o700).create(&dir);
-        made.map_err(|error| Failure::new(format!("cannot make {}", dir.display())).why(error))?;
+        made.map_err(|error| {
+            Failure::new(format!("cannot make {}", dir.display())).cause(Cause::Demo).why(error)
+        })?;
         Ok(Self { dir, is_temporary: true })
     }
 }
@@ -82,8 +87,9 @@ impl Cluster {
         prepared.map_err(|error| Failure::open(&dir, &error))?;
         let log = self.root.dir.join(format!("{name}.log"));
         self.write_config(&name, &dir)?;
-        let mut process = spawn(&dir, &log)
-            .map_err(|error| Failure::new(format!("cannot start {name}")).why(error))?;
+        let mut process = spawn(&dir, &log).map_err(|error| {
+            Failure::new(format!("cannot start {name}")).cause(Cause::Demo).why(error)
+        })?;
         let client = wait_until_up(&mut process, &dir).await;
         let client = client.map_err(|why| not_up(&name, &why, &log))?;
         self.nodes.push(Node { name, dir, client, log, process });
@@ -115,7 +121,10 @@ impl Cluster {
             if let Ok(Some(status)) = node.process.try_wait() {
                 let why = format!("{status}; the end of its log:\n{}", tail(&node.log));
                 let fix = format!("the whole log is {}", node.log.display());
-                return Err(Failure::new(format!("{} has ended", node.name)).why(why).fix(fix));
+                return Err(Failure::new(format!("{} has ended", node.name))
+                    .cause(Cause::Demo)
+                    .why(why)
+                    .fix(fix));
             }
         }
         Ok(())
@@ -180,6 +189,7 @@ async fn wait_until_up(process: &mut Child, dir: &Path) -> Result<Client, String
 
 fn not_up(name: &str, why: &str, log: &Path) -> Failure {
     Failure::new(format!("{name} did not start"))
+        .cause(Cause::Demo)
         .why(format!("{why}; the end of its log:\n{}", tail(log)))
         .fix(format!("the whole log is {}", log.display()))
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dataset;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::transfer::is_gzip;
 
 /// The records, in memory.
@@ -33,7 +33,8 @@ impl Load {
     pub(super) fn read(file: Option<&Path>, nodes: usize) -> Result<Self, Failure> {
         let Some(path) = file else { return Self::of_lines(dataset::open(), "places", nodes) };
         let what = format!("cannot load {}", path.display());
-        let open = File::open(path).map_err(|error| Failure::new(&*what).why(error))?;
+        let open =
+            File::open(path).map_err(|error| Failure::new(&*what).cause(Cause::Demo).why(error))?;
         let load = match is_gzip(path) {
             true => Self::of_lines(BufReader::new(MultiGzDecoder::new(open)), "records", nodes),
             false => Self::of_lines(BufReader::new(open), "records", nodes),
@@ -56,17 +57,17 @@ impl Load {
             example: String::new(),
         };
         for (index, line) in input.lines().enumerate() {
-            let line = line.map_err(|error| Failure::new("").why(error))?;
+            let line = line.map_err(|error| Failure::new("").cause(Cause::Demo).why(error))?;
             if line.trim().is_empty() {
                 continue;
             }
             load.add(line).map_err(|why| {
                 let fix = "each line is one object with an \"id\": {\"id\":\"milk\",\"title\":\"Buy milk\"}";
-                Failure::new("").why(format!("line {}: {why}", index + 1)).fix(fix)
+                Failure::new("").cause(Cause::Demo).why(format!("line {}: {why}", index + 1)).fix(fix)
             })?;
         }
         match load.contested.is_empty() {
-            true => Err(Failure::new("").why("it holds no records")),
+            true => Err(Failure::new("").cause(Cause::Demo).why("it holds no records")),
             false => Ok(load),
         }
     }

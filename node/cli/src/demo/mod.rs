@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 use crate::run::Stop;
 
 mod cluster;
@@ -107,6 +107,7 @@ async fn stay(
     if !report.converged() {
         cluster.keep();
         return Err(Failure::new("the nodes' digests differ at equal vectors")
+            .cause(Cause::Demo)
             .why("that is a bug: they have seen the same writes and hold different data")
             .fix(format!("please report it, with the folder {}", cluster.dir().display())));
     }
@@ -135,7 +136,8 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self, Failure> {
         let hangup = signal(SignalKind::hangup());
-        let hangup = hangup.map_err(|e| Failure::new("cannot wait for signals").why(e))?;
+        let hangup = hangup
+            .map_err(|e| Failure::new("cannot wait for signals").cause(Cause::Demo).why(e))?;
         Ok(Self { stop: Stop::listen()?, hangup })
     }
 

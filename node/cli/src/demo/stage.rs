@@ -16,7 +16,7 @@ use super::load::Load;
 use super::report::Seal;
 use super::screen::{MAIN, Screen};
 use crate::client::{Client, ClientError};
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::transfer::{ImportReport, post_lines};
 
 /// Starts the first node, and the others by its invites.
@@ -31,7 +31,8 @@ pub(super) async fn start(cluster: &mut Cluster, nodes: usize) -> Result<(), Fai
         let invited: Result<Invited, _> =
             cluster.nodes[0].client.post("/api/v1/invites", &json!({})).await;
         let text = invited.map_err(|error| error.at(what))?.invite;
-        let invite: Invite = text.parse().map_err(|error| Failure::new(what).why(error))?;
+        let invite: Invite =
+            text.parse().map_err(|error| Failure::new(what).cause(Cause::Demo).why(error))?;
         cluster.add(Some(&invite)).await?;
     }
     Ok(())
@@ -135,7 +136,7 @@ fn late(statuses: &[Status]) -> Failure {
             why.push(format!("{} lacks {lacks} of {}", peer.name, status.node.name));
         }
     }
-    Failure::new("the nodes did not converge in time").why(match &why[..] {
+    Failure::new("the nodes did not converge in time").cause(Cause::Demo).why(match &why[..] {
         [] => "the imports were not finished".into(),
         _ => why.join("\n"),
     })
@@ -155,7 +156,9 @@ async fn wait_until(
         if Instant::now() > deadline {
             let verdicts =
                 statuses.iter().map(|it| format!("{}: {}", it.node.name, it.verdict.text));
-            return Err(Failure::new(what).why(verdicts.collect::<Vec<_>>().join("\n")));
+            return Err(Failure::new(what)
+                .cause(Cause::Demo)
+                .why(verdicts.collect::<Vec<_>>().join("\n")));
         }
         sleep(STEP_INTERVAL).await;
     }
@@ -177,12 +180,13 @@ fn import(client: Client, load: &Load, lines: Vec<u8>) -> Import {
 
 async fn finish(cluster: &mut Cluster, import: Import) -> Result<(), Failure> {
     let what = "an import failed";
-    let report = import.0.await.map_err(|error| Failure::new(what).why(error))?;
+    let report =
+        import.0.await.map_err(|error| Failure::new(what).cause(Cause::Demo).why(error))?;
     let report = explained(cluster, what, report).await?;
     let error = report.errors.first().map(|it| format!("{} ({})", it.error, it.code));
     match report.stopped.or(error) {
         None => Ok(()),
-        Some(why) => Err(Failure::new(what).why(why)),
+        Some(why) => Err(Failure::new(what).cause(Cause::Demo).why(why)),
     }
 }
 
@@ -215,7 +219,8 @@ where
     let mut answers = Vec::with_capacity(asked.len());
     for answer in asked {
         let what = format!("a node does not answer {path}");
-        let answer = answer.await.map_err(|error| Failure::new(&*what).why(error))?;
+        let answer =
+            answer.await.map_err(|error| Failure::new(&*what).cause(Cause::Demo).why(error))?;
         answers.push(explained(cluster, &what, answer).await?);
     }
     Ok(answers)

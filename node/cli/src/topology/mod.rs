@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, segment};
 use crate::config::topology_text;
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Cause, Exit, Failure, Outcome};
 
 /// How the node takes part in its mesh.
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ impl TopologyFlags {
             _ if self.fanout.is_some() => {
                 let what = "only mode spanning-tree has a fanout";
                 let fix = "add --mode spanning-tree, or leave --fanout out";
-                return Err(Failure::new(what).fix(fix).exit(Exit::Usage));
+                return Err(Failure::new(what).fix(fix).cause(Cause::Usage).exit(Exit::Usage));
             }
             Some(ModeWord::FullMesh) => Mode::FullMesh,
             Some(ModeWord::Static) => Mode::Static,
@@ -77,10 +77,11 @@ impl TopologyFlags {
         let what = "these settings make no sense";
         topology.check().map_err(|error| match error {
             TopologyError::NoLinks => Failure::new(what)
-                .why(error)
+                .why(&error)
+                .code(error.code())
                 .fix("name them in millpond.toml, and start the node with that: docs/TOPOLOGY.md")
                 .exit(Exit::Usage),
-            error => Failure::new(what).why(error).exit(Exit::Usage),
+            error => Failure::new(what).why(&error).code(error.code()).exit(Exit::Usage),
         })
     }
 
@@ -135,6 +136,7 @@ async fn set(args: &SetArgs, dir: &Path) -> Outcome {
     let what = "cannot change the topology";
     if args.flags.is_empty() {
         return Err(Failure::new("there is nothing to change")
+            .cause(Cause::Usage)
             .fix("give --mode, --fanout or --ripple")
             .exit(Exit::Usage));
     }
@@ -175,8 +177,9 @@ async fn show(args: &TopologyArgs, dir: &Path) -> Outcome {
         println!("{told}");
         return Ok(Exit::Ok);
     }
-    let survey: Survey = serde_json::from_value(told["survey"].clone())
-        .map_err(|error| Failure::new(what).why(error).fix("the node runs another version"))?;
+    let survey: Survey = serde_json::from_value(told["survey"].clone()).map_err(|error| {
+        Failure::new(what).why(error).cause(Cause::Answer).fix("the node runs another version")
+    })?;
     print!(
         "{}",
         match (args.dot, args.mermaid) {

@@ -31,9 +31,23 @@ fn a_conflict_is_listed_shown_and_ended() {
     assert!(none.contains("there is no value 2"), "{none}");
     let unseen = resolve("0123abcd", &["--keep", "1"]).failed(1);
     assert!(unseen.contains("has other values than those seen as 0123abcd"), "{unseen}");
-    resolve(seen, &["--set", "null"]).ok();
+    let ended = resolve(seen, &["--set", "null"]).ok();
+    assert!(ended.contains("undo: millpond conflicts undo t/a n"), "{ended}");
     assert_eq!(node.run(&["get", "t/a", "--json"]).ok(), "{\"n\":null}\n");
     assert_eq!(node.run(&["conflicts", "ls"]).ok(), "no conflicts\n");
     let ended = resolve(seen, &["--keep", "0"]).failed(1);
     assert!(ended.contains("has other values"), "{ended}");
+
+    // On the other node, and only once.
+    other.until_not(&["get", "t/a", "--json"], "{\"n\":2}\n");
+    other.run(&["conflicts", "undo", "t/a", "n"]).ok();
+    let again: Value =
+        serde_json::from_str(&other.run(&["conflicts", "ls", "--json"]).ok()).unwrap();
+    let values = |list: &Value| -> Vec<Value> {
+        let candidates = list["conflicts"][0]["candidates"].as_array().unwrap();
+        candidates.iter().map(|it| it["value"].clone()).collect()
+    };
+    assert_eq!(values(&again), values(&listed));
+    let nothing = other.run(&["conflicts", "undo", "t/a", "n"]).failed(1);
+    assert!(nothing.contains("error[E0703]") && nothing.contains("(nothing_to_undo)"), "{nothing}");
 }

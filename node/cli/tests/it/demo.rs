@@ -46,7 +46,7 @@ fn the_demo_names_what_it_cannot_load_and_what_it_loads() {
     std::fs::write(&data, "{\"id\":1}\n{\"name\":\"nobody\"}\n").unwrap();
     let data = data.to_str().unwrap();
     let bad = millpond(&["demo", "--data", data], b"").failed(1);
-    assert!(bad.contains(&format!("error: cannot load {data}")), "{bad}");
+    assert!(bad.contains(&format!("error[E1010]: cannot load {data}")), "{bad}");
     assert!(bad.contains("line 2: there is no field \"id\""), "{bad}");
     let about = millpond(&["demo", "--about"], b"").ok();
     assert!(about.contains("GeoNames") && about.contains("Attribution 4.0"), "{about}");

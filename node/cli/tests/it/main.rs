@@ -41,7 +41,7 @@ fn records_are_put_shown_listed_counted_and_deleted() {
     assert_eq!(node.run(&["count", "tasks/milk", "votes", "-7"]).ok(), "-2\n");
     assert_eq!(node.run(&["count", "tasks/milk", "votes", "--json"]).ok(), "{\"value\":-2}\n");
     let refused = node.run(&["put", "tasks/milk", r#"{"votes":1}"#]).failed(1);
-    assert!(refused.contains("error: cannot write tasks/milk"), "{refused}");
+    assert!(refused.contains("error[E0511]: cannot write tasks/milk"), "{refused}");
     assert!(refused.contains("why: ") && refused.contains("do:  "), "{refused}");
     assert!(refused.contains("millpond count"), "{refused}");
 
@@ -162,7 +162,7 @@ fn a_second_node_joins_by_an_invite() {
         format!("london-1 is a member now, and has caught up\nnext: millpond run --dir {folder}\n")
     );
     let odd = millpond(&["join", "mq1nonsense", "--dir", folder], b"").failed(1);
-    assert!(odd.contains("error: that is no invite"), "{odd}");
+    assert!(odd.contains("error[E0201]: that is no invite"), "{odd}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_join_with_a_used_invite_says_so_and_a_fresh_one_goes_on_in_the_same_folder(
     };
     join("first", &used).ok();
     let refused = join("second", &used).failed(1);
-    assert!(refused.contains("error: the domain did not take this node in"), "{refused}");
+    assert!(refused.contains("error[E0205]: the domain did not take this node in"), "{refused}");
     assert!(refused.contains("was used by another node"), "{refused}");
     assert!(refused.contains("do:  ask for a fresh invite"), "{refused}");
     join("second", &node.run(&["invite"]).ok()).ok();
@@ -288,6 +288,40 @@ fn a_folder_without_a_node_says_how_to_make_one() {
     assert!(run.contains(&format!("millpond init --dir {folder}")), "{run}");
     millpond(&["init", "--dir", folder, "--name", "a"], b"").ok();
     let again = millpond(&["init", "--dir", folder], b"").failed(1);
-    assert!(again.contains("error: ") && again.contains("do:  "), "{again}");
+    assert!(again.contains("error[E0102]: ") && again.contains("do:  "), "{again}");
     millpond(&["frobnicate"], b"").failed(2);
+}
+
+#[test]
+fn explain_tells_codes_of_errors_from_records() {
+    let page = millpond(&["explain", "E0412"], b"").ok();
+    assert!(page.starts_with("E0412: the node is a backup"), "{page}");
+    assert!(["why: ", "do: ", "retryable: no"].iter().all(|line| page.contains(line)), "{page}");
+    let page: Value =
+        serde_json::from_str(&millpond(&["explain", "e0302", "--json"], b"").ok()).unwrap();
+    assert_eq!((&page["code"], &page["retryable"]), (&json!("E0302"), &json!(true)));
+
+    let odd = millpond(&["explain", "E9999"], b"").failed(2);
+    assert!(odd.contains("nor a record, as collection/key"), "{odd}");
+    let odd = millpond(&["explain", "E0412", "title"], b"").failed(2);
+    assert!(odd.contains("error[E1008]: E0412 is an error, and has no fields"), "{odd}");
+    let odd = millpond(&["explain", "E0412/E0412"], b"").failed(2);
+    assert!(odd.contains("which field of E0412/E0412?"), "{odd}");
+    let node = Node::start();
+    node.run(&["put", "E0412/E0412", r#"{"title":"a record"}"#]).ok();
+    let value = node.run(&["explain", "E0412/E0412", "title"]).ok();
+    assert!(value.starts_with("\"a record\"   (plain)"), "{value}");
+}
+
+#[test]
+fn what_a_node_refuses_has_a_code_that_explain_knows() {
+    let node = Node::start();
+    let refused =
+        node.run(&["conflicts", "resolve", "t/a", "n", "--set", "1", "--seen", "x"]).failed(1);
+    let (_, code) = refused.split_once("error[").unwrap();
+    let (code, _) = code.split_once(']').unwrap();
+    millpond(&["explain", code], b"").ok();
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = millpond(&["status", "--dir", dir.path().to_str().unwrap()], b"").failed(4);
+    assert!(nobody.contains("error[E1001]: ") && nobody.contains("do:  millpond run"), "{nobody}");
 }

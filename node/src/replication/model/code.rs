@@ -122,6 +122,7 @@ impl Code {
             tombstones: _,
             compacted: _,
             delayed: _,
+            indexing: _,
         } = &self.heads;
         (vv, floor, last_local, clock.last(), ceiling, open, incarnations).hash(&mut hasher);
         for (namespace, cut) in cuts {

@@ -24,12 +24,14 @@
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
+//! | what is decided wins over nothing that its maker has not seen | | `decisions` |
 //! | who takes writes, where one member does | | `primary` |
 //! | a delayed replica shows what it held so long ago | | `delays` |
 //! | who is ready, and who is a source | | `rehab` |
 //! | settings of a running node | | `settings` |
 //! | numbers that stand for incarnations | | `names` |
 //! | what is damaged is mended, what nothing explains is told | 19 | `verifies` |
+//! | when a node verifies itself, and with how many at once | | `verify_turns` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -53,6 +55,7 @@ mod compactions;
 mod concerns;
 mod continuity;
 mod damages;
+mod decisions;
 mod delays;
 mod dials;
 mod feeds;
@@ -60,6 +63,7 @@ mod floors;
 mod fold_laws;
 mod folds;
 mod hostile;
+mod indexes;
 mod names;
 mod primary;
 mod refresh_resumes;
@@ -74,6 +78,7 @@ mod settings;
 mod surveys;
 mod trees;
 mod verifies;
+mod verify_turns;
 
 /// A scenario ends well, and does not once these rules are taken out: or it would prove nothing.
 fn depends_on(rules: &'static [&'static str], scenario: impl Fn() -> Check) {

@@ -286,6 +286,11 @@ fn nobody_asks() -> Check {
     lose(&world, 1, "c/7/f", true);
     let peers = Some(vec![world.nodes[1].key]);
     world.ask(0, Request::Verify { peers, is_deep: false });
+    let compares = |world: &World| {
+        let engine = &world.nodes[0].running.as_ref().unwrap().engine;
+        engine.comparisons.values().any(|it| it.namespace == MAIN)
+    };
+    world.run_until(1_000, compares)?;
     take_nothing(&mut world, 0, 1);
     take_nothing(&mut world, 1, 0);
     world.run(1_000);

@@ -97,6 +97,20 @@ impl Sim {
         Self::found(self.nodes(), chosen_seed().unwrap_or(seed))
     }
 
+    /// All nodes keep the indexes that a type declares. Say it before anything is written.
+    #[must_use]
+    pub fn register<R: Record>(mut self) -> Self {
+        for node in 0..self.nodes() {
+            let kept = self.world.nodes[node].declared.iter().cloned();
+            let declared = kept.chain(R::indexes().into_iter().map(|it| it.declared));
+            self.world.nodes[node].declared = declared.collect();
+            self.restart(node);
+        }
+        let linked = self.world.run_until(ANSWER_MS, World::is_meshed);
+        linked.expect("nothing keeps the nodes from linking");
+        self
+    }
+
     /// From now on the seed has things happen between two steps, until [`Sim::heal`]: roads are cut or slow, nodes
     /// crash and stay down until a step needs them, clocks are wrong by up to a minute, and folders come back
     /// from backups.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Sim, check, laws};
+use crate::planted::without;
 use crate::records::RecordError;
 use crate::{
-    Counter, DisableWins, Flag, Key, Log, Map, Multi, Nested, Record, RemoveWins, Set, WriteError,
-    WriteTx,
+    Counter, DisableWins, Flag, Key, Keys, Log, Map, Multi, Nested, Record, RemoveWins, Set,
+    WriteError, WriteTx,
 };
 
 #[derive(Debug, Clone, Default, PartialEq, Record)]
@@ -291,4 +292,62 @@ fn a_key_that_sorts_otherwise_than_its_text_breaks_a_law() {
     let broken = catch_unwind(laws::<Numbered>).unwrap_err();
     let broken = broken.downcast::<String>().unwrap();
     assert!(broken.contains("sort otherwise than their keys"), "{broken}");
+}
+
+/// Moves between two accounts at three nodes, and adds both up wherever chance has it.
+fn a_bank(sim: &mut Sim) {
+    let owners = ["anna", "ben"];
+    let open = move |tx: &mut WriteTx<'_>| -> Result<(), RecordError> {
+        owners.iter().try_for_each(|&owner| {
+            tx.store(&Account { owner: owner.into(), counted: Counter::new(100), stored: 0 })
+        })
+    };
+    sim.write(0, open).unwrap();
+    sim.settle();
+    for _ in 0..40 {
+        let (node, amount) = (sim.below(3) as usize, sim.below(20) as i64);
+        let transfer = move |tx: &mut WriteTx<'_>| -> Result<(), RecordError> {
+            tx.edit::<Account, _>(owners[0], |account| account.counted.add(-amount))?;
+            tx.edit::<Account, _>(owners[1], |account| account.counted.add(amount))
+        };
+        sim.write(node, transfer).unwrap();
+        let at = sim.below(3) as usize;
+        let accounts = sim.collection::<Account>(at).list(&Keys::all()).unwrap();
+        let sum: i128 = accounts.iter().map(|account| account.counted.value()).sum();
+        assert_eq!(sum, 200, "at node {at}");
+    }
+}
+
+#[test]
+fn nobody_sees_half_of_a_transfer() {
+    check(0..3, a_bank);
+    let half = without(&["a transaction is applied whole"], || {
+        catch_unwind(AssertUnwindSafe(|| check(0..3, a_bank)))
+    });
+    assert!(half.is_err(), "half of a transfer was seen, and nobody noticed");
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Record)]
+struct Visit {
+    #[millpond(key)]
+    id: String,
+    #[millpond(index)]
+    city: String,
+}
+
+#[test]
+fn an_app_finds_by_an_index_what_others_wrote() {
+    let mut sim = Sim::new(3).register::<Visit>();
+    let visit = |id: &str, city: &str| Visit { id: id.into(), city: city.into() };
+    sim.partition([0], [1, 2]);
+    for (node, id, city) in [(0, "a", "Weir"), (1, "b", "Mill"), (2, "c", "Weir")] {
+        let visit = visit(id, city);
+        sim.write(node, move |tx| tx.store(&visit)).unwrap();
+    }
+    sim.heal().assert_converged();
+    for node in 0..3 {
+        sim.crash(node).restart(node);
+        let weir = sim.collection::<Visit>(node).by(VisitIndex::city()).equal("Weir").keys();
+        assert_eq!(weir.unwrap(), ["a", "c"]);
+    }
 }

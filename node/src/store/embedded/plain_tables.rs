@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
+use millpond_core::limits::PATH_BYTES_MAX;
 use millpond_core::{Namespace, Path};
 use redb::{ReadOnlyTable, Table};
 
@@ -72,6 +73,31 @@ pub(super) fn scan_staged(
         let key = key.value();
         let Some(path) = key.strip_prefix(&after[..NAMESPACE_BYTES]) else { break };
         let path = stored_path(TableName::Staged, key, path)?;
+        if visit(path, open(TableName::Staged, key, value.value())?).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn scan_staged_back(
+    table: &ReadOnlyTable<&'static [u8], &'static [u8]>,
+    namespace: Namespace,
+    below: Option<&[u8]>,
+    visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let first = path_key(namespace, &[]);
+    let end = match (below, namespace.number().checked_add(1)) {
+        (Some(below), _) => path_key(namespace, below),
+        (None, Some(next)) => next.to_be_bytes().to_vec(),
+        // Longer than any key of the last namespace.
+        (None, None) => vec![u8::MAX; NAMESPACE_BYTES + PATH_BYTES_MAX + 1],
+    };
+    let rows = table.range::<&[u8]>(&first[..]..&end[..]).map_err(failed)?;
+    for row in rows.rev() {
+        let (key, value) = row.map_err(failed)?;
+        let key = key.value();
+        let path = stored_path(TableName::Staged, key, &key[NAMESPACE_BYTES..])?;
         if visit(path, open(TableName::Staged, key, value.value())?).is_break() {
             break;
         }

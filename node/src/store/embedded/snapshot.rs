@@ -104,6 +104,15 @@ impl Snapshot for EmbeddedSnapshot {
         plain_tables::scan_staged(&self.staged, namespace, after, visit)
     }
 
+    fn staged_back(
+        &self,
+        namespace: Namespace,
+        below: Option<&[u8]>,
+        visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        plain_tables::scan_staged_back(&self.staged, namespace, below, visit)
+    }
+
     fn meta(&self, key: &MetaKey) -> Result<Option<Bytes>, StoreError> {
         plain_tables::read(&self.meta, TableName::Meta, key.0.as_bytes())
     }

@@ -146,6 +146,24 @@ impl Snapshot for Tables {
         Ok(())
     }
 
+    fn staged_back(
+        &self,
+        namespace: Namespace,
+        below: Option<&[u8]>,
+        visit: &mut dyn FnMut(Path, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let start = self.staged.back_from(|(of, path)| {
+            *of < namespace
+                || (*of == namespace && below.is_none_or(|below| path.as_bytes() < below))
+        });
+        for ((_, path), row) in start.take_while(|((of, _), _)| *of == namespace) {
+            if visit(path.clone(), row.clone()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn meta(&self, key: &MetaKey) -> Result<Option<Bytes>, StoreError> {
         Ok(self.meta.get(key).cloned())
     }

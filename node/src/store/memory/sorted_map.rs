@@ -75,6 +75,18 @@ impl<K: Ord + Clone, V: Clone> SortedMap<K, V> {
         chunk.iter().chain(rest.iter().flat_map(|chunk| chunk.iter()))
     }
 
+    /// The rows in reverse order, of those that are `before`.
+    pub(super) fn back_from(&self, before: impl Fn(&K) -> bool) -> impl Iterator<Item = &(K, V)> {
+        let whole =
+            self.chunks.partition_point(|chunk| chunk.last().is_some_and(|(key, _)| before(key)));
+        let part = self
+            .chunks
+            .get(whole)
+            .map_or(&[][..], |chunk| &chunk[..chunk.partition_point(|(key, _)| before(key))]);
+        let rest = self.chunks[..whole].iter().rev().flat_map(|chunk| chunk.iter().rev());
+        part.iter().rev().chain(rest)
+    }
+
     /// The chunk that holds the key, or would; `None` when there is none at all.
     fn chunk_of(&self, key: &K) -> Option<usize> {
         let beyond = self
@@ -110,6 +122,10 @@ mod tests {
         assert_eq!(map.get(&3), None);
         assert!(map.iter().is_sorted_by_key(|(key, _)| *key));
         assert_eq!(map.from(|&key| key < 500).next(), Some(&(500, 500)));
+        for end in [0, 1, 256, 300, 1_000] {
+            let rows: Vec<i32> = before.back_from(|&key| key < end).map(|(key, _)| *key).collect();
+            assert_eq!(rows, (0..end).rev().collect::<Vec<_>>());
+        }
         map.retain(|key| *key == 1);
         assert_eq!(map.iter().count(), 1);
     }

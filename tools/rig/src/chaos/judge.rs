@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::bank::{self, ACCOUNTS};
 use super::writer::{OWN, SHARED, SHARED_GROUPS, SHARED_MEMBERS, TALLIES, TOTAL, Written};
 
 /// The records of a node: collection and key, and the fields.
@@ -56,6 +57,11 @@ pub(super) fn faults(mut held: Held, written: &[Written]) -> Vec<String> {
             faults.push(format!("half of a transaction: {SHARED}/{group} shows {shown:?}"));
         }
     }
+    let is_account = |(collection, _): &(String, String)| collection == ACCOUNTS;
+    if let Err(shown) = bank::audit(held.iter().filter(|(at, _)| is_account(at)).map(|it| it.1)) {
+        faults.push(format!("half of a transaction: {shown}"));
+    }
+    held.retain(|at, _| !is_account(at));
     faults.extend(held.into_iter().map(|((collection, key), fields)| {
         format!("made up, or returned under a key that was left: {collection}/{key} shows {fields}")
     }));
@@ -98,6 +104,8 @@ mod tests {
             ("own", "0-2-0", json!({"n": 1})),
             ("tallies", "4-0-9", json!({"delta": 5})),
             ("tallies", "4-total", json!({"n": 5})),
+            ("accounts", "a-1", json!({"n": -7})),
+            ("accounts", "a-2", json!({"n": 7})),
         ]
     }
 
@@ -130,7 +138,8 @@ mod tests {
         one(|it| it.push(("own", "0-9-0", json!({"n": 3}))), "made up");
         one(|it| it[5].2 = json!({"n": 3}), "counter of tally 4 is 3");
         one(|it| it.push(("shared", "0-0", json!({"n": 3}))), "half of a transaction: shared/0");
-        let lost = faults_with(|it| drop(it.drain(4..)));
+        one(|it| it[7].2 = json!({"n": 8}), "2 accounts add up to 1");
+        let lost = faults_with(|it| drop(it.drain(4..6)));
         assert!(lost.len() == 1 && lost[0].contains("lost: tallies/4-0-9"), "{lost:?}");
     }
 }

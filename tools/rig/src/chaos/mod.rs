@@ -4,6 +4,7 @@
 //! While it lasts readers see whole transactions and never go back; in the end, when all is mended, all nodes hold
 //! the same, and of what was acknowledged nothing is lost and nothing that was deleted is back.
 
+mod bank;
 mod judge;
 mod plan;
 mod reader;
@@ -50,6 +51,8 @@ pub struct Verdict {
     pub answered: u64,
     /// Writes whose end nobody was told.
     pub unknown: u64,
+    /// Of those answered, how many were transfers between accounts.
+    pub transfers: u64,
     /// Reads that were compared.
     pub reads: u64,
     /// Records that all nodes hold in the end.
@@ -99,6 +102,7 @@ impl Chaos {
             violations,
             answered: shared.answered.load(Relaxed),
             unknown: shared.unknown.load(Relaxed),
+            transfers: shared.transfers.load(Relaxed),
             reads: shared.reads.load(Relaxed),
             records,
             killed: fates(Fate::Killed),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::Value;
 
+use super::bank::{self, ACCOUNTS};
 use super::shared::Shared;
 use super::writer::{
     OWN, SHARED, SHARED_GROUPS, SHARED_MEMBERS, TALLIES, TOTAL, members_of, tally_at, whole,
@@ -30,10 +31,11 @@ impl<'a> Reader<'a> {
     /// Reads until the run is over.
     pub(super) fn run(mut self) {
         while !self.shared.is_over() {
-            let read = match self.random.below(3) {
+            let read = match self.random.below(4) {
                 0 => self.read_own(),
                 1 => self.read_shared(),
-                _ => self.read_tally(),
+                2 => self.read_tally(),
+                _ => self.read_accounts(),
             };
             match read {
                 Ok(()) => drop(self.shared.reads.fetch_add(1, Relaxed)),
@@ -86,6 +88,15 @@ impl<'a> Reader<'a> {
             && let Err(shown) = is_sum(page["records"].as_array().map_or(&[], Vec::as_slice))
         {
             self.violated(&format!("half of a transaction: {TALLIES}/{tally}: {shown}"));
+        }
+        Ok(())
+    }
+
+    fn read_accounts(&mut self) -> io::Result<()> {
+        let page = self.page(ACCOUNTS, bank::KEY)?;
+        let records = page["records"].as_array().map_or(&[][..], Vec::as_slice);
+        if let Err(shown) = bank::audit(records.iter().map(|it| &it["fields"])) {
+            self.violated(&format!("half of a transaction: {shown}"));
         }
         Ok(())
     }

@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) answered: AtomicU64,
     /// Writes that were not answered, or not with a success: perhaps they were written.
     pub(super) unknown: AtomicU64,
+    /// Of those answered, how many were transfers.
+    pub(super) transfers: AtomicU64,
     pub(super) reads: AtomicU64,
     /// How many keys of its own each writer has begun.
     pub(super) begun: Vec<AtomicU64>,
@@ -58,6 +60,7 @@ impl Shared {
             violations: Mutex::default(),
             answered: count(),
             unknown: count(),
+            transfers: count(),
             reads: count(),
             begun: (0..writers).map(|_| count()).collect(),
         }

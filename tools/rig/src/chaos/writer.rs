@@ -1,6 +1,6 @@
 //! A client that writes at one node or another, and notes what it was promised.
 //!
-//! It writes three kinds of things, and each can be checked exactly, although nobody knows whether a write was
+//! It writes four kinds of things, and each can be checked exactly, although nobody knows whether a write was
 //! written that was not answered:
 //!
 //! - *own* keys, which no other writer writes, alone or in groups of three. It reads a key before it writes it: at the
@@ -10,6 +10,7 @@
 //! - *shared* groups, which all write over each other, each member with one value: whatever wins, it must win in all.
 //! - *tallies*: in one transaction a record that says how much is added, and a counter to which it is added. The
 //!   records are the sum, whichever of them were written.
+//! - *transfers* between accounts ([`super::bank`]).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::bank;
 use super::shared::Shared;
 use crate::client::Connection;
 use crate::random::Random;
@@ -123,9 +125,10 @@ impl<'a> Writer<'a> {
             self.connection = Some(self.shared.places[self.at].connect()?);
         }
         match self.random.below(100) {
-            0..60 => self.write_own(),
-            60..75 => self.write_shared(),
-            _ => self.write_tally(),
+            0..50 => self.write_own(),
+            50..60 => self.write_shared(),
+            60..80 => self.write_tally(),
+            _ => self.write_transfer(),
         }
     }
 
@@ -226,6 +229,13 @@ impl<'a> Writer<'a> {
         });
         let done = self.write(&[put(TALLIES, &key, &json!({ "delta": delta })), total]);
         self.written.tallies.insert(key, Tally { delta, is_answered: done.is_ok() });
+        done
+    }
+
+    fn write_transfer(&mut self) -> io::Result<()> {
+        let transfer = bank::transfer(&mut self.random);
+        let done = self.write(&transfer);
+        self.shared.transfers.fetch_add(u64::from(done.is_ok()), Relaxed);
         done
     }
 

@@ -1,0 +1,100 @@
+//! E00xx, causes of every area, and E02xx: members, their invites and their roles.
+
+use super::ErrorPage;
+
+/// The only codes that several errors share.
+pub(super) const COMMON: &[ErrorPage] = &[
+    ErrorPage::new(
+        1,
+        "the replica is closed",
+        "The handle was closed, or its process is stopping. Nothing more is done by this handle; what was asked \
+         before may have been done.",
+        "open the replica again; at a node that restarts, ask again",
+    ),
+    ErrorPage::new(
+        2,
+        "there is no such member",
+        "No member of the domain has this key, or it was removed. Nothing has changed.",
+        "`millpond status` lists the members with their names and keys",
+    ),
+    ErrorPage::new(
+        3,
+        "only an admin may do so, and this node is none",
+        "Inviting, promoting and removing others are acts of a member whose role is admin, at its own node. Nothing \
+         has changed.",
+        "do it at an admin's node; `millpond status` shows the roles",
+    ),
+    ErrorPage::new(
+        4,
+        "it could not be recorded",
+        "What was decided is recorded in the store before it holds, and the store did not take it: its disk may be \
+         full, or the node is fenced or behind. Unless the detail says otherwise nothing has changed.",
+        "mend what the detail names, then do it again; `millpond status` shows how the node is",
+    )
+    .retryable(),
+];
+
+pub(super) const PAGES: &[ErrorPage] = &[
+    ErrorPage::new(
+        201,
+        "the text is no invite",
+        "An invite begins with `mp1`. The text begins otherwise: it is something else, or its beginning was cut off.",
+        "copy the whole line that `millpond invite` printed",
+    ),
+    ErrorPage::new(
+        202,
+        "the invite is incomplete or mistyped",
+        "An invite carries a checksum, and that of this text does not match: letters are missing or were changed on \
+         the way.",
+        "copy the whole line that `millpond invite` printed once more",
+    ),
+    ErrorPage::new(
+        205,
+        "the invite was refused",
+        "Its issuer knows it no more: it was redeemed already, has expired, or was issued by a node that has lost it. \
+         The folder keeps what was prepared, and is no member.",
+        "ask an admin for a new invite, and join with that in a new folder",
+    ),
+    ErrorPage::new(
+        206,
+        "the text names no role",
+        "Roles are `admin`, `writer` and `reader`.",
+        "give one of the three",
+    ),
+    ErrorPage::new(
+        212,
+        "the last admin cannot be removed",
+        "Nobody would be left to admit others. Nothing has changed.",
+        "invite another admin first, then remove this one",
+    ),
+    ErrorPage::new(
+        221,
+        "the member may not write",
+        "A primary takes the writes, and the role of this member is reader. Nothing has changed.",
+        "promote a member whose role is writer or admin",
+    ),
+    ErrorPage::new(
+        231,
+        "the node is no delayed replica",
+        "Only a replica that was opened with a delay can be paused, resumed or moved in time. Nothing has changed.",
+        "ask the delayed replica: `millpond status` shows which node is one",
+    ),
+    ErrorPage::new(
+        232,
+        "the delayed replica shows more than that already",
+        "It goes on in time and never back. Nothing has changed.",
+        "choose a later moment; what was before it is in a backup, if you have one",
+    ),
+    ErrorPage::new(
+        233,
+        "that moment has not come yet",
+        "A delayed replica can show what was, and the moment lies ahead by the clock of this node. Nothing has changed.",
+        "choose a moment that is over, or end the delay: `millpond delayed promote`",
+    ),
+    ErrorPage::new(
+        241,
+        "the node is not fenced",
+        "There is no fence to lift: somebody has lifted it, or there never was one.",
+        "nothing needs to be done; `millpond fence status` shows how the node is",
+    ),
+];
