@@ -1,8 +1,8 @@
 //! What the parts of a link share, and its goodbye.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
@@ -27,7 +27,7 @@ pub(crate) struct Session {
     /// Why the link ended, as calls here say it.
     ended: watch::Sender<Option<LinkError>>,
     /// What is to be said to the peer, once this side has ended the link.
-    goodbye: watch::Sender<Option<Vec<u8>>>,
+    goodbye: OnceLock<Vec<u8>>,
     began: Instant,
     /// When something came last, in milliseconds since it began.
     heard_ms: AtomicU64,
@@ -38,7 +38,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new() -> Arc<Self> {
-        let ((ended, _), (goodbye, _)) = (watch::channel(None), watch::channel(None));
+        let ((ended, _), goodbye) = (watch::channel(None), OnceLock::new());
         let began = Instant::now();
         let (heard_ms, round_trip_us, sent_bytes, received_bytes) = Default::default();
         Arc::new(Self {
@@ -55,25 +55,25 @@ impl Session {
     /// Waits for a goodbye of either side, and says ours. Afterwards the connection is of no more use.
     pub(crate) async fn run(self: Arc<Self>, stream: Stream) {
         let (mut reader, mut writer) = stream.split();
-        let (mut goodbye, mut ended) = (self.goodbye.subscribe(), self.ended.subscribe());
         tokio::select! {
-            biased;
-            words = first(&mut goodbye) => {
-                let words = words.unwrap_or_default();
-                let say = async {
-                    writer.write_all(&words).await?;
-                    writer.close().await?;
-                    // The peer ends its half when it has heard.
-                    reader.read(&mut [0]).await
-                };
-                let _ = timeout(GOODBYE_WAIT, say).await;
-            }
             heard = listen(&mut reader) => self.end(match heard {
                 Ok((code, reason)) => LinkError::Closed { code, reason },
-                Err(_) => LinkError::Lost("the peer is gone".to_owned()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    LinkError::Lost("the peer is gone".to_owned())
+                }
+                Err(error) => LinkError::Lost(error.to_string()),
             }),
-            _ = first(&mut ended) => {}
+            _ = self.ended() => {}
         }
+        // Looked at after the end: whoever ends the link leaves it there first.
+        let Some(words) = self.goodbye.get() else { return };
+        let say = async {
+            writer.write_all(words).await?;
+            writer.close().await?;
+            // The peer ends its half when it has heard.
+            reader.read(&mut [0]).await
+        };
+        let _ = timeout(GOODBYE_WAIT, say).await;
     }
 
     /// Ends the link, and tells the peer. Only the first end counts.
@@ -86,8 +86,8 @@ impl Session {
             let length = u16::try_from(reason.len()).expect("a reason was cut");
             let words =
                 [&code.to_le_bytes()[..], &length.to_le_bytes(), reason.as_bytes()].concat();
-            // First, so that whoever sees the end sees what to say about it.
-            self.goodbye.send_replace(Some(words));
+            // First, so that whoever sees the end finds what to say about it.
+            self.goodbye.get_or_init(|| words);
             *ended = Some(LinkError::ClosedHere);
             true
         });
@@ -108,7 +108,9 @@ impl Session {
 
     /// Waits for the end of the link.
     pub(crate) async fn ended(&self) -> LinkError {
-        first(&mut self.ended.subscribe()).await.unwrap_or(LinkError::ClosedHere)
+        let mut ended = self.ended.subscribe();
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        end.unwrap_or(LinkError::ClosedHere)
     }
 
     /// Why a lane gives nothing any more. A goodbye, or the end of the connection, comes soon if it has not come yet;
@@ -145,11 +147,6 @@ impl Session {
         let smoothed = if before == 0 { us } else { (7 * before).saturating_add(us) / 8 };
         self.round_trip_us.store(smoothed, Ordering::Relaxed);
     }
-}
-
-/// Waits until something is there.
-async fn first<T: Clone>(watched: &mut watch::Receiver<Option<T>>) -> Option<T> {
-    watched.wait_for(Option::is_some).await.ok().and_then(|found| found.clone())
 }
 
 /// The peer's goodbye.
