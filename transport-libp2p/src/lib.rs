@@ -10,7 +10,8 @@
 //!
 //! # Wire
 //! ```text
-//! /millpond/1/session   code u32 | length u16 | reason [length]     a goodbye, either way, little-endian
+//! /millpond/1/session   word*                                       both ways: 0, a sign of life, or at last
+//!                       1 | code u32 | length u16 | reason [length] a goodbye, little-endian
 //! /millpond/1/control   frame*                                      both ways
 //! /millpond/1/bulk      frame*                                      both ways
 //! ```

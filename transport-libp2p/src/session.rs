@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use libp2p::Stream;
 use millpond_core::transport::{
     LinkError, REASON_BYTES_MAX, TRANSPORT_CLOSE_CODES_FROM, cut_reason,
@@ -53,10 +53,21 @@ impl Session {
     }
 
     /// Waits for a goodbye of either side, and says ours. Afterwards the connection is of no more use.
-    pub(crate) async fn run(self: Arc<Self>, stream: Stream) {
+    ///
+    /// Until then each side says now and then that it lives. A ping alone does not tell: it waits behind whatever was
+    /// sent before it, for longer than a peer may be silent where the road is narrow.
+    pub(crate) async fn run(self: Arc<Self>, stream: Stream, keep_alive: Duration) {
         let (mut reader, mut writer) = stream.split();
+        let live = async {
+            let mut tick = tokio::time::interval(keep_alive.max(KEEP_ALIVE_MIN));
+            loop {
+                tick.tick().await;
+                // Where there is no room for a byte, bytes are on their way.
+                let _ = writer.write(&[ALIVE]).now_or_never();
+            }
+        };
         tokio::select! {
-            heard = listen(&mut reader) => self.end(match heard {
+            heard = self.listen(&mut reader) => self.end(match heard {
                 Ok((code, reason)) => LinkError::Closed { code, reason },
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     LinkError::Lost("the peer is gone".to_owned())
@@ -64,6 +75,7 @@ impl Session {
                 Err(error) => LinkError::Lost(error.to_string()),
             }),
             _ = self.ended() => {}
+            () = live => {}
         }
         // Looked at after the end: whoever ends the link leaves it there first.
         let Some(words) = self.goodbye.get() else { return };
@@ -76,6 +88,23 @@ impl Session {
         let _ = timeout(GOODBYE_WAIT, say).await;
     }
 
+    /// The peer's goodbye, after whatever signs of life.
+    async fn listen(
+        &self,
+        reader: &mut (impl futures::AsyncRead + Unpin),
+    ) -> io::Result<(u32, String)> {
+        loop {
+            let mut word = [0];
+            reader.read_exact(&mut word).await?;
+            self.hear();
+            match word {
+                [ALIVE] => {}
+                [GOODBYE] => return goodbye(reader).await,
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+    }
+
     /// Ends the link, and tells the peer. Only the first end counts.
     pub(crate) fn close(&self, code: u32, reason: &str) {
         self.ended.send_if_modified(|ended| {
@@ -85,7 +114,8 @@ impl Session {
             let reason = cut_reason(reason);
             let length = u16::try_from(reason.len()).expect("a reason was cut");
             let words =
-                [&code.to_le_bytes()[..], &length.to_le_bytes(), reason.as_bytes()].concat();
+                [&[GOODBYE][..], &code.to_le_bytes(), &length.to_le_bytes(), reason.as_bytes()]
+                    .concat();
             // First, so that whoever sees the end finds what to say about it.
             self.goodbye.get_or_init(|| words);
             *ended = Some(LinkError::ClosedHere);
@@ -149,8 +179,8 @@ impl Session {
     }
 }
 
-/// The peer's goodbye.
-async fn listen(reader: &mut (impl futures::AsyncRead + Unpin)) -> io::Result<(u32, String)> {
+/// What a goodbye says, after its first byte.
+async fn goodbye(reader: &mut (impl futures::AsyncRead + Unpin)) -> io::Result<(u32, String)> {
     let mut head = [0; 6];
     reader.read_exact(&mut head).await?;
     let [c0, c1, c2, c3, l0, l1] = head;
@@ -164,6 +194,11 @@ async fn listen(reader: &mut (impl futures::AsyncRead + Unpin)) -> io::Result<(u
     Ok((u32::from_le_bytes([c0, c1, c2, c3]), cut_reason(&reason).to_owned()))
 }
 
+/// The words of a session.
+const ALIVE: u8 = 0;
+const GOODBYE: u8 = 1;
+/// No more often than that, whatever is asked for.
+const KEEP_ALIVE_MIN: Duration = Duration::from_millis(10);
 /// How long a goodbye may take. The connection is kept for so long at most: a socket that is closed while something lies
 /// unread in it is reset, and the peer may lose what it has not read yet.
 const GOODBYE_WAIT: Duration = Duration::from_secs(5);

@@ -252,9 +252,9 @@ impl Driver {
             is_dialed,
             from,
         );
-        let ended = self.ended.clone();
+        let (ended, keep_alive) = (self.ended.clone(), self.options.keep_alive);
         tokio::spawn(async move {
-            session.run(streams.session).await;
+            session.run(streams.session, keep_alive).await;
             if let Some(commands) = ended.upgrade() {
                 let _ = commands.send(Command::Ended(id));
             }
@@ -266,7 +266,7 @@ impl Driver {
         }
     }
 
-    /// Pings tell that a peer lives, and so does whatever it sends. A connection whose other end has vanished without
+    /// A live peer says something now and then. A connection whose other end has vanished without
     /// a word would be kept by the system for minutes.
     fn end_the_silent(&mut self) {
         if self.options.idle_timeout.is_zero() {

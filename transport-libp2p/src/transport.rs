@@ -22,7 +22,7 @@ use crate::{address, identity};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Libp2pOptions {
-    /// How often a link pings. Default 2 s.
+    /// How often a link says that it lives, and pings. Default 2 s.
     pub keep_alive: Duration,
     /// A link on which nothing arrives for so long is lost; zero is never. Default 10 s: five keep-alives.
     pub idle_timeout: Duration,

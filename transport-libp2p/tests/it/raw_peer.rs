@@ -82,7 +82,9 @@ impl RawLink for Raw {
 
     /// With a goodbye, since that is what a peer is told.
     async fn ended(&mut self) {
-        let mut goodbye = [0; 6];
-        self.session.read_exact(&mut goodbye).await.expect("a goodbye comes before the end");
+        let mut word = [0];
+        while word != [1] {
+            self.session.read_exact(&mut word).await.expect("a goodbye comes before the end");
+        }
     }
 }
