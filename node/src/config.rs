@@ -22,7 +22,7 @@ pub struct Config {
     /// The UDP address to listen on for peers. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// More addresses to listen on, each of another transport: `unix:` and the path of a socket, for nodes of this user
-    /// on this host (feature `unix`). All of them are told to others, unless [`Config::advertise`] says what is; a
+    /// on this host (feature `unix`); `/ip4/ADDRESS/tcp/PORT` for libp2p (feature `libp2p`). All of them are told to others, unless [`Config::advertise`] says what is; a
     /// node dials another one by the cheapest transport that both have.
     pub also_listen: Vec<String>,
     /// Transports of the application's own, beside these.

@@ -13,6 +13,7 @@ mod details;
 mod explain;
 mod failure;
 mod fence;
+mod ping;
 mod promote;
 mod restore;
 mod run;

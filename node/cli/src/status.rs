@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::config::topology_text;
 use crate::details;
 use crate::failure::{Cause, Exit, Failure, Outcome};
+use crate::ping::{self, PingArgs};
 
 /// How the node is.
 #[derive(Debug, Args)]
@@ -298,6 +299,7 @@ enum PeersCommand {
         #[arg(long)]
         json: bool,
     },
+    Ping(PingArgs),
     /// Cut the link to a member, or to all, until it is resumed
     Pause {
         /// Its name or key
@@ -322,6 +324,9 @@ enum PeersCommand {
 }
 
 pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
+    if let PeersCommand::Ping(args) = &args.command {
+        return ping::run(args, dir).await;
+    }
     let what = "cannot reach the peers' list";
     let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
     let (verb, peer) = match args.command {
@@ -339,6 +344,7 @@ pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
             print!("{}", peer_table(&peers));
             return Ok(Exit::Ok);
         }
+        PeersCommand::Ping(_) => unreachable!("it has its own answer"),
         PeersCommand::Pause { peer } => ("pause", peer),
         PeersCommand::Resume { peer } => ("resume", peer),
         PeersCommand::Remove { peer, yes_remove } if yes_remove.as_ref() != Some(&peer) => {

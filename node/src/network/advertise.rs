@@ -2,9 +2,36 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+/// The addresses to tell others for one that is listened on, of whatever transport.
+pub(super) fn told(listened: String) -> Vec<String> {
+    if let Ok(bound) = listened.parse() {
+        return addresses(bound);
+    }
+    let Some(bound) = tcp_socket(&listened) else { return vec![listened] };
+    let sockets = addresses(bound).into_iter().filter_map(|address| address.parse().ok());
+    sockets.map(multiaddress).collect()
+}
+
+/// The socket of `/ip4/ADDRESS/tcp/PORT` or `/ip6/ADDRESS/tcp/PORT`, as libp2p writes them.
+pub(super) fn tcp_socket(address: &str) -> Option<SocketAddr> {
+    let (family, rest) = address.strip_prefix("/ip")?.split_once('/')?;
+    let (ip, port) = rest.split_once("/tcp/")?;
+    let ip = match family {
+        "4" => IpAddr::V4(ip.parse().ok()?),
+        "6" => IpAddr::V6(ip.parse().ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port.parse().ok()?))
+}
+
+fn multiaddress(socket: SocketAddr) -> String {
+    let family = if socket.is_ipv4() { 4 } else { 6 };
+    format!("/ip{family}/{}/tcp/{}", socket.ip(), socket.port())
+}
+
 /// The addresses to tell others for a socket bound to `bound`: itself, or, if it takes packets of every
 /// address of this host, those that the host would send from.
-pub(crate) fn addresses(bound: SocketAddr) -> Vec<String> {
+fn addresses(bound: SocketAddr) -> Vec<String> {
     if bound.ip().is_unspecified() { dialable(bound, outbound()) } else { vec![bound.to_string()] }
 }
 
@@ -37,6 +64,27 @@ const FAR_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_other_transports_are_told_as_they_are_written() {
+        for listened in ["unix:/run/pond.sock", "memory:1", "/ip4/203.0.113.9/tcp/8445"] {
+            assert_eq!(told(listened.into()), [listened]);
+        }
+        let every = told("/ip4/0.0.0.0/tcp/8445".into());
+        assert_eq!(every.last().unwrap(), "/ip4/127.0.0.1/tcp/8445");
+        assert!(every.iter().all(|it| it.starts_with("/ip4/") && it.ends_with("/tcp/8445")));
+    }
+
+    #[test]
+    fn a_multiaddress_of_tcp_has_a_socket() {
+        for socket in ["127.0.0.1:1", "[::1]:1"] {
+            let socket = socket.parse().unwrap();
+            assert_eq!(tcp_socket(&multiaddress(socket)), Some(socket));
+        }
+        for other in ["/ip4/::1/tcp/1", "/ip4/127.0.0.1/udp/1", "/dns/a/tcp/1", "127.0.0.1:1"] {
+            assert_eq!(tcp_socket(other), None, "{other}");
+        }
+    }
 
     fn ips<const N: usize>(texts: [&str; N]) -> [IpAddr; N] {
         texts.map(|text| text.parse().unwrap())

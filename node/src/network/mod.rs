@@ -4,6 +4,7 @@ mod advertise;
 mod routes;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use millpond_core::transport::Transport;
@@ -67,13 +68,10 @@ pub(crate) fn bind(config: &Config, keys: &KeyPair) -> Result<Option<Network>, L
     }
     let mut network = Network { routes: Routes::default(), warnings: Vec::new() };
     // In the order of what they cost, which is the one in which they are tried.
-    for address in &config.also_listen {
-        if address.starts_with("unix:") {
-            network.routes.add(bind_unix(address, keys)?);
-        } else {
-            let reason = format!("{address:?} is no address to listen on also: write unix:/PATH");
-            return Err(ListenError { reason });
-        }
+    let (sockets, others) =
+        config.also_listen.iter().partition::<Vec<_>, _>(|it| it.starts_with("unix:"));
+    for address in sockets {
+        network.routes.add(bind_unix(address, keys)?);
     }
     for own in &config.own_transports {
         let bound = own.0(keys.pkcs8()).map_err(|reason| ListenError { reason })?;
@@ -81,6 +79,9 @@ pub(crate) fn bind(config: &Config, keys: &KeyPair) -> Result<Option<Network>, L
     }
     if let Some(quic) = bind_quic(config, keys, &mut network.warnings)? {
         network.routes.add_main(quic);
+    }
+    for address in others {
+        network.routes.add(bind_libp2p(address, keys)?);
     }
     Ok(Some(network).filter(|network| !network.routes.is_empty()))
 }
@@ -97,6 +98,29 @@ fn bind_unix(address: &str, keys: &KeyPair) -> Result<Arc<dyn Transport>, Listen
 #[cfg(not(all(unix, feature = "unix")))]
 fn bind_unix(address: &str, _: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
     Err(ListenError { reason: format!("this program was built without Unix sockets: {address}") })
+}
+
+fn bind_libp2p(address: &str, keys: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+    let at = advertise::tcp_socket(address).ok_or_else(|| {
+        let forms = "write unix:/PATH, or /ip4/ADDRESS/tcp/PORT for libp2p";
+        ListenError { reason: format!("{address:?} is no address to listen on also: {forms}") }
+    })?;
+    bind_tcp(at, keys)
+}
+
+#[cfg(feature = "libp2p")]
+fn bind_tcp(at: SocketAddr, keys: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+    use millpond_transport_libp2p::{Libp2p, Libp2pOptions};
+
+    let libp2p = Libp2p::bind(keys.pkcs8(), at, Libp2pOptions::default());
+    Ok(Arc::new(libp2p.map_err(|error| ListenError { reason: error.to_string() })?))
+}
+
+#[cfg(not(feature = "libp2p"))]
+fn bind_tcp(at: SocketAddr, _: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+    let reason =
+        format!("this program was built without libp2p (feature `libp2p`), which {at} needs");
+    Err(ListenError { reason })
 }
 
 type Bound = Result<Option<Arc<dyn Transport>>, ListenError>;

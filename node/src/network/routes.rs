@@ -44,11 +44,7 @@ impl Routes {
     /// What to tell others to dial.
     pub(crate) fn addresses(&self) -> Vec<String> {
         let bound = self.transports.iter().map(|transport| transport.local_address());
-        let told = |address: String| match address.parse() {
-            Ok(socket) => advertise::addresses(socket),
-            Err(_) => vec![address],
-        };
-        bound.flat_map(told).collect()
+        bound.flat_map(advertise::told).collect()
     }
 
     /// A link to the node with this key, by the cheapest transport that reaches one of its addresses; or, in words,
@@ -104,8 +100,8 @@ fn weight(error: &DialError) -> u8 {
 /// A peer's loopback address or socket leads to itself on its own host only; anywhere else somebody else is there,
 /// or nobody.
 fn is_of_each_host(address: &str) -> bool {
-    address.starts_with("unix:")
-        || address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+    let socket = address.parse().ok().or_else(|| advertise::tcp_socket(address));
+    address.starts_with("unix:") || socket.is_some_and(|it: SocketAddr| it.ip().is_loopback())
 }
 
 #[cfg(test)]
@@ -184,7 +180,7 @@ mod tests {
             reason: String::new(),
         };
         let silent = DialError::Unreachable { address: "a:1".into(), reason: String::new() };
-        for address in ["127.0.0.1:1", "unix:/run/pond.sock"] {
+        for address in ["127.0.0.1:1", "/ip4/127.0.0.1/tcp/1", "unix:/run/pond.sock"] {
             assert_eq!(more_telling(silent.clone(), wrong(address)), silent);
         }
         assert_eq!(more_telling(silent.clone(), wrong("10.0.0.1:1")), wrong("10.0.0.1:1"));

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millpond::{Config, OwnTransport, Replica};
-use millpond_core::NodeKey;
-use millpond_transport_conformance::memory::Hub;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use millpond_transport_libp2p::{Libp2p, Libp2pOptions};
 
 use crate::cluster::{Cluster, put, until, value};
 use crate::replication::rows;
@@ -16,14 +14,12 @@ fn with_socket(config: &mut Config) {
     config.also_listen = vec![format!("unix:{}.sock", config.dir.display())];
 }
 
-/// An endpoint in memory.
-fn in_memory(hub: &Hub) -> OwnTransport {
-    let hub = hub.clone();
-    OwnTransport::new(move |pkcs8| {
-        let pair =
-            Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map_err(|error| error.to_string())?;
-        let key = NodeKey::from_bytes(pair.public_key().as_ref().try_into().unwrap());
-        Ok(Arc::new(hub.bind(key, None)?))
+/// Brought along, so that it is there whatever was compiled in.
+fn libp2p() -> OwnTransport {
+    OwnTransport::new(|pkcs8| {
+        let any_port = "127.0.0.1:0".parse().unwrap();
+        let bound = Libp2p::bind(pkcs8, any_port, Libp2pOptions::default());
+        bound.map(|bound| Arc::new(bound) as _).map_err(|error| error.to_string())
     })
 }
 
@@ -49,22 +45,21 @@ fn pairs<const N: usize>(expected: [(&str, &str); N]) -> BTreeSet<(String, Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_pair_of_nodes_takes_the_cheapest_transport_that_both_have() {
-    let hub = Hub::new();
     let cluster = Cluster::start_with(5, |config| match number_of(config) {
         1 => {
             with_socket(config);
-            config.own_transports = vec![in_memory(&hub)];
+            config.own_transports = vec![libp2p()];
         }
         2 => with_socket(config),
-        3 => config.own_transports = vec![in_memory(&hub)],
+        3 => config.own_transports = vec![libp2p()],
         _ => {}
     })
     .await;
-    let (quic, unix, memory) = ("quic", "unix", "memory");
+    let (quic, unix, libp2p) = ("quic", "unix", "libp2p");
     let expected = [
-        pairs([("node-2", unix), ("node-3", memory), ("node-4", quic), ("node-5", quic)]),
+        pairs([("node-2", unix), ("node-3", libp2p), ("node-4", quic), ("node-5", quic)]),
         pairs([("node-1", unix), ("node-3", quic), ("node-4", quic), ("node-5", quic)]),
-        pairs([("node-1", memory), ("node-2", quic), ("node-4", quic), ("node-5", quic)]),
+        pairs([("node-1", libp2p), ("node-2", quic), ("node-4", quic), ("node-5", quic)]),
         pairs([("node-1", quic), ("node-2", quic), ("node-3", quic), ("node-5", quic)]),
         pairs([("node-1", quic), ("node-2", quic), ("node-3", quic), ("node-4", quic)]),
     ];
@@ -98,6 +93,22 @@ async fn a_node_that_lost_its_socket_is_reached_by_the_network() {
     until("it has what was written", async || value(&cluster.nodes[1], "meanwhile").is_some())
         .await;
     linked_so(&cluster.nodes[0], &pairs([("node-2", "quic")])).await;
+    cluster.close().await;
+}
+
+/// Where no other address is told, libp2p is what is dialled.
+#[cfg(feature = "libp2p")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_reached_by_libp2p_as_its_config_says() {
+    let cluster = Cluster::start_with(2, |config| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        config.also_listen = vec![format!("/ip4/127.0.0.1/tcp/{}", free.port())];
+        config.advertise.clone_from(&config.also_listen);
+    })
+    .await;
+    linked_so(&cluster.nodes[0], &pairs([("node-2", "libp2p")])).await;
+    put(&cluster.nodes[0], "by", "libp2p").await;
+    cluster.converged().await;
     cluster.close().await;
 }
 

@@ -20,6 +20,11 @@ fn transport_unix() {
 }
 
 #[test]
+fn transport_libp2p() {
+    check("millpond_transport_libp2p", "transport-libp2p");
+}
+
+#[test]
 fn transport_conformance() {
     check("millpond_transport_conformance", "transport-conformance");
 }

@@ -12,6 +12,7 @@ mod kill;
 mod kill_catch_up;
 mod netns;
 mod node;
+mod ping;
 mod primary;
 mod removal;
 mod service;

@@ -1,0 +1,5 @@
+//! The transport over real sockets.
+
+mod conformance;
+mod handshake;
+mod raw_peer;
