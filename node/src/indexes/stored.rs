@@ -128,9 +128,10 @@ pub(crate) fn rows_of(number: u32) -> Namespace {
 }
 
 /// Whether rows may lie in the tables that no vector covers, and that a vector may cover one day though nothing
-/// changes in them.
+/// changes in them. What a delayed replica shows may always have some: it takes over, later, what lay hidden once.
 pub(super) fn hides(heads: &Heads, namespace: Namespace) -> bool {
-    heads.cuts.get(&namespace).is_some_and(|cut| cut.direct)
+    namespace != Namespace::MAIN
+        || heads.cuts.get(&namespace).is_some_and(|cut| cut.direct)
         || heads.clears.get(&namespace).is_some_and(|it| it.direct.is_some())
 }
 

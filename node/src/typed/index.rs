@@ -31,6 +31,8 @@ use crate::typed::{Collection, Field, Found, Key, Multi, Record};
 /// here, one of another member, or what came after a month apart. It costs the write of a row where a value changes.
 /// Whoever opens the replica says which to keep ([`ReplicaBuilder::register`](crate::ReplicaBuilder::register)).
 ///
+/// A delayed replica builds none while it is delayed: there every question reads all records.
+///
 /// Values are in the order that their type says; of texts that begin with the same 480 bytes (fewer, shared out evenly, where
 /// there are several fields) the order is that of their records' keys.
 ///
