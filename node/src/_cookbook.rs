@@ -336,7 +336,9 @@
 //! Two values of a [`Multi`](crate::Multi) written at once both show, the latest first. Whoever writes the field having
 //! seen both ends the conflict, everywhere. A plain field shows one; the other one is still there until the next
 //! write of the field, and [`Replica::conflicts`](crate::Replica::conflicts) lists both, with who wrote what and who
-//! has it. What ended one is taken back by [`Replica::undo_decision`](crate::Replica::undo_decision), on any replica, and
+//! has it. A plain field whose values can be decided between by a pure function declares it, by
+//! `#[millpond(resolve = function)]`: [`Resolver`](crate::typed::Resolver). What ended a conflict is taken back by
+//! [`Replica::undo_decision`](crate::Replica::undo_decision), on any replica, and
 //! never what came later. [`Replica::explain`](crate::Replica::explain) says of any field why it shows what it shows.
 //!
 #![cfg_attr(feature = "quic", doc = "```")]
@@ -614,7 +616,8 @@
 //! A replica in memory that is offline needs no folder, no socket and no clean-up: each test has its own. For two that
 //! converge, leave `offline()` out; they meet on loopback, and [`Replica::pause`](crate::Replica::pause) is a cut
 //! cable. Wait with bookmarks, not by sleeping. What your records come to when nodes are cut off, crash and come back
-//! from old backups, the test kit tries in virtual time: `millpond::sim::check` and `laws`, of the feature `sim`.
+//! from old backups, the test kit tries in virtual time: `millpond::sim::check` and `laws`, of the feature `sim`. So it
+//! does with concerns and bookmarks: `Sim::write_for`, `Sim::at_least`.
 //!
 //! ```
 //! # use millpond::{Collection, Record, Replica};

@@ -61,7 +61,7 @@
 //! | let a client move between replicas and never go back | [`Bookmark`], [`Replica::at_least`] |
 //! | know what an error means, and whether to try again | [`ErrorCode`], `code()`, `hint()` and `is_retryable()` of each error |
 //! | follow what changes, from any replica to any other | [`Replica::changes`], [`Changes`] |
-//! | see and end conflicts | [`Replica::conflicts`], [`Replica::explain`] |
+//! | see and end conflicts | [`Replica::conflicts`], [`Replica::follow_conflicts`], [`Replica::undo_decision`], [`Replica::explain`] |
 //! | wait for other members, and see how they are | [`Replica::caught_up`], [`Replica::synced_with`], [`Presence`] |
 //! | work with structs whose fields merge as their types say | [`typed`], [`Record`](trait@Record) |
 //! | work with JSON records and counters | [`records`] |
@@ -131,7 +131,9 @@ pub use concern::{
     AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
 };
 pub use config::{Config, Preset};
-pub use conflicts::{Candidate, Conflict, Explanation, ResolveError, Writer};
+pub use conflicts::{
+    Candidate, Conflict, ConflictEvent, Conflicts, Explanation, ResolveError, Writer,
+};
 pub use errors::{ErrorCode, ErrorPage, ParseErrorCodeError};
 pub use folder::{InitReport, OpenError};
 pub use membership::{Invite, InviteOptions, ParseInviteError, ParseRoleError, Role};

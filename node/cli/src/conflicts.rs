@@ -11,24 +11,38 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Outgoing, segment};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::watch;
 
 /// List fields that several nodes wrote at once, and end such conflicts.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ConflictsArgs {
     #[command(subcommand)]
-    command: ConflictsCommand,
+    command: Option<ConflictsCommand>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// Which to list.
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only of this collection
+    collection: Option<String>,
+    /// Go on with what becomes of them: new ones, further values, ends
+    #[arg(long)]
+    follow: bool,
+    /// With --follow: begin after this token, from an earlier one
+    #[arg(long, value_name = "TOKEN", requires = "follow")]
+    from: Option<String>,
+    /// Print JSON; with --follow a line for each event, and one with the token where a follower goes on
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum ConflictsCommand {
     /// List them
-    Ls {
-        /// Only of this collection
-        collection: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Ls(ListArgs),
     /// Show the values of one, as `millpond explain` does
     Show(PlaceArgs),
     /// End one: with one of its values, or with another
@@ -118,8 +132,9 @@ struct Resolution<'a> {
 }
 
 pub(crate) async fn conflicts(args: ConflictsArgs, dir: &Path) -> Outcome {
-    match args.command {
-        ConflictsCommand::Ls { collection, json } => list(collection, json, dir).await,
+    match args.command.unwrap_or(ConflictsCommand::Ls(args.list)) {
+        ConflictsCommand::Ls(args) if args.follow => follow(args, dir).await,
+        ConflictsCommand::Ls(args) => list(args.collection, args.json, dir).await,
         ConflictsCommand::Show(args) => show(&args, dir).await,
         ConflictsCommand::Resolve { record, field, keep, set, seen } => {
             resolve(&record, &field, (keep, set), &seen, dir).await
@@ -159,13 +174,53 @@ async fn list(collection: Option<String>, is_json: bool, dir: &Path) -> Outcome 
         return Ok(Exit::Ok);
     }
     for conflict in &found.conflicts {
-        println!("{}/{}  {}", conflict.collection, conflict.key, conflict.field);
-        print_candidates(&conflict.candidates);
+        print_conflict(conflict);
     }
     if found.conflicts.is_empty() {
         println!("no conflicts");
     }
     Ok(Exit::Ok)
+}
+
+async fn follow(args: ListArgs, dir: &Path) -> Outcome {
+    /// What became of a conflict, a cut, or a new beginning.
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    #[derive(Deserialize)]
+    struct Ended {
+        collection: String,
+        key: String,
+        field: String,
+    }
+    let mut path = String::from("/api/v1/conflicts/changes?");
+    if let Some(collection) = &args.collection {
+        path += &format!("collection={}", segment(collection));
+    }
+    let print = |data: &str, event: &Event| {
+        if args.json {
+            println!("{data}");
+            return Ok(false);
+        }
+        match event.kind.as_str() {
+            "conflict" => print_conflict(&serde_json::from_str(data)?),
+            "ended" => {
+                let Ended { collection, key, field } = serde_json::from_str(data)?;
+                println!("- {collection}/{key}  {field}");
+            }
+            "resync" => println!("= what follows is all that there is"),
+            _ => {}
+        }
+        Ok(false)
+    };
+    watch::follow(dir, "cannot follow conflicts", &path, args.from.clone(), print).await
+}
+
+fn print_conflict(conflict: &Conflict) {
+    println!("{}/{}  {}", conflict.collection, conflict.key, conflict.field);
+    print_candidates(&conflict.candidates);
 }
 
 async fn resolve(

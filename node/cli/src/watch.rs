@@ -8,6 +8,7 @@ use clap::Args;
 use hyper::Method;
 use millpond::records::Json;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::client::{Client, ClientError, Outgoing, segment};
 use crate::data::LineReader;
@@ -30,8 +31,28 @@ pub(crate) struct WatchArgs {
 }
 
 pub(crate) async fn watch(args: WatchArgs, dir: &Path) -> Outcome {
-    let what = "cannot watch";
-    let mut watcher = Watcher { token: args.from.clone(), args, dir };
+    let mut path = String::from("/api/v1/changes?");
+    if let Some(filter) = &args.collection {
+        let (collection, prefix) = filter.split_once('/').unwrap_or((filter, ""));
+        path += &format!("collection={}&prefix={}", segment(collection), segment(prefix));
+    }
+    let print = |data: &str, event: &Event| {
+        print(data, event, args.json)?;
+        Ok(event.kind == "cut" && args.once)
+    };
+    follow(dir, "cannot watch", &path, args.from.clone(), print).await
+}
+
+/// Follows a stream of events, with the token of its last cut again after each lost connection, until `print` says that
+/// it is enough.
+pub(crate) async fn follow<E: DeserializeOwned>(
+    dir: &Path,
+    what: &str,
+    path: &str,
+    from: Option<String>,
+    print: impl FnMut(&str, &E) -> std::io::Result<bool>,
+) -> Outcome {
+    let mut watcher = Watcher { dir, path, token: from.clone(), from, print };
     loop {
         match watcher.follow().await {
             Ok(()) => return Ok(Exit::Ok),
@@ -40,7 +61,9 @@ pub(crate) async fn watch(args: WatchArgs, dir: &Path) -> Outcome {
             Err(Stopped::Lost(ClientError::Refused(refusal))) => {
                 return Err(ClientError::Refused(refusal).at(what));
             }
-            Err(Stopped::Lost(error)) if !watcher.began() => return Err(error.at(what)),
+            Err(Stopped::Lost(error)) if watcher.token == watcher.from => {
+                return Err(error.at(what)); // it has not sent anything yet
+            }
             Err(Stopped::Lost(_)) => {
                 eprintln!("connection lost; trying again");
                 tokio::time::sleep(RETRY).await;
@@ -50,10 +73,12 @@ pub(crate) async fn watch(args: WatchArgs, dir: &Path) -> Outcome {
     }
 }
 
-struct Watcher<'a> {
-    args: WatchArgs,
+struct Watcher<'a, P> {
     dir: &'a Path,
+    path: &'a str,
     token: Option<String>,
+    from: Option<String>,
+    print: P,
 }
 
 enum Stopped {
@@ -69,68 +94,49 @@ impl From<ClientError> for Stopped {
     }
 }
 
-impl Watcher<'_> {
-    /// Whether the node has sent anything yet.
-    fn began(&self) -> bool {
-        self.token != self.args.from
-    }
-
-    async fn follow(&mut self) -> Result<(), Stopped> {
+impl<P> Watcher<'_, P> {
+    async fn follow<E: DeserializeOwned>(&mut self) -> Result<(), Stopped>
+    where
+        P: FnMut(&str, &E) -> std::io::Result<bool>,
+    {
         let client = Client::of_dir(self.dir)?;
-        let answer =
-            client.send(Method::GET, &self.path(), &self.headers(), Outgoing::empty()).await?;
+        let headers: Vec<(&'static str, &str)> =
+            self.token.iter().map(|token| ("last-event-id", token.as_str())).collect();
+        let answer = client.send(Method::GET, self.path, &headers, Outgoing::empty()).await?;
         let mut lines = LineReader::new(answer);
         while let Some(line) = lines.next().await? {
             if let Some(token) = line.strip_prefix("id: ") {
                 self.token = Some(token.to_owned());
             }
             let Some(data) = line.strip_prefix("data: ") else { continue };
-            let event: Event = serde_json::from_str(data).map_err(|error| {
+            let event: E = serde_json::from_str(data).map_err(|error| {
                 ClientError::Broken(format!("the answer is not as expected: {error}"))
             })?;
-            let is_cut = event.kind == "cut";
-            self.print(data, &event).map_err(Stopped::Output)?;
-            if is_cut && self.args.once {
+            if (self.print)(data, &event).map_err(Stopped::Output)? {
                 return Ok(());
             }
         }
         Err(ClientError::Broken("the node ended the stream".into()).into())
     }
+}
 
-    fn path(&self) -> String {
-        let mut path = String::from("/api/v1/changes?");
-        if let Some(filter) = &self.args.collection {
-            let (collection, prefix) = filter.split_once('/').unwrap_or((filter, ""));
-            path += &format!("collection={}&prefix={}", segment(collection), segment(prefix));
-        }
-        path
+fn print(data: &str, event: &Event, is_json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if is_json {
+        writeln!(out, "{data}")?;
+        return out.flush();
     }
-
-    fn headers(&self) -> Vec<(&'static str, &str)> {
-        self.token.iter().map(|token| ("last-event-id", token.as_str())).collect()
-    }
-
-    fn print(&self, data: &str, event: &Event) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if self.args.json {
-            writeln!(out, "{data}")?;
-            return out.flush();
+    match &event.fields {
+        _ if event.kind == "resync" => {
+            writeln!(out, "= deletes since then are forgotten: what follows is all that there is")?;
         }
-        match &event.fields {
-            _ if event.kind == "resync" => {
-                writeln!(
-                    out,
-                    "= deletes since then are forgotten: what follows is all that there is"
-                )?;
-            }
-            _ if event.kind != "change" => {}
-            Some(fields) => {
-                writeln!(out, "+ {}/{}  {}", event.collection, event.key, fields.text())?;
-            }
-            None => writeln!(out, "- {}/{}", event.collection, event.key)?,
+        _ if event.kind != "change" => {}
+        Some(fields) => {
+            writeln!(out, "+ {}/{}  {}", event.collection, event.key, fields.text())?;
         }
-        out.flush()
+        None => writeln!(out, "- {}/{}", event.collection, event.key)?,
     }
+    out.flush()
 }
 
 /// A change, a cut, or a new beginning.

@@ -116,14 +116,20 @@ struct Bodies {
 impl Bodies {
     fn of(input: &Input) -> Self {
         let edit = format_ident!("{}Edit", input.name);
-        let reads = each(input, |Field { name, of, stored, .. }, span| {
-            quote_spanned! { span => #name: found.field::<#of>(#stored)?, }
+        let reads = each(input, |Field { name, of, stored, resolve, .. }, span| match resolve {
+            Some(resolve) => {
+                quote_spanned! { span => #name: found.resolved::<#of>(#stored, #resolve)?, }
+            }
+            None => quote_spanned! { span => #name: found.field::<#of>(#stored)?, },
         });
         let writes = each(input, |Field { name, of, stored, .. }, span| {
             quote_spanned! { span => site.write::<#of>(#stored, &self.#name); }
         });
-        let edits = each(input, |Field { name, of, stored, .. }, span| {
-            quote_spanned! { span => #name: site.edit::<#of>(#stored), }
+        let edits = each(input, |Field { name, of, stored, resolve, .. }, span| match resolve {
+            Some(resolve) => {
+                quote_spanned! { span => #name: site.edit_resolved::<#of>(#stored, #resolve), }
+            }
+            None => quote_spanned! { span => #name: site.edit::<#of>(#stored), },
         });
         let varies = each(input, |Field { of, stored, .. }, span| {
             quote_spanned! { span => site.vary::<#of, D>(#stored, draw) }

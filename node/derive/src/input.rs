@@ -36,6 +36,8 @@ pub struct Field {
     pub docs: Vec<syn::Attribute>,
     /// Its name in the store.
     pub stored: LitStr,
+    /// The function that tells what it reads as where several values are held.
+    pub resolve: Option<syn::Path>,
 }
 
 /// What the attributes of a field say.
@@ -44,6 +46,7 @@ struct FieldOptions {
     is_key: bool,
     is_indexed: bool,
     rename: Option<LitStr>,
+    resolve: Option<syn::Path>,
 }
 
 /// What the attributes of a struct say.
@@ -114,16 +117,23 @@ impl Input {
             indexes.extend(errors.of(Index::of(name, &of, &fields)));
         }
         let (mut called, mut stored_as) = (BTreeSet::new(), BTreeSet::new());
+        for Index { name, fields, .. } in &indexes {
+            if fields.iter().any(|field| field.resolve.is_some()) {
+                let message = "an index holds what is stored, and not what `resolve` makes of it: \
+                               take one of the two away";
+                errors.add(name.span(), message);
+            }
+        }
         for Index { name, stored, .. } in &indexes {
             if !called.insert(name.to_string()) | !stored_as.insert(stored.value()) {
                 errors.add(name.span(), format!("two indexes are called `{name}`"));
             }
         }
+        errors.none()?;
         if let Some(index) = indexes.first().filter(|_| key.is_none()) {
             let message = "nested fields have no indexes: those are of the records of a collection";
-            errors.add(index.name.span(), message);
+            return Err(Error::new(index.name.span(), message));
         }
-        errors.none()?;
         let collection =
             collection.unwrap_or_else(|| LitStr::new(&snake_case(&name.to_string()), name.span()));
         Ok(Self { name, visibility, collection, key, fields, indexes })
@@ -155,7 +165,8 @@ impl Field {
             options.rename.clone().unwrap_or_else(|| LitStr::new(&unraw(&name), name.span()));
         let docs = field.attrs.iter().filter(|it| it.path().is_ident("doc")).cloned().collect();
         let (of, visibility) = (field.ty.clone(), field.vis.clone());
-        Ok((options, Self { name, of, visibility, docs, stored }))
+        let resolve = options.resolve.clone();
+        Ok((options, Self { name, of, visibility, docs, stored, resolve }))
     }
 }
 
@@ -195,9 +206,11 @@ impl FieldOptions {
                     std::mem::replace(&mut options.is_indexed, true)
                 } else if meta.path.is_ident("rename") {
                     options.rename.replace(meta.value()?.parse()?).is_some()
+                } else if meta.path.is_ident("resolve") {
+                    options.resolve.replace(meta.value()?.parse()?).is_some()
                 } else {
                     return Err(meta.error(
-                        "unknown attribute: a field has `key`, `index` or `rename = \"...\"`",
+                        "unknown attribute: a field has `key`, `index`, `rename = \"...\"` or `resolve = function`",
                     ));
                 };
                 if is_twice { Err(meta.error("this is said twice")) } else { Ok(()) }
@@ -206,6 +219,10 @@ impl FieldOptions {
         if let Some(rename) = options.rename.as_ref().filter(|_| options.is_key) {
             let message = "a key is part of the path, and has no stored name: take `rename` away";
             return Err(Error::new(rename.span(), message));
+        }
+        if let Some(resolve) = options.resolve.as_ref().filter(|_| options.is_key) {
+            let message = "a key has one value: take `resolve` away";
+            return Err(Error::new(resolve.span(), message));
         }
         if options.is_key && options.is_indexed {
             let message = "records are in the order of their keys anyway: take `index` away";

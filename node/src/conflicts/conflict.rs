@@ -142,7 +142,13 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn conflict(&self, replica: &Replica, id: RecordId, name: String, field: Field) -> Conflict {
+    pub(super) fn conflict(
+        &self,
+        replica: &Replica,
+        id: RecordId,
+        name: String,
+        field: Field,
+    ) -> Conflict {
         let dots = field.versions.iter().map(|version| version.dots().to_vec()).collect();
         Conflict {
             id,

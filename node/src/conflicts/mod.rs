@@ -6,8 +6,10 @@
 mod conflict;
 mod explain;
 mod resolve;
+mod stream;
 mod undo;
 
 pub use conflict::{Candidate, Conflict, Writer};
 pub use explain::Explanation;
 pub use resolve::ResolveError;
+pub use stream::{ConflictEvent, Conflicts};

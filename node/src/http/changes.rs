@@ -4,27 +4,19 @@
 //! id is the token to resume from. A client that breaks off within a cut gets the cut again, as does one that the
 //! node breaks off with since it lagged. `resync` says that what the client holds is void.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_core::Stream;
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::http::feed::{Form, feed, resumed};
 use crate::http::problem::Problem;
 use crate::http::records::query;
 use crate::http::server::SharedApi;
-use crate::http::stream::{self, JSON_LINES};
-use crate::records::{Document, ParseTokenError, Record, Token, rfc3339};
-use crate::{Before, Change, ChangeEvent, Changes};
+use crate::http::stream;
+use crate::records::{Document, Record, rfc3339};
+use crate::{Before, Change, ChangeEvent};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,11 +61,7 @@ pub(super) async fn changes(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query: ChangesQuery = query(&uri)?;
-    let resumed = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
-    let bad =
-        |error: ParseTokenError| Problem::bad_request("bad_token", error.code(), error.to_string());
-    let since = resumed.or(query.since.as_deref());
-    let since = since.map(|token| token.parse::<Token>().map_err(bad)).transpose()?;
+    let since = resumed(&headers, query.since.as_deref())?;
     // A client that stalls frees its place when it has lagged, whatever becomes of its connection.
     let mut changes = api.replica.changes().prefix(query.prefix).holding(stream::permit(&api)?);
     changes = match since {
@@ -89,120 +77,31 @@ pub(super) async fn changes(
     if !query.before {
         changes = changes.without_before();
     }
-    let form = if stream::wants_lines(&headers) { Form::Lines } else { Form::Events };
-    let mut heartbeat = interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let feed = Feed {
-        changes,
-        changes_in_cut: 0,
-        form,
-        heartbeat,
-        stop: Box::pin(api.stop.clone().cancelled_owned()),
-        is_over: false,
-    };
-    Ok(stream::response(form.media_type(), Body::from_stream(feed)))
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Form {
-    Events,
-    Lines,
-}
-
-impl Form {
-    fn media_type(self) -> &'static str {
-        match self {
-            Self::Events => "text/event-stream",
-            Self::Lines => JSON_LINES,
-        }
-    }
-
-    fn write(self, chunk: &mut BytesMut, event: &Event<'_>) {
-        let after = match (self, event) {
-            (Self::Lines, _) => "\n",
-            (Self::Events, Event::Change { .. }) => {
-                chunk.put_slice(b"event: change\ndata: ");
-                "\n\n"
-            }
-            (Self::Events, Event::Resync) => {
-                chunk.put_slice(b"event: resync\ndata: ");
-                "\n\n"
-            }
-            (Self::Events, Event::Cut { token, .. }) => {
-                chunk.put_slice(format!("event: cut\nid: {token}\ndata: ").as_bytes());
-                "\n\n"
-            }
-        };
-        serde_json::to_writer(chunk.writer(), event).expect("records always serialize");
-        chunk.put_slice(after.as_bytes());
-    }
-}
-
-/// A body that follows the changes, at the client's pace.
-struct Feed {
-    changes: Changes,
-    changes_in_cut: u64,
-    form: Form,
-    heartbeat: Interval,
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
-    is_over: bool,
-}
-
-impl Feed {
-    /// Writes what was told. False at the end.
-    fn write(&mut self, chunk: &mut BytesMut, event: &ChangeEvent<Record>) -> bool {
+    let form = Form::of(&headers);
+    let mut changes_in_cut = 0;
+    let write = move |chunk: &mut BytesMut, event: &ChangeEvent<Record>| {
         match event {
-            ChangeEvent::Resync => self.form.write(chunk, &Event::Resync),
+            ChangeEvent::Resync => write(form, chunk, &Event::Resync),
             ChangeEvent::Change(change) => {
-                self.changes_in_cut += 1;
-                self.form.write(chunk, &Event::of(change));
+                changes_in_cut += 1;
+                write(form, chunk, &Event::of(change));
             }
             ChangeEvent::Cut(token) => {
-                let changes = std::mem::take(&mut self.changes_in_cut);
-                self.form.write(chunk, &Event::Cut { token: &token.to_string(), changes });
+                let changes = std::mem::take(&mut changes_in_cut);
+                write(form, chunk, &Event::Cut { token: &token.to_string(), changes });
             }
             ChangeEvent::Lagged { .. } => return false,
         }
         true
-    }
+    };
+    Ok(feed(&api, form, changes, write))
 }
 
-impl Stream for Feed {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        if this.is_over || this.stop.as_mut().poll(cx).is_ready() {
-            this.is_over = true;
-            return Poll::Ready(None);
-        }
-        let mut chunk = BytesMut::new();
-        while chunk.len() < CHUNK_BYTES {
-            let Poll::Ready(told) = Pin::new(&mut this.changes).poll_next(cx) else { break };
-            match told {
-                Some(Ok(event)) if this.write(&mut chunk, &event) => continue,
-                // The client sees an answer that broke off, and comes back with its token.
-                Some(Ok(_)) => {}
-                Some(Err(error)) => tracing::warn!(%error, "a change stream broke off"),
-                None => {
-                    this.is_over = true;
-                    break;
-                }
-            }
-            this.is_over = true;
-            return Poll::Ready(Some(Err(io::Error::other("the stream of changes broke off"))));
-        }
-        if !chunk.is_empty() {
-            this.heartbeat.reset();
-            return Poll::Ready(Some(Ok(chunk.freeze())));
-        }
-        if this.is_over {
-            return Poll::Ready(None);
-        }
-        if this.form == Form::Lines {
-            return Poll::Pending;
-        }
-        this.heartbeat.poll_tick(cx).map(|_| Some(Ok(Bytes::from_static(b": \n\n"))))
+fn write(form: Form, chunk: &mut BytesMut, event: &Event<'_>) {
+    match event {
+        Event::Change { .. } => form.write(chunk, "change", None, event),
+        Event::Resync => form.write(chunk, "resync", None, event),
+        Event::Cut { token, .. } => form.write(chunk, "cut", Some(token), event),
     }
 }
 
@@ -225,8 +124,3 @@ impl<'a> Event<'a> {
         }
     }
 }
-
-/// Well below the minute after which proxies and laptops drop an idle connection.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Some two hundred small records: far above the cost of a chunk.
-const CHUNK_BYTES: usize = 32 * 1024;

@@ -5,17 +5,20 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
 use millpond_core::Dot;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::errors::code;
+use crate::http::feed::{Form, feed, resumed};
 use crate::http::problem::Problem;
 use crate::http::records::{json, query};
 use crate::http::server::SharedApi;
+use crate::http::stream;
 use crate::records::{FieldKind, Json as Value, RecordError, RecordId, Token, rfc3339};
-use crate::{Candidate, Conflict, Receipt, ResolveError};
+use crate::{Candidate, Conflict, ConflictEvent, Receipt, ResolveError};
 
 /// A field with several values.
 #[derive(Serialize)]
@@ -97,6 +100,66 @@ pub(super) async fn conflicts(State(api): State<SharedApi>, uri: Uri) -> Result<
     let found = api.replica.conflicts(collection.as_deref()).await?;
     let lines = found.into_iter().map(ConflictLine::of).collect();
     Ok(Json(Conflicts { conflicts: lines }).into_response())
+}
+
+/// `GET /conflicts/changes`: the conflicts that there are, or those since a token, then what becomes of them.
+pub(super) async fn follow(
+    State(api): State<SharedApi>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct FollowQuery {
+        since: Option<String>,
+        collection: Option<String>,
+        #[serde(default)]
+        prefix: String,
+        key: Option<String>,
+    }
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename_all = "lowercase")]
+    enum Event {
+        Conflict(ConflictLine),
+        Ended { collection: String, key: String, field: String },
+        Cut { token: String },
+        Resync,
+    }
+    let query: FollowQuery = query(&uri)?;
+    let since = resumed(&headers, query.since.as_deref())?;
+    let permit = stream::permit(&api)?;
+    let mut conflicts = api.replica.follow_conflicts().prefix(query.prefix).holding(permit);
+    if let Some(since) = since {
+        conflicts = conflicts.since(since);
+    }
+    if let Some(collection) = query.collection {
+        conflicts = conflicts.collection(collection);
+    }
+    if let Some(key) = query.key {
+        conflicts = conflicts.key(key);
+    }
+    let form = Form::of(&headers);
+    let write = move |chunk: &mut BytesMut, event: &ConflictEvent| {
+        match event {
+            ConflictEvent::Resync => form.write(chunk, "resync", None, &Event::Resync),
+            ConflictEvent::Arisen(conflict) => {
+                let line = ConflictLine::of(conflict.clone());
+                form.write(chunk, "conflict", None, &Event::Conflict(line));
+            }
+            ConflictEvent::Ended { id, field } => {
+                let (collection, key) = (id.collection().to_owned(), id.key().to_owned());
+                let ended = Event::Ended { collection, key, field: field.clone() };
+                form.write(chunk, "ended", None, &ended);
+            }
+            ConflictEvent::Cut(token) => {
+                let token = token.to_string();
+                form.write(chunk, "cut", Some(&token.clone()), &Event::Cut { token });
+            }
+            ConflictEvent::Lagged { .. } => return false,
+        }
+        true
+    };
+    Ok(feed(&api, form, conflicts, write))
 }
 
 /// `GET /explain/{collection}/{key}/{field}`

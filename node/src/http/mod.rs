@@ -11,6 +11,7 @@ mod backup;
 mod bookmarks;
 mod changes;
 mod conflicts;
+mod feed;
 mod guard;
 mod import;
 mod metrics;

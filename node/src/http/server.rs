@@ -176,6 +176,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/export", get(records::export))
         .route("/changes", get(changes::changes))
         .route("/conflicts", get(conflicts::conflicts))
+        .route("/conflicts/changes", get(conflicts::follow))
         .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/conflicts/undo", post(conflicts::undo))
         .route("/explain/{collection}/{key}/{field}", get(conflicts::explain))

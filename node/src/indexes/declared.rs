@@ -213,7 +213,8 @@ fn product(fields: Vec<Vec<Vec<u8>>>) -> Result<BTreeSet<Values>, Unlisted> {
             return Err(Unlisted);
         }
         let longer = |begun: &Values| {
-            let longer = values.iter().map(|value| [&begun[..], &[value.clone()]].concat());
+            let longer =
+                values.iter().map(|value| [&begun[..], std::slice::from_ref(value)].concat());
             longer.collect::<Vec<_>>()
         };
         all = all.iter().flat_map(longer).collect();

@@ -603,6 +603,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a verification under load keeps its snapshot for seconds after it has ended, and the file grows";
     ["who may ask no more is not waited for"] "own", [],
         "a peer that wants nothing of a verification holds a snapshot, and all tombstones, for a minute each time";
+    ["who has fallen back vouches for nobody"] "own", [],
+        "of two nodes that came back from old images each takes the other for proof that it has caught up";
     ["verifications come one after the other"] "own", [],
         "a node that verifies itself with many peers holds as many snapshots, and its file grows by all that is written meanwhile";
     ["who has read much rests"] "own", [],

@@ -86,6 +86,12 @@ pub enum AtLeastError {
 pub struct ParseBookmarkError;
 
 impl Bookmark {
+    /// What it names.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn vv(&self) -> &VersionVector {
+        &self.0
+    }
+
     /// Has seen what the other one has, too.
     pub fn join(&mut self, other: &Self) {
         self.0.join(&other.0);
@@ -138,7 +144,7 @@ impl Receipt {
     pub fn bookmark(&self) -> Bookmark {
         match self.replica() {
             Some(replica) => replica.bookmark_of(&self.vv),
-            None => Bookmark(self.vv.clone()),
+            None => Bookmark::beyond(&self.vv, self.held_by_all()),
         }
     }
 }

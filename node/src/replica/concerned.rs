@@ -10,14 +10,14 @@ use crate::replication::Wanted;
 #[derive(Debug)]
 #[must_use = "nothing happens before it is awaited"]
 pub struct Concerned<S> {
-    pub(super) subject: S,
-    pub(super) concern: Concern,
-    pub(super) level: AckLevel,
+    pub(crate) subject: S,
+    pub(crate) concern: Concern,
+    pub(crate) level: AckLevel,
     timeout: Duration,
 }
 
 impl<S> Concerned<S> {
-    pub(super) fn new(subject: S, concern: Concern) -> Self {
+    pub(crate) fn new(subject: S, concern: Concern) -> Self {
         Self { subject, concern, level: AckLevel::Durable, timeout: TIMEOUT_DEFAULT }
     }
 
@@ -45,7 +45,7 @@ impl<S> Concerned<S> {
         Self { timeout, ..self }
     }
 
-    pub(super) fn wanted(&self) -> Wanted {
+    pub(crate) fn wanted(&self) -> Wanted {
         Wanted {
             concern: self.concern.clone(),
             level: self.level,
@@ -54,7 +54,7 @@ impl<S> Concerned<S> {
     }
 }
 
-pub(super) fn timeout_ms(timeout: Duration) -> u64 {
+pub(crate) fn timeout_ms(timeout: Duration) -> u64 {
     timeout.min(TIMEOUT_MAX).as_millis() as u64
 }
 

@@ -25,6 +25,8 @@ mod writing;
 pub use bookmark::{AtLeastError, Bookmark, ParseBookmarkError};
 pub use builder::ReplicaBuilder;
 pub use concerned::Concerned;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use concerned::timeout_ms;
 pub use errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 pub use handle::Replica;
 #[cfg(feature = "backup")]

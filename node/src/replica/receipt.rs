@@ -23,6 +23,8 @@ pub struct Receipt {
     /// Which members had acknowledged it when this receipt was given, of those that its concern was about.
     pub acks: Acks,
     replica: Weak<Inner>,
+    /// What bookmarks leave out, of a receipt without a replica.
+    held_by_all: VersionVector,
 }
 
 /// A concern that has not been met in time, or before the replica was closed. The write **is stored** on this node
@@ -48,7 +50,23 @@ pub type WaitFor<'r> = Concerned<&'r Receipt>;
 
 impl Receipt {
     pub(crate) fn new(replica: &Replica, dot: Option<Dot>, vv: VersionVector, acks: Acks) -> Self {
-        Self { dot, vv, acks, replica: Arc::downgrade(&replica.inner) }
+        let replica = Arc::downgrade(&replica.inner);
+        Self { dot, vv, acks, replica, held_by_all: VersionVector::new() }
+    }
+
+    /// Of a node of the test kit, which knows that all members have so much.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn simulated(
+        dot: Option<Dot>,
+        vv: VersionVector,
+        acks: Acks,
+        held_by_all: VersionVector,
+    ) -> Self {
+        Self { dot, vv, acks, replica: Weak::new(), held_by_all }
+    }
+
+    pub(super) fn held_by_all(&self) -> &VersionVector {
+        &self.held_by_all
     }
 
     pub(super) fn replica(&self) -> Option<Replica> {

@@ -285,7 +285,7 @@ impl Engine {
                 self.link_down(link, code, reason);
             }
             Input::DialFailed { peer, reason } => self.dial_failed(peer, reason),
-            Input::Committed { results, heads } => self.committed(results, heads),
+            Input::Committed { results, heads } => self.committed(results, *heads),
             Input::Request { id, request } => self.request(id, request),
             Input::RoundTrip { link, us } => self.round_trip(link, us),
             Input::Timer | Input::Sent { .. } => {}

@@ -166,6 +166,7 @@ pub(crate) struct Remote {
 }
 
 /// What happens to the engine.
+#[allow(clippy::large_enum_variant)] // each is moved once, into the engine
 pub(crate) enum Input {
     /// A link is authenticated.
     LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote: Remote },
@@ -186,7 +187,7 @@ pub(crate) enum Input {
     /// A dial came to nothing.
     DialFailed { peer: NodeKey, reason: String },
     /// The writer has committed a group, or failed to.
-    Committed { results: Vec<(Token, Result<Outcome, JobError>)>, heads: Heads },
+    Committed { results: Vec<(Token, Result<Outcome, JobError>)>, heads: Box<Heads> },
     /// The application asks.
     Request { id: RequestId, request: Request },
     /// A deadline may have passed.

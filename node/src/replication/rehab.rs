@@ -31,6 +31,8 @@ pub(super) struct Recovery {
     goals: BTreeMap<LinkId, Vectors>,
     /// Since when there are links, and nobody on them serves.
     unserved_since_ms: Option<u64>,
+    /// Since when all is here that the peers have, and none of them can vouch for that.
+    unvouched_since_ms: Option<u64>,
     /// The oldest look that is not covered.
     look: Option<Look>,
     /// Whether the lag was beyond what is allowed, and has not been made up since.
@@ -144,11 +146,13 @@ impl Engine {
         let now_ms = self.now.mono_ms;
         let is_behind = self.recovery.beginning.is_some() || self.recovery.is_unproven;
         if is_behind && self.has_caught_up() {
-            self.recovery.is_unproven = false;
             if self.recovery.beginning.is_some() {
                 self.end_rehab();
             }
-            self.recovery.goals.clear();
+            if self.is_vouched_for() {
+                self.recovery.is_unproven = false;
+                self.recovery.goals.clear();
+            }
             self.settle_bookmarks();
         }
         let lacking = self.look();
@@ -193,6 +197,24 @@ impl Engine {
         let serve = |link: &LinkId| self.links.get(link).is_some_and(|link| link.may_take());
         let mut goals = self.recovery.goals.iter().filter(|(link, _)| serve(link));
         goals.all(|(_, goal)| self.covers(goal)) || planted!("who catches up has what others had")
+    }
+
+    /// Whether one of the peers whose writes are all here has not fallen back itself, or nobody serves. Without such a
+    /// peer there is nothing to wait for, after a while: all that is left is here.
+    fn is_vouched_for(&mut self) -> bool {
+        let now_ms = self.now.mono_ms;
+        let in_rehab = |peer| self.peers.get(&peer).is_none_or(|peer| peer.in_rehab);
+        let mut serving =
+            self.links.values().filter(|link| link.is_open() && link.may_take()).peekable();
+        if serving.peek().is_none()
+            || serving.any(|link| !in_rehab(link.peer))
+            || planted!("who has fallen back vouches for nobody")
+        {
+            self.recovery.unvouched_since_ms = None;
+            return true;
+        }
+        let since_ms = *self.recovery.unvouched_since_ms.get_or_insert(now_ms);
+        now_ms >= since_ms + UNSERVED_MS
     }
 
     fn covers(&self, vectors: &Vectors) -> bool {

@@ -187,7 +187,7 @@ impl EngineTask {
         };
         if let (Input::Committed { heads, .. }, Some(lease)) = (&input, &mut self.shell.lease) {
             lease.is_stale |= lease.heads.vv != heads.vv;
-            lease.heads = heads.clone();
+            lease.heads.clone_from(heads);
         }
         let now = self.now();
         self.engine.handle(now, input);

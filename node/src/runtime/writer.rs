@@ -86,7 +86,7 @@ impl Writer {
             let start = Instant::now();
             let results = self.commit(tokens, jobs);
             queue.committed(start.elapsed());
-            let input = Input::Committed { results, heads: self.heads.clone() };
+            let input = Input::Committed { results, heads: Box::new(self.heads.clone()) };
             if self.events.blocking_send(Event::Input(input)).is_err() {
                 return;
             }

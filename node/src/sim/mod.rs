@@ -86,7 +86,7 @@ mod wishes;
 pub(crate) mod world;
 
 pub use churn::{ChurnOptions, ChurnReport, KindWeight, Weights, churn};
-pub use kit::{Sim, check, laws};
+pub use kit::{Sim, SimWait, SimWrite, check, laws};
 #[cfg(any(test, feature = "planted-bugs"))]
 #[doc(hidden)]
 pub use mutants::Mutant;

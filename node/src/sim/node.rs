@@ -372,7 +372,7 @@ impl Node {
             }
         };
         running.lease_is_stale |= running.heads.vv != before;
-        let heads = running.heads.clone();
+        let heads = Box::new(running.heads.clone());
         running.begin_group(now_ms + self.commit_ms);
         Some(Worked { input: Input::Committed { results, heads }, done, is_dead })
     }

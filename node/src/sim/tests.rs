@@ -124,6 +124,15 @@ fn who_has_yet_to_catch_up_proves_nothing() {
     assert!(without(&["who has yet to catch up proves nothing"], failure).is_some());
 }
 
+/// Two nodes come back from backups, and link with each other first.
+#[test]
+fn who_has_fallen_back_vouches_for_nobody() {
+    let scenario = Scenario::from_json(include_str!("regressions/sessions-3110.json")).unwrap();
+    let failure = || run(&scenario, RunOptions::default()).failure.map(|failure| failure.what);
+    assert_eq!(failure(), None);
+    assert!(without(&["who has fallen back vouches for nobody"], failure).is_some());
+}
+
 /// What is left of a failing scenario fails in the same way, by a bug and not by itself.
 #[test]
 fn a_shrunk_scenario_fails_as_the_whole_did() {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::{Bound, ControlFlow, RangeBounds};
 
-use millpond_core::Entry;
+use millpond_core::{Entry, Path};
 
 use crate::indexes::{
     Declared, DeclaredField, IndexStanding, Range, Shelf, Unlisted, ViewShelf, unreadable, walk,
@@ -134,6 +134,7 @@ pub trait IndexField: Field {
     fn index_values(found: &Found<'_>) -> Result<Vec<Self::Value>, RecordError>;
 }
 
+#[diagnostic::do_not_recommend] // what is missing is said by [`IndexField`]
 impl<T: IndexValue + Field> IndexField for T {
     type Value = T;
 
@@ -162,6 +163,7 @@ pub trait IndexValue: Sized {
     fn to_bytes(&self) -> Vec<u8>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<K: Key> IndexValue for K {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_text().into_bytes()
@@ -379,14 +381,7 @@ impl<'q, R: Record, V: IndexKey> IndexQuery<'q, R, V> {
         }
     }
 
-    fn walk(
-        &self,
-        visit: &mut dyn FnMut(
-            R::Key,
-            &millpond_core::Path,
-            Vec<(millpond_core::Path, Entry)>,
-        ) -> Result<ControlFlow<()>, RecordError>,
-    ) -> Result<(), RecordError> {
+    fn walk(&self, visit: VisitMet<'_, R::Key>) -> Result<(), RecordError> {
         let mut left = self.limit.unwrap_or(usize::MAX);
         if left == 0 {
             return self.state().map(drop);
@@ -401,7 +396,11 @@ impl<'q, R: Record, V: IndexKey> IndexQuery<'q, R, V> {
     }
 }
 
-fn key_of<R: Record>(record: &millpond_core::Path) -> Option<R::Key> {
+/// What is done with a record that is met: its key, its path, and what is at and below that.
+type VisitMet<'v, K> =
+    &'v mut dyn FnMut(K, &Path, Vec<(Path, Entry)>) -> Result<ControlFlow<()>, RecordError>;
+
+fn key_of<R: Record>(record: &Path) -> Option<R::Key> {
     let text = String::from_utf8(record.components().nth(1)?).ok()?;
     R::Key::from_text(&text)
 }

@@ -54,6 +54,7 @@ mod multi;
 mod nested;
 mod plain;
 mod record;
+mod resolver;
 mod set;
 mod site;
 mod tx;
@@ -72,6 +73,7 @@ pub use multi::{Multi, MultiEdit};
 pub use nested::Nested;
 pub use plain::PlainEdit;
 pub use record::{Field, Fields, Record};
+pub use resolver::{Candidate, Resolver};
 pub use set::{AddWins, RemoveWins, Set, SetEdit, SetRule};
 pub use site::{Found, Site};
 #[doc(hidden)]

@@ -1,13 +1,12 @@
 //! Fields that hold one value, stored whole: of two written at once the later shows.
 
-use std::marker::PhantomData;
-
 use millpond_core::PayloadKind;
 use millpond_core::types::lww;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::records::RecordError;
+use crate::typed::resolver::{self, Resolver};
 use crate::typed::site::{from_json, to_json};
 use crate::typed::{Draw, Field, Found, Site};
 
@@ -28,7 +27,7 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Field for T {
     }
 
     fn edit(site: Site<'_>) -> PlainEdit<'_, T> {
-        PlainEdit { site, of: PhantomData }
+        PlainEdit::of(site, None)
     }
 
     fn vary<D: Draw>(site: &Site<'_>, draw: &mut D) {
@@ -41,10 +40,15 @@ pub(super) fn write<T: Serialize>(value: &T, site: &Site<'_>, kind: PayloadKind)
 }
 
 /// Changes a plain field.
-#[derive(Debug)]
 pub struct PlainEdit<'p, T> {
     site: Site<'p>,
-    of: PhantomData<T>,
+    resolve: Option<Resolver<T>>,
+}
+
+impl<'p, T> PlainEdit<'p, T> {
+    pub(crate) fn of(site: Site<'p>, resolve: Option<Resolver<T>>) -> Self {
+        Self { site, resolve }
+    }
 }
 
 impl<T: Field + Serialize> PlainEdit<'_, T> {
@@ -57,8 +61,17 @@ impl<T: Field + Serialize> PlainEdit<'_, T> {
     /// transaction.
     pub fn get(&self) -> T
     where
-        T: Default,
+        T: Default + DeserializeOwned,
     {
-        self.site.value().unwrap_or_default()
+        match self.resolve {
+            Some(resolve) => self.site.read(|found| resolver::read(found.entry(), resolve)),
+            None => self.site.value().unwrap_or_default(),
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for PlainEdit<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PlainEdit").field(&self.site).finish()
     }
 }

@@ -22,6 +22,7 @@ use crate::typed::{Draw, Found, IndexDeclaration, Key, Site};
 /// | `#[millpond(collection = "tasks")]` | the struct | the collection's name; else the struct's in `snake_case` |
 /// | `#[millpond(key)]` | a field | the key: [`Key`] |
 /// | `#[millpond(rename = "title")]` | a field | its stored name, so that the field may be called otherwise |
+/// | `#[millpond(resolve = function)]` | a plain field | what it reads as where several values are held: [`Resolver`](super::Resolver) |
 /// | `#[millpond(index)]` | a field | an index of it: [`Index`](super::Index) |
 /// | `#[millpond(index(agenda(owner, due)))]` | the struct | an index of several fields, with a name |
 ///

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::records::{RecordError, shows};
 use crate::state::{WriteError, WriteTx};
-use crate::typed::{Draw, Field};
+use crate::typed::resolver::{self, Resolver};
+use crate::typed::{Draw, Field, PlainEdit};
 
 /// What is stored at and below one place: a record, a field, an element.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,18 @@ impl<'e> Found<'e> {
     /// [`RecordError::Unreadable`] when it is not what the field's type writes.
     pub fn field<F: Field>(&self, name: &str) -> Result<F, RecordError> {
         F::read(&self.child(name.as_bytes())).map_err(|error| error.within(name))
+    }
+
+    /// What is stored of a plain field, by its resolver where several values are held.
+    ///
+    /// # Errors
+    /// [`RecordError::Unreadable`] when one of them is not what the field's type writes.
+    pub fn resolved<T>(&self, name: &str, resolve: Resolver<T>) -> Result<T, RecordError>
+    where
+        T: DeserializeOwned + Default,
+    {
+        resolver::read(self.child(name.as_bytes()).entry(), resolve)
+            .map_err(|error| error.within(name))
     }
 
     /// What is stored at a child.
@@ -172,6 +185,11 @@ impl<'p> Site<'p> {
     /// The proxy through which a field is changed.
     pub fn edit<F: Field>(&self, name: &str) -> F::Edit<'p> {
         F::edit(self.field(name))
+    }
+
+    /// The proxy through which a plain field is changed that has a resolver.
+    pub fn edit_resolved<T>(&self, name: &str, resolve: Resolver<T>) -> PlainEdit<'p, T> {
+        PlainEdit::of(self.field(name), Some(resolve))
     }
 
     /// A place below this one. `None` when its path would be too long: that is remembered as a failure.

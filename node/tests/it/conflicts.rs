@@ -2,7 +2,7 @@
 
 use millpond::records::{self, Document, FieldKind, Json, RecordId, RecordView};
 use millpond::typed::{Collection, Set};
-use millpond::{Conflict, Counter, Record, Replica, ResolveError};
+use millpond::{Conflict, ConflictEvent, Conflicts, Counter, Record, Replica, ResolveError};
 
 use crate::cluster::{Cluster, within};
 
@@ -220,6 +220,45 @@ async fn what_ended_a_conflict_is_undone_on_any_node_and_nothing_later_is() {
     cluster.converged().await;
     assert_eq!(anna.seal().await.unwrap().rows, 0, "nothing stays");
     cluster.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conflicts_are_followed_from_those_that_there_are() {
+    async fn next(conflicts: &mut Conflicts) -> ConflictEvent {
+        within("an event", conflicts.next()).await.unwrap().unwrap()
+    }
+    let cluster = Cluster::start(2).await;
+    let [anna, ben] = &cluster.nodes[..] else { unreachable!() };
+    let tear = async |name: &str| {
+        let of = |value: &str| format!(r#"{{"{name}":"{value}"}}"#);
+        let (a, b) = (of("A"), of("B"));
+        at_once(&cluster, async || patch(anna, &a).await, async || patch(ben, &b).await).await;
+    };
+    tear("title").await;
+    let mut conflicts = ben.follow_conflicts().collection("t");
+    let ConflictEvent::Arisen(conflict) = next(&mut conflicts).await else { panic!() };
+    assert_eq!((conflict.field.as_str(), conflict.candidates.len()), ("title", 2));
+    let ConflictEvent::Cut(token) = next(&mut conflicts).await else { panic!("all are told") };
+
+    // What changes beside it is no news; what arises, and ends, is.
+    patch(anna, r#"{"done":true}"#).await;
+    tear("other").await;
+    let ConflictEvent::Arisen(other) = next(&mut conflicts).await else { panic!() };
+    assert_eq!((other.field.as_str(), other.candidates.len()), ("other", 2));
+    assert!(matches!(next(&mut conflicts).await, ConflictEvent::Cut(_)));
+    conflict.keep(0).await.unwrap();
+    let ended = next(&mut conflicts).await;
+    let is_title = |field: &str| field == "title";
+    assert!(matches!(ended, ConflictEvent::Ended { field, .. } if is_title(&field)));
+
+    // From the token, on another replica: what is in conflict of what has changed since.
+    cluster.converged().await;
+    let mut resumed = anna.follow_conflicts().since(token);
+    let ConflictEvent::Arisen(other) = next(&mut resumed).await else { panic!() };
+    assert_eq!(other.field, "other");
+    assert!(matches!(next(&mut resumed).await, ConflictEvent::Cut(_)));
+    cluster.close().await;
+    while conflicts.next().await.is_some() {}
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millpond::records::{RecordError, RecordView};
+use millpond::typed::Candidate;
 use millpond::{
     Collection, Counter, DisableWins, Flag, Keys, Log, Map, Multi, Nested, Record, RemoveWins,
     Replica, Set, WriteError,
@@ -336,4 +337,52 @@ async fn entries_of_a_log_never_take_each_others_names() {
             .unwrap();
     }
     assert_eq!(tasks(&replica).get("milk").unwrap().unwrap().notes.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resolver_tells_what_several_values_read_as_on_every_node() {
+    #[derive(Debug, Clone, Default, PartialEq, Record)]
+    struct Sensor {
+        #[millpond(key)]
+        id: String,
+        #[millpond(resolve = highest, rename = "level")]
+        alarm_level: u32,
+    }
+    fn highest(candidates: &[Candidate<u32>]) -> u32 {
+        assert!(candidates.len() > 1, "one value needs no resolver");
+        candidates.iter().map(|candidate| candidate.value).max().unwrap_or_default()
+    }
+    let levels = |replica: &Replica| {
+        let sensors = Collection::<Sensor>::new(replica.read().unwrap());
+        sensors.get("door").unwrap().unwrap().alarm_level
+    };
+    let set = async |replica: &Replica, level: u32| {
+        let sensor = Sensor { id: "door".into(), alarm_level: level };
+        replica.write(move |tx| tx.store(&sensor)).await.unwrap();
+    };
+    let cluster = Cluster::start(2).await;
+    let [anna, ben] = &cluster.nodes[..] else { unreachable!() };
+    anna.pause(None).await;
+    set(anna, 9).await;
+    set(ben, 3).await;
+    assert_eq!((levels(anna), levels(ben)), (9, 3));
+    anna.resume(None).await;
+    cluster.linked().await;
+    cluster.converged().await;
+    assert_eq!((levels(anna), levels(ben)), (9, 9));
+    // What is held stays held.
+    assert_eq!(anna.conflicts(None).await.unwrap()[0].candidates.len(), 2);
+    let seen = |tx: &mut millpond::WriteTx<'_>| {
+        tx.edit::<Sensor, _>("door", |sensor| {
+            let level = sensor.alarm_level.get();
+            sensor.alarm_level.set(level + 1);
+            level
+        })
+    };
+    let (seen, _) = ben.write(seen).await.unwrap();
+    assert_eq!(seen, 9, "a transaction reads as readers do");
+    cluster.converged().await;
+    assert_eq!((levels(anna), levels(ben)), (10, 10));
+    assert!(anna.conflicts(None).await.unwrap().is_empty());
+    cluster.close().await;
 }

@@ -31,7 +31,12 @@ fn a_conflict_is_listed_shown_and_ended() {
     assert!(none.contains("there is no value 2"), "{none}");
     let unseen = resolve("0123abcd", &["--keep", "1"]).failed(1);
     assert!(unseen.contains("has other values than those seen as 0123abcd"), "{unseen}");
+    let follows = node.follow(&["conflicts", "--follow", "--json"]);
+    follows.until("\"type\":\"conflict\"");
+    follows.until("\"type\":\"cut\"");
     let ended = resolve(seen, &["--set", "null"]).ok();
+    follows.until("\"type\":\"ended\",\"collection\":\"t\",\"key\":\"a\",\"field\":\"n\"");
+    drop(follows);
     assert!(ended.contains("undo: millpond conflicts undo t/a n"), "{ended}");
     assert_eq!(node.run(&["get", "t/a", "--json"]).ok(), "{\"n\":null}\n");
     assert_eq!(node.run(&["conflicts", "ls"]).ok(), "no conflicts\n");

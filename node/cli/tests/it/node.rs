@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -34,6 +35,33 @@ impl Done {
     pub fn failed(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{self:?}");
         self.stderr
+    }
+}
+
+/// A command that goes on. Dropping it kills it.
+pub(crate) struct Follower {
+    process: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Follower {
+    /// Waits for a line that contains this, within a deadline.
+    pub fn until(&self, expected: &str) {
+        let mut seen = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
+            if line.contains(expected) {
+                return;
+            }
+            seen.push(line);
+        }
+        panic!("never {expected:?}: {seen:?}");
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.process.kill(); // it may have ended
+        let _ = self.process.wait();
     }
 }
 
@@ -234,6 +262,23 @@ impl Node {
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Done {
         let data = self.data();
         millpond(&[arguments, &["--dir", data.to_str().unwrap()]].concat(), input)
+    }
+
+    /// Starts a command that goes on.
+    pub fn follow(&self, arguments: &[&str]) -> Follower {
+        let mut process = program()
+            .args(arguments)
+            .arg("--dir")
+            .arg(self.data())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let (told, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| told.send(line))
+        });
+        Follower { process, lines }
     }
 
     /// Runs a command again and again until what it prints contains this, within a deadline.

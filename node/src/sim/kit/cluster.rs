@@ -2,9 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic::resume_unwind;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millpond_core::Namespace;
@@ -13,7 +11,6 @@ use rand_core::{Rng, SeedableRng};
 
 use super::faults::Faults;
 use super::story::{Story, chosen_seed};
-use crate::closure::guarded;
 use crate::replication::{Answer, Limits, Request};
 use crate::seal::Seal;
 use crate::sim::clock::ClockFault;
@@ -169,25 +166,7 @@ impl Sim {
         node: usize,
         closure: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.step(Some(node));
-        if !self.is_running(node) {
-            return Err(WriteError::Closed.into());
-        }
-        self.tell(|| format!("{node} writes"));
-        let outcome = Arc::new(Mutex::new(None));
-        let request = self.world.ask(node, Request::Write(guarded(closure, outcome.clone())));
-        let is_answered = |world: &World| world.answers.contains_key(&request);
-        if let Err(why) = self.world.run_until(ANSWER_MS, is_answered) {
-            panic!("a write at {node} was not answered: {why}");
-        }
-        let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (outcome, self.world.answers.remove(&request)) {
-            (Some(Err(panic)), _) => resume_unwind(panic),
-            (Some(Ok(Err(refusal))), _) => Err(refusal),
-            (Some(Ok(Ok(value))), Some(Answer::Written(Ok(_)))) => Ok(value),
-            (_, Some(Answer::Written(Err(error)))) => Err(error.into()),
-            _ => Err(WriteError::Closed.into()),
-        }
+        self.write_wanted(node, None, closure).map(|(value, ..)| value)
     }
 
     /// What a node shows now.
@@ -336,6 +315,16 @@ impl Sim {
         self
     }
 
+    /// Has a node answer, and lets time pass until it does: what it asks itself to wait for, and as long as it may take.
+    pub(super) fn answer(&mut self, node: usize, wait_ms: u64, request: Request) -> Option<Answer> {
+        let request = self.world.ask(node, request);
+        let is_answered = |world: &World| world.answers.contains_key(&request);
+        if let Err(why) = self.world.run_until(wait_ms.saturating_add(ANSWER_MS), is_answered) {
+            panic!("{node} has not answered: {why}");
+        }
+        self.world.answers.remove(&request)
+    }
+
     fn seal(&self, node: usize) -> Seal {
         let view = self.world.view(node, Namespace::MAIN);
         Seal::of(&view).expect("disks in memory can be read")
@@ -370,7 +359,7 @@ impl Sim {
     }
 
     /// Before a step, and the node that it needs.
-    fn step(&mut self, node: Option<usize>) {
+    pub(super) fn step(&mut self, node: Option<usize>) {
         node.iter().for_each(|node| self.check_node(*node));
         let Some(mut faults) = self.faults.take() else { return };
         faults.strike(self);

@@ -6,6 +6,7 @@
 //! | `faults` | what a seed has happen between two steps |
 //! | `check` | a test over many seeds |
 //! | `laws`, `drawn`, `values` | what must hold for every type of record, and the histories that it is tried on |
+//! | `sessions` | writes that wait for other nodes, and clients that move between nodes |
 //! | `story` | what is told when a test fails |
 
 mod check;
@@ -13,6 +14,7 @@ mod cluster;
 mod drawn;
 mod faults;
 mod laws;
+mod sessions;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -21,3 +23,4 @@ mod values;
 pub use check::check;
 pub use cluster::Sim;
 pub use laws::laws;
+pub use sessions::{SimWait, SimWrite};
