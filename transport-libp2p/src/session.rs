@@ -82,8 +82,9 @@ impl Session {
         let say = async {
             writer.write_all(words).await?;
             writer.close().await?;
-            // The peer ends its half when it has heard.
-            reader.read(&mut [0]).await
+            // The peer ends its half when it has heard; what it says until then is that it lives.
+            while reader.read(&mut [0; 64]).await? > 0 {}
+            io::Result::Ok(())
         };
         let _ = timeout(GOODBYE_WAIT, say).await;
     }
