@@ -156,6 +156,7 @@ fn every_scenario_is_listed() {
         [
             "catch-up",
             "local-write",
+            "indexes",
             "reattach",
             "fold",
             "refresh",
