@@ -51,8 +51,7 @@ use crate::typed::{Collection, Field, Found, Key, Multi, Record};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let dir = tempfile::tempdir()?;
-/// let db = Replica::builder(&dir).register::<Task>().open().await?;
+/// let db = Replica::builder_in_memory().offline().register::<Task>().open().await?;
 /// db.write(|tx| {
 ///     for (id, owner, due) in [("milk", "anna", 3), ("rent", "ben", 1), ("tax", "anna", 2)] {
 ///         tx.store(&Task { id: id.into(), owner: owner.into(), due })?;
