@@ -35,7 +35,7 @@ type Written<T> = (T, Receipt, bool);
 
 impl Sim {
     /// A transaction that waits, once it is on disk at its node, until other nodes hold it: as
-    /// [`Write::concern`](crate::Write::concern), with the same methods, run by [`Concerned::run`]. To a concern that
+    /// [`Write::concern`](crate::Write::concern), with the same methods, and run by `run`. To a concern that
     /// names members the nodes are `n0`, `n1` and so on.
     ///
     /// ```
