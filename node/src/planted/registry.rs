@@ -605,6 +605,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a peer that wants nothing of a verification holds a snapshot, and all tombstones, for a minute each time";
     ["who has fallen back vouches for nobody"] "own", [],
         "of two nodes that came back from old images each takes the other for proof that it has caught up";
+    ["a plan waits until its peer has time"] "own", [],
+        "who asks what a refresh would do, of a peer that verifies itself just then, is told that it refuses";
     ["verifications come one after the other"] "own", [],
         "a node that verifies itself with many peers holds as many snapshots, and its file grows by all that is written meanwhile";
     ["who has read much rests"] "own", [],

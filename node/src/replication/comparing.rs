@@ -220,7 +220,11 @@ impl Engine {
         let is_refused = |id: &SessionId, it: &Comparing| {
             purpose == Purpose::Verify && is_mine(id, it) && it.theirs.is_none()
         };
-        self.comparisons.retain(|id, it| !asked_twice(id, it) && !is_refused(id, it));
+        let refused = self.comparisons.iter().filter(|(id, it)| is_refused(id, it));
+        let refused: Vec<SessionId> = refused.map(|(&id, _)| id).collect();
+        self.comparisons.retain(|id, it| !asked_twice(id, it) && !refused.contains(id));
+        // The peer says so only later.
+        refused.into_iter().for_each(|id| self.put_off(id));
         self.note_floor(link_id, namespace, &floor);
         let (reach, theirs) = (vv.clone(), Some((vv, floor)));
         let comparing = match self.comparing((namespace, purpose), salt, &reach, theirs) {
@@ -266,9 +270,14 @@ impl Engine {
         tracing::debug!(link = link_id.0, ?why, "comparison refused");
         self.drop_comparison((link_id, session));
         if why == CompareRefusal::Busy {
-            self.put_off_verification((link_id, session));
-            self.put_off_plan((link_id, session));
+            self.put_off((link_id, session));
         }
+    }
+
+    /// The peer is busy with others: who wanted the comparison asks again.
+    fn put_off(&mut self, session: SessionId) {
+        self.put_off_verification(session);
+        self.put_off_plan(session);
     }
 
     /// A peer says what it holds.

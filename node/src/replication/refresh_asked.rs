@@ -11,6 +11,7 @@ use millpond_core::{Entry, Namespace, NodeKey, Path, RowDot};
 use super::comparing::SessionId;
 use super::engine::{Engine, NAMESPACES};
 use super::{Answer, LinkId, RequestId};
+use crate::planted::planted;
 use crate::state::View;
 use crate::status::{RefreshError, RefreshReport, RefreshSide};
 
@@ -54,6 +55,9 @@ impl Engine {
 
     /// The peer compares with others first.
     pub(super) fn put_off_plan(&mut self, session: SessionId) {
+        if planted!("a plan waits until its peer has time") {
+            return;
+        }
         let asked = self.asked_refreshes.iter_mut().filter(|it| it.plan == Some(session));
         asked.for_each(|it| it.is_put_off = true);
     }

@@ -76,3 +76,30 @@ fn who_has_read_much_rests() -> Check {
 fn a_large_store_is_not_read_without_pause() {
     depends_on(&["who has read much rests"], who_has_read_much_rests);
 }
+
+/// All nodes verify themselves while one after the other asks what a refresh with another one would do.
+fn plans_are_told_beside_verifications() -> Check {
+    let mut world = level_three(116)?;
+    for (id, of) in [(0, 1), (1, 0), (2, 0), (0, 2), (1, 2), (2, 1)] {
+        for after_ms in 0..6 {
+            for verifier in 0..3 {
+                world.ask(verifier, Request::Verify { peers: None, is_deep: false });
+            }
+            world.run(after_ms);
+            let peer = world.nodes[of].key;
+            let plan = world.ask(id, Request::Refresh { peer, is_dry: true });
+            world.run_until(60_000, |world| world.answers.contains_key(&plan))?;
+            match world.answers.remove(&plan) {
+                Some(Answer::Refreshed(Ok(report))) => ensure!(report.is_dry, "{report:?}"),
+                other => return Err(format!("{id} asks {of} after {after_ms} ms: {other:?}")),
+            }
+            world.run(5_000);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_plan_waits_until_its_peer_has_time() {
+    depends_on(&["a plan waits until its peer has time"], plans_are_told_beside_verifications);
+}
