@@ -180,9 +180,12 @@ impl World {
         self.nodes[1 - node].told = self.nodes[1 - node].written.len();
     }
 
-    /// Brings all that is shown to its place.
+    /// Brings all that is shown to its place, in as many slices as its bytes take.
     pub(super) fn fold(&mut self, node: usize) {
-        self.run(node, Job::Fold { namespace: Namespace::MAIN, rows_max: usize::MAX });
+        let namespace = Namespace::MAIN;
+        while self.nodes[node].heads.folds.contains_key(&namespace) {
+            self.run(node, Job::Fold { namespace, rows_max: usize::MAX });
+        }
     }
 
     fn run(&mut self, node: usize, job: Job) {
