@@ -5,7 +5,7 @@ use std::io;
 use millpond_core::NodeKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use millpond_core::transport::Lane;
@@ -32,6 +32,11 @@ pub(crate) enum HandshakeError {
     UnknownKind(u8),
 }
 
+/// What a handshake is held over: a socket, or memory.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// What a connection is for, as its first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -46,7 +51,7 @@ struct Transcript {
 }
 
 /// Begins a connection as the dialler.
-pub(crate) async fn start(stream: &mut UnixStream, kind: Kind) -> io::Result<()> {
+pub(crate) async fn start(stream: &mut impl Stream, kind: Kind) -> io::Result<()> {
     let kind = match kind {
         Kind::Session => 0,
         Kind::Lane(Lane::Control) => 1,
@@ -56,7 +61,7 @@ pub(crate) async fn start(stream: &mut UnixStream, kind: Kind) -> io::Result<()>
 }
 
 /// Reads how a connection begins, as the acceptor.
-pub(crate) async fn started(stream: &mut UnixStream) -> Result<Kind, HandshakeError> {
+pub(crate) async fn started(stream: &mut impl Stream) -> Result<Kind, HandshakeError> {
     let mut magic = [0; MAGIC.len()];
     stream.read_exact(&mut magic).await?;
     if magic != *MAGIC {
@@ -73,7 +78,7 @@ pub(crate) async fn started(stream: &mut UnixStream) -> Result<Kind, HandshakeEr
 
 /// The dialler's side of a session's handshake, after its start.
 pub(crate) async fn dial(
-    stream: &mut UnixStream,
+    stream: &mut impl Stream,
     pair: &Ed25519KeyPair,
     expected: NodeKey,
 ) -> Result<Ticket, HandshakeError> {
@@ -99,7 +104,7 @@ pub(crate) async fn dial(
 
 /// The acceptor's side of it: the dialler's key, and the ticket that it is told by [`admit`].
 pub(crate) async fn accept(
-    stream: &mut UnixStream,
+    stream: &mut impl Stream,
     pair: &Ed25519KeyPair,
 ) -> Result<NodeKey, HandshakeError> {
     let mut dialer = [0; 64];

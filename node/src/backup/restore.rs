@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::folder::{self, OpenError};
 use crate::key_pair::KeyPair;
 use crate::membership::Invite;
-use crate::replica::wall_ms;
+use crate::runtime::wall_ms;
 use crate::store::Store;
 
 /// What the restored replica is to be.

@@ -61,6 +61,16 @@ pub(crate) struct Network {
     pub(crate) warnings: Vec<String>,
 }
 
+#[cfg(feature = "sim")]
+impl Network {
+    /// A network of one transport, which is bound.
+    pub(crate) fn of(transport: Arc<dyn Transport>) -> Self {
+        let mut routes = Routes::default();
+        routes.add_main(transport);
+        Self { routes, warnings: Vec::new() }
+    }
+}
+
 /// Binds whatever is wanted; nothing if no network is.
 pub(crate) fn bind(config: &Config, keys: &KeyPair) -> Result<Option<Network>, ListenError> {
     if config.is_offline {

@@ -1,7 +1,6 @@
 //! Opening a replica: from its folder to running tasks.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_core::VersionVector;
 use millpond_core::transport::Transport;
@@ -22,7 +21,7 @@ use crate::network;
 use crate::replication::{
     Collection, Engine, EngineConfig, JoinProgress, Limits, Now, VerifySettings,
 };
-use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
+use crate::runtime::{EngineHandle, EngineTask, Event, Ground, LeaseKeeper, Shell, wall_ms};
 use crate::state::Heads;
 
 impl Replica {
@@ -61,8 +60,17 @@ impl Replica {
         declared: Arc<[Declared]>,
         folder: Folder,
     ) -> Result<Self, OpenError> {
-        let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
-        let network = network::bind(config, &keys)?;
+        let network = network::bind(config, &folder.keys)?;
+        Self::start_on(config, folder, Ground::machine(network, declared))
+    }
+
+    pub(crate) fn start_on(
+        config: &Config,
+        folder: Folder,
+        ground: Ground,
+    ) -> Result<Self, OpenError> {
+        let Folder { store, about, boot, lease, is_continuous, is_level, .. } = folder;
+        let Ground { network, clock, seed, start_writer } = ground;
         let (network, mut warnings) = match network {
             Some(network) => (Some(Arc::new(network.routes)), network.warnings),
             None => (None, Vec::new()),
@@ -114,9 +122,9 @@ impl Replica {
                 every_ms: config.verify_every.map(|every| every.as_millis() as u64),
                 rows_per_s: config.verify_rows_per_s,
             },
-            seed: folder::random(),
+            seed,
         };
-        let now = Now { mono_ms: 0, wall_ms: wall_ms() };
+        let now = Now { mono_ms: 0, wall_ms: clock() };
         let engine = Engine::new(engine_config, store.clone(), now)?;
 
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
@@ -129,7 +137,7 @@ impl Replica {
         }
         let (failed_tx, failed) = watch::channel(None);
         let failed_at = move |error| drop(failed_tx.send_replace(Some(error)));
-        let writer = WriterHandle::start(store.clone(), declared, events.clone(), failed_at)?;
+        let writer = start_writer(store.clone(), events.clone(), Box::new(failed_at))?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let lease = lease.map(|file| LeaseKeeper {
             file,
@@ -151,6 +159,7 @@ impl Replica {
             tasks: tasks.clone(),
             stop: stop.clone(),
             epoch,
+            clock,
         };
         let task = EngineTask::new(engine, inbox, shell);
         tasks.spawn(task.run());
@@ -196,11 +205,6 @@ async fn accept(
             return;
         }
     }
-}
-
-pub(crate) fn wall_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_millis() as u64
 }
 
 /// Events that may wait for the engine; beyond, links stop reading.

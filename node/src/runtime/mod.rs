@@ -11,11 +11,15 @@
 //! Nothing here decides anything: what to send, to commit or to dial is the engine's.
 
 mod engine_task;
+mod ground;
 mod lease;
 mod link_task;
 mod queue;
 mod writer;
 
 pub(crate) use engine_task::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell};
+#[cfg(feature = "sim")]
+pub(crate) use ground::{Failed, StartWriter};
+pub(crate) use ground::{Ground, WallClock, wall_ms};
 pub(crate) use lease::{Lease, LeaseFile};
-pub(crate) use writer::{WriterHandle, WriterMessage};
+pub(crate) use writer::{Jobs, WriterHandle, WriterMessage};
