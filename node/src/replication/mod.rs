@@ -165,6 +165,14 @@ pub(crate) struct Remote {
     pub(crate) address: String,
 }
 
+/// What a link's network tells at the moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LinkNow {
+    pub(crate) stats: LinkStats,
+    /// Where the peer is seen, which may have moved since the link came up.
+    pub(crate) address: String,
+}
+
 /// What happens to the engine.
 #[allow(clippy::large_enum_variant)] // each is moved once, into the engine
 pub(crate) enum Input {
@@ -212,7 +220,7 @@ pub(crate) enum Request {
     Writers(BTreeSet<Incarnation>),
     /// Everything about this node. The shell knows the links' network counters, the store's size and what it
     /// noticed itself.
-    Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
+    Status { links: Vec<(LinkId, LinkNow)>, store_bytes: u64, warnings: Vec<String> },
     /// A new invite.
     Invite { options: InviteOptions, secret: [u8; 16] },
     /// Closes the links to a peer, or all, and keeps them closed.
