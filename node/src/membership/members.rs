@@ -1,6 +1,6 @@
 //! The members of a domain, as the system namespace tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Members {
     members: BTreeMap<NodeKey, Member>,
+    /// Those that were members and are none any more.
+    removed: BTreeSet<NodeKey>,
     owners: BTreeMap<Incarnation, NodeKey>,
     closed: Arc<Closed>,
     promoted: Option<Promoted>,
@@ -121,7 +123,10 @@ impl Members {
         grants.sort_by_key(|(at, _)| *at);
         promotions.sort_by_key(|(at, _)| *at);
         let promoted = effective_promotion(&promotions, &grants);
-        let members = effective_roles(in_order(&grants))
+        let roles = effective_roles(in_order(&grants));
+        let removed = roles.iter().filter(|(_, role)| **role == Role::Removed);
+        let removed = removed.map(|(key, _)| *key).collect();
+        let members = roles
             .into_iter()
             .filter(|(_, role)| role.is_node())
             .map(|(key, role)| {
@@ -134,12 +139,17 @@ impl Members {
             })
             .collect();
         let closed = Arc::new(closings::table(closed.into_iter()));
-        Ok(Self { members, owners, closed, promoted })
+        Ok(Self { members, removed, owners, closed, promoted })
     }
 
     /// The member of this key.
     pub(crate) fn get(&self, key: NodeKey) -> Option<&Member> {
         self.members.get(&key)
+    }
+
+    /// Whether whoever has this key was a member and was removed.
+    pub(crate) fn is_removed(&self, key: NodeKey) -> bool {
+        self.removed.contains(&key)
     }
 
     /// All members, by key.

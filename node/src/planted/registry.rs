@@ -78,6 +78,11 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a restored node takes a member that it does not know yet for a liar";
     ["a removal closes what its subject issued", "an incarnation that ended is closed"] "own", [],
         "vectors list removed members for ever";
+    // Members and keys that are revoked.
+    ["links of who is removed end"] "own", [],
+        "a removed member goes on over the links that it has";
+    ["a removed member has used up its invite"] "own", [],
+        "a removed member comes back by the invite that first took it in";
     // Concerns and their acks.
     ["who does not count is not counted"] "30, L1", [],
         "a concern counts the acks of delayed replicas, of members in rehab, evicted or fenced";

@@ -203,6 +203,11 @@ impl Engine {
             sometimes!(InviteRefused);
             engine.close(link_id, CloseCode::InviteRefused, why);
         };
+        // Whoever was removed comes back by a new invite, not by the one that first took it in.
+        let is_spent = self.members.is_removed(peer) && self.invites.is_used_by(secret, peer);
+        if is_spent && !planted!("a removed member has used up its invite") {
+            return refuse(self, "this node was removed since; ask for a new invite");
+        }
         let role = match self.invites.redeem(secret, peer, self.now.wall_ms) {
             Redeemed::Granted(role) => role,
             Redeemed::Unknown => {

@@ -58,7 +58,7 @@ pub(crate) struct World {
     pub(crate) heard: Option<BTreeMap<String, u64>>,
     pub(crate) answers: BTreeMap<RequestId, Answer>,
     /// What became of each node's invite, as far as it knows.
-    pub(super) joined: Vec<Option<JoinProgress>>,
+    pub(crate) joined: Vec<Option<JoinProgress>>,
     pub(crate) last_request: u64,
     /// What nodes have found that every member has on its disk, since they were started.
     pub(crate) held_by_all: BTreeMap<NodeId, VersionVector>,
