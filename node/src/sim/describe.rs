@@ -110,6 +110,7 @@ fn message(message: &Message) -> String {
         Message::Closed(said) => {
             format!("Closed: {} changes, of {:x}, to {:x}", said.changes.len(), said.from, said.to)
         }
+        Message::Succession(chain) => format!("Succession: {chain:?}"),
         Message::ClosedHeld { hash } => format!("ClosedHeld: {hash:x}"),
         Message::Pull(said) => pull(said),
         Message::PullStart { transfer, upto, rows_estimate, floor } => {
