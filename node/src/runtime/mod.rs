@@ -10,6 +10,7 @@
 //!
 //! Nothing here decides anything: what to send, to commit or to dial is the engine's.
 
+mod accepting;
 mod engine_task;
 mod ground;
 mod lease;
@@ -17,6 +18,7 @@ mod link_task;
 mod queue;
 mod writer;
 
+pub(crate) use accepting::accept;
 pub(crate) use engine_task::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell};
 #[cfg(feature = "sim")]
 pub(crate) use ground::{Failed, StartWriter};

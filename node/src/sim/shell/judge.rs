@@ -160,7 +160,7 @@ impl Cluster {
     /// How many rows a node has received since it was opened, and how often it has been linked.
     pub async fn traffic(&self, id: usize) -> (u64, u64) {
         let Some(replica) = self.replica(id) else { return (0, 0) };
-        let request = Request::Status { stats: Vec::new(), store_bytes: 0, warnings: Vec::new() };
+        let request = Request::Status { links: Vec::new(), store_bytes: 0, warnings: Vec::new() };
         let Some(Answer::Status(status)) = replica.ask(request).await else { return (0, 0) };
         let counters = || status.peers.iter().map(|peer| &peer.counters);
         (counters().map(|it| it.rows_received).sum(), counters().map(|it| it.links).sum())
