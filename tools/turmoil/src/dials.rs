@@ -32,6 +32,7 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Dials {
             dials.rounds += 1;
             dials.races += u64::from(races);
         }
+        rig.pass(PATIENCE_MS)?;
         rig.cluster.judge()
     };
     dials.failure = live().err();
@@ -88,5 +89,7 @@ const LINKED_MS: u64 = 30_000;
 const PROMPT_MS: u64 = 2_000;
 /// How long they are watched.
 const CALM_MS: u64 = 2_000;
+/// How long clients wait, for what they have seen and then for another disk, and a little more.
+const PATIENCE_MS: u64 = 7_000;
 /// Parts the draws of this from others of the same seed.
 const OF_DIALS: u64 = 0x6469_616c;
