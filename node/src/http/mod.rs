@@ -16,6 +16,7 @@ mod guard;
 mod import;
 mod metrics;
 mod node;
+mod presence;
 mod problem;
 mod records;
 mod server;

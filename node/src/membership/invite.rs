@@ -144,6 +144,11 @@ pub(crate) enum Redeemed {
 }
 
 impl InviteBook {
+    /// Whether this key has used the invite of that secret.
+    pub(crate) fn is_used_by(&self, secret: &[u8; 16], key: NodeKey) -> bool {
+        self.issued.get(&hash(secret)).is_some_and(|issued| issued.redeemed_by == Some(key))
+    }
+
     /// Notes an invite as issued, and forgets those that have expired.
     pub(crate) fn issue(&mut self, invite: &Invite, now_ms: u64) {
         self.issued.retain(|_, issued| issued.expires_ms > now_ms);

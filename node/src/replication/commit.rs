@@ -17,6 +17,7 @@ use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::removal::RemoveError;
 use crate::replica::{InviteError, PromoteError, ReleaseError};
+use crate::rotation::{RevokeError, RotateError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -45,6 +46,12 @@ pub(super) enum Pending {
     Close,
     /// A member is removed: answer the application.
     Remove { id: RequestId },
+    /// The next key is recorded: answer the application.
+    Rotate { id: RequestId },
+    /// It is recorded that a key is refused: answer the application.
+    Revoke { id: RequestId },
+    /// Old keys of this node are recorded as retired.
+    Retire,
     /// A slice of a fold.
     Fold(Namespace),
     /// A slice of an index.
@@ -76,6 +83,7 @@ impl Pending {
             Self::Write { .. } | Self::Own | Self::Compact | Self::Grant { .. } | Self::Close => {
                 true
             }
+            Self::Rotate { .. } | Self::Revoke { .. } | Self::Retire => true,
             Self::Mend(mending) => mending.is_local(),
             _ => false,
         }
@@ -87,7 +95,7 @@ impl Pending {
             Self::Write { .. } | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
-            Self::Remove { .. } => self,
+            Self::Remove { .. } | Self::Rotate { .. } | Self::Revoke { .. } => self,
             _ => Self::Note,
         }
     }
@@ -335,6 +343,17 @@ impl Engine {
                 let removed = removed.map_err(|error| RemoveError::NotRecorded(error.to_string()));
                 self.answer(id, Answer::Removed(removed));
             }
+            (Pending::Rotate { id }, result) => {
+                let rotated = result.map(drop);
+                let rotated = rotated.map_err(|error| RotateError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Rotated(rotated));
+            }
+            (Pending::Revoke { id }, result) => {
+                let revoked = result.map(drop);
+                let revoked = revoked.map_err(|error| RevokeError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Revoked(revoked));
+            }
+            (Pending::Retire, result) => self.retired(&result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Index, result) => self.built(result.err().as_ref()),
@@ -421,10 +440,12 @@ impl Engine {
 
     fn reload_members(&mut self) {
         let view = self.store.snapshot().and_then(|it| View::new(it, Namespace::SYSTEM));
-        match view.and_then(|view| Members::read(&view)) {
+        let checks = self.key_checks();
+        match view.and_then(|view| Members::read_with_keys(&view, &checks)) {
             Ok(members) => {
                 let before = std::mem::replace(&mut self.members, members);
                 self.drop_removed(&before);
+                self.drop_retired();
                 self.closing.set(self.members.closed().clone());
             }
             Err(error) => tracing::error!(%error, "the members cannot be read"),
@@ -473,7 +494,7 @@ impl Engine {
         let lasts_ms = options.expires.min(Duration::from_secs(INVITE_S_MAX)).as_millis() as u64;
         let invite = Invite {
             domain: self.config.domain,
-            issuer: self.config.key,
+            issuer: self.config.shows,
             addresses: self.config.addresses.clone(),
             role: options.role,
             expires_ms: self.now.wall_ms + lasts_ms,

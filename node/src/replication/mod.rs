@@ -31,6 +31,7 @@
 //! | `compacting` | which slots of counters nobody needs any more |
 //! | `relaying` | what is told of members that are not linked with each other |
 //! | `closing`, `removing` | which incarnations are closed, and whose members' ends those are |
+//! | `rotating` | keys that change, and those that are refused |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -48,12 +49,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, VersionVector};
+use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, Succession, VersionVector};
 
 use crate::conflicts::Writer;
 use crate::membership::{Invite, InviteOptions};
 use crate::removal::RemoveError;
 use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
+use crate::rotation::{RevokeError, RotateError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
@@ -102,6 +104,7 @@ mod removing;
 mod report;
 mod requests;
 mod ring;
+mod rotating;
 mod rules;
 mod session;
 mod sight;
@@ -176,7 +179,7 @@ pub(crate) struct LinkNow {
 /// What happens to the engine.
 #[allow(clippy::large_enum_variant)] // each is moved once, into the engine
 pub(crate) enum Input {
-    /// A link is authenticated.
+    /// A link is authenticated: the peer has shown this key.
     LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote: Remote },
     /// A whole frame arrived.
     Frame { link: LinkId, lane: Lane, frame: Bytes },
@@ -192,6 +195,10 @@ pub(crate) enum Input {
     },
     /// The round trip of a link, as the transport measures it.
     RoundTrip { link: LinkId, us: u64 },
+    /// The node shows this key from now on, and makes its links anew; or why not.
+    KeyShown(Result<NodeKey, String>),
+    /// It tells others to dial these addresses from now on.
+    Listens(Vec<String>),
     /// A dial came to nothing.
     DialFailed { peer: NodeKey, reason: String },
     /// The writer has committed a group, or failed to.
@@ -241,6 +248,11 @@ pub(crate) enum Request {
     Promote(Option<NodeKey>),
     /// Remove a member.
     Remove(NodeKey),
+    /// Record that another key follows that of this node, which shows it at the latest after so long, and that one no
+    /// longer.
+    Rotate { succession: Succession, overlap_ms: u64 },
+    /// Have a key refused that another one has taken the place of.
+    Revoke(NodeKey),
     /// Does something else with what a delayed replica has yet to show.
     Delay(DelayOrder),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
@@ -267,8 +279,10 @@ pub(crate) enum Output {
     Send { link: LinkId, lane: Lane, frame: Bytes },
     /// End a link, telling the peer why.
     Close { link: LinkId, code: CloseCode, reason: String },
-    /// Dial a peer at one of these addresses.
-    Dial { peer: NodeKey, addresses: Vec<String> },
+    /// Dial a peer, which shows one of these keys, at one of these addresses.
+    Dial { peer: NodeKey, keys: Vec<NodeKey>, addresses: Vec<String> },
+    /// Show the key that was prepared, on links that are made anew.
+    ShowKey { key: NodeKey },
     /// Run a job and report back.
     Commit { token: Token, job: Job },
     /// Answer the application.
@@ -308,6 +322,10 @@ pub(crate) enum Answer {
     Promoted(Result<(), PromoteError>),
     /// It is recorded that a member is removed; or why not.
     Removed(Result<(), RemoveError>),
+    /// It is recorded which key comes next; or why not.
+    Rotated(Result<(), RotateError>),
+    /// It is recorded that a key is refused; or why not.
+    Revoked(Result<(), RevokeError>),
     /// It is recorded what becomes of what waits; or why not.
     Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.

@@ -82,6 +82,7 @@ impl Engine {
             region: self.config.region.clone(),
             cost: self.config.cost,
             topology: self.config.topology.clone(),
+            keys: self.key_statuses(),
             tombstones: self.tombstone_status(),
             verify: self.verify_status(),
         }
@@ -173,6 +174,7 @@ impl Engine {
         PeerStatus {
             key: key.to_string(),
             name: self.name_of(key),
+            shows: peer.shown.filter(|shown| *shown != key).map(|shown| shown.to_string()),
             role: member.role.to_string(),
             addresses: member.addresses.clone(),
             region: member.region.clone(),
@@ -302,6 +304,7 @@ impl Engine {
         if let Some(why) = &self.why_fenced() {
             warnings.push(format!("this node is fenced and takes no writes: {why}"));
         }
+        warnings.extend(self.rotation_warning());
         if let Some(invite) = &self.joining {
             let peer = self.peers.get(&invite.issuer);
             let why = peer.and_then(|peer| peer.last_error.clone());

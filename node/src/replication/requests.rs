@@ -36,6 +36,8 @@ impl Engine {
             Request::Delay(order) => self.order_delay(id, order),
             Request::Promote(primary) => self.promote(id, primary),
             Request::Remove(member) => self.remove(id, member),
+            Request::Rotate { succession, overlap_ms } => self.rotate(id, succession, overlap_ms),
+            Request::Revoke(key) => self.revoke(id, key),
             Request::Survey => self.ask_survey(id),
             Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
             Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),

@@ -11,8 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::accepting::Showing;
 use super::link_task::LinkQueues;
 use super::{Lease, LeaseFile, WriterMessage};
+use crate::config::Config;
+use crate::key_ring::KeyRing;
 use crate::network::Routes;
 use crate::replication::{
     Answer, Engine, Input, JoinProgress, LinkId, LinkNow, Now, Output, Remote, Request, RequestId,
@@ -79,6 +82,8 @@ pub(crate) struct EngineTask {
 /// What the engine's task works with.
 pub(crate) struct Shell {
     pub(crate) network: Option<Arc<Routes>>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) config: Arc<Config>,
     pub(crate) writer: std::sync::mpsc::Sender<WriterMessage>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) committed: watch::Sender<VersionVector>,
@@ -254,7 +259,8 @@ impl EngineTask {
                         queues.close(code, &reason);
                     }
                 }
-                Output::Dial { peer, addresses } => self.dial(peer, addresses),
+                Output::Dial { peer, keys, addresses } => self.dial(peer, keys, addresses),
+                Output::ShowKey { key } => self.show(key),
                 Output::Commit { token, job } => {
                     // The writer is gone only after a failure that ends the node.
                     let _ = self.shell.writer.send(WriterMessage::Job(token, job));
@@ -272,13 +278,26 @@ impl EngineTask {
         }
     }
 
-    fn dial(&self, peer: NodeKey, addresses: Vec<String>) {
+    fn show(&self, key: NodeKey) {
+        let shell = &self.shell;
+        let showing = Showing {
+            keys: shell.keys.clone(),
+            network: shell.network.clone(),
+            config: shell.config.clone(),
+            events: shell.events.clone(),
+            tasks: shell.tasks.clone(),
+            stop: shell.stop.clone(),
+        };
+        shell.tasks.spawn(showing.show(key));
+    }
+
+    fn dial(&self, peer: NodeKey, keys: Vec<NodeKey>, addresses: Vec<String>) {
         let Some(network) = self.shell.network.clone() else {
             return;
         };
         let events = self.shell.events.clone();
         self.shell.tasks.spawn(async move {
-            let event = match network.dial(&addresses, peer).await {
+            let event = match network.dial(&addresses, &keys).await {
                 Ok(link) => Event::Link(link),
                 Err(reason) => Event::Input(Input::DialFailed { peer, reason }),
             };

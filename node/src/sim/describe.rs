@@ -60,6 +60,10 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
         Answer::Promoted(Ok(())) => "promoted".into(),
+        Answer::Rotated(Ok(())) => "the next key is recorded".into(),
+        Answer::Rotated(Err(error)) => format!("no next key, {error}"),
+        Answer::Revoked(Ok(())) => "revoked".into(),
+        Answer::Revoked(Err(error)) => format!("not revoked, {error}"),
         Answer::Removed(Ok(())) => "removed".into(),
         Answer::Removed(Err(error)) => format!("not removed, {error}"),
         Answer::Promoted(Err(error)) => format!("not promoted, {error}"),
@@ -110,6 +114,7 @@ fn message(message: &Message) -> String {
         Message::Closed(said) => {
             format!("Closed: {} changes, of {:x}, to {:x}", said.changes.len(), said.from, said.to)
         }
+        Message::Succession(chain) => format!("Succession: {chain:?}"),
         Message::ClosedHeld { hash } => format!("ClosedHeld: {hash:x}"),
         Message::Pull(said) => pull(said),
         Message::PullStart { transfer, upto, rows_estimate, floor } => {

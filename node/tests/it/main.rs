@@ -20,5 +20,6 @@ mod presence;
 mod records;
 mod replication;
 #[cfg(all(unix, feature = "quic", feature = "unix"))]
+mod revocation;
 mod routes;
 mod typed;
