@@ -132,7 +132,7 @@ pub use commits::{Commits, CommitsEnded};
 pub use concern::{
     AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
 };
-pub use config::{Config, Preset};
+pub use config::{Config, Libp2pConfig, Preset};
 pub use conflicts::{
     Candidate, Conflict, ConflictEvent, Conflicts, Explanation, ResolveError, Writer,
 };

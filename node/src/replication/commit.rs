@@ -455,6 +455,7 @@ impl Engine {
 
     /// Dials new members; tells of itself once it is a member.
     pub(super) fn members_changed(&mut self) {
+        self.member_changes += 1;
         self.concerns.look_again();
         self.schedule_new_members();
         self.apply_rules();

@@ -106,6 +106,7 @@ pub(crate) struct Engine {
     pub(super) now: Now,
     pub(super) started_ms: u64,
     pub(super) members: Members,
+    pub(super) member_changes: u64,
     /// Whose incarnations are, on the word of members, while their own records have not arrived.
     pub(super) introduced: BTreeMap<Incarnation, NodeKey>,
     /// As of the latest commit.
@@ -217,6 +218,7 @@ impl Engine {
             now,
             closing: Closing::new(members.closed().clone(), now.mono_ms),
             members,
+            member_changes: 0,
             introduced: read_meta(&*snapshot, &meta_key::introduced())?.unwrap_or_default(),
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
@@ -390,6 +392,16 @@ impl Engine {
     /// Whether the store holds whatever it has ever held: it did when it was opened, or has caught up since.
     pub(crate) fn is_level(&self) -> bool {
         !self.recovery.is_unproven
+    }
+
+    /// How often the members have changed, perhaps.
+    pub(crate) fn member_changes(&self) -> u64 {
+        self.member_changes
+    }
+
+    /// The keys that members show.
+    pub(crate) fn member_keys(&self) -> Vec<NodeKey> {
+        self.members.iter().flat_map(|(member, _)| self.keys_to_dial(member)).collect()
     }
 
     /// Whether this node holds an invite and is no member yet.

@@ -110,6 +110,8 @@ pub(crate) struct Replication {
     pub also_listen: Origins,
     #[serde(default)]
     pub origin: Origins,
+    #[serde(default)]
+    pub libp2p: Libp2p,
     pub hold_down: Option<Span>,
     pub digest_interval: Option<Span>,
     pub automatic_refresh: Option<bool>,
@@ -118,6 +120,17 @@ pub(crate) struct Replication {
     pub apply_after: Option<Span>,
     pub max_lag: Option<Span>,
     pub max_lag_writes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Libp2p {
+    pub mdns: bool,
+    pub kademlia: bool,
+    pub bootstrap: Origins,
+    pub relay_for_members: bool,
+    pub relays: Origins,
+    pub hole_punching: bool,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -227,6 +240,13 @@ impl File {
         config.name = self.name.clone().unwrap_or_else(host_name);
         config.advertise.clone_from(&self.replication.origin.0);
         config.also_listen.clone_from(&self.replication.also_listen.0);
+        let libp2p = &self.replication.libp2p;
+        config.libp2p.mdns = libp2p.mdns;
+        config.libp2p.kademlia = libp2p.kademlia;
+        config.libp2p.bootstrap.clone_from(&libp2p.bootstrap.0);
+        config.libp2p.relay_for_members = libp2p.relay_for_members;
+        config.libp2p.relays.clone_from(&libp2p.relays.0);
+        config.libp2p.hole_punching = libp2p.hole_punching;
         config.listen = self.replication.bindaddress.unwrap_or(LISTEN);
         config.preset = self.preset()?;
         config.region = self.region.clone().map(|Region(region)| region);
