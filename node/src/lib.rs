@@ -136,7 +136,10 @@ pub use conflicts::{
 };
 pub use errors::{ErrorCode, ErrorPage, ParseErrorCodeError};
 pub use folder::{InitReport, OpenError};
-pub use membership::{Invite, InviteOptions, ParseInviteError, ParseRoleError, Role};
+pub use membership::{
+    Invite, InviteId, InviteOptions, InviteState, IssuedInvite, ParseInviteError, ParseRoleError,
+    Role,
+};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
 pub use network::{ListenError, OwnTransport};

@@ -13,6 +13,7 @@ mod details;
 mod explain;
 mod failure;
 mod fence;
+mod invite;
 mod ping;
 mod promote;
 mod restore;
@@ -51,8 +52,7 @@ enum Command {
     Init(setup::InitArgs),
     /// Run the node until it is told to stop
     Run(run::RunArgs),
-    /// Make an invite for one further member
-    Invite(setup::InviteArgs),
+    Invite(invite::InviteArgs),
     /// Become a member of the domain that an invite is for
     Join(setup::JoinArgs),
     /// List members; pause and resume the links to them
@@ -151,7 +151,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Run(_) | Command::Demo(_) | Command::Backup(_) | Command::Clone(_) => {
             unreachable!("they are dispatched before")
         }
-        Command::Invite(args) => setup::invite(args, &dir).await,
+        Command::Invite(args) => invite::invite(args, &dir).await,
         Command::Join(args) => setup::join(args, &dir).await,
         Command::Peers(args) => status::peers(args, &dir).await,
         Command::Status(args) => status::status(args, &dir).await,

@@ -1,4 +1,4 @@
-//! `init`, `invite` and `join`: how nodes come to be, and together.
+//! `init` and `join`: how nodes come to be, and together.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -9,13 +9,10 @@ use clap::Args;
 use indicatif::ProgressBar;
 use millpond::status::Lag;
 use millpond::{Invite, ParseInviteError, Replica};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::client::Client;
-use crate::config::{self, File, Region, Span};
+use crate::config::{self, File, Region};
 use crate::failure::{Cause, Exit, Failure, Outcome};
-use crate::status::age_text;
 
 /// Found a new domain.
 #[derive(Debug, Args)]
@@ -80,44 +77,6 @@ pub(crate) fn init(args: InitArgs, dir: &Path) -> Outcome {
         "  keep it apart from this machine: it alone can take the domain over when all admins are lost"
     );
     println!("next: millpond run --dir {}", dir.display());
-    Ok(Exit::Ok)
-}
-
-/// Make an invite.
-#[derive(Debug, Args)]
-pub(crate) struct InviteArgs {
-    /// What the new member may do: admin, writer or reader
-    #[arg(long, default_value = "writer")]
-    role: String,
-    /// For how long the invite is valid: 10m, 2h, 1d
-    #[arg(long, default_value = "10m")]
-    expires: Span,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Invited {
-    invite: String,
-    role: String,
-    expires_s: u64,
-}
-
-pub(crate) async fn invite(args: InviteArgs, dir: &Path) -> Outcome {
-    let what = "cannot make an invite";
-    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
-    let body = json!({"role": args.role, "expires_s": args.expires.0.as_secs()});
-    let invited: Invited =
-        client.post("/api/v1/invites", &body).await.map_err(|error| error.at(what))?;
-    if args.json {
-        println!("{}", json!(invited));
-        return Ok(Exit::Ok);
-    }
-    println!("{}", invited.invite);
-    let expires = age_text(invited.expires_s as f64);
-    eprintln!("for one {}, within {expires}. It is a secret. On the other machine:", invited.role);
-    eprintln!("  millpond join --dir FOLDER INVITE");
     Ok(Exit::Ok)
 }
 

@@ -73,6 +73,9 @@ coded!(crate::ParseInviteError, |error| match error {
 
 coded!(crate::InviteError, |error| match error {
     Self::NotAdmin { .. } => code::<3>(),
+    Self::Uses { .. } => code::<207>(),
+    Self::TooMany { .. } => code::<208>(),
+    Self::NoInvite { .. } => code::<209>(),
     Self::Store { .. } => code::<4>(),
     Self::Closed { .. } => code::<1>(),
 });

@@ -14,6 +14,7 @@ mod conflicts;
 mod feed;
 mod guard;
 mod import;
+mod invites;
 mod metrics;
 mod node;
 mod problem;

@@ -21,7 +21,8 @@ use crate::errors::code;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
 use crate::http::{
-    backup, bookmarks, changes, conflicts, import, metrics, node, records, tx, verify, writing,
+    backup, bookmarks, changes, conflicts, import, invites, metrics, node, records, tx, verify,
+    writing,
 };
 use crate::records::{RecordError, RecordView};
 
@@ -194,7 +195,8 @@ fn routes(api: SharedApi) -> Router {
         .route("/peers/remove", post(node::remove))
         .route("/promote", post(node::promote))
         .route("/delayed", post(node::delayed))
-        .route("/invites", post(node::invite));
+        .route("/invites", get(invites::list).post(invites::issue))
+        .route("/invites/revoke", post(invites::revoke));
     Router::new()
         .nest("/api/v1", api_v1)
         .route("/livez", get(node::livez))

@@ -27,6 +27,7 @@ pub(crate) struct Members {
     owners: BTreeMap<Incarnation, NodeKey>,
     closed: Arc<Closed>,
     promoted: Option<Promoted>,
+    removals: BTreeMap<NodeKey, u32>,
 }
 
 /// One member.
@@ -121,6 +122,10 @@ impl Members {
         grants.sort_by_key(|(at, _)| *at);
         promotions.sort_by_key(|(at, _)| *at);
         let promoted = effective_promotion(&promotions, &grants);
+        let mut removals: BTreeMap<NodeKey, u32> = BTreeMap::new();
+        for (_, grant) in grants.iter().filter(|(_, grant)| grant.role == Role::Removed) {
+            *removals.entry(grant.subject).or_default() += 1;
+        }
         let members = effective_roles(in_order(&grants))
             .into_iter()
             .filter(|(_, role)| role.is_node())
@@ -134,7 +139,7 @@ impl Members {
             })
             .collect();
         let closed = Arc::new(closings::table(closed.into_iter()));
-        Ok(Self { members, owners, closed, promoted })
+        Ok(Self { members, owners, closed, promoted, removals })
     }
 
     /// The member of this key.
@@ -145,6 +150,17 @@ impl Members {
     /// All members, by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeKey, &Member)> {
         self.members.iter().map(|(&key, member)| (key, member))
+    }
+
+    /// How often a key has been removed.
+    pub(crate) fn removals(&self, key: NodeKey) -> u32 {
+        self.removals.get(&key).copied().unwrap_or_default()
+    }
+
+    /// A domain that knows of nobody but who was removed from it.
+    #[cfg(test)]
+    pub(crate) fn of_removed(key: NodeKey) -> Self {
+        Self { removals: BTreeMap::from([(key, 1)]), ..Self::default() }
     }
 
     /// The incarnations that a member has recorded as its own.

@@ -19,14 +19,16 @@
 
 mod closings;
 mod invite;
+mod invite_book;
 mod members;
 mod primary;
 mod removal;
 mod role;
 
 pub(crate) use closings::{Finals, record_closed};
-pub use invite::{Invite, InviteOptions, ParseInviteError};
-pub(crate) use invite::{InviteBook, Redeemed};
+pub use invite::{Invite, InviteId, InviteOptions, ParseInviteError};
+pub(crate) use invite_book::{INVITES_MAX, InviteBook, Redeemed, Refusal};
+pub use invite_book::{InviteState, IssuedInvite};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub(crate) use primary::promote;
 pub(crate) use removal::remove_member;

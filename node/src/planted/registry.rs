@@ -393,6 +393,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a disk that is full for a moment forgets that an invite was used";
     ["an invite expires"] "own", ["guests"],
         "a node joins with an invite of long ago";
+    ["a revoked invite lets nobody in"] "own", ["guests"],
+        "a node joins with an invite that was revoked";
+    ["a removed member needs a new invite"] "own", [],
+        "a removed member is back at once, by the invite that it had joined with";
     // The tree: who sends what to whom.
     ["what is late is grafted"] "22", ["mesh"],
         "what a source does not bring waits for the slow pull";

@@ -172,6 +172,10 @@ probes! {
     JoinRefused,
     /// An invite is unknown, used or expired.
     InviteRefused,
+    /// An invite is revoked.
+    InviteRevoked,
+    /// A node comes with a revoked invite.
+    RevokedInviteRefused,
     /// This node's invite has made it a member.
     Joined,
     /// A boot that a later one has superseded says hello, and is dead.

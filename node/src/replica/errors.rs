@@ -1,12 +1,21 @@
 //! Why an operation on a replica came to nothing.
 
-/// Why no invite was issued.
+/// Why no invite was issued, or none was revoked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InviteError {
     /// This node is no admin.
     #[error("only an admin may invite, and this node is none; run it on an admin's node")]
     NotAdmin,
+    /// It is to let in nobody, or too many.
+    #[error("an invite is for 1 to {} nodes", crate::InviteOptions::USES_MAX)]
+    Uses,
+    /// So many are open that no other is issued.
+    #[error("128 invites of this node are open; revoke some, or wait until they expire")]
+    TooMany,
+    /// There is no such invite to revoke.
+    #[error("this node has issued no such invite, or remembers it no more")]
+    NoInvite,
     /// It could not be recorded.
     #[error("the invite was not recorded: {0}")]
     Store(String),

@@ -7,14 +7,15 @@ use millpond_core::{NodeKey, Path};
 use super::Replica;
 use super::errors::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::folder;
-use crate::membership::{Invite, InviteOptions};
+use crate::membership::{Invite, InviteOptions, IssuedInvite};
 use crate::replication::{Answer, DelayOrder, Request};
 use crate::state::WriteError;
 use crate::status::{RefreshError, RefreshReport, Survey, VerifyReport};
 use crate::topology::settings::{Topology, TopologyError};
 
 impl Replica {
-    /// Issues an invite, to be redeemed at this node once.
+    /// Issues an invite, to be redeemed at this node: once, or as often as the options say, each time by another
+    /// node. Each use is on disk before the role is.
     ///
     /// # Errors
     /// [`InviteError`] when this node is no admin, or the invite cannot be recorded.
@@ -22,6 +23,27 @@ impl Replica {
         let request = Request::Invite { options, secret: folder::random() };
         match self.inner.engine.ask(request).await {
             Some(Answer::Invite(invite)) => invite,
+            _ => Err(InviteError::Closed),
+        }
+    }
+
+    /// The invites that this node has issued, until a day after they expired; those that expire first stand first. A
+    /// closed replica knows of none.
+    pub async fn invites(&self) -> Vec<IssuedInvite> {
+        match self.inner.engine.ask(Request::Invites).await {
+            Some(Answer::Invites(invites)) => invites,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Revokes an invite of this node's, named by the first 8 digits of its id, or more, or by its text: nobody joins
+    /// with it any more. Who has joined stays.
+    ///
+    /// # Errors
+    /// [`InviteError::NoInvite`], or that it cannot be recorded: it is revoked then until this node's next start.
+    pub async fn revoke_invite(&self, invite: &str) -> Result<IssuedInvite, InviteError> {
+        match self.inner.engine.ask(Request::RevokeInvite(invite.into())).await {
+            Some(Answer::Revoked(revoked)) => revoked,
             _ => Err(InviteError::Closed),
         }
     }

@@ -1,7 +1,5 @@
 //! Jobs for the store, and what follows from them.
 
-use std::time::Duration;
-
 use millpond_core::message::{CloseCode, Hello};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Incarnation, Namespace, NodeKey};
@@ -12,7 +10,7 @@ use super::mending::Mending;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token, Wanted};
-use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
+use crate::membership::{Invite, IssuedInvite, Members, OwnRecord, Role, record_self};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::removal::RemoveError;
@@ -57,6 +55,8 @@ pub(super) enum Pending {
     Promote { id: RequestId },
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// It is recorded that an invite is revoked.
+    Revoke { id: RequestId, invite: IssuedInvite },
     /// The store was mended.
     Mend(Mending),
     /// The store is told of the fence.
@@ -87,7 +87,7 @@ impl Pending {
             Self::Write { .. } | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
-            Self::Remove { .. } => self,
+            Self::Remove { .. } | Self::Revoke { .. } => self,
             _ => Self::Note,
         }
     }
@@ -301,6 +301,11 @@ impl Engine {
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
             }
+            (Pending::Revoke { id, invite }, result) => {
+                let revoked = result.map(|_| invite);
+                let revoked = revoked.map_err(|error| InviteError::Store(error.to_string()));
+                self.answer(id, Answer::Revoked(revoked));
+            }
             (Pending::Show, result) => self.shown(&result),
             (Pending::Delay { id }, result) => self.delay_ordered(id, result.map(drop)),
             (Pending::Promote { id }, result) => {
@@ -464,28 +469,4 @@ impl Engine {
             self.write_system(Pending::Own, Box::new(move |tx| record_self(tx, key, &told)));
         }
     }
-
-    pub(super) fn invite(&mut self, id: RequestId, options: InviteOptions, secret: [u8; 16]) {
-        let role = self.members.get(self.config.key).map(|member| member.role);
-        if role != Some(Role::Admin) {
-            return self.answer(id, Answer::Invite(Err(InviteError::NotAdmin)));
-        }
-        let lasts_ms = options.expires.min(Duration::from_secs(INVITE_S_MAX)).as_millis() as u64;
-        let invite = Invite {
-            domain: self.config.domain,
-            issuer: self.config.key,
-            addresses: self.config.addresses.clone(),
-            role: options.role,
-            expires_ms: self.now.wall_ms + lasts_ms,
-            secret,
-        };
-        self.invites.issue(&invite, self.now.wall_ms);
-        let mut changes = Changes::default();
-        write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
-        let job = Job::Meta(changes.meta.into_iter().collect());
-        self.submit(Pending::Invite { id, invite }, job);
-    }
 }
-
-/// The longest life of an invite: thirty days.
-const INVITE_S_MAX: u64 = 30 * 24 * 3600;

@@ -215,7 +215,7 @@ impl Engine {
             delaying: Delaying::new(&heads, now.wall_ms),
             recovery: Recovery::new(beginning),
             joining,
-            invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
+            invites: InviteBook::read(&*snapshot)?,
             told_self: None,
             links: BTreeMap::new(),
             peers: BTreeMap::new(),

@@ -8,6 +8,7 @@
 //! | module | decides |
 //! |---|---|
 //! | `session` | who is welcome: hello and its outcomes, duplicates, joining |
+//! | `inviting` | which invites there are |
 //! | `introductions` | whose an incarnation is, before its record has come |
 //! | `fence` | who holds this node's key or history, too |
 //! | `recalling` | whether peers hold this node's writes as it does |
@@ -51,7 +52,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, VersionVector};
 
 use crate::conflicts::Writer;
-use crate::membership::{Invite, InviteOptions};
+use crate::membership::{Invite, InviteOptions, IssuedInvite};
 use crate::removal::RemoveError;
 use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
@@ -82,6 +83,7 @@ mod indexing;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod introductions;
+mod inviting;
 mod limits;
 mod link;
 mod mending;
@@ -215,6 +217,10 @@ pub(crate) enum Request {
     Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
     /// A new invite.
     Invite { options: InviteOptions, secret: [u8; 16] },
+    /// The invites that this node has issued.
+    Invites,
+    /// Lets nobody in any more by the invite that is named so.
+    RevokeInvite(String),
     /// Closes the links to a peer, or all, and keeps them closed.
     Pause(Option<NodeKey>),
     /// Takes back [`Request::Pause`].
@@ -296,6 +302,10 @@ pub(crate) enum Answer {
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
     Invite(Result<Invite, InviteError>),
+    /// Those that this node remembers.
+    Invites(Vec<IssuedInvite>),
+    /// It is recorded that an invite is revoked; or why not.
+    Revoked(Result<IssuedInvite, InviteError>),
     /// It is recorded who takes writes; or why not.
     Promoted(Result<(), PromoteError>),
     /// It is recorded that a member is removed; or why not.

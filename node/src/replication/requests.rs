@@ -25,6 +25,8 @@ impl Engine {
                 self.answer(id, Answer::Status(Box::new(status)));
             }
             Request::Invite { options, secret } => self.invite(id, options, secret),
+            Request::Invites => self.list_invites(id),
+            Request::RevokeInvite(text) => self.revoke_invite(id, &text),
             Request::Pause(peer) => {
                 self.pause(peer);
                 self.answer(id, Answer::Done);

@@ -11,10 +11,9 @@ use super::engine::{Engine, NAMESPACES};
 use super::link::{Link, Phase, Told};
 use super::peer::BootMet;
 use super::{JoinProgress, LinkId, Output, Remote};
-use crate::membership::{Redeemed, Role, grant_role};
+use crate::membership::{Redeemed, Refusal, Role, grant_role};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
-use crate::state::{Job, meta_key};
 
 impl Engine {
     pub(super) fn link_up(&mut self, link: LinkId, peer: NodeKey, dialed: bool, remote: Remote) {
@@ -199,28 +198,21 @@ impl Engine {
     }
 
     fn redeem(&mut self, link_id: LinkId, peer: NodeKey, secret: &[u8; 16], hello: Hello) {
-        let refuse = |engine: &mut Self, why: &str| {
-            sometimes!(InviteRefused);
-            engine.close(link_id, CloseCode::InviteRefused, why);
-        };
-        let role = match self.invites.redeem(secret, peer, self.now.wall_ms) {
+        let now_ms = self.now.wall_ms;
+        let role = match self.invites.redeem(secret, peer, &self.members, now_ms) {
             Redeemed::Granted(role) => role,
-            Redeemed::Unknown => {
-                return refuse(self, "this node never issued the invite; dial its issuer");
+            Redeemed::Refused(refusal) => {
+                sometimes!(InviteRefused);
+                sometimes!(refusal == Refusal::Revoked, RevokedInviteRefused);
+                return self.close(link_id, CloseCode::InviteRefused, &refusal.to_string());
             }
-            Redeemed::Used => {
-                return refuse(self, "the invite was used by another node; ask for a new one");
-            }
-            Redeemed::Expired => return refuse(self, "the invite has expired; ask for a new one"),
         };
         if let Some(link) = self.links.get_mut(&link_id) {
             link.phase = Phase::Joining;
         }
         // On disk before the role is: else a disk that is full for a moment lets another node use the invite
         // after the next start.
-        let mut changes = crate::store::Changes::default();
-        crate::state::write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
-        let job = Job::Meta(changes.meta.into_iter().collect());
+        let job = self.invites.note();
         if planted!("an invite is used before its role is granted") {
             self.submit(Pending::Note, job);
             return self.redeemed(link_id, peer, role, hello);

@@ -20,7 +20,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 33] = [
+        let kinds: [(u64, Make); 34] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -54,6 +54,7 @@ impl Draw {
             (mix.delay, Self::delay),
             (mix.promote, Self::promote),
             (mix.visit, Self::visit),
+            (mix.revoke, |_, _| vec![Action::Revoke]),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -292,6 +293,7 @@ impl Draw {
             lasts_ms: self.of(&[1_000, 30_000, 3_600_000]),
             guests: self.of(&[1, 1, 2, 3]),
             comes_ms: self.of(&[0, 0, 300, 2_000]),
+            uses: self.of(&[1, 1, 2]),
         }]
     }
 

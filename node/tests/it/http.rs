@@ -337,6 +337,26 @@ async fn the_node_tells_how_it_is() {
 }
 
 #[tokio::test]
+async fn invites_are_listed_and_revoked() {
+    let node = Node::start().await;
+    let path = "/api/v1/invites";
+    let invited = node.ask("POST", path, r#"{"uses":2}"#).await.json();
+    let (id, text) = (invited["id"].as_str().unwrap(), invited["invite"].as_str().unwrap());
+    assert_eq!(invited["uses"], 2);
+    let listed = node.get(path).await.json()["invites"].clone();
+    assert_eq!(listed[0]["id"], id);
+    assert_eq!((&listed[0]["state"], &listed[0]["used_by"]), (&json!("open"), &json!([])));
+    assert!(!listed.to_string().contains(text), "a list tells no secrets");
+    let revoke = async |invite: &str| {
+        node.ask("POST", "/api/v1/invites/revoke", &json!({"invite": invite}).to_string()).await
+    };
+    assert_eq!(revoke("0000").await.problem(), "no_such_invite");
+    assert_eq!(revoke(text).await.json()["state"], "revoked");
+    assert_eq!(revoke(id).await.json()["state"], "revoked", "twice is no error");
+    assert_eq!(node.ask("POST", path, r#"{"uses":0}"#).await.problem(), "bad_uses");
+}
+
+#[tokio::test]
 async fn the_topology_of_a_running_node_is_changed_whole_or_not_at_all() {
     let node = Node::start().await;
     let path = "/api/v1/topology";

@@ -200,6 +200,31 @@ fn a_join_with_a_used_invite_says_so_and_a_fresh_one_goes_on_in_the_same_folder(
 }
 
 #[test]
+fn an_invite_is_for_so_many_is_listed_and_revoked() {
+    let node = Node::start();
+    let invite = node.run(&["invite", "--uses", "2"]).ok();
+    let dir = tempfile::tempdir().unwrap();
+    let join = |name: &str| {
+        let folder = dir.path().join(name);
+        let options =
+            ["--listen", "127.0.0.1:0", "--name", name, "--dir", folder.to_str().unwrap()];
+        millpond(&[&["join", invite.trim()][..], &options].concat(), b"")
+    };
+    join("first").ok();
+    let list = node.run(&["invite", "list"]).ok();
+    assert!(list.contains("writer  1 of 2  open for 9m"), "{list}");
+    let id = list.lines().nth(1).unwrap().split(' ').next().unwrap();
+    let revoked = node.run(&["invite", "revoke", id]).ok();
+    assert_eq!(revoked, format!("revoked {id}; the one that has joined with it stays\n"));
+    let refused = join("second").failed(1);
+    assert!(refused.contains("revoked by an admin"), "{refused}");
+    let unknown = node.run(&["invite", "revoke", "0000"]).failed(1);
+    assert!(unknown.contains("error[E0209]: the invite was not revoked"), "{unknown}");
+    let drawn = node.run(&["invite", "--qr"]).ok();
+    assert!(drawn.contains('█') && drawn.lines().last().unwrap().starts_with("mp1"), "{drawn}");
+}
+
+#[test]
 fn a_state_folder_is_shown_and_never_in_the_data() {
     let node = Node::start();
     let data = node.data().to_str().unwrap().to_owned();

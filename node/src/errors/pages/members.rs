@@ -51,15 +51,34 @@ pub(super) const PAGES: &[ErrorPage] = &[
     ErrorPage::new(
         205,
         "the invite was refused",
-        "Its issuer knows it no more: it was redeemed already, has expired, or was issued by a node that has lost it. \
-         The folder keeps what was prepared, and is no member.",
-        "ask an admin for a new invite, and join with that in a new folder",
+        "Its issuer knows it no more: it was redeemed already, has expired, was revoked, or was issued by a node that \
+         has lost it. The folder keeps what was prepared, and is no member.",
+        "ask an admin for a new invite, and join with that: the same folder does",
     ),
     ErrorPage::new(
         206,
         "the text names no role",
         "Roles are `admin`, `writer` and `reader`.",
         "give one of the three",
+    ),
+    ErrorPage::new(
+        207,
+        "an invite for too few or too many nodes",
+        "An invite lets in one node, or as many as are asked for, within a bound. None was made.",
+        "ask for 1 to 1,000 uses; more nodes take more invites",
+    ),
+    ErrorPage::new(
+        208,
+        "too many invites are open",
+        "A node remembers 128 invites, and all of them may still be used. None was made.",
+        "`millpond invite list` shows them, `millpond invite revoke ID` ends one; or give one more uses: `--uses`",
+    ),
+    ErrorPage::new(
+        209,
+        "there is no such invite",
+        "An invite is known to the node that issued it, until a day after it expired. It is named by the first 8 digits \
+         of its id, or more, or by its text. Nothing has changed.",
+        "`millpond invite list` at the node that issued it shows the ids",
     ),
     ErrorPage::new(
         212,

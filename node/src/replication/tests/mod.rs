@@ -22,6 +22,7 @@
 //! | causes before effects; the ring has a base | 21 | `feeds` |
 //! | R14 incarnations are introduced | S7 | `feeds` |
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
+//! | who comes in by an invite | 27 | `invites` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
 //! | what is decided wins over nothing that its maker has not seen | | `decisions` |
@@ -64,6 +65,7 @@ mod fold_laws;
 mod folds;
 mod hostile;
 mod indexes;
+mod invites;
 mod names;
 mod primary;
 mod refresh_resumes;

@@ -1,0 +1,67 @@
+//! Invites, as an admin gives them out, looks after them, and takes them back.
+
+use std::time::Duration;
+
+use super::commit::Pending;
+use super::engine::Engine;
+use super::{Answer, RequestId};
+use crate::membership::{INVITES_MAX, Invite, InviteOptions, Role};
+use crate::probes::sometimes;
+use crate::replica::InviteError;
+
+impl Engine {
+    /// Issues an invite: it is handed out once it is on disk.
+    pub(super) fn invite(&mut self, id: RequestId, options: InviteOptions, secret: [u8; 16]) {
+        if let Err(error) = self.may_invite(options) {
+            return self.answer(id, Answer::Invite(Err(error)));
+        }
+        let lasts_ms = options.expires.min(Duration::from_secs(INVITE_S_MAX)).as_millis() as u64;
+        let invite = Invite {
+            domain: self.config.domain,
+            issuer: self.config.key,
+            addresses: self.config.addresses.clone(),
+            role: options.role,
+            expires_ms: self.now.wall_ms + lasts_ms,
+            secret,
+        };
+        if !self.invites.issue(&invite, options, self.now.wall_ms) {
+            return self.answer(id, Answer::Invite(Err(InviteError::TooMany)));
+        }
+        let job = self.invites.note();
+        self.submit(Pending::Invite { id, invite }, job);
+    }
+
+    fn may_invite(&self, options: InviteOptions) -> Result<(), InviteError> {
+        let role = self.members.get(self.config.key).map(|member| member.role);
+        if role != Some(Role::Admin) {
+            return Err(InviteError::NotAdmin);
+        }
+        match (1..=InviteOptions::USES_MAX).contains(&options.uses) {
+            true => Ok(()),
+            false => Err(InviteError::Uses),
+        }
+    }
+
+    /// The invites that this node has issued.
+    pub(super) fn list_invites(&mut self, id: RequestId) {
+        let invites = self.invites.list(self.now.wall_ms);
+        self.answer(id, Answer::Invites(invites));
+    }
+
+    /// Revokes an invite: answered once that is on disk. Who has used it by then stays what it is, or becomes it.
+    pub(super) fn revoke_invite(&mut self, id: RequestId, text: &str) {
+        match self.invites.revoke(text, self.now.wall_ms) {
+            Ok(invite) => {
+                sometimes!(InviteRevoked);
+                let job = self.invites.note();
+                self.submit(Pending::Revoke { id, invite }, job);
+            }
+            Err(_) => self.answer(id, Answer::Revoked(Err(InviteError::NoInvite))),
+        }
+    }
+}
+
+/// The longest life of an invite: thirty days.
+const INVITE_S_MAX: u64 = 30 * 24 * 3600;
+
+const _: () = assert!(INVITES_MAX == 128, "the error says so");
