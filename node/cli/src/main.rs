@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod fence;
 mod invite;
+mod join;
 mod ping;
 mod promote;
 mod restore;
@@ -53,8 +54,7 @@ enum Command {
     /// Run the node until it is told to stop
     Run(run::RunArgs),
     Invite(invite::InviteArgs),
-    /// Become a member of the domain that an invite is for
-    Join(setup::JoinArgs),
+    Join(join::JoinArgs),
     /// List members; pause and resume the links to them
     Peers(status::PeersArgs),
     /// How the node is, who lacks what, and what to do about it
@@ -152,7 +152,7 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
             unreachable!("they are dispatched before")
         }
         Command::Invite(args) => invite::invite(args, &dir).await,
-        Command::Join(args) => setup::join(args, &dir).await,
+        Command::Join(args) => join::join(args, &dir).await,
         Command::Peers(args) => status::peers(args, &dir).await,
         Command::Status(args) => status::status(args, &dir).await,
         Command::Fence(args) => fence::fence(args, &dir).await,

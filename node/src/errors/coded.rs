@@ -81,7 +81,11 @@ coded!(crate::InviteError, |error| match error {
 });
 
 coded!(crate::JoinError, |error| match error {
+    Self::OtherDomain { .. } => code::<203>(),
+    Self::AlreadyMember { .. } => code::<204>(),
     Self::Refused { .. } => code::<205>(),
+    Self::NotNow { .. } => code::<210>(),
+    Self::NotRecorded { .. } => code::<4>(),
     Self::Closed { .. } => code::<1>(),
 });
 

@@ -15,6 +15,7 @@ mod feed;
 mod guard;
 mod import;
 mod invites;
+mod join;
 mod metrics;
 mod node;
 mod problem;

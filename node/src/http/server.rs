@@ -21,8 +21,8 @@ use crate::errors::code;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
 use crate::http::{
-    backup, bookmarks, changes, conflicts, import, invites, metrics, node, records, tx, verify,
-    writing,
+    backup, bookmarks, changes, conflicts, import, invites, join, metrics, node, records, tx,
+    verify, writing,
 };
 use crate::records::{RecordError, RecordView};
 
@@ -196,7 +196,8 @@ fn routes(api: SharedApi) -> Router {
         .route("/promote", post(node::promote))
         .route("/delayed", post(node::delayed))
         .route("/invites", get(invites::list).post(invites::issue))
-        .route("/invites/revoke", post(invites::revoke));
+        .route("/invites/revoke", post(invites::revoke))
+        .route("/join", get(join::progress).post(join::join));
     Router::new()
         .nest("/api/v1", api_v1)
         .route("/livez", get(node::livez))

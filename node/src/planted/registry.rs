@@ -393,6 +393,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a disk that is full for a moment forgets that an invite was used";
     ["an invite expires"] "own", ["guests"],
         "a node joins with an invite of long ago";
+    ["a node with data enters no other domain"] "own", [],
+        "a join leaves the data of before without its domain";
+    ["who has company enters no other domain"] "own", [],
+        "a join leaves the other members of a domain without their admin";
     ["a revoked invite lets nobody in"] "own", ["guests"],
         "a node joins with an invite that was revoked";
     ["a removed member needs a new invite"] "own", [],

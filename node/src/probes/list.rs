@@ -172,6 +172,8 @@ probes! {
     JoinRefused,
     /// An invite is unknown, used or expired.
     InviteRefused,
+    /// A node in whose domain there is something stays there.
+    OtherDomainKept,
     /// An invite is revoked.
     InviteRevoked,
     /// A node comes with a revoked invite.

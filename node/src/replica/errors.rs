@@ -94,6 +94,26 @@ pub enum JoinError {
         /// The inviter's reason.
         why: String,
     },
+    /// The node is of another domain, and something could be lost. Nothing has changed on either side.
+    #[error("this node is of another domain, {domain}, {why}; nothing was changed")]
+    OtherDomain {
+        /// Its domain.
+        domain: millpond_core::Domain,
+        /// What is there.
+        why: String,
+    },
+    /// It is a member already.
+    #[error("this node is a member of that domain already")]
+    AlreadyMember,
+    /// The node cannot join as it is. Nothing has changed.
+    #[error("the node cannot join now: {why}")]
+    NotNow {
+        /// How it is.
+        why: String,
+    },
+    /// It could not be recorded. Nothing has changed.
+    #[error("the join was not recorded: {0}")]
+    NotRecorded(String),
     /// The replica was closed first.
     #[error("the replica was closed before it had joined")]
     Closed,

@@ -144,6 +144,12 @@ impl Replica {
         }
     }
 
+    /// What became of joining; nothing is known yet of one that was begun before this start.
+    #[cfg(feature = "http")]
+    pub(crate) fn join_state(&self) -> Option<JoinProgress> {
+        self.inner.engine.joined.borrow().clone()
+    }
+
     /// The digest of everything visible here: equal on two replicas if and only if their data is.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millpond_core::{NodeKey, Path};
 
 use super::Replica;
-use super::errors::{DelayError, InviteError, PromoteError, ReleaseError};
+use super::errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 use crate::folder;
 use crate::membership::{Invite, InviteOptions, IssuedInvite};
 use crate::replication::{Answer, DelayOrder, Request};
@@ -46,6 +46,42 @@ impl Replica {
             Some(Answer::Revoked(revoked)) => revoked,
             _ => Err(InviteError::Closed),
         }
+    }
+
+    /// Redeems an invite while the replica runs, and returns once that is on disk; [`Replica::joined`] waits until it
+    /// is a member. For a replica that has joined nothing yet, or founded a domain in which nothing was ever written
+    /// and nobody else is: that one it leaves for good, its recovery key and its invites with it. Meanwhile it takes no
+    /// writes. A restart goes on with it.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use millpond::{InviteOptions, Replica};
+    ///
+    /// let anna = Replica::builder_in_memory().open().await?;
+    /// let ben = Replica::builder_in_memory().open().await?;
+    /// ben.join(anna.invite(InviteOptions::default()).await?).await?;
+    /// ben.joined().await?;
+    /// # ben.close().await;
+    /// # anna.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`JoinError::OtherDomain`] where something could be lost, and any other [`JoinError`]; then nothing has changed.
+    pub async fn join(&self, invite: Invite) -> Result<(), JoinError> {
+        #[cfg(feature = "backup")]
+        let domain = invite.domain();
+        match self.inner.engine.ask(Request::Join(invite)).await {
+            Some(Answer::Joining(joining)) => joining?,
+            _ => return Err(JoinError::Closed),
+        }
+        #[cfg(feature = "backup")]
+        if let Some(backups) = &self.inner.backups {
+            backups.enter(domain);
+        }
+        Ok(())
     }
 
     /// Makes a member the primary, which alone takes writes; the others are its backups, and refuse them with

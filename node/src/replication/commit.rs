@@ -55,6 +55,8 @@ pub(super) enum Pending {
     Promote { id: RequestId },
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// This node is about to join another domain.
+    Enter { id: RequestId, invite: Invite },
     /// It is recorded that an invite is revoked.
     Revoke { id: RequestId, invite: IssuedInvite },
     /// The store was mended.
@@ -87,7 +89,7 @@ impl Pending {
             Self::Write { .. } | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
-            Self::Remove { .. } | Self::Revoke { .. } => self,
+            Self::Remove { .. } | Self::Revoke { .. } | Self::Enter { .. } => self,
             _ => Self::Note,
         }
     }
@@ -133,6 +135,9 @@ impl Engine {
             sometimes!(FencedWriteRefused);
             return Err(WriteError::Fenced { why });
         }
+        if self.is_entering {
+            return Err(WriteError::ReadOnly { role: JOINS.into() });
+        }
         if self.is_delayed() && !planted!("a delayed replica takes no writes") {
             return Err(WriteError::Delayed);
         }
@@ -171,6 +176,10 @@ impl Engine {
             let error = WriteError::Fenced { why };
             return self.job_done(pending, Err(JobError::Write(error)));
         }
+        if self.is_entering {
+            let error = WriteError::ReadOnly { role: JOINS.into() };
+            return self.job_done(pending, Err(JobError::Write(error)));
+        }
         let (ended, fresh) = (self.closed, Incarnation::from_bytes(self.random_id()));
         let local = Local {
             namespace,
@@ -198,7 +207,7 @@ impl Engine {
         results: Vec<(Token, Result<Outcome, JobError>)>,
         heads: Heads,
     ) {
-        if self.is_reissued(&results) {
+        if self.begins_anew(&results) {
             return self.begin_anew(results, &heads);
         }
         let before = std::mem::replace(&mut self.heads, heads);
@@ -300,6 +309,9 @@ impl Engine {
                 sometimes!(InviteFindsNoRoom);
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
+            }
+            (Pending::Enter { id, invite }, result) => {
+                self.entered(id, invite, result.map(drop));
             }
             (Pending::Revoke { id, invite }, result) => {
                 let revoked = result.map(|_| invite);
@@ -470,3 +482,6 @@ impl Engine {
         }
     }
 }
+
+/// The role of a node that has left one domain and is in no other yet.
+const JOINS: &str = "none, since it is about to join a domain";

@@ -122,6 +122,8 @@ pub(crate) struct Engine {
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
+    /// Whether it is being noted that this node joins another domain.
+    pub(super) is_entering: bool,
     /// What this run has recorded of its own node.
     pub(super) told_self: Option<OwnRecord>,
     pub(super) links: BTreeMap<LinkId, Link>,
@@ -216,6 +218,7 @@ impl Engine {
             recovery: Recovery::new(beginning),
             joining,
             invites: InviteBook::read(&*snapshot)?,
+            is_entering: false,
             told_self: None,
             links: BTreeMap::new(),
             peers: BTreeMap::new(),

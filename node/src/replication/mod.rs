@@ -10,6 +10,7 @@
 //! | `session` | who is welcome: hello and its outcomes, duplicates, joining |
 //! | `inviting` | which invites there are |
 //! | `introductions` | whose an incarnation is, before its record has come |
+//! | `entering` | which node may go over to another domain, while it runs |
 //! | `fence` | who holds this node's key or history, too |
 //! | `recalling` | whether peers hold this node's writes as it does |
 //! | `reissuing` | what becomes of writes whose numbers went on elsewhere |
@@ -54,7 +55,7 @@ use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, VersionVector};
 use crate::conflicts::Writer;
 use crate::membership::{Invite, InviteOptions, IssuedInvite};
 use crate::removal::RemoveError;
-use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
+use crate::replica::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
@@ -74,6 +75,7 @@ mod counting;
 mod delaying;
 mod dialer;
 mod engine;
+mod entering;
 mod feed;
 mod fence;
 mod folding;
@@ -221,6 +223,8 @@ pub(crate) enum Request {
     Invites,
     /// Lets nobody in any more by the invite that is named so.
     RevokeInvite(String),
+    /// Redeems an invite, if nothing is here that could be lost.
+    Join(Invite),
     /// Closes the links to a peer, or all, and keeps them closed.
     Pause(Option<NodeKey>),
     /// Takes back [`Request::Pause`].
@@ -306,6 +310,8 @@ pub(crate) enum Answer {
     Invites(Vec<IssuedInvite>),
     /// It is recorded that an invite is revoked; or why not.
     Revoked(Result<IssuedInvite, InviteError>),
+    /// It is recorded that this node is about to join; or why it is not.
+    Joining(Result<(), JoinError>),
     /// It is recorded who takes writes; or why not.
     Promoted(Result<(), PromoteError>),
     /// It is recorded that a member is removed; or why not.

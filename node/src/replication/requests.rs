@@ -27,6 +27,7 @@ impl Engine {
             Request::Invite { options, secret } => self.invite(id, options, secret),
             Request::Invites => self.list_invites(id),
             Request::RevokeInvite(text) => self.revoke_invite(id, &text),
+            Request::Join(invite) => self.join_domain(id, invite),
             Request::Pause(peer) => {
                 self.pause(peer);
                 self.answer(id, Answer::Done);

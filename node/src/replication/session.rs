@@ -8,6 +8,7 @@ use rand_core::Rng;
 
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
+use super::entering::LEAVES;
 use super::link::{Link, Phase, Told};
 use super::peer::BootMet;
 use super::{JoinProgress, LinkId, Output, Remote};
@@ -29,6 +30,8 @@ impl Engine {
         } else if self.is_reissuing() {
             sometimes!(LinkWhileReissuing);
             self.close(link, CloseCode::ShuttingDown, "writes are being issued anew");
+        } else if self.is_entering {
+            self.close(link, CloseCode::ShuttingDown, LEAVES);
         } else if self.peer_mut(peer).is_paused {
             sometimes!(PausedPeerRefused);
             let reason = self.paused_reason();

@@ -20,7 +20,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 34] = [
+        let kinds: [(u64, Make); 35] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -55,6 +55,7 @@ impl Draw {
             (mix.promote, Self::promote),
             (mix.visit, Self::visit),
             (mix.revoke, |_, _| vec![Action::Revoke]),
+            (mix.stray, |draw, _| vec![Action::Stray { node: draw.node() }]),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);

@@ -2,7 +2,7 @@
 //! that was meant; of several guests of one invite as many do as it is for; who comes late, or after it was
 //! revoked, does not. A guest that was refused ends, as `join` does in life.
 
-use millpond_core::Namespace;
+use millpond_core::{Domain, Namespace, NodeKey};
 
 use super::net::NodeId;
 use super::stage::{INVITER, Stage};
@@ -24,6 +24,8 @@ pub(super) struct Guests {
     /// Revoked, as far as was asked; some are not recorded yet.
     revoked: Vec<Invite>,
     revoking: Vec<(RequestId, Invite)>,
+    /// Members that were given an invite to another domain.
+    strays: Vec<(RequestId, NodeId)>,
     /// Recorded as revoked: whoever comes from now on comes too late.
     is_revoked: Vec<Invite>,
 }
@@ -85,6 +87,35 @@ impl Stage {
         self.guests.revoking.push((request, invite));
     }
 
+    /// A member is given an invite to a domain that nobody has heard of: it stays, whatever it holds.
+    pub(super) fn stray(&mut self, node: NodeId) {
+        if self.world.nodes[node].running.is_none() || !self.world.has_joined(node) {
+            return;
+        }
+        let invite = Invite {
+            domain: Domain::from_bytes(self.world.random()),
+            issuer: NodeKey::from_bytes([0xee; 32]),
+            addresses: vec!["elsewhere".into()],
+            role: Role::Admin,
+            expires_ms: u64::MAX,
+            secret: self.world.random(),
+        };
+        let request = self.world.ask(node, Request::Join(invite));
+        self.guests.strays.push((request, node));
+    }
+
+    fn nobody_strays(&mut self) {
+        let mut strays = std::mem::take(&mut self.guests.strays);
+        strays.retain(|(request, node)| match self.world.answers.remove(request) {
+            Some(Answer::Joining(Ok(()))) => {
+                self.world.violated(Err(format!("invites: {node} left its domain for another")));
+                false
+            }
+            other => other.is_none(),
+        });
+        self.guests.strays = strays;
+    }
+
     fn note_revoked(&mut self) {
         let mut revoking = std::mem::take(&mut self.guests.revoking);
         revoking.retain(|(request, invite)| match self.world.answers.remove(request) {
@@ -119,6 +150,7 @@ impl Stage {
         });
         self.guests.asked = asked;
         self.note_revoked();
+        self.nobody_strays();
         self.let_in(now_ms);
         self.settle_guests();
     }

@@ -211,7 +211,7 @@ impl Node {
         let record = self.record(id);
         let config = EngineConfig {
             key: self.key,
-            domain: DOMAIN,
+            domain: about.domain,
             name: record.name,
             addresses: record.addresses,
             listen: format!("{id}"),

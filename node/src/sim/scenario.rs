@@ -142,6 +142,8 @@ pub(crate) enum Action {
         #[serde(default = "once")]
         uses: u32,
     },
+    /// A member is given an invite to another domain.
+    Stray { node: usize },
     /// The first node revokes the invite that it has handed out last.
     Revoke,
     /// The operator changes how a running node takes part in the mesh.
@@ -221,6 +223,7 @@ impl Action {
             | Self::Rollback { node }
             | Self::PauseAll { node, .. }
             | Self::Status { node }
+            | Self::Stray { node }
             | Self::Invite { by: node, .. }
             | Self::Clone { node }
             | Self::Move { node }

@@ -160,6 +160,7 @@ impl Stage {
                 self.invite(by, Terms { is_reader, lasts_ms, guests, comes_ms, uses });
             }
             Action::Revoke => self.revoke_invite(),
+            Action::Stray { node } => self.stray(node),
             Action::Upgrade { node, is_newer } => self.upgrade(node, is_newer),
             Action::Pause { node, peer, is_paused } => self.pause(node, peer, is_paused),
             Action::PauseAll { node, is_paused } => self.pause_all(node, is_paused),

@@ -225,6 +225,32 @@ fn an_invite_is_for_so_many_is_listed_and_revoked() {
 }
 
 #[test]
+fn a_node_joins_while_it_runs_and_one_with_data_stays() {
+    let (node, other, full) = (Node::start(), Node::start(), Node::start());
+    node.run(&["put", "t/a", r#"{"n":1}"#]).ok();
+    full.run(&["put", "t/b", r#"{"n":2}"#]).ok();
+    let invite = node.run(&["invite", "--uses", "2"]).ok();
+    let joined = other.run(&["join", invite.trim()]).ok();
+    let next = format!("next: millpond status --dir {}", other.data().display());
+    assert_eq!(joined, format!("paris-1 is a member now, and has caught up\n{next}\n"));
+    assert_eq!(other.run(&["get", "t/a"]).ok(), "n  1\n");
+    other.run(&["put", "t/c", r#"{"n":3}"#]).ok();
+    node.until(&["get", "t/c"], "n  3");
+    let again = other.run(&["join", invite.trim()]).failed(1);
+    assert!(again.contains("error[E0204]") && again.contains("already"), "{again}");
+
+    let digest = full.run(&["digest"]).ok();
+    let refused = full.run(&["join", invite.trim()]).failed(1);
+    assert!(refused.contains("error[E0203]: the node did not join"), "{refused}");
+    assert!(refused.contains("data was written in it; nothing was changed"), "{refused}");
+    assert!(refused.contains("do:  join in a new folder"), "{refused}");
+    assert_eq!(full.run(&["digest"]).ok(), digest);
+    assert_eq!(full.run(&["get", "t/b"]).ok(), "n  2\n");
+    let named = other.run(&["join", invite.trim(), "--name", "x"]).failed(2);
+    assert!(named.contains("leave the settings out"), "{named}");
+}
+
+#[test]
 fn a_state_folder_is_shown_and_never_in_the_data() {
     let node = Node::start();
     let data = node.data().to_str().unwrap().to_owned();

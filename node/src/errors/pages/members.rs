@@ -49,6 +49,20 @@ pub(super) const PAGES: &[ErrorPage] = &[
         "copy the whole line that `millpond invite` printed once more",
     ),
     ErrorPage::new(
+        203,
+        "the node is of another domain",
+        "A domain never takes the place of another one in which there is something: data that was written, though all of \
+         it may be deleted by now, or other members. Nothing was changed on either side, and nothing is ever deleted \
+         because of it.",
+        "join in a new folder; what is here goes there by `millpond export` and `millpond import`",
+    ),
+    ErrorPage::new(
+        204,
+        "the node is a member of that domain already",
+        "The invite is for the domain that the node is in. Nothing has changed, and the invite is not used up.",
+        "nothing needs to be done; `millpond status` shows the members",
+    ),
+    ErrorPage::new(
         205,
         "the invite was refused",
         "Its issuer knows it no more: it was redeemed already, has expired, was revoked, or was issued by a node that \
@@ -79,6 +93,12 @@ pub(super) const PAGES: &[ErrorPage] = &[
         "An invite is known to the node that issued it, until a day after it expired. It is named by the first 8 digits \
          of its id, or more, or by its text. Nothing has changed.",
         "`millpond invite list` at the node that issued it shows the ids",
+    ),
+    ErrorPage::new(
+        210,
+        "the node cannot join now",
+        "It is fenced, or about to join by another invite. Nothing has changed.",
+        "see `millpond status`, then join again",
     ),
     ErrorPage::new(
         212,
