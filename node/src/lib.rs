@@ -138,7 +138,7 @@ pub use errors::{ErrorCode, ErrorPage, ParseErrorCodeError};
 pub use folder::{InitReport, OpenError};
 pub use membership::{
     Invite, InviteId, InviteOptions, InviteState, IssuedInvite, ParseInviteError, ParseRoleError,
-    Role,
+    PendingMember, Role,
 };
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;

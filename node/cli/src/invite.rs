@@ -33,6 +33,9 @@ pub(crate) struct InviteArgs {
     /// How many nodes may join with it: up to 1,000
     #[arg(long, default_value = "1")]
     uses: u32,
+    /// Let each of them wait until an admin has compared three words and approved it: millpond peers approve
+    #[arg(long)]
+    approve: bool,
     /// Print it as a QR code too, for a telephone's camera
     #[arg(long)]
     qr: bool,
@@ -81,7 +84,7 @@ async fn issue(args: InviteArgs, dir: &Path) -> Outcome {
     let what = "cannot make an invite";
     let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
     let expires_s = args.expires.0.as_secs();
-    let body = json!({"role": args.role, "expires_s": expires_s, "uses": args.uses});
+    let body = json!({"role": args.role, "expires_s": expires_s, "uses": args.uses, "approve": args.approve});
     let invited: Invited =
         client.post("/api/v1/invites", &body).await.map_err(|error| error.at(what))?;
     if args.json {
@@ -100,6 +103,9 @@ async fn issue(args: InviteArgs, dir: &Path) -> Outcome {
     };
     eprintln!("for {whom}, within {expires}. It is a secret. On the other machine:");
     eprintln!("  millpond join --dir FOLDER INVITE");
+    if args.approve {
+        eprintln!("then compare the three words that it shows: millpond peers pending");
+    }
     eprintln!("to take it back: millpond invite revoke {id} --dir {}", dir.display());
     Ok(Exit::Ok)
 }

@@ -73,11 +73,44 @@ async fn running(dir: &Path) -> Result<Option<Client>, Failure> {
     }
 }
 
-/// How a running node is on its way.
+/// How a node is on its way.
 #[derive(Deserialize)]
 struct Progress {
     state: String,
     why: Option<String>,
+    /// While an admin has to approve it.
+    words: Option<String>,
+}
+
+/// Waits until a node is a member, for as long as an inviter takes to answer, or a person to compare words.
+async fn until_joined(
+    progress: impl AsyncFn() -> Result<Progress, Failure>,
+    fix: String,
+) -> Result<(), Failure> {
+    let mut deadline = Instant::now() + JOIN_DEADLINE;
+    let mut interval = tokio::time::interval(PROGRESS_INTERVAL);
+    let mut shown = None;
+    loop {
+        interval.tick().await;
+        let Progress { state, why, words } = progress().await?;
+        match state.as_str() {
+            "joined" => return Ok(()),
+            "refused" => return Err(refused(why.unwrap_or_default())),
+            _ => {}
+        }
+        if words.is_some() && words != shown {
+            let text = words.as_deref().unwrap_or_default().replace('-', " ");
+            eprintln!("an admin has to approve this node, by its three words:\n\n    {text}\n");
+            eprintln!("at the inviter: millpond peers pending, then millpond peers approve {text}");
+            deadline = Instant::now() + APPROVAL_DEADLINE;
+            shown = words;
+        }
+        if Instant::now() > deadline {
+            let why = why.unwrap_or("the inviter did not answer".into());
+            let failure = Failure::new("the join is not finished").why(why);
+            return Err(failure.cause(Cause::Join).fix(fix));
+        }
+    }
 }
 
 async fn join_running(
@@ -95,26 +128,10 @@ async fn join_running(
             .exit(Exit::Usage));
     }
     let body = json!({"invite": args.invite});
-    let begun: Progress =
-        client.post("/api/v1/join", &body).await.map_err(|error| error.at(what))?;
-    let (deadline, mut progress) = (Instant::now() + JOIN_DEADLINE, begun);
-    let mut interval = tokio::time::interval(PROGRESS_INTERVAL);
-    while progress.state == "joining" && Instant::now() < deadline {
-        interval.tick().await;
-        progress = client.get("/api/v1/join").await.map_err(|error| error.at(what))?;
-    }
-    let why = progress.why.unwrap_or_default();
-    match progress.state.as_str() {
-        "joined" => {}
-        "refused" => return Err(refused(why)),
-        _ => {
-            let fix = "see that the inviter runs and can be reached: the node goes on by itself";
-            return Err(Failure::new("the join is not finished")
-                .why(why)
-                .cause(Cause::Join)
-                .fix(fix));
-        }
-    }
+    let _: Progress = client.post("/api/v1/join", &body).await.map_err(|error| error.at(what))?;
+    let fix = "see that the inviter runs and can be reached: the node goes on by itself".into();
+    let progress = async || client.get("/api/v1/join").await.map_err(|error| error.at(what));
+    until_joined(progress, fix).await?;
     let status = async || client.get::<Status>("/api/v1/status").await.ok();
     let is_level = catch_up(status, invite).await;
     let name = match status().await {
@@ -133,19 +150,25 @@ async fn join_offline(node: NodeArgs, invite: &Invite, dir: &Path) -> Result<Joi
     // Not before the addresses have proved to be free: joining again with others writes those.
     config::write_first(dir, &file)?;
     let next = format!("millpond run --dir {}", dir.display());
-    let (joined, is_level) = match tokio::time::timeout(JOIN_DEADLINE, replica.joined()).await {
-        Ok(Ok(())) => (Ok(()), catch_up(async || Some(replica.status().await), invite).await),
-        Ok(Err(error)) => (Err(refused(error.to_string()).code(error.code())), false),
-        Err(_) => {
-            let why = replica.join_progress().unwrap_or("the inviter did not answer".into());
-            let fix = format!("see that the inviter runs and can be reached, then go on: {next}");
-            let failure = Failure::new("the join is not finished").why(why);
-            (Err(failure.cause(Cause::Join).fix(fix)), false)
-        }
+    let fix = format!("see that the inviter runs and can be reached, then go on: {next}");
+    let joined = until_joined(async || Ok(progress_of(&replica).await), fix).await;
+    let is_level = match joined {
+        Ok(()) => catch_up(async || Some(replica.status().await), invite).await,
+        Err(_) => false,
     };
     replica.close().await;
     joined?;
     Ok(Joined { name, is_level, next })
+}
+
+async fn progress_of(replica: &Replica) -> Progress {
+    let (why, words) = (replica.join_progress(), replica.join_words());
+    let (state, why) = match tokio::time::timeout(Duration::ZERO, replica.joined()).await {
+        Ok(Ok(())) => ("joined", None),
+        Ok(Err(error)) => ("refused", Some(error.to_string())),
+        Err(_) => ("joining", why),
+    };
+    Progress { state: state.into(), why, words }
 }
 
 fn refused(why: String) -> Failure {
@@ -192,6 +215,9 @@ async fn catch_up(status: impl AsyncFn() -> Option<Status>, invite: &Invite) -> 
 
 /// How long to try to reach the inviter.
 const JOIN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a person may take to compare words. The node goes on by itself when it runs.
+const APPROVAL_DEADLINE: Duration = Duration::from_secs(900);
 
 /// A catch-up during which nothing comes for so long has broken off.
 const STANDSTILL: Duration = Duration::from_secs(15);

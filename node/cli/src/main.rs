@@ -15,6 +15,7 @@ mod failure;
 mod fence;
 mod invite;
 mod join;
+mod pending;
 mod ping;
 mod promote;
 mod restore;
@@ -55,7 +56,7 @@ enum Command {
     Run(run::RunArgs),
     Invite(invite::InviteArgs),
     Join(join::JoinArgs),
-    /// List members; pause and resume the links to them
+    /// List members, and approve new ones; pause and resume the links to them
     Peers(status::PeersArgs),
     /// How the node is, who lacks what, and what to do about it
     Status(status::StatusArgs),

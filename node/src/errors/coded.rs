@@ -76,6 +76,7 @@ coded!(crate::InviteError, |error| match error {
     Self::Uses { .. } => code::<207>(),
     Self::TooMany { .. } => code::<208>(),
     Self::NoInvite { .. } => code::<209>(),
+    Self::NobodyWaits { .. } => code::<211>(),
     Self::Store { .. } => code::<4>(),
     Self::Closed { .. } => code::<1>(),
 });

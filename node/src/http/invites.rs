@@ -13,7 +13,7 @@ use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::{bytes, json};
 use crate::http::server::SharedApi;
-use crate::{InviteError, InviteOptions, IssuedInvite, Role};
+use crate::{InviteError, InviteOptions, IssuedInvite, PendingMember, Role};
 
 /// `GET /invites`
 pub(super) async fn list(State(api): State<SharedApi>) -> Response {
@@ -32,6 +32,8 @@ pub(super) async fn issue(State(api): State<SharedApi>, body: Body) -> Result<Re
         role: Option<String>,
         expires_s: Option<u64>,
         uses: Option<u32>,
+        #[serde(default)]
+        approve: bool,
     }
     #[derive(Serialize)]
     struct Invited {
@@ -61,7 +63,8 @@ pub(super) async fn issue(State(api): State<SharedApi>, body: Body) -> Result<Re
         return Err(Problem::bad_request("bad_expiry", code::<905>(), detail));
     }
     let uses = body.uses.unwrap_or(1);
-    let options = InviteOptions { role, expires: Duration::from_secs(expires_s), uses };
+    let expires = Duration::from_secs(expires_s);
+    let options = InviteOptions { role, expires, uses, needs_approval: body.approve };
     let invite = api.replica.invite(options).await.map_err(|error| refused(&error))?;
     let (id, invite) = (invite.id().to_string(), invite.to_string());
     Ok((StatusCode::CREATED, Json(Invited { invite, id, role, expires_s, uses })).into_response())
@@ -79,10 +82,41 @@ pub(super) async fn revoke(State(api): State<SharedApi>, body: Body) -> Result<R
     Ok(Json(revoked).into_response())
 }
 
+/// `GET /peers/pending`
+pub(super) async fn pending(State(api): State<SharedApi>) -> Response {
+    #[derive(Serialize)]
+    struct Pending {
+        pending: Vec<PendingMember>,
+    }
+    Json(Pending { pending: api.replica.status().await.pending }).into_response()
+}
+
+/// Who waits.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhoBody {
+    peer: String,
+}
+
+/// `POST /peers/approve`
+pub(super) async fn approve(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    let WhoBody { peer } = json(body).await?;
+    let approved = api.replica.approve(&peer).await.map_err(|error| refused(&error))?;
+    Ok(Json(approved).into_response())
+}
+
+/// `POST /peers/deny`
+pub(super) async fn deny(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
+    let WhoBody { peer } = json(body).await?;
+    let denied = api.replica.deny(&peer).await.map_err(|error| refused(&error))?;
+    Ok(Json(denied).into_response())
+}
+
 fn refused(error: &InviteError) -> Problem {
     let (status, name) = match error {
         InviteError::NotAdmin | InviteError::TooMany => (StatusCode::CONFLICT, "no_invite"),
         InviteError::Uses => (StatusCode::BAD_REQUEST, "bad_uses"),
+        InviteError::NobodyWaits => (StatusCode::NOT_FOUND, "nobody_waits"),
         InviteError::NoInvite => (StatusCode::NOT_FOUND, "no_such_invite"),
         InviteError::Store(_) | InviteError::Closed => {
             (StatusCode::SERVICE_UNAVAILABLE, "no_invite")

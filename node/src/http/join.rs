@@ -20,17 +20,20 @@ struct Joining {
     state: &'static str,
     /// Why it is no member yet, or will not be.
     why: Option<String>,
+    /// The three words to compare, while an admin has to approve it.
+    words: Option<String>,
 }
 
 /// `GET /join`
 pub(super) async fn progress(State(api): State<SharedApi>) -> Response {
-    let (state, why) = match api.replica.join_state() {
-        Some(JoinProgress::Joined) => ("joined", None),
-        Some(JoinProgress::Refused(why)) => ("refused", Some(why)),
-        Some(JoinProgress::Waiting(why)) => ("joining", Some(why)),
-        None => ("joining", None),
+    let words = api.replica.join_words();
+    let why = api.replica.join_progress();
+    let state = match api.replica.join_state() {
+        Some(JoinProgress::Joined) => "joined",
+        Some(JoinProgress::Refused(_)) => "refused",
+        Some(JoinProgress::Waiting(_) | JoinProgress::Asked { .. }) | None => "joining",
     };
-    Json(Joining { state, why }).into_response()
+    Json(Joining { state, why, words }).into_response()
 }
 
 /// `POST /join`

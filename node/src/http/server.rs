@@ -197,6 +197,9 @@ fn routes(api: SharedApi) -> Router {
         .route("/delayed", post(node::delayed))
         .route("/invites", get(invites::list).post(invites::issue))
         .route("/invites/revoke", post(invites::revoke))
+        .route("/peers/pending", get(invites::pending))
+        .route("/peers/approve", post(invites::approve))
+        .route("/peers/deny", post(invites::deny))
         .route("/join", get(join::progress).post(join::join));
     Router::new()
         .nest("/api/v1", api_v1)

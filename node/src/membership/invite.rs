@@ -34,6 +34,9 @@ pub struct InviteOptions {
     pub expires: Duration,
     /// How many nodes may join with it: 1 to [`InviteOptions::USES_MAX`].
     pub uses: u32,
+    /// Whether each of them waits, without any rights, until an admin has compared its three words and approved it:
+    /// see [`Replica::approve`](crate::Replica::approve).
+    pub needs_approval: bool,
 }
 
 impl InviteOptions {
@@ -44,7 +47,12 @@ impl InviteOptions {
 impl Default for InviteOptions {
     /// One writer, within an hour.
     fn default() -> Self {
-        Self { role: Role::Writer, expires: Duration::from_secs(3600), uses: 1 }
+        Self {
+            role: Role::Writer,
+            expires: Duration::from_secs(3600),
+            uses: 1,
+            needs_approval: false,
+        }
     }
 }
 
@@ -107,6 +115,10 @@ pub struct InviteId([u8; 32]);
 impl InviteId {
     pub(super) fn of(secret: &[u8; 16]) -> Self {
         Self(*blake3::hash(secret).as_bytes())
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Whether a text, the first 8 of its digits or more, is this one.

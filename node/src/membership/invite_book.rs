@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millpond_core::NodeKey;
 use serde::{Deserialize, Serialize};
 
+use super::words::{are_words, joiner_words};
 use super::{Invite, InviteId, InviteOptions, Members, Role};
 use crate::planted::planted;
 use crate::state::{Job, meta_key, read_meta, write_meta};
@@ -21,15 +22,48 @@ struct Issued {
     role: Role,
     expires_ms: u64,
     uses_max: u32,
+    needs_approval: bool,
     is_revoked: bool,
     uses: BTreeMap<NodeKey, Use>,
 }
 
 /// That a key has used an invite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Use {
     /// How often the key had been removed by then: once more, and its use is of the past.
     removals: u32,
+    approval: Approval,
+}
+
+/// What an admin has said of a node that came with an invite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Approval {
+    /// Nobody was to be asked.
+    NotNeeded,
+    /// Nothing yet.
+    Waiting { name: String, since_ms: u64 },
+    /// It may come in.
+    Given,
+    /// It may not, and uses nothing up.
+    Denied,
+}
+
+/// A node that came with an invite, and waits for an admin to approve it. It has no rights yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PendingMember {
+    /// Its key, 64 hex digits.
+    pub key: String,
+    /// What it calls itself: anything, until it is known who it is.
+    pub name: String,
+    /// The role that its invite gives.
+    pub role: Role,
+    /// The three words that it shows as well, if it is the one that the invite was meant for.
+    pub words: String,
+    /// The invite that it came with, as it is listed.
+    pub invite: String,
+    /// Since when it waits, in milliseconds since 1970.
+    pub since_ms: u64,
 }
 
 /// An invite that a node has issued, as it stands now.
@@ -44,6 +78,9 @@ pub struct IssuedInvite {
     pub expires_ms: u64,
     /// How many nodes may join with it.
     pub uses: u32,
+    /// Whether each of them waits for an admin's approval.
+    #[serde(default)]
+    pub needs_approval: bool,
     /// The keys of those that have, 64 hex digits each.
     pub used_by: Vec<String>,
     /// Whether it still lets anybody in.
@@ -68,6 +105,8 @@ pub enum InviteState {
 /// What came of redeeming an invite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redeemed {
+    /// An admin has to approve the key. It may have asked before.
+    Waits { is_new: bool },
     /// The key gets this role.
     Granted(Role),
     /// It does not.
@@ -87,13 +126,17 @@ pub(crate) enum Refusal {
     Expired,
     #[error("the invite was revoked by an admin; ask for a new one")]
     Revoked,
+    #[error("an admin did not let this node in; ask who gave you the invite")]
+    Denied,
+    #[error("too many nodes wait for an admin's approval; try again later")]
+    Crowd,
     #[error("this node was removed since it joined with the invite; ask for a new one")]
     Removed,
 }
 
-/// There is no such invite, or several answer to the text.
+/// There is no such invite, or node that waits, or several answer to the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoSuchInvite;
+pub(crate) struct NoneSuch;
 
 impl InviteBook {
     /// What the store remembers.
@@ -121,6 +164,7 @@ impl InviteBook {
             role: invite.role,
             expires_ms: invite.expires_ms,
             uses_max: options.uses,
+            needs_approval: options.needs_approval,
             is_revoked: false,
             uses: BTreeMap::new(),
         };
@@ -133,10 +177,11 @@ impl InviteBook {
     pub(crate) fn redeem(
         &mut self,
         secret: &[u8; 16],
-        key: NodeKey,
+        (key, name): (NodeKey, &str),
         members: &Members,
         now_ms: u64,
     ) -> Redeemed {
+        let is_crowded = self.waiting().count() >= PENDING_MAX;
         let Some(issued) = self.issued.get_mut(&InviteId::of(secret)) else {
             return Redeemed::Refused(Refusal::Unknown);
         };
@@ -152,12 +197,75 @@ impl InviteBook {
             }
             (None, InviteState::Expired) if !planted!("an invite expires") => Refusal::Expired,
             (None, InviteState::Used) if !planted!("an invite is redeemed once") => Refusal::Used,
-            _ => {
-                issued.uses.entry(key).or_insert(Use { removals });
+            (None, _)
+                if issued.needs_approval
+                    && is_crowded
+                    && !planted!("few wait for approval at once") =>
+            {
+                Refusal::Crowd
+            }
+            (Some(Use { approval: Approval::Denied, .. }), _) => Refusal::Denied,
+            (held, _) => {
+                let is_new = held.is_none();
+                let of = issued.uses.entry(key).or_insert_with(|| Use {
+                    removals,
+                    approval: match issued.needs_approval {
+                        true => Approval::Waiting { name: bounded(name), since_ms: now_ms },
+                        false => Approval::NotNeeded,
+                    },
+                });
+                let waits = matches!(of.approval, Approval::Waiting { .. });
+                if waits && !planted!("who was not approved is no member") {
+                    return Redeemed::Waits { is_new };
+                }
                 return Redeemed::Granted(issued.role);
             }
         };
         Redeemed::Refused(refusal)
+    }
+
+    /// Who waits for an admin's approval; those that came first stand first.
+    pub(crate) fn pending(&self, issuer: NodeKey) -> Vec<PendingMember> {
+        let mut all: Vec<PendingMember> =
+            self.waiting().map(|(id, issued, key, of)| issued.waits(id, issuer, key, of)).collect();
+        all.sort_by(|one, other| (one.since_ms, &one.key).cmp(&(other.since_ms, &other.key)));
+        all
+    }
+
+    /// Approves a node that waits, or denies it: the one that a text names by its words, or by its key or the first 8
+    /// digits of that. By its name it is not: that it chooses itself.
+    pub(crate) fn decide(
+        &mut self,
+        text: &str,
+        is_approved: bool,
+        issuer: NodeKey,
+    ) -> Result<PendingMember, NoneSuch> {
+        let is_key = |it: &PendingMember| {
+            text.len() >= KEY_DIGITS_MIN && it.key.starts_with(&text.to_ascii_lowercase())
+        };
+        let is_meant = |it: &PendingMember| is_key(it) || are_words(text, &it.words);
+        let mut meant: Vec<PendingMember> =
+            self.pending(issuer).into_iter().filter(is_meant).collect();
+        let (Some(member), true) = (meant.pop(), meant.is_empty()) else { return Err(NoneSuch) };
+        for issued in self.issued.values_mut().filter(|issued| !issued.is_revoked) {
+            for (key, of) in &mut issued.uses {
+                let is_it = matches!(of.approval, Approval::Waiting { .. })
+                    && key.to_string() == member.key;
+                if is_it {
+                    of.approval = if is_approved { Approval::Given } else { Approval::Denied };
+                }
+            }
+        }
+        Ok(member)
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = (InviteId, &Issued, NodeKey, &Use)> {
+        let issued = self.issued.iter().filter(|(_, issued)| !issued.is_revoked);
+        issued.flat_map(|(id, issued)| {
+            let waiting = issued.uses.iter();
+            let waiting = waiting.filter(|(_, it)| matches!(it.approval, Approval::Waiting { .. }));
+            waiting.map(move |(key, of)| (*id, issued, *key, of))
+        })
     }
 
     /// The invites that are remembered; those that expire first stand first.
@@ -170,7 +278,7 @@ impl InviteBook {
 
     /// Revokes the invite that a text names, its id or the whole of it: nobody joins with it any more. Who has
     /// stays.
-    pub(crate) fn revoke(&mut self, text: &str, now_ms: u64) -> Result<IssuedInvite, NoSuchInvite> {
+    pub(crate) fn revoke(&mut self, text: &str, now_ms: u64) -> Result<IssuedInvite, NoneSuch> {
         let named = match text.parse::<Invite>() {
             Ok(invite) => format!("{:#}", invite.id()),
             Err(_) => text.to_owned(),
@@ -181,7 +289,7 @@ impl InviteBook {
                 issued.is_revoked = true;
                 Ok(issued.told(id, now_ms))
             }
-            _ => Err(NoSuchInvite),
+            _ => Err(NoneSuch),
         }
     }
 }
@@ -190,7 +298,7 @@ impl Issued {
     fn state(&self, now_ms: u64) -> InviteState {
         if self.is_revoked {
             InviteState::Revoked
-        } else if self.uses.len() >= self.uses_max as usize {
+        } else if self.counted().count() >= self.uses_max as usize {
             InviteState::Used
         } else if self.expires_ms <= now_ms {
             InviteState::Expired
@@ -199,17 +307,51 @@ impl Issued {
         }
     }
 
+    /// Those that it is used up by.
+    fn counted(&self) -> impl Iterator<Item = (&NodeKey, &Use)> {
+        self.uses.iter().filter(|(_, it)| it.approval != Approval::Denied)
+    }
+
+    fn waits(&self, id: InviteId, issuer: NodeKey, key: NodeKey, of: &Use) -> PendingMember {
+        let (name, since_ms) = match &of.approval {
+            Approval::Waiting { name, since_ms } => (name.clone(), *since_ms),
+            _ => (String::new(), 0),
+        };
+        let words = joiner_words(id, issuer, key);
+        let (key, invite) = (key.to_string(), id.to_string());
+        PendingMember { key, name, role: self.role, words, invite, since_ms }
+    }
+
     fn told(&self, id: InviteId, now_ms: u64) -> IssuedInvite {
+        let has_joined = |of: &Use| matches!(of.approval, Approval::NotNeeded | Approval::Given);
         IssuedInvite {
             id: id.to_string(),
             role: self.role,
             expires_ms: self.expires_ms,
             uses: self.uses_max,
-            used_by: self.uses.keys().map(NodeKey::to_string).collect(),
+            needs_approval: self.needs_approval,
+            used_by: self
+                .uses
+                .iter()
+                .filter(|(_, of)| has_joined(of))
+                .map(|(key, _)| key.to_string())
+                .collect(),
             state: self.state(now_ms),
         }
     }
 }
+
+/// A name as it is shown: what cannot be printed is left out, and no more of it than fits a line.
+fn bounded(name: &str) -> String {
+    name.chars().filter(|it| !it.is_control()).take(NAME_CHARS_MAX).collect()
+}
+
+/// Nodes that wait for approval at once: a person compares their words one by one.
+pub(crate) const PENDING_MAX: usize = 64;
+
+const NAME_CHARS_MAX: usize = 64;
+
+const KEY_DIGITS_MIN: usize = 8;
 
 /// Invites that are remembered: each use writes all of them.
 pub(crate) const INVITES_MAX: usize = 128;
@@ -245,7 +387,8 @@ mod tests {
     }
 
     fn redeem(book: &mut InviteBook, key: NodeKey, now_ms: u64) -> Result<Role, Refusal> {
-        match book.redeem(&SECRET, key, &Members::default(), now_ms) {
+        match book.redeem(&SECRET, (key, "ben"), &Members::default(), now_ms) {
+            Redeemed::Waits { .. } => panic!("nobody is to be asked"),
             Redeemed::Granted(role) => Ok(role),
             Redeemed::Refused(refusal) => Err(refusal),
         }
@@ -294,7 +437,7 @@ mod tests {
         }
         let short = &invite(SECRET).id().to_string()[..7];
         for text in ["", "0123456789", short] {
-            assert_eq!(book(1).revoke(text, 0), Err(NoSuchInvite), "{text}");
+            assert_eq!(book(1).revoke(text, 0), Err(NoneSuch), "{text}");
         }
     }
 
@@ -303,7 +446,7 @@ mod tests {
         let mut book = book(1);
         assert_eq!(redeem(&mut book, KEYS[0], 0), Ok(Role::Writer));
         let removed = Members::of_removed(KEYS[0]);
-        let again = |book: &mut InviteBook| book.redeem(&SECRET, KEYS[0], &removed, 0);
+        let again = |book: &mut InviteBook| book.redeem(&SECRET, (KEYS[0], "ben"), &removed, 0);
         assert_eq!(again(&mut book), Redeemed::Refused(Refusal::Removed));
         let without =
             without(&["a removed member needs a new invite"], || again(&mut book.clone()));
@@ -312,6 +455,59 @@ mod tests {
         let mut fresh = super::tests::book(1);
         assert_eq!(again(&mut fresh), Redeemed::Granted(Role::Writer));
         assert_eq!(again(&mut fresh), Redeemed::Granted(Role::Writer));
+    }
+
+    fn asks(book: &mut InviteBook, key: NodeKey) -> Redeemed {
+        book.redeem(&SECRET, (key, "ben\u{7}"), &Members::default(), 5)
+    }
+
+    #[test]
+    fn who_needs_approval_waits_until_an_admin_has_said_so() {
+        let options = InviteOptions { needs_approval: true, ..InviteOptions::default() };
+        let mut book = InviteBook::default();
+        assert!(book.issue(&invite(SECRET), options, 0));
+        let [first, second, _] = KEYS;
+        let issuer = invite(SECRET).issuer;
+        assert_eq!(asks(&mut book, first), Redeemed::Waits { is_new: true });
+        assert_eq!(asks(&mut book, first), Redeemed::Waits { is_new: false });
+        assert_eq!(asks(&mut book, second), Redeemed::Refused(Refusal::Used), "it is for one");
+        let pending = book.pending(issuer);
+        assert_eq!((pending.len(), &*pending[0].name, pending[0].since_ms), (1, "ben", 5));
+        assert_eq!(pending[0].words, joiner_words(invite(SECRET).id(), issuer, first));
+        assert!(book.list(0)[0].used_by.is_empty(), "it has not joined");
+        let without = without(&["who was not approved is no member"], || asks(&mut book, first));
+        assert_eq!(without, Redeemed::Granted(Role::Writer), "nothing was taken out");
+
+        for nobody in ["ben", "", &pending[0].key[..7], "acorn-acorn-acorn"] {
+            assert_eq!(book.decide(nobody, true, issuer), Err(NoneSuch), "{nobody}");
+        }
+        // Denied it uses nothing up, and another one may ask.
+        assert_eq!(book.decide(&pending[0].words, false, issuer).unwrap().key, first.to_string());
+        assert_eq!(asks(&mut book, first), Redeemed::Refused(Refusal::Denied));
+        assert_eq!(asks(&mut book, second), Redeemed::Waits { is_new: true });
+        let key = second.to_string();
+        assert_eq!(book.decide(&key[..8], true, issuer).unwrap().key, key);
+        assert_eq!(asks(&mut book, second), Redeemed::Granted(Role::Writer));
+        assert_eq!(book.list(0)[0].used_by, [key]);
+        assert!(book.pending(issuer).is_empty());
+    }
+
+    #[test]
+    fn few_wait_at_once_and_a_revoked_invite_lets_nobody_wait() {
+        let options =
+            InviteOptions { needs_approval: true, uses: 1_000, ..InviteOptions::default() };
+        let mut book = InviteBook::default();
+        assert!(book.issue(&invite(SECRET), options, 0));
+        let key = |number: usize| NodeKey::from_bytes([number as u8; 32]);
+        for number in 0..PENDING_MAX {
+            assert_eq!(asks(&mut book, key(number)), Redeemed::Waits { is_new: true });
+        }
+        let more = key(PENDING_MAX);
+        assert_eq!(asks(&mut book, more), Redeemed::Refused(Refusal::Crowd));
+        let crowded = without(&["few wait for approval at once"], || asks(&mut book.clone(), more));
+        assert_eq!(crowded, Redeemed::Waits { is_new: true }, "nothing was taken out");
+        book.revoke(&invite(SECRET).to_string(), 0).unwrap();
+        assert!(book.pending(invite(SECRET).issuer).is_empty());
     }
 
     #[test]

@@ -24,12 +24,14 @@ mod members;
 mod primary;
 mod removal;
 mod role;
+mod words;
 
 pub(crate) use closings::{Finals, record_closed};
 pub use invite::{Invite, InviteId, InviteOptions, ParseInviteError};
 pub(crate) use invite_book::{INVITES_MAX, InviteBook, Redeemed, Refusal};
-pub use invite_book::{InviteState, IssuedInvite};
+pub use invite_book::{InviteState, IssuedInvite, PendingMember};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub(crate) use primary::promote;
 pub(crate) use removal::remove_member;
 pub use role::{ParseRoleError, Role};
+pub(crate) use words::joiner_words;

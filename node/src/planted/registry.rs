@@ -397,6 +397,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a join leaves the data of before without its domain";
     ["who has company enters no other domain"] "own", [],
         "a join leaves the other members of a domain without their admin";
+    ["who was not approved is no member"] "own", ["guests"],
+        "a node joins that an admin has yet to approve";
+    ["few wait for approval at once"] "own", [],
+        "whoever has an invite for many fills the inviter's list, and its disk";
     ["a revoked invite lets nobody in"] "own", ["guests"],
         "a node joins with an invite that was revoked";
     ["a removed member needs a new invite"] "own", [],

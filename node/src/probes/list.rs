@@ -174,6 +174,14 @@ probes! {
     InviteRefused,
     /// A node in whose domain there is something stays there.
     OtherDomainKept,
+    /// A node hears that an admin has to approve it.
+    AwaitsApproval,
+    /// A node that waits for approval comes again.
+    GuestAsksAgain,
+    /// A node that waited is approved.
+    GuestApproved,
+    /// A node that waited is denied.
+    GuestDenied,
     /// An invite is revoked.
     InviteRevoked,
     /// A node comes with a revoked invite.

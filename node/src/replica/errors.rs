@@ -1,6 +1,6 @@
 //! Why an operation on a replica came to nothing.
 
-/// Why no invite was issued, or none was revoked.
+/// Why no invite was issued or revoked, or nobody approved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InviteError {
@@ -16,6 +16,9 @@ pub enum InviteError {
     /// There is no such invite to revoke.
     #[error("this node has issued no such invite, or remembers it no more")]
     NoInvite,
+    /// There is nobody to approve or deny by that name.
+    #[error("nobody waits here who answers to that, or several do")]
+    NobodyWaits,
     /// It could not be recorded.
     #[error("the invite was not recorded: {0}")]
     Store(String),

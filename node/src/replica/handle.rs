@@ -128,7 +128,7 @@ impl Replica {
             match joined.borrow_and_update().clone() {
                 Some(JoinProgress::Joined) => return Ok(()),
                 Some(JoinProgress::Refused(why)) => return Err(JoinError::Refused { why }),
-                Some(JoinProgress::Waiting(_)) | None => {}
+                Some(JoinProgress::Waiting(_) | JoinProgress::Asked { .. }) | None => {}
             }
             joined.changed().await.map_err(|_| JoinError::Closed)?;
         }
@@ -140,6 +140,15 @@ impl Replica {
             Some(JoinProgress::Waiting(reason) | JoinProgress::Refused(reason)) => {
                 Some(reason.clone())
             }
+            Some(JoinProgress::Asked { .. }) => Some("an admin has yet to approve it".into()),
+            _ => None,
+        }
+    }
+
+    /// The three words that an admin compares who is to approve this node, while it waits for that.
+    pub fn join_words(&self) -> Option<String> {
+        match &*self.inner.engine.joined.borrow() {
+            Some(JoinProgress::Asked { words }) => Some(words.clone()),
             _ => None,
         }
     }

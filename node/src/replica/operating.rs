@@ -7,7 +7,7 @@ use millpond_core::{NodeKey, Path};
 use super::Replica;
 use super::errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 use crate::folder;
-use crate::membership::{Invite, InviteOptions, IssuedInvite};
+use crate::membership::{Invite, InviteOptions, IssuedInvite, PendingMember};
 use crate::replication::{Answer, DelayOrder, Request};
 use crate::state::WriteError;
 use crate::status::{RefreshError, RefreshReport, Survey, VerifyReport};
@@ -33,6 +33,33 @@ impl Replica {
         match self.inner.engine.ask(Request::Invites).await {
             Some(Answer::Invites(invites)) => invites,
             _ => Vec::new(),
+        }
+    }
+
+    /// Lets a node in that waits for it: who came with an invite of [`InviteOptions::needs_approval`] has no rights
+    /// before. It is named by the three words that it shows too (compare them by another way than the network), or by
+    /// its key or the first 8 digits of that. It is a member some seconds later, when it asks again. Who waits,
+    /// [`Status::pending`](crate::status::Status::pending) says.
+    ///
+    /// # Errors
+    /// [`InviteError::NobodyWaits`], or any other [`InviteError`].
+    pub async fn approve(&self, who: &str) -> Result<PendingMember, InviteError> {
+        self.decide(who, true).await
+    }
+
+    /// Refuses a node that waits to be approved: it does not come in by that invite, which it does not use up.
+    ///
+    /// # Errors
+    /// As [`Replica::approve`].
+    pub async fn deny(&self, who: &str) -> Result<PendingMember, InviteError> {
+        self.decide(who, false).await
+    }
+
+    async fn decide(&self, who: &str, is_approved: bool) -> Result<PendingMember, InviteError> {
+        let request = Request::Decide { who: who.into(), is_approved };
+        match self.inner.engine.ask(request).await {
+            Some(Answer::Decided(decided)) => decided,
+            _ => Err(InviteError::Closed),
         }
     }
 

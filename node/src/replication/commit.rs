@@ -10,7 +10,9 @@ use super::mending::Mending;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token, Wanted};
-use crate::membership::{Invite, IssuedInvite, Members, OwnRecord, Role, record_self};
+use crate::membership::{
+    Invite, IssuedInvite, Members, OwnRecord, PendingMember, Role, record_self,
+};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::removal::RemoveError;
@@ -57,6 +59,8 @@ pub(super) enum Pending {
     Invite { id: RequestId, invite: Invite },
     /// This node is about to join another domain.
     Enter { id: RequestId, invite: Invite },
+    /// It is recorded who was approved, or denied.
+    Decide { id: RequestId, member: PendingMember },
     /// It is recorded that an invite is revoked.
     Revoke { id: RequestId, invite: IssuedInvite },
     /// The store was mended.
@@ -89,7 +93,10 @@ impl Pending {
             Self::Write { .. } | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
-            Self::Remove { .. } | Self::Revoke { .. } | Self::Enter { .. } => self,
+            Self::Remove { .. }
+            | Self::Revoke { .. }
+            | Self::Decide { .. }
+            | Self::Enter { .. } => self,
             _ => Self::Note,
         }
     }
@@ -312,6 +319,11 @@ impl Engine {
             }
             (Pending::Enter { id, invite }, result) => {
                 self.entered(id, invite, result.map(drop));
+            }
+            (Pending::Decide { id, member }, result) => {
+                let decided = result.map(|_| member);
+                let decided = decided.map_err(|error| InviteError::Store(error.to_string()));
+                self.answer(id, Answer::Decided(decided));
             }
             (Pending::Revoke { id, invite }, result) => {
                 let revoked = result.map(|_| invite);

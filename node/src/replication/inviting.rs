@@ -1,11 +1,14 @@
-//! Invites, as an admin gives them out, looks after them, and takes them back.
+//! Invites, as an admin gives them out, looks after them, and takes them back; and who waits to be approved.
 
 use std::time::Duration;
 
+use millpond_core::NodeKey;
+use millpond_core::message::CloseCode;
+
 use super::commit::Pending;
 use super::engine::Engine;
-use super::{Answer, RequestId};
-use crate::membership::{INVITES_MAX, Invite, InviteOptions, Role};
+use super::{Answer, JoinProgress, LinkId, Output, RequestId};
+use crate::membership::{INVITES_MAX, Invite, InviteOptions, Role, joiner_words};
 use crate::probes::sometimes;
 use crate::replica::InviteError;
 
@@ -39,6 +42,43 @@ impl Engine {
         match (1..=InviteOptions::USES_MAX).contains(&options.uses) {
             true => Ok(()),
             false => Err(InviteError::Uses),
+        }
+    }
+
+    /// A guest has to be approved: until then it has no link, and asks again.
+    pub(super) fn wait_for_approval(&mut self, link: LinkId, is_new: bool) {
+        sometimes!(!is_new, GuestAsksAgain);
+        if is_new {
+            let job = self.invites.note();
+            self.submit(Pending::Note, job);
+        }
+        self.close(link, CloseCode::AwaitsApproval, "an admin has yet to approve this node");
+    }
+
+    /// This node has to be approved. Says so, with its words if it is the inviter who says it.
+    pub(super) fn hear_of_approval(&mut self, peer: NodeKey, reason: String) -> String {
+        let invite = self.joining.as_ref().filter(|invite| invite.issuer == peer);
+        let Some(invite) = invite else { return reason };
+        sometimes!(AwaitsApproval);
+        let words = joiner_words(invite.id(), invite.issuer, self.config.key);
+        self.emit(Output::Join(JoinProgress::Asked { words: words.clone() }));
+        format!("{reason}; its words are {words}")
+    }
+
+    /// Approves a node that waits, or denies it: answered once that is on disk.
+    pub(super) fn decide(&mut self, id: RequestId, who: &str, is_approved: bool) {
+        let role = self.members.get(self.config.key).map(|member| member.role);
+        if role != Some(Role::Admin) {
+            return self.answer(id, Answer::Decided(Err(InviteError::NotAdmin)));
+        }
+        match self.invites.decide(who, is_approved, self.config.key) {
+            Ok(member) => {
+                sometimes!(is_approved, GuestApproved);
+                sometimes!(!is_approved, GuestDenied);
+                let job = self.invites.note();
+                self.submit(Pending::Decide { id, member }, job);
+            }
+            Err(_) => self.answer(id, Answer::Decided(Err(InviteError::NobodyWaits))),
         }
     }
 

@@ -53,7 +53,7 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, VersionVector};
 
 use crate::conflicts::Writer;
-use crate::membership::{Invite, InviteOptions, IssuedInvite};
+use crate::membership::{Invite, InviteOptions, IssuedInvite, PendingMember};
 use crate::removal::RemoveError;
 use crate::replica::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
@@ -221,6 +221,8 @@ pub(crate) enum Request {
     Invite { options: InviteOptions, secret: [u8; 16] },
     /// The invites that this node has issued.
     Invites,
+    /// Lets a node in that waits for it, or does not.
+    Decide { who: String, is_approved: bool },
     /// Lets nobody in any more by the invite that is named so.
     RevokeInvite(String),
     /// Redeems an invite, if nothing is here that could be lost.
@@ -308,6 +310,8 @@ pub(crate) enum Answer {
     Invite(Result<Invite, InviteError>),
     /// Those that this node remembers.
     Invites(Vec<IssuedInvite>),
+    /// It is recorded who was approved, or denied; or why not.
+    Decided(Result<PendingMember, InviteError>),
     /// It is recorded that an invite is revoked; or why not.
     Revoked(Result<IssuedInvite, InviteError>),
     /// It is recorded that this node is about to join; or why it is not.
@@ -341,4 +345,6 @@ pub(crate) enum JoinProgress {
     Refused(String),
     /// The inviter cannot be reached so far.
     Waiting(String),
+    /// An admin has to approve this node, by these words.
+    Asked { words: String },
 }

@@ -26,6 +26,7 @@ impl Engine {
             }
             Request::Invite { options, secret } => self.invite(id, options, secret),
             Request::Invites => self.list_invites(id),
+            Request::Decide { who, is_approved } => self.decide(id, &who, is_approved),
             Request::RevokeInvite(text) => self.revoke_invite(id, &text),
             Request::Join(invite) => self.join_domain(id, invite),
             Request::Pause(peer) => {

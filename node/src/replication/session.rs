@@ -67,6 +67,10 @@ impl Engine {
             sometimes!(JoinRefused);
             self.emit(Output::Join(JoinProgress::Refused(reason.clone())));
         }
+        let reason = match code {
+            Some(CloseCode::AwaitsApproval) => self.hear_of_approval(peer, reason),
+            _ => reason,
+        };
         self.forget_link(link, &reason);
     }
 
@@ -202,7 +206,9 @@ impl Engine {
 
     fn redeem(&mut self, link_id: LinkId, peer: NodeKey, secret: &[u8; 16], hello: Hello) {
         let now_ms = self.now.wall_ms;
-        let role = match self.invites.redeem(secret, peer, &self.members, now_ms) {
+        let who = (peer, &*hello.name);
+        let role = match self.invites.redeem(secret, who, &self.members, now_ms) {
+            Redeemed::Waits { is_new } => return self.wait_for_approval(link_id, is_new),
             Redeemed::Granted(role) => role,
             Redeemed::Refused(refusal) => {
                 sometimes!(InviteRefused);

@@ -60,6 +60,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Invites(invites) => format!("{} invites", invites.len()),
         Answer::Revoked(Ok(invite)) => format!("revoked {}", invite.id),
         Answer::Revoked(Err(error)) => format!("not revoked, {error}"),
+        Answer::Decided(Ok(member)) => format!("decided on {}", member.words),
+        Answer::Decided(Err(error)) => format!("not decided, {error}"),
         Answer::Joining(Ok(())) => "joining".into(),
         Answer::Joining(Err(error)) => format!("not joining, {error}"),
         Answer::Invite(Ok(_)) => "an invite".into(),

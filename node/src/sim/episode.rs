@@ -345,6 +345,7 @@ impl Draw {
             guests: self.of(&[1, 2]),
             comes_ms: 0,
             uses: 1,
+            asks: false,
         };
         script.add(0, Action::Start { node: 0 });
         if !is_asked_in_time {

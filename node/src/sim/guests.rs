@@ -24,6 +24,9 @@ pub(super) struct Guests {
     /// Revoked, as far as was asked; some are not recorded yet.
     revoked: Vec<Invite>,
     revoking: Vec<(RequestId, Invite)>,
+    /// Keys that the operator has approved, or said no to, as far as was asked.
+    approved: Vec<String>,
+    denied: Vec<String>,
     /// Members that were given an invite to another domain.
     strays: Vec<(RequestId, NodeId)>,
     /// Recorded as revoked: whoever comes from now on comes too late.
@@ -41,12 +44,15 @@ pub(super) struct Terms {
     pub(super) comes_ms: u64,
     /// How many of them may come in.
     pub(super) uses: u32,
+    /// Whether each waits until the inviter's operator approves it.
+    pub(super) asks: bool,
 }
 
 struct Guest {
     node: NodeId,
     invite: Invite,
     uses: u32,
+    asks: bool,
     /// Whether it came when the invite was revoked already.
     came_revoked: bool,
     /// Whether the inviter's clock has shown, since the guest came, that the invite was still good.
@@ -58,8 +64,14 @@ struct Guest {
 
 impl Terms {
     /// One writer, at once.
-    pub(super) const WRITER: Self =
-        Self { is_reader: false, lasts_ms: 3_600_000, guests: 1, comes_ms: 0, uses: 1 };
+    pub(super) const WRITER: Self = Self {
+        is_reader: false,
+        lasts_ms: 3_600_000,
+        guests: 1,
+        comes_ms: 0,
+        uses: 1,
+        asks: false,
+    };
 }
 
 impl Stage {
@@ -70,7 +82,7 @@ impl Stage {
         }
         let role = if terms.is_reader { Role::Reader } else { Role::Writer };
         let expires = std::time::Duration::from_millis(terms.lasts_ms);
-        let options = InviteOptions { role, expires, uses: terms.uses };
+        let options = InviteOptions { role, expires, uses: terms.uses, needs_approval: terms.asks };
         let secret = self.world.random();
         let request = self.world.ask(by, Request::Invite { options, secret });
         self.guests.asked.push((request, by, terms));
@@ -85,6 +97,19 @@ impl Stage {
         let request = self.world.ask(INVITER, Request::RevokeInvite(invite.to_string()));
         self.guests.revoked.push(invite.clone());
         self.guests.revoking.push((request, invite));
+    }
+
+    /// The inviter's operator says yes or no to who waits longest.
+    pub(super) fn decide(&mut self, is_approved: bool) {
+        let Some(running) = &self.world.nodes[INVITER].running else { return };
+        let waiting = running.engine.pending_members().into_iter().next();
+        let Some(waiting) = waiting else { return };
+        let decided = match is_approved {
+            true => &mut self.guests.approved,
+            false => &mut self.guests.denied,
+        };
+        decided.push(waiting.key);
+        self.world.ask(INVITER, Request::Decide { who: waiting.words, is_approved });
     }
 
     /// A member is given an invite to a domain that nobody has heard of: it stays, whatever it holds.
@@ -177,6 +202,7 @@ impl Stage {
                     node,
                     invite,
                     uses: terms.uses,
+                    asks: terms.asks,
                     came_revoked,
                     met_in_time: false,
                     met_late: false,
@@ -219,7 +245,7 @@ impl Stage {
                     self.world.crash(node, false);
                     self.gone.insert(node);
                 }
-                Some(JoinProgress::Waiting(_)) | None => {}
+                Some(JoinProgress::Waiting(_) | JoinProgress::Asked { .. }) | None => {}
             }
         }
     }
@@ -233,6 +259,7 @@ impl Stage {
         let is_due = guest.met_late
             || self.has_replaced_inviter
             || self.guests.revoked.contains(&guest.invite)
+            || self.guests.denied.contains(&self.world.nodes[guest.node].key.to_string())
             || others.count() >= guest.uses as usize;
         ensure!(is_due, "invites: {} came in time and alone, and is refused: {why}", guest.node);
         Ok(())
@@ -247,6 +274,7 @@ impl Stage {
                 break;
             }
             self.world.run(1_000);
+            self.decide(true);
             self.settle_guests();
         }
         self.world.observed.clone()?;
@@ -267,6 +295,9 @@ impl Stage {
                 invite.role()
             );
             ensure!(guest.met_in_time, "invites: {node} came late, and is a member");
+            let key = self.world.nodes[*node].key.to_string();
+            let is_approved = !guest.asks || self.guests.approved.contains(&key);
+            ensure!(is_approved, "invites: {node} is a member, and nobody has approved it");
             ensure!(!guest.came_revoked, "invites: {node} is a member by a revoked invite");
             let same = self.guests.came.iter().filter(|other| other.invite == *invite);
             let members: Vec<NodeId> =

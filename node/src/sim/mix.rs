@@ -36,6 +36,7 @@ pub(super) struct Mix {
     pub(super) invite: u64,
     pub(super) revoke: u64,
     pub(super) stray: u64,
+    pub(super) decide: u64,
     /// Work at nodes that may have joined.
     pub(super) guest: u64,
     pub(super) pause_all: u64,
@@ -254,7 +255,7 @@ impl Draw {
                 mix.disk = self.some(3);
                 mix.clock = self.some(6);
                 (mix.invite, mix.guest, mix.revoke) = (6, 12, self.some(3));
-                mix.stray = self.some(1);
+                (mix.stray, mix.decide) = (self.some(1), 6);
                 (mix.pause_all, mix.status) = (self.some(4), 6);
                 (mix.episode_percent, mix.episodes) = (4, Episode::INVITES);
                 mix.pause_ms = self.of(&[60, 400, 2_000]);

@@ -141,7 +141,12 @@ pub(crate) enum Action {
         comes_ms: u64,
         #[serde(default = "once")]
         uses: u32,
+        /// Whether each waits until the inviter's operator approves it.
+        #[serde(default)]
+        asks: bool,
     },
+    /// The operator of the first node approves who waits there longest, or denies it.
+    Decide { is_approved: bool },
     /// A member is given an invite to another domain.
     Stray { node: usize },
     /// The first node revokes the invite that it has handed out last.
@@ -244,7 +249,7 @@ impl Action {
             Self::Mend { a, b } | Self::Break { a, b } => (a, Some(b)),
             Self::Pause { node, peer, .. } | Self::Turn { node, peer, .. } => (node, Some(peer)),
             Self::Split { ref nodes } => (nodes.first().copied().unwrap_or(0), None),
-            Self::MendAll | Self::Join | Self::Revoke => (0, None),
+            Self::MendAll | Self::Join | Self::Revoke | Self::Decide { .. } => (0, None),
         }
     }
 

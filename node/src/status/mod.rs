@@ -25,6 +25,7 @@ pub use verify::{
     LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyStatus, VerifyTotals,
 };
 
+use crate::membership::PendingMember;
 use crate::topology::settings::{Direction, Ripple, Topology};
 
 /// Everything about a node at one moment.
@@ -42,6 +43,9 @@ pub struct Status {
     pub sources: Vec<OriginStatus>,
     /// What each namespace holds.
     pub namespaces: Vec<NamespaceStatus>,
+    /// Who came with an invite of this node's, and waits for an admin to approve it.
+    #[serde(default)]
+    pub pending: Vec<PendingMember>,
     /// The backups that it makes by itself, if it does.
     #[serde(default)]
     pub backup: Option<BackupStatus>,
@@ -65,8 +69,19 @@ impl Status {
     ) -> Self {
         let verdict = Verdict::of(&node, &peers);
         let next = next_steps(&node, &peers);
-        let backup = None;
-        Self { verdict, node, peers, sources, namespaces, backup, totals, warnings, next }
+        let (pending, backup) = (Vec::new(), None);
+        Self { verdict, node, peers, sources, namespaces, pending, backup, totals, warnings, next }
+    }
+
+    /// Adds who waits for an admin's approval.
+    pub(crate) fn with_pending(mut self, pending: Vec<PendingMember>) -> Self {
+        let ask =
+            "compare the three words with those at the node that waits: millpond peers pending";
+        if !pending.is_empty() {
+            self.next.push(ask.into());
+        }
+        self.pending = pending;
+        self
     }
 
     /// Adds how the node's own backups are.

@@ -251,6 +251,35 @@ fn a_node_joins_while_it_runs_and_one_with_data_stays() {
 }
 
 #[test]
+fn an_admin_approves_a_node_by_its_words() {
+    let (node, other, third) = (Node::start(), Node::start(), Node::start());
+    assert_eq!(node.run(&["peers", "pending"]).ok(), "nobody waits to be approved\n");
+    let invite = node.run(&["invite", "--approve", "--uses", "2"]).ok();
+    let follower = other.follow(&["join", invite.trim()]);
+    node.until(&["peers", "pending"], "paris-1");
+    let pending: Value =
+        serde_json::from_str(&node.run(&["peers", "pending", "--json"]).ok()).unwrap();
+    let words = pending["pending"][0]["words"].as_str().unwrap().to_owned();
+    other.until(&["status"], &format!("its words are {words}"));
+    assert!(node.run(&["status"]).ok().contains("next: compare the three words"));
+    let nobody = node.run(&["peers", "approve", "paris-1"]).failed(1);
+    assert!(nobody.contains("error[E0211]"), "{nobody}");
+    let mut approve = vec!["peers", "approve"];
+    approve.extend(words.split('-'));
+    assert!(node.run(&approve).ok().starts_with("approved paris-1 ("));
+    follower.until("paris-1 is a member now");
+
+    let denied = third.follow(&["join", invite.trim()]);
+    node.until(&["peers", "pending"], "WORDS");
+    let pending: Value =
+        serde_json::from_str(&node.run(&["peers", "pending", "--json"]).ok()).unwrap();
+    let key = pending["pending"][0]["key"].as_str().unwrap().to_owned();
+    assert!(node.run(&["peers", "deny", &key]).ok().starts_with("denied paris-1 ("));
+    third.until(&["status"], "did not let this node in");
+    drop(denied);
+}
+
+#[test]
 fn a_state_folder_is_shown_and_never_in_the_data() {
     let node = Node::start();
     let data = node.data().to_str().unwrap().to_owned();

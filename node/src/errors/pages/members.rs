@@ -101,6 +101,13 @@ pub(super) const PAGES: &[ErrorPage] = &[
         "see `millpond status`, then join again",
     ),
     ErrorPage::new(
+        211,
+        "nobody waits who answers to that",
+        "Who waits for approval is named by its three words, or by its key or the first 8 digits of that; by its name it \
+         is not, since that it chooses itself. Nothing has changed.",
+        "`millpond peers pending`, at the node that issued the invite, shows who waits",
+    ),
+    ErrorPage::new(
         212,
         "the last admin cannot be removed",
         "Nobody would be left to admit others. Nothing has changed.",

@@ -119,6 +119,60 @@ fn a_removed_member_is_not_back_by_the_invite_that_it_joined_with() {
     depends_on(&["a removed member needs a new invite"], a_removed_member_comes_again);
 }
 
+/// A guest has no rights until it is approved, whatever dies meanwhile, and both sides know the same words.
+fn a_guest_is_approved(is_approved: bool) -> Check {
+    let mut world = World::new(94);
+    let secret = world.random();
+    let options = InviteOptions { needs_approval: true, ..InviteOptions::default() };
+    let id = world.ask(0, Request::Invite { options, secret });
+    world.run(100);
+    let Some(Answer::Invite(Ok(invite))) = world.answers.remove(&id) else { panic!("no invite") };
+    world.put(0, "c/k/f", "a secret");
+    let guest = world.add_invited(&invite);
+    let asked = |world: &World| match world.progress(guest) {
+        Some(JoinProgress::Asked { words }) => Some(words.clone()),
+        _ => None,
+    };
+    let is_member = |world: &World| {
+        let members = Members::read(&world.view(0, Namespace::SYSTEM)).unwrap();
+        members.get(world.nodes[guest].key).is_some()
+    };
+    world.run_until(20_000, |world| asked(world).is_some())?;
+    world.crash(0, true);
+    world.crash(guest, true);
+    world.start(0);
+    world.start(guest);
+    world.run(20_000);
+    ensure!(!is_member(&world) && world.values(guest, "c/k/f").is_empty(), "it came in by itself");
+    let words = asked(&world).ok_or("it does not know that it waits")?;
+    let running = world.nodes[0].running.as_ref().unwrap();
+    let pending = running.engine.pending_members();
+    ensure!(pending.len() == 1 && pending[0].words == words, "{pending:?}, not {words}");
+    let id = world.ask(0, Request::Decide { who: words.clone(), is_approved });
+    world.run(100);
+    let Some(Answer::Decided(Ok(_))) = world.answers.remove(&id) else {
+        return Err("nothing was decided".into());
+    };
+    world.crash(0, false);
+    world.start(0);
+    world.run(20_000);
+    match world.progress(guest) {
+        Some(JoinProgress::Joined) if is_approved => world.settle(),
+        Some(JoinProgress::Refused(why)) if !is_approved => {
+            ensure!(why.contains("did not let this node in") && !is_member(&world), "{why}");
+            Ok(())
+        }
+        other => Err(format!("approved: {is_approved}, and it is {other:?}")),
+    }
+}
+
+#[test]
+fn a_guest_that_needs_approval_waits_for_it_and_is_told_its_words() {
+    for is_approved in [true, false] {
+        depends_on(&["who was not approved is no member"], || a_guest_is_approved(is_approved));
+    }
+}
+
 #[test]
 fn what_an_invite_cannot_be_is_refused() {
     let mut world = World::new(93);
