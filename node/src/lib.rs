@@ -102,6 +102,7 @@ mod folder;
 pub mod http;
 mod indexes;
 mod key_pair;
+mod limits;
 mod membership;
 mod network;
 mod planted;

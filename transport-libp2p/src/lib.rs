@@ -47,6 +47,7 @@
 
 mod address;
 mod identity;
+pub mod limits;
 mod link;
 mod session;
 mod streams;

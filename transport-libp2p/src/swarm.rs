@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::identity;
+use crate::limits::{HANDSHAKES_MAX, STREAMS_MAX};
 use crate::link::Libp2pLink;
 use crate::session::{self, Session};
 use crate::streams::{self, Opened, Streams};
@@ -67,7 +68,7 @@ pub(crate) fn build(pair: Keypair, options: &Libp2pOptions) -> Result<Swarm<Beha
     let ping =
         ping::Config::new().with_interval(options.keep_alive).with_timeout(options.idle_timeout);
     let limits = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(PENDING_MAX))
+        .with_max_pending_incoming(Some(HANDSHAKES_MAX))
         .with_max_established(Some(options.connections_max))
         .with_max_established_per_peer(Some(options.connections_per_peer_max));
     let mut blocked = allow_block_list::Behaviour::<BlockedPeers>::default();
@@ -336,9 +337,5 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// Handshakes under way: many more than a node has peers, so that all may come at once.
-const PENDING_MAX: u32 = 256;
-/// Streams of one connection: three of a link, and those of identify and ping, both ways.
-const STREAMS_MAX: usize = 16;
 /// How long closing waits for peers to be told: no time at all, unless a peer stands still.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::limits::READY_LINKS_MAX;
 use crate::link::Libp2pLink;
 use crate::swarm::{self, Command, Driver, Refusal};
 use crate::{address, identity};
@@ -258,5 +259,3 @@ impl fmt::Debug for Libp2p {
 }
 
 pub(crate) const STOPPED: &str = "the node was stopped";
-/// Links whose streams are open, waiting for `accept`; beyond it they are dropped, and dialled again.
-const READY_LINKS_MAX: usize = 256;

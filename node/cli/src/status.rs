@@ -24,7 +24,7 @@ pub(crate) struct StatusArgs {
     /// Exit with 5 if the node is degraded, 6 if it has diverged or takes no writes
     #[arg(long)]
     check: bool,
-    /// Show the links' settings, the ways of what each member writes, and what moved
+    /// Show the links' settings, the ways of what each member writes, what moved, and the limits with their use
     #[arg(long)]
     details: bool,
     /// Print JSON

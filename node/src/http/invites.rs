@@ -13,6 +13,7 @@ use crate::errors::code;
 use crate::http::problem::Problem;
 use crate::http::records::{bytes, json};
 use crate::http::server::SharedApi;
+use crate::limits::INVITE_S_MAX;
 use crate::{InviteError, InviteOptions, IssuedInvite, PendingMember, Role};
 
 /// `GET /invites`
@@ -58,8 +59,8 @@ pub(super) async fn issue(State(api): State<SharedApi>, body: Body) -> Result<Re
         }
     };
     let expires_s = body.expires_s.unwrap_or(INVITE_DEFAULT_S);
-    if !(1..=INVITE_MAX_S).contains(&expires_s) {
-        let detail = format!("an invite is valid for 1 to {INVITE_MAX_S} seconds");
+    if !(1..=INVITE_S_MAX).contains(&expires_s) {
+        let detail = format!("an invite is valid for 1 to {INVITE_S_MAX} seconds");
         return Err(Problem::bad_request("bad_expiry", code::<905>(), detail));
     }
     let uses = body.uses.unwrap_or(1);
@@ -127,6 +128,3 @@ fn refused(error: &InviteError) -> Problem {
 
 /// Ten minutes: an invite is used at once, or made again.
 const INVITE_DEFAULT_S: u64 = 600;
-
-/// Thirty days.
-const INVITE_MAX_S: u64 = 30 * 24 * 3600;

@@ -24,6 +24,7 @@ use crate::http::{
     backup, bookmarks, changes, conflicts, import, invites, join, metrics, node, records, tx,
     verify, writing,
 };
+use crate::limits::HTTP_STREAMS_MAX;
 use crate::records::{RecordError, RecordView};
 
 /// Where and for whom to serve.
@@ -93,7 +94,7 @@ pub async fn serve(replica: Replica, options: HttpOptions) -> Result<HttpServer,
     let api = Arc::new(Api {
         replica,
         stop: stop.clone(),
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Arc::new(Semaphore::new(HTTP_STREAMS_MAX)),
     });
     let guard = Arc::new(Guard::new(&token, address, options.hosts));
     let router = routes(api).layer(from_fn_with_state(guard, guard::check));
@@ -248,6 +249,3 @@ const ADDRESS_FILE: &str = "http.addr";
 
 /// How long a stop waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// A quarter of tokio's 512 blocking threads, which streams may hold while their clients stall.
-const STREAMS_MAX: usize = 128;

@@ -41,7 +41,7 @@ pub struct InviteOptions {
 
 impl InviteOptions {
     /// The most nodes that one invite lets in: a fleet that is set up in one go.
-    pub const USES_MAX: u32 = 1_000;
+    pub const USES_MAX: u32 = crate::limits::INVITE_USES_MAX;
 }
 
 impl Default for InviteOptions {

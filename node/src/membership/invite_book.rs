@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::words::{are_words, joiner_words};
 use super::{Invite, InviteId, InviteOptions, Members, Role};
+use crate::limits::{INVITES_MAX, PENDING_MAX};
 use crate::planted::planted;
 use crate::state::{Job, meta_key, read_meta, write_meta};
 use crate::store::{Changes, Snapshot, StoreError};
@@ -224,6 +225,16 @@ impl InviteBook {
         Redeemed::Refused(refusal)
     }
 
+    /// How many are remembered.
+    pub(crate) fn count(&self) -> usize {
+        self.issued.len()
+    }
+
+    /// How many wait for an admin's approval.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.waiting().count()
+    }
+
     /// Who waits for an admin's approval; those that came first stand first.
     pub(crate) fn pending(&self, issuer: NodeKey) -> Vec<PendingMember> {
         let mut all: Vec<PendingMember> =
@@ -346,15 +357,9 @@ fn bounded(name: &str) -> String {
     name.chars().filter(|it| !it.is_control()).take(NAME_CHARS_MAX).collect()
 }
 
-/// Nodes that wait for approval at once: a person compares their words one by one.
-pub(crate) const PENDING_MAX: usize = 64;
-
 const NAME_CHARS_MAX: usize = 64;
 
 const KEY_DIGITS_MIN: usize = 8;
-
-/// Invites that are remembered: each use writes all of them.
-pub(crate) const INVITES_MAX: usize = 128;
 
 /// How long an expired one is, so that who comes late is told why, and who has lost its answer still gets one.
 const KEPT_MS: u64 = 24 * 3600 * 1000;

@@ -28,7 +28,7 @@ mod words;
 
 pub(crate) use closings::{Finals, record_closed};
 pub use invite::{Invite, InviteId, InviteOptions, ParseInviteError};
-pub(crate) use invite_book::{INVITES_MAX, InviteBook, Redeemed, Refusal};
+pub(crate) use invite_book::{InviteBook, Redeemed, Refusal};
 pub use invite_book::{InviteState, IssuedInvite, PendingMember};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub(crate) use primary::promote;

@@ -401,6 +401,10 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a node joins that an admin has yet to approve";
     ["few wait for approval at once"] "own", [],
         "whoever has an invite for many fills the inviter's list, and its disk";
+    ["a domain has so many members at most"] "own", [],
+        "a domain outgrows what its nodes can tell of each other";
+    ["few strangers are at the door"] "own", [],
+        "whoever has no invite makes a node hold a frame for each of its links";
     ["a revoked invite lets nobody in"] "own", ["guests"],
         "a node joins with an invite that was revoked";
     ["a removed member needs a new invite"] "own", [],

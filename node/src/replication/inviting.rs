@@ -8,7 +8,8 @@ use millpond_core::message::CloseCode;
 use super::commit::Pending;
 use super::engine::Engine;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId};
-use crate::membership::{INVITES_MAX, Invite, InviteOptions, Role, joiner_words};
+use crate::limits::{INVITE_S_MAX, INVITES_MAX};
+use crate::membership::{Invite, InviteOptions, Role, joiner_words};
 use crate::probes::sometimes;
 use crate::replica::InviteError;
 
@@ -100,8 +101,5 @@ impl Engine {
         }
     }
 }
-
-/// The longest life of an invite: thirty days.
-const INVITE_S_MAX: u64 = 30 * 24 * 3600;
 
 const _: () = assert!(INVITES_MAX == 128, "the error says so");

@@ -42,7 +42,7 @@
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
 //! | `requests` | who answers what the application asks |
-//! | `report`, `sources`, `counting` | what to tell the operator |
+//! | `report`, `limited`, `sources`, `counting` | what to tell the operator |
 //! | `sight` | what applications wait for: what peers hold |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +86,7 @@ mod indexing;
 mod inspect;
 mod introductions;
 mod inviting;
-mod limits;
+mod limited;
 mod link;
 mod mending;
 mod names;
@@ -125,13 +125,13 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::limits::Limits;
 pub(crate) use bookmarks::Behind;
 pub(crate) use collecting::Collection;
 pub(crate) use concerns::{Waited, Wanted};
 pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
-pub(crate) use limits::Limits;
 #[cfg(feature = "backup")]
 pub(crate) use rehab::Beginning;
 pub(crate) use sight::Sight;

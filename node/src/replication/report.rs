@@ -59,7 +59,7 @@ impl Engine {
         let sources = self.origin_statuses();
         let pending = self.invites.pending(self.config.key);
         let status = Status::assess(node, peers, sources, namespaces, totals, warnings);
-        status.with_pending(pending)
+        status.with_pending(pending).with_limits(self.limit_statuses())
     }
 
     fn node_status(&self, store_bytes: u64, peers: &[PeerStatus]) -> NodeStatus {

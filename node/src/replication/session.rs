@@ -12,6 +12,7 @@ use super::entering::LEAVES;
 use super::link::{Link, Phase, Told};
 use super::peer::BootMet;
 use super::{JoinProgress, LinkId, Output, Remote};
+use crate::limits::HELLO_MS_MAX;
 use crate::membership::{Redeemed, Refusal, Role, grant_role};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
@@ -30,6 +31,8 @@ impl Engine {
         } else if self.is_reissuing() {
             sometimes!(LinkWhileReissuing);
             self.close(link, CloseCode::ShuttingDown, "writes are being issued anew");
+        } else if !dialed && self.is_crowded(peer) {
+            self.close(link, CloseCode::ShuttingDown, "too many are at the door; dial again");
         } else if self.is_entering {
             self.close(link, CloseCode::ShuttingDown, LEAVES);
         } else if self.peer_mut(peer).is_paused {
@@ -189,6 +192,13 @@ impl Engine {
         }
     }
 
+    /// Whether so many links wait for a hello that one more, of who is not known to be welcome, is turned away. Those
+    /// of members are not: nobody keeps a domain apart by dialling one of its nodes.
+    fn is_crowded(&self, peer: NodeKey) -> bool {
+        let is_full = self.strangers() > self.config.limits.strangers;
+        is_full && !self.is_welcome(peer) && !planted!("few strangers are at the door")
+    }
+
     /// Whether a peer needs no invite.
     pub(super) fn is_welcome(&self, peer: NodeKey) -> bool {
         self.members.get(peer).is_some() || self.joining_from() == Some(peer)
@@ -205,6 +215,11 @@ impl Engine {
     }
 
     fn redeem(&mut self, link_id: LinkId, peer: NodeKey, secret: &[u8; 16], hello: Hello) {
+        let (members, members_max) = (self.members.iter().count(), self.config.limits.members);
+        if members >= members_max && !planted!("a domain has so many members at most") {
+            let why = format!("the domain has {members} members, which is as many as it may have");
+            return self.close(link_id, CloseCode::InviteRefused, &why);
+        }
         let now_ms = self.now.wall_ms;
         let who = (peer, &*hello.name);
         let role = match self.invites.redeem(secret, who, &self.members, now_ms) {
@@ -407,5 +422,3 @@ const LATE_MS_MIN: u64 = 5_000;
 const LATE_MS_MAX: u64 = 60_000;
 /// A link that is open for less has done nothing.
 const BRIEF_MS: u64 = 1_000;
-/// How long a peer may take to say hello.
-const HELLO_MS_MAX: u64 = 10_000;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod counters;
+mod limits;
 mod origins;
 mod pace;
 mod refresh;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use backup::BackupStatus;
 pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
+pub use limits::LimitStatus;
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
 pub use refresh::{RefreshError, RefreshReport, RefreshSide};
@@ -46,6 +48,9 @@ pub struct Status {
     /// Who came with an invite of this node's, and waits for an admin to approve it.
     #[serde(default)]
     pub pending: Vec<PendingMember>,
+    /// The limits that it keeps to, those first of which it knows how much is used.
+    #[serde(default)]
+    pub limits: Vec<LimitStatus>,
     /// The backups that it makes by itself, if it does.
     #[serde(default)]
     pub backup: Option<BackupStatus>,
@@ -69,8 +74,30 @@ impl Status {
     ) -> Self {
         let verdict = Verdict::of(&node, &peers);
         let next = next_steps(&node, &peers);
-        let (pending, backup) = (Vec::new(), None);
-        Self { verdict, node, peers, sources, namespaces, pending, backup, totals, warnings, next }
+        let (pending, limits, backup) = (Vec::new(), Vec::new(), None);
+        Self {
+            verdict,
+            node,
+            peers,
+            sources,
+            namespaces,
+            pending,
+            limits,
+            backup,
+            totals,
+            warnings,
+            next,
+        }
+    }
+
+    /// Adds the limits, and warns of those that are nearly reached.
+    pub(crate) fn with_limits(mut self, limits: Vec<LimitStatus>) -> Self {
+        for near in limits.iter().filter(|limit| limit.is_near()) {
+            let LimitStatus { what, limit, used } = near;
+            self.warnings.push(format!("{what}: {} of {limit}", used.unwrap_or_default()));
+        }
+        self.limits = limits;
+        self
     }
 
     /// Adds who waits for an admin's approval.

@@ -113,6 +113,16 @@ fn a_node_tells_how_it_is_in_words_and_json() {
     assert!(status.contains("next: millpond invite"), "{status}");
     let status: Value = serde_json::from_str(&node.run(&["status", "--json"]).ok()).unwrap();
     assert_eq!(status["node"]["name"], "paris-1");
+    let members = json!({"what": "members", "limit": 1024, "used": 1});
+    assert_eq!(status["limits"][0], members);
+    let details = node.run(&["status", "--details"]).ok();
+    let shown = |what: &str, rest: &str| {
+        details.lines().any(|line| line.starts_with(what) && line.ends_with(rest))
+    };
+    assert!(
+        shown("members ", " 1     1024") && shown("quic: handshakes ", " -     256"),
+        "{details}"
+    );
     let digest: Value = serde_json::from_str(&node.run(&["digest", "--json"]).ok()).unwrap();
     assert_eq!(digest["rows"], 0);
     let topology = node.run(&["topology"]).ok();
