@@ -65,6 +65,10 @@ pub const COMPARED_ITEMS_MAX: usize = 32 << 10;
 /// Most writes in one answer to a recall: whoever wants to know of more asks again.
 pub const RECALLED_WRITES_MAX: usize = 64;
 
+/// Most successions in one message: a node that rotates its key every month for two and a half years. Of more than that
+/// the latest are told, and the receiver knows those before.
+pub const SUCCESSIONS_MAX: usize = 32;
+
 /// Most members that have a number on a link: as many as links in an answer to a survey, and for the same reason.
 /// Of more than that some are numbered anew.
 pub const MEMBERS_NUMBERED_MAX: usize = 1024;

@@ -24,6 +24,7 @@
 //! | [`Recall`](Message::Recall), [`Recalled`](Message::Recalled) | control | which of my writes do you hold, and as what? |
 //! | [`Closed`](Message::Closed) | both | what is closed, and left out of the vectors that follow |
 //! | [`ClosedHeld`](Message::ClosedHeld) | control | the table that I have; before hello: not yours |
+//! | [`Succession`](Message::Succession) | control | before hello: whose successor the key is that this link was made with |
 //! | [`Hurry`](Message::Hurry) | control | ack at once, for a while |
 //! | [`Survey`](Message::Survey) | control | tell me, and let all others tell me, how the mesh is |
 //! | [`Surveyed`](Message::Surveyed) | bulk | how one node sees it |
@@ -35,7 +36,9 @@ pub use crate::compare::{Claim, Compare, CompareRefusal, Fingerprint, Purpose, R
 pub use crate::survey::{LinkReport, NodeReport, OriginReport, ReportedMode};
 use crate::wire::{PushFrame, RowsFrame};
 pub use crate::words::{Differing, Linked, RelayedWord, Words};
-use crate::{Boot, ClosedSeq, Domain, Incarnation, Namespace, NodeKey, Path, Seq, VersionVector};
+use crate::{
+    Boot, ClosedSeq, Domain, Incarnation, Namespace, NodeKey, Path, Seq, Succession, VersionVector,
+};
 
 /// The version of the protocol that this crate speaks, and the oldest that it still understands.
 pub const PROTOCOL: Protocol = Protocol { oldest: 1, newest: 1 };
@@ -65,6 +68,9 @@ pub enum Message {
     Hello(Hello),
     /// Incarnations and the members who issue under them.
     Introduce(Vec<(Incarnation, NodeKey)>),
+    /// From the first key of a member to the one that it shows on this link: who has not heard of its rotation yet knows
+    /// it by that. Comes before the hello, or not at all.
+    Succession(Vec<Succession>),
     /// Asks for a catch-up.
     Pull(Pull),
     /// The catch-up begins.

@@ -67,6 +67,9 @@ pub struct Config {
     /// Backups that the node makes by itself; none unless it is told.
     #[cfg(feature = "backup")]
     pub backup: Option<crate::backup::BackupSchedule>,
+    /// For how long the old key stays valid when the node [changes](crate::Replica::rotate_key) it, unless that says
+    /// something else. Members that are away for longer are told when the node reaches them, or they another member.
+    pub key_overlap: Duration,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
     /// For how long deletes are remembered for a member that is silent. One that is away for longer is
@@ -125,6 +128,7 @@ impl Config {
             max_lag_writes: None,
             #[cfg(feature = "backup")]
             backup: None,
+            key_overlap: Duration::from_secs(24 * 3600),
             cache_bytes: 64 << 20,
             offline_window: Duration::from_secs(7 * 24 * 3600),
             tombstone_bytes_max: 1 << 30,

@@ -9,12 +9,12 @@ use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector
 
 use crate::config::Config;
 use crate::indexes::{Declared, settle_indexes};
-use crate::key_pair::{KeyError, KeyPair};
-use crate::membership::{Invite, Role, grant_role};
+use crate::key_pair::{KeyError, KeyPair, verify};
+use crate::membership::{Invite, KeyChecks, Members, Role, grant_role};
 use crate::network::ListenError;
 use crate::runtime::LeaseFile;
 use crate::state::{
-    Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Transaction, apply, meta_key,
+    Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Transaction, View, apply, meta_key,
     read_meta, settle_delay, write_meta,
 };
 use crate::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
@@ -229,13 +229,7 @@ pub(crate) fn open(config: &Config, declared: &[Declared]) -> Result<Folder, Ope
     }
     let keys = read_key(dir)?;
     let store = open_store(dir, config)?;
-    let snapshot = store.snapshot()?;
-    let about: Option<StoreIdentity> = read_meta(&*snapshot, &meta_key::identity())?;
-    let about = about.ok_or_else(|| OpenError::NotInitialised { dir: dir.clone() })?;
-    if about.key != keys.key() {
-        return Err(OpenError::MixedFolder { dir: dir.clone() });
-    }
-    drop(snapshot);
+    let about = known_by(dir, &store, keys.key())?;
     settle_delay(&store, config.apply_after.is_some())?;
     let snapshot = store.snapshot()?;
     let heads = Heads::load(&*snapshot)?;
@@ -262,6 +256,32 @@ pub(crate) fn open(config: &Config, declared: &[Declared]) -> Result<Folder, Ope
     drop(snapshot);
     store.commit(&changes, Durability::Synced)?;
     Ok(Folder { keys, store: Arc::new(store), about, boot, lease, is_continuous, is_level })
+}
+
+/// Whose the store is, which a node with this key is to open. A node is known by its first key, however often it has
+/// changed it since.
+fn known_by(dir: &Path, store: &dyn Store, key: NodeKey) -> Result<StoreIdentity, OpenError> {
+    let snapshot = store.snapshot()?;
+    let about: Option<StoreIdentity> = read_meta(&*snapshot, &meta_key::identity())?;
+    let about = about.ok_or_else(|| OpenError::NotInitialised { dir: dir.to_owned() })?;
+    let checks = KeyChecks { domain: about.domain, check: verify, known: None };
+    let members = Members::read_with_keys(&View::new(snapshot, Namespace::SYSTEM)?, &checks)?;
+    if members.is_retired(key) && members.whose(key) == about.key {
+        let reason = "this key was retired; put the one back that took its place".into();
+        return Err(OpenError::Key { path: key_path(dir), reason });
+    }
+    match members.whose(key) {
+        member if member == about.key => Ok(about),
+        // Restored under a key that its store had not heard of yet: now it has.
+        member if key == about.key => {
+            let about = StoreIdentity { key: member, ..about };
+            let mut changes = Changes::default();
+            write_meta(&mut changes, meta_key::identity(), Some(&about));
+            store.commit(&changes, Durability::Synced)?;
+            Ok(about)
+        }
+        _ => Err(OpenError::MixedFolder { dir: dir.to_owned() }),
+    }
 }
 
 fn check(config: &Config) -> Result<(), OpenError> {
@@ -372,16 +392,18 @@ pub(crate) fn read_key_file(path: &Path) -> Result<KeyPair, OpenError> {
 /// Writes the key so that only this user can read it, and never over another one.
 pub(crate) fn write_key(dir: &Path, keys: &KeyPair) -> Result<(), OpenError> {
     let path = key_path(dir);
+    write_key_file(&path, keys).map_err(|source| OpenError::Io { path, source })
+}
+
+/// Writes a key so that only this user can read it, and over nothing.
+pub(crate) fn write_key_file(path: &Path, keys: &KeyPair) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let write = |path: &Path| {
-        let mut file = options.open(path)?;
-        file.write_all(keys.pkcs8())?;
-        file.sync_all()
-    };
-    write(&path).map_err(|source| OpenError::Io { path, source })
+    let mut file = options.open(path)?;
+    file.write_all(keys.pkcs8())?;
+    file.sync_all()
 }
 
 fn key_error(dir: &Path, error: KeyError) -> OpenError {

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use millpond_core::NodeKey;
+use millpond_core::{NodeKey, Succession};
 use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
 /// An Ed25519 key pair as it is stored: PKCS#8. The secret is wiped when it is dropped, and `Debug` shows the
 /// public key only.
+#[derive(Clone)]
 pub(crate) struct KeyPair {
     pkcs8: Zeroizing<Vec<u8>>,
     key: NodeKey,
@@ -46,10 +47,26 @@ impl KeyPair {
         &self.pkcs8
     }
 
+    /// The signature of these bytes.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; Succession::SIGNATURE_BYTES] {
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&self.pkcs8);
+        let signature = pair.expect("it was read before").sign(bytes);
+        signature.as_ref().try_into().expect("an ed25519 signature has 64 bytes")
+    }
+
     /// The public key.
     pub(crate) fn key(&self) -> NodeKey {
         self.key
     }
+}
+
+/// Whether this is the signature of that key over those bytes.
+pub(crate) fn verify(
+    key: NodeKey,
+    bytes: &[u8],
+    signature: &[u8; Succession::SIGNATURE_BYTES],
+) -> bool {
+    UnparsedPublicKey::new(&ED25519, key.as_bytes()).verify(bytes, signature).is_ok()
 }
 
 impl fmt::Debug for KeyPair {

@@ -102,6 +102,7 @@ mod folder;
 pub mod http;
 mod indexes;
 mod key_pair;
+mod key_ring;
 mod limits;
 mod membership;
 mod network;
@@ -113,6 +114,7 @@ pub mod records;
 mod removal;
 mod replica;
 mod replication;
+mod rotation;
 mod runtime;
 mod seal;
 #[cfg(any(test, feature = "sim"))]
@@ -151,6 +153,7 @@ pub use replica::{
     InviteError, JoinError, ParseBookmarkError, PromoteError, Receipt, ReleaseError, Replica,
     ReplicaBuilder, WaitFor, Write,
 };
+pub use rotation::{RevokeError, RotateError};
 pub use seal::Seal;
 pub use state::{View, WriteError, WriteTx};
 pub use topology::settings::{Direction, LinkSettings, Mode, Ripple, Topology, TopologyError};

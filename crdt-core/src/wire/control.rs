@@ -14,6 +14,7 @@ use super::control_v1::{
 };
 use super::encode::{finish_frame, start_frame};
 use super::recall_v1::{RecallV1, RecalledV1};
+use super::succession_v1::SuccessionV1;
 use super::survey_v1::{SurveyV1, SurveyedV1};
 use super::tables::Tables;
 use super::tree_v1::{
@@ -119,6 +120,7 @@ fn without_vectors(message: &Message) -> Bytes {
             body(kind::RECALLED, &RecalledV1::new(*namespace, *incarnation, *upto, writes))
         }
         Message::Hurry { ms } => body(kind::HURRY, &HurryV1(*ms)),
+        Message::Succession(chain) => body(kind::SUCCESSION, &SuccessionV1::from(&chain[..])),
         Message::Survey { id } => body(kind::SURVEY, &SurveyV1(*id)),
         Message::Surveyed { id, report } => body(kind::SURVEYED, &SurveyedV1::new(*id, report)),
         Message::CompareRefused { session, reason } => {
@@ -201,6 +203,7 @@ pub(super) fn decode(
             let HurryV1(ms) = parse(body)?;
             Message::Hurry { ms }
         }
+        kind::SUCCESSION => Message::Succession(parse::<SuccessionV1>(body)?.try_into()?),
         kind::SURVEY => {
             let SurveyV1(id) = parse(body)?;
             Message::Survey { id }

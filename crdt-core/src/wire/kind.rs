@@ -71,6 +71,9 @@ pub const CLOSED_HELD: u16 = 33;
 /// [`Message::Hurry`](crate::message::Message::Hurry).
 pub const HURRY: u16 = 34;
 
+/// [`Message::Succession`](crate::message::Message::Succession).
+pub const SUCCESSION: u16 = 36;
+
 /// The version in which a kind is spoken: of [`ROWS`] the second; of [`PULL_START`], [`DIGEST`] and [`ACK`] the
 /// second, too, which took the place of the first before any release.
 pub const fn version(kind: u16) -> u8 {
@@ -93,7 +96,7 @@ pub const fn relative_version(kind: u16) -> Option<u8> {
 pub const fn is_known(kind: u16, version: u8) -> bool {
     // Backups hold rows of the first version.
     let is_old = kind == ROWS && version == 1;
-    let is_kind = matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS | CLOSED..=HURRY);
+    let is_kind = matches!(kind, HELLO..=SURVEYED | COMPARE..=WORDS | CLOSED..=HURRY | SUCCESSION);
     is_kind && (version == self::version(kind) || is_old || is_relative(kind, version))
 }
 

@@ -24,6 +24,7 @@ mod push_frame;
 mod recall_v1;
 mod rows_frame;
 mod running;
+mod succession_v1;
 mod survey_v1;
 mod tables;
 mod tree_v1;

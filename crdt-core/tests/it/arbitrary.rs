@@ -252,6 +252,14 @@ pub fn message() -> impl Strategy<Value = Message> {
         ),
         words().prop_map(Message::Words),
         any::<u64>().prop_map(|ms| Message::Hurry { ms }),
+        (vec(any::<[u8; 32]>(), 2..5), any::<[u8; 32]>()).prop_map(|(keys, half)| {
+            let one = |pair: &[[u8; 32]]| {
+                let [old, new] = [pair[0], pair[1]].map(NodeKey::from_bytes);
+                let signature = [half, half].concat().try_into().expect("two halves");
+                Succession { old, new, signature }
+            };
+            Message::Succession(keys.windows(2).map(one).collect())
+        }),
         any::<u64>().prop_map(|id| Message::Survey { id }),
         (any::<u64>(), report()).prop_map(|(id, report)| Message::Surveyed { id, report }),
         compare().prop_map(Message::Compare),

@@ -76,6 +76,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
             },
         ),
         ("words", Message::Words(words())),
+        ("succession", Message::Succession(vec![succession(1, 2), succession(2, 3)])),
         ("closed", Message::Closed(closed())),
         ("closed_held", Message::ClosedHeld { hash: 0x0102_0304_0506_0708 }),
         ("pull_compared", Message::PullCompared { session: 9, transfer: 8, resume: pull().resume }),
@@ -297,4 +298,9 @@ pub fn live_dots() -> Vec<LiveDot> {
         LiveDot { dot: dot(0x0a, 5), hlc: at(0, 0), payload: payload(PayloadKind::LWW, b"Lac") },
         LiveDot { dot: dot(0x0b, 300), hlc: at(40, 2), payload: payload(PayloadKind(900), b"") },
     ]
+}
+
+fn succession(old: u8, new: u8) -> Succession {
+    let [old, new] = [old, new].map(|byte| NodeKey::from_bytes([byte; 32]));
+    Succession { old, new, signature: [0x5a; 64] }
 }

@@ -18,6 +18,7 @@ mod invites;
 mod join;
 mod metrics;
 mod node;
+mod presence;
 mod problem;
 mod records;
 mod server;

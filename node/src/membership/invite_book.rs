@@ -20,6 +20,8 @@ pub(crate) struct InviteBook {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Issued {
+    /// The key that the invite names, which this node may have changed since.
+    issuer: NodeKey,
     role: Role,
     expires_ms: u64,
     uses_max: u32,
@@ -162,6 +164,7 @@ impl InviteBook {
             return false;
         }
         let issued = Issued {
+            issuer: invite.issuer,
             role: invite.role,
             expires_ms: invite.expires_ms,
             uses_max: options.uses,
@@ -236,9 +239,9 @@ impl InviteBook {
     }
 
     /// Who waits for an admin's approval; those that came first stand first.
-    pub(crate) fn pending(&self, issuer: NodeKey) -> Vec<PendingMember> {
+    pub(crate) fn pending(&self) -> Vec<PendingMember> {
         let mut all: Vec<PendingMember> =
-            self.waiting().map(|(id, issued, key, of)| issued.waits(id, issuer, key, of)).collect();
+            self.waiting().map(|(id, issued, key, of)| issued.waits(id, key, of)).collect();
         all.sort_by(|one, other| (one.since_ms, &one.key).cmp(&(other.since_ms, &other.key)));
         all
     }
@@ -249,14 +252,12 @@ impl InviteBook {
         &mut self,
         text: &str,
         is_approved: bool,
-        issuer: NodeKey,
     ) -> Result<PendingMember, NoneSuch> {
         let is_key = |it: &PendingMember| {
             text.len() >= KEY_DIGITS_MIN && it.key.starts_with(&text.to_ascii_lowercase())
         };
         let is_meant = |it: &PendingMember| is_key(it) || are_words(text, &it.words);
-        let mut meant: Vec<PendingMember> =
-            self.pending(issuer).into_iter().filter(is_meant).collect();
+        let mut meant: Vec<PendingMember> = self.pending().into_iter().filter(is_meant).collect();
         let (Some(member), true) = (meant.pop(), meant.is_empty()) else { return Err(NoneSuch) };
         for issued in self.issued.values_mut().filter(|issued| !issued.is_revoked) {
             for (key, of) in &mut issued.uses {
@@ -323,12 +324,12 @@ impl Issued {
         self.uses.iter().filter(|(_, it)| it.approval != Approval::Denied)
     }
 
-    fn waits(&self, id: InviteId, issuer: NodeKey, key: NodeKey, of: &Use) -> PendingMember {
+    fn waits(&self, id: InviteId, key: NodeKey, of: &Use) -> PendingMember {
         let (name, since_ms) = match &of.approval {
             Approval::Waiting { name, since_ms } => (name.clone(), *since_ms),
             _ => (String::new(), 0),
         };
-        let words = joiner_words(id, issuer, key);
+        let words = joiner_words(id, self.issuer, key);
         let (key, invite) = (key.to_string(), id.to_string());
         PendingMember { key, name, role: self.role, words, invite, since_ms }
     }
@@ -476,7 +477,7 @@ mod tests {
         assert_eq!(asks(&mut book, first), Redeemed::Waits { is_new: true });
         assert_eq!(asks(&mut book, first), Redeemed::Waits { is_new: false });
         assert_eq!(asks(&mut book, second), Redeemed::Refused(Refusal::Used), "it is for one");
-        let pending = book.pending(issuer);
+        let pending = book.pending();
         assert_eq!((pending.len(), &*pending[0].name, pending[0].since_ms), (1, "ben", 5));
         assert_eq!(pending[0].words, joiner_words(invite(SECRET).id(), issuer, first));
         assert!(book.list(0)[0].used_by.is_empty(), "it has not joined");
@@ -484,17 +485,17 @@ mod tests {
         assert_eq!(without, Redeemed::Granted(Role::Writer), "nothing was taken out");
 
         for nobody in ["ben", "", &pending[0].key[..7], "acorn-acorn-acorn"] {
-            assert_eq!(book.decide(nobody, true, issuer), Err(NoneSuch), "{nobody}");
+            assert_eq!(book.decide(nobody, true), Err(NoneSuch), "{nobody}");
         }
         // Denied it uses nothing up, and another one may ask.
-        assert_eq!(book.decide(&pending[0].words, false, issuer).unwrap().key, first.to_string());
+        assert_eq!(book.decide(&pending[0].words, false).unwrap().key, first.to_string());
         assert_eq!(asks(&mut book, first), Redeemed::Refused(Refusal::Denied));
         assert_eq!(asks(&mut book, second), Redeemed::Waits { is_new: true });
         let key = second.to_string();
-        assert_eq!(book.decide(&key[..8], true, issuer).unwrap().key, key);
+        assert_eq!(book.decide(&key[..8], true).unwrap().key, key);
         assert_eq!(asks(&mut book, second), Redeemed::Granted(Role::Writer));
         assert_eq!(book.list(0)[0].used_by, [key]);
-        assert!(book.pending(issuer).is_empty());
+        assert!(book.pending().is_empty());
     }
 
     #[test]
@@ -512,7 +513,7 @@ mod tests {
         let crowded = without(&["few wait for approval at once"], || asks(&mut book.clone(), more));
         assert_eq!(crowded, Redeemed::Waits { is_new: true }, "nothing was taken out");
         book.revoke(&invite(SECRET).to_string(), 0).unwrap();
-        assert!(book.pending(invite(SECRET).issuer).is_empty());
+        assert!(book.pending().is_empty());
     }
 
     #[test]

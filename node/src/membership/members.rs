@@ -1,6 +1,6 @@
 //! The members of a domain, as the system namespace tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Role;
 use super::closings::{self, Finals};
+use super::keys::{KeyChecks, Keys};
 use super::primary::Promotion;
 use super::removal::seen_in_logs;
 use crate::planted::planted;
@@ -27,6 +28,7 @@ pub(crate) struct Members {
     owners: BTreeMap<Incarnation, NodeKey>,
     closed: Arc<Closed>,
     promoted: Option<Promoted>,
+    keys: Keys,
     removals: BTreeMap<NodeKey, u32>,
 }
 
@@ -74,8 +76,18 @@ type Promoted = (u64, Option<NodeKey>);
 type Log<T> = Vec<((Hlc, Dot), T)>;
 
 impl Members {
-    /// Reads the members from the system namespace.
+    /// Reads the members from the system namespace, each known by its first key only.
     pub(crate) fn read(view: &View) -> Result<Self, StoreError> {
+        Self::read_records(view, None)
+    }
+
+    /// Reads the members from the system namespace, and their later keys.
+    pub(crate) fn read_with_keys(view: &View, checks: &KeyChecks<'_>) -> Result<Self, StoreError> {
+        Self::read_records(view, Some(checks))
+    }
+
+    fn read_records(view: &View, checks: Option<&KeyChecks<'_>>) -> Result<Self, StoreError> {
+        let mut keys = Keys::default();
         let mut names = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         let mut regions = BTreeMap::new();
@@ -103,6 +115,8 @@ impl Members {
                 [b"member", key, b"apply-after"] => {
                     delays.extend(node_key(key).zip(value::<u64>(&entry)));
                 }
+                [b"member", _, b"successor", old, new] => keys.hear_succession(old, new, &entry),
+                [b"member", _, b"retired", old] => keys.hear_retired(old, &entry),
                 [b"member", key, b"incarnation", incarnation] => {
                     let incarnation = incarnation.try_into().ok().map(Incarnation::from_bytes);
                     owners.extend(incarnation.zip(node_key(key)));
@@ -126,7 +140,9 @@ impl Members {
         for (_, grant) in grants.iter().filter(|(_, grant)| grant.role == Role::Removed) {
             *removals.entry(grant.subject).or_default() += 1;
         }
-        let members = effective_roles(in_order(&grants))
+        let roles = effective_roles(in_order(&grants));
+        let first: BTreeSet<NodeKey> = roles.keys().copied().collect();
+        let members: BTreeMap<NodeKey, Member> = roles
             .into_iter()
             .filter(|(_, role)| role.is_node())
             .map(|(key, role)| {
@@ -139,12 +155,37 @@ impl Members {
             })
             .collect();
         let closed = Arc::new(closings::table(closed.into_iter()));
-        Ok(Self { members, owners, closed, promoted, removals })
+        match checks {
+            Some(checks) => keys.settle(&first, &members, checks),
+            None => keys = Keys::default(),
+        }
+        Ok(Self { members, owners, closed, promoted, keys, removals })
     }
 
     /// The member of this key.
     pub(crate) fn get(&self, key: NodeKey) -> Option<&Member> {
         self.members.get(&key)
+    }
+
+    /// The keys of members that have had more than one.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The member that shows this key, if it may.
+    pub(crate) fn member_of(&self, shown: NodeKey) -> Option<NodeKey> {
+        let first = self.members.contains_key(&shown).then_some(shown);
+        self.keys.owner(shown).or(first).filter(|_| !self.is_retired(shown))
+    }
+
+    /// The member that shows this key, or did before it was retired; the key itself, if nothing is known of it.
+    pub(crate) fn whose(&self, key: NodeKey) -> NodeKey {
+        self.keys.owner(key).unwrap_or(key)
+    }
+
+    /// Whether this key is refused, since another one took its place.
+    pub(crate) fn is_retired(&self, key: NodeKey) -> bool {
+        self.keys.is_retired(key)
     }
 
     /// All members, by key.
@@ -363,7 +404,7 @@ fn register(bytes: Bytes) -> Payload {
     Payload { kind: PayloadKind::LWW, bytes }
 }
 
-fn node_key(bytes: &[u8]) -> Option<NodeKey> {
+pub(super) fn node_key(bytes: &[u8]) -> Option<NodeKey> {
     bytes.try_into().ok().map(NodeKey::from_bytes)
 }
 

@@ -6,11 +6,15 @@
 //! member / <key> / region                       register, written by the member itself, if it has one
 //! member / <key> / cost                         register, written by the member itself, if it has one
 //! member / <key> / apply-after                  register, written by the member itself, if it is delayed
+//! member / <key> / successor / <old> / <new>    register, by the member itself: its old key's word for the new one
+//! member / <key> / retired / <old>              register, by the member itself or an admin: which one took its place
 //! member / <key> / incarnation / <incarnation>  register, written by the member itself
 //! member / <key> / closed / <incarnation>       max register: its final seqs, by whoever knows
 //! role   / <dot>                                log entry: subject, role, author, the author's vector
 //! primary / <dot>                               log entry: order, the primary or none, author, its vector
 //! ```
+//!
+//! A member's `<key>` is its first one, whatever it shows by now.
 //!
 //! Roles and primaries are logs, never overwritten, and read together in the order of (stamp, dot): an entry
 //! counts if its author was an admin by then, and a promotion also if its author was one by what it had seen.
@@ -20,6 +24,7 @@
 mod closings;
 mod invite;
 mod invite_book;
+mod keys;
 mod members;
 mod primary;
 mod removal;
@@ -30,6 +35,7 @@ pub(crate) use closings::{Finals, record_closed};
 pub use invite::{Invite, InviteId, InviteOptions, ParseInviteError};
 pub(crate) use invite_book::{InviteBook, Redeemed, Refusal};
 pub use invite_book::{InviteState, IssuedInvite, PendingMember};
+pub(crate) use keys::{CheckSignature, KeyChecks, is_signed, record_retired, record_succession};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub(crate) use primary::promote;
 pub(crate) use removal::remove_member;

@@ -61,6 +61,31 @@ pub(crate) struct Network {
     pub(crate) warnings: Vec<String>,
 }
 
+/// What to tell others to dial.
+pub(crate) fn addresses_to_tell(config: &Config, routes: Option<&Routes>) -> Vec<String> {
+    match &config.advertise[..] {
+        [] => routes.map(Routes::addresses).unwrap_or_default(),
+        addresses => addresses.to_vec(),
+    }
+}
+
+/// The same configuration, with the addresses that were bound where it leaves the choice.
+fn as_bound(config: &Config, bound: &[Arc<dyn Transport>], main: usize) -> Config {
+    let mut fixed = config.clone();
+    let at = |index: usize| bound.get(index).map(|transport| transport.local_address());
+    if let Some(listen) = at(main).and_then(|address| address.parse().ok()) {
+        fixed.listen = listen;
+    }
+    // Those of libp2p are the last ones, in their order.
+    let mut last = bound.len();
+    for address in fixed.also_listen.iter_mut().rev().filter(|it| !it.starts_with("unix:")) {
+        last = last.saturating_sub(1);
+        let held = at(last).filter(|held| advertise::tcp_socket(held).is_some());
+        *address = held.unwrap_or_else(|| address.clone());
+    }
+    fixed
+}
+
 /// Binds whatever is wanted; nothing if no network is.
 pub(crate) fn bind(config: &Config, keys: &KeyPair) -> Result<Option<Network>, ListenError> {
     if config.is_offline {

@@ -1,16 +1,25 @@
 //! The ways by which a node reaches others: its transports, the cheapest first.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use millpond_core::NodeKey;
 use millpond_core::transport::{DialError, Link, Transport};
 
 use super::advertise;
+use crate::config::Config;
+use crate::key_pair::KeyPair;
 
 /// The transports of a node, in the order in which they are tried.
 #[derive(Default)]
 pub(crate) struct Routes {
+    bound: RwLock<Arc<Bound>>,
+}
+
+/// Transports that are bound.
+#[derive(Default, Clone)]
+struct Bound {
     transports: Vec<Arc<dyn Transport>>,
     /// Which one is at the address that the node is known by.
     main: usize,
@@ -19,45 +28,51 @@ pub(crate) struct Routes {
 impl Routes {
     /// Adds a transport that costs more than those that are there.
     pub(super) fn add(&mut self, transport: Arc<dyn Transport>) {
-        self.transports.push(transport);
+        let mut bound = Bound::clone(&self.bound());
+        bound.transports.push(transport);
+        self.replace(bound);
     }
 
     /// Adds the one whose address the node is known by.
     pub(super) fn add_main(&mut self, transport: Arc<dyn Transport>) {
-        self.main = self.transports.len();
-        self.add(transport);
+        let mut bound = Bound::clone(&self.bound());
+        bound.main = bound.transports.len();
+        bound.transports.push(transport);
+        self.replace(bound);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.transports.is_empty()
+        self.bound().transports.is_empty()
     }
 
-    pub(crate) fn transports(&self) -> &[Arc<dyn Transport>] {
-        &self.transports
+    pub(crate) fn transports(&self) -> Vec<Arc<dyn Transport>> {
+        self.bound().transports.clone()
     }
 
     /// The address that the node is known by here.
     pub(crate) fn local_address(&self) -> String {
-        self.transports.get(self.main).map(|it| it.local_address()).unwrap_or_default()
+        let bound = self.bound();
+        bound.transports.get(bound.main).map(|it| it.local_address()).unwrap_or_default()
     }
 
     /// What to tell others to dial.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        let bound = self.transports.iter().map(|transport| transport.local_address());
-        bound.flat_map(advertise::told).collect()
+        let bound = self.bound();
+        let addresses = bound.transports.iter().map(|transport| transport.local_address());
+        addresses.flat_map(advertise::told).collect()
     }
 
-    /// A link to the node with this key, by the cheapest transport that reaches one of its addresses; or, in words,
-    /// why there is none.
+    /// A link to the node that shows one of these keys, by the cheapest transport that reaches one of its addresses;
+    /// or, in words, why there is none.
     pub(crate) async fn dial(
         &self,
         addresses: &[String],
-        peer: NodeKey,
+        keys: &[NodeKey],
     ) -> Result<Box<dyn Link>, String> {
         let mut told: Option<DialError> = None;
-        for transport in &self.transports {
+        for transport in &self.bound().transports {
             for address in addresses {
-                match transport.dial(address, peer).await {
+                match dial_by(&**transport, address, keys).await {
                     Ok(link) => return Ok(link),
                     Err(error) => {
                         told = Some(told.map_or(error.clone(), |told| more_telling(told, error)));
@@ -71,13 +86,73 @@ impl Routes {
     /// Closes all of them, at the same time.
     pub(crate) async fn close(&self) {
         let mut closing = tokio::task::JoinSet::new();
-        for transport in &self.transports {
-            let transport = Arc::clone(transport);
+        for transport in self.transports() {
             closing.spawn(async move { transport.close().await });
         }
         closing.join_all().await;
     }
+
+    /// Closes all of them, and binds them anew where they were, with another key. A socket that is not free yet is
+    /// tried again until it is.
+    pub(crate) async fn renew(&self, config: &Config, keys: &KeyPair) {
+        let fixed = {
+            let bound = self.bound();
+            super::as_bound(config, &bound.transports, bound.main)
+        };
+        self.close().await;
+        self.replace(Bound::default());
+        let mut wait = REBIND_FIRST;
+        let bound = loop {
+            match super::bind(&fixed, keys) {
+                Ok(network) => break network,
+                Err(error) => {
+                    tracing::debug!(%error, "not bound again yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (2 * wait).min(REBIND_MAX);
+                    if wait == REBIND_MAX {
+                        tracing::warn!(%error, "an address cannot be listened on again");
+                    }
+                }
+            }
+        };
+        if let Some(network) = bound {
+            self.replace(Bound::clone(&network.routes.bound()));
+        }
+    }
+
+    /// What is bound now: what is renewed meanwhile is closed, and says so.
+    fn bound(&self) -> Arc<Bound> {
+        self.bound.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, bound: Bound) {
+        *self.bound.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(bound);
+    }
 }
+
+/// A node that changes its key may show the one before, or the next one.
+async fn dial_by(
+    transport: &dyn Transport,
+    address: &str,
+    keys: &[NodeKey],
+) -> Result<Box<dyn Link>, DialError> {
+    let mut last = Err(DialError::Unreachable {
+        address: address.to_owned(),
+        reason: "none of its keys is known".to_owned(),
+    });
+    for key in keys {
+        last = transport.dial(address, *key).await;
+        if !matches!(last, Err(DialError::WrongKey { .. })) {
+            break;
+        }
+    }
+    last
+}
+
+/// How soon a socket is tried again that was not free; then twice as long each time.
+const REBIND_FIRST: Duration = Duration::from_millis(5);
+/// The longest such wait.
+const REBIND_MAX: Duration = Duration::from_secs(1);
 
 /// Of two reasons the one that helps a person more, the first of equals. That an address is another transport's says
 /// nothing.
@@ -152,7 +227,7 @@ mod tests {
     async fn addresses_are_tried_by_what_their_transport_costs() {
         let (routes, noted) = routes();
         let addresses = ["far:1", "near:1", "none:1", "near:2", "far:2"].map(String::from);
-        let error = routes.dial(&addresses, NodeKey::from_bytes([1; 32])).await.err().unwrap();
+        let error = routes.dial(&addresses, &[NodeKey::from_bytes([1; 32])]).await.err().unwrap();
         assert_eq!(*noted.lock().unwrap(), ["near:1", "near:2", "far:1", "far:2"]);
         assert_eq!(error, "near:1 is unreachable: nobody is there");
     }
@@ -161,7 +236,7 @@ mod tests {
     async fn addresses_of_transports_that_are_not_here_say_so() {
         let (routes, _) = routes();
         let addresses = ["none:1".to_owned()];
-        let error = routes.dial(&addresses, NodeKey::from_bytes([1; 32])).await.err().unwrap();
+        let error = routes.dial(&addresses, &[NodeKey::from_bytes([1; 32])]).await.err().unwrap();
         assert!(error.contains("not a dialable address"), "{error}");
     }
 

@@ -78,6 +78,25 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a restored node takes a member that it does not know yet for a liar";
     ["a removal closes what its subject issued", "an incarnation that ended is closed"] "own", [],
         "vectors list removed members for ever";
+    // Members and keys that are revoked.
+    ["links of who is removed end"] "own", [],
+        "a removed member goes on over the links that it has";
+    ["a retired key is refused"] "own", [],
+        "whoever has a key that was revoked is taken for its member";
+    ["links of a retired key end"] "own", [],
+        "whoever has a key that was revoked goes on over the links that it has";
+    ["a retired key has said its last"] "own", [],
+        "whoever has stolen a key that was retired since names its own as the next one";
+    ["a succession is signed"] "own", [],
+        "anybody takes the place of a member by saying so";
+    ["an old key is valid while it overlaps"] "own", [],
+        "an old key is refused where the new one is not known yet";
+    ["a key is shown once all members know it"] "own", [],
+        "a node shows a key that members do not expect, who cannot dial it";
+    ["a hello comes with whose successor its key is"] "own", [],
+        "a member that was away while another one changed its key takes it for a stranger";
+    ["the next key is on disk before it is told"] "own", [],
+        "a node that is stopped has lost the key that the others expect";
     // Concerns and their acks.
     ["who does not count is not counted"] "30, L1", [],
         "a concern counts the acks of delayed replicas, of members in rehab, evicted or fenced";

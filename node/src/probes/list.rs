@@ -70,6 +70,23 @@ probes! {
     ReopenedIsClosedAgain,
     /// A member is removed.
     MemberRemoved,
+    // Keys that change.
+    /// A member records its next key.
+    KeyAnnounced,
+    /// It shows it, since all members know it.
+    KnownKeyShown,
+    /// It shows it though some member does not know it, since the overlap is over.
+    UnknownKeyShown,
+    /// The links of a node are made anew under its next key.
+    KeyShown,
+    /// A peer that has not heard of a member's next key is told by the hello.
+    SuccessionTold,
+    /// An old key is retired.
+    KeyRetired,
+    /// A link that shows a retired key ends.
+    RetiredKeyDropped,
+    /// A link that shows a retired key is refused.
+    RetiredKeyRefused,
     // Verify and scrub.
     /// A refresh waits for the operator.
     RefreshWaits,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use millpond_core::{Namespace, NodeKey};
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use super::errors::JoinError;
 #[cfg(feature = "backup")]
 use crate::backup::Backups;
 use crate::commits::Commits;
+use crate::key_ring::KeyRing;
 use crate::network::Routes;
 use crate::replication::{Answer, JoinProgress, Request, Sight};
 use crate::runtime::{EngineHandle, WriterHandle};
@@ -39,6 +41,8 @@ pub(super) struct Inner {
     #[cfg_attr(not(feature = "backup"), expect(dead_code, reason = "for backups with the key"))]
     pub(super) dir: PathBuf,
     pub(super) key: NodeKey,
+    pub(super) keys: Arc<KeyRing>,
+    pub(super) key_overlap: Duration,
     pub(super) name: String,
     /// Whether it was opened as a delayed replica; it may have been promoted since.
     pub(super) may_be_delayed: bool,
@@ -56,9 +60,15 @@ pub(super) struct Inner {
 }
 
 impl Replica {
-    /// This node's key.
+    /// The key by which this node is known: its first one, whatever it [shows](Replica::shown_key) by now.
     pub fn key(&self) -> NodeKey {
         self.inner.key
+    }
+
+    /// The key that this node shows on its links. It is that of [`Replica::key`] until it is
+    /// [changed](Replica::rotate_key).
+    pub fn shown_key(&self) -> NodeKey {
+        self.inner.keys.shown()
     }
 
     /// The address that it listens on for peers: that of [`Config::listen`](crate::Config::listen), if it has one.
@@ -94,7 +104,7 @@ impl Replica {
     pub async fn status(&self) -> Status {
         let inner = &self.inner;
         let request = Request::Status {
-            stats: Vec::new(),
+            links: Vec::new(),
             store_bytes: inner.store.size_bytes(),
             warnings: inner.warnings.clone(),
         };
@@ -230,6 +240,14 @@ impl Replica {
 }
 
 impl Replica {
+    pub(crate) fn keys(&self) -> &Arc<KeyRing> {
+        &self.inner.keys
+    }
+
+    pub(crate) fn key_overlap(&self) -> Duration {
+        self.inner.key_overlap
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.inner.stop.is_cancelled()
     }

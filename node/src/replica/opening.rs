@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_core::VersionVector;
-use millpond_core::transport::Transport;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,14 +15,15 @@ use crate::backup::Backups;
 use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::indexes::Declared;
-#[cfg(feature = "backup")]
+use crate::key_pair::verify;
+use crate::key_ring::KeyRing;
 use crate::limits::EVENTS_MAX;
 use crate::membership::Invite;
 use crate::network;
 use crate::replication::{
     Collection, Engine, EngineConfig, JoinProgress, Limits, Now, VerifySettings,
 };
-use crate::runtime::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell, WriterHandle};
+use crate::runtime::{EngineHandle, EngineTask, LeaseKeeper, Shell, WriterHandle, accept};
 use crate::state::Heads;
 
 impl Replica {
@@ -64,6 +64,8 @@ impl Replica {
     ) -> Result<Self, OpenError> {
         let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
         let network = network::bind(config, &keys)?;
+        let shows = keys.key();
+        let keys = Arc::new(KeyRing::new(&config.dir, about.domain, keys));
         let (network, mut warnings) = match network {
             Some(network) => (Some(Arc::new(network.routes)), network.warnings),
             None => (None, Vec::new()),
@@ -76,13 +78,12 @@ impl Replica {
             );
         }
         let listen = network.as_ref().map(|it| it.local_address()).unwrap_or_default();
-        let advertised = match &config.advertise[..] {
-            [] => network.as_ref().map(|it| it.addresses()).unwrap_or_default(),
-            addresses => addresses.to_vec(),
-        };
+        let advertised = network::addresses_to_tell(config, network.as_deref());
         let epoch = Instant::now();
         let engine_config = EngineConfig {
             key: about.key,
+            shows,
+            check: verify,
             domain: about.domain,
             name: config.name.clone(),
             addresses: advertised,
@@ -143,6 +144,8 @@ impl Replica {
         });
         let shell = Shell {
             network: network.clone(),
+            keys: keys.clone(),
+            config: Arc::new(config.clone()),
             writer: writer.jobs(),
             events: events.clone(),
             committed: committed_tx,
@@ -155,12 +158,14 @@ impl Replica {
         };
         let task = EngineTask::new(engine, inbox, shell);
         tasks.spawn(task.run());
-        for transport in network.iter().flat_map(|network| network.transports()) {
-            tasks.spawn(accept(transport.clone(), events.clone(), stop.clone()));
+        if let Some(network) = &network {
+            accept(network, &events, &tasks, &stop);
         }
         let inner = Inner {
             dir: config.dir.clone(),
             key: about.key,
+            keys,
+            key_overlap: config.key_overlap,
             name: config.name.clone(),
             may_be_delayed: config.apply_after.is_some(),
             store,
@@ -179,23 +184,6 @@ impl Replica {
         #[cfg(feature = "backup")]
         replica.keep_backups();
         Ok(replica)
-    }
-}
-
-async fn accept(
-    transport: Arc<dyn Transport>,
-    events: mpsc::Sender<Event>,
-    stop: CancellationToken,
-) {
-    loop {
-        let link = tokio::select! {
-            () = stop.cancelled() => return,
-            link = transport.accept() => link,
-        };
-        let Some(link) = link else { return };
-        if events.send(Event::Link(link)).await.is_err() {
-            return;
-        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Replica {
     /// [`InviteError::NoInvite`], or that it cannot be recorded: it is revoked then until this node's next start.
     pub async fn revoke_invite(&self, invite: &str) -> Result<IssuedInvite, InviteError> {
         match self.inner.engine.ask(Request::RevokeInvite(invite.into())).await {
-            Some(Answer::Revoked(revoked)) => revoked,
+            Some(Answer::InviteRevoked(revoked)) => revoked,
             _ => Err(InviteError::Closed),
         }
     }
@@ -98,12 +98,12 @@ impl Replica {
     /// # Errors
     /// [`JoinError::OtherDomain`] where something could be lost, and any other [`JoinError`]; then nothing has changed.
     pub async fn join(&self, invite: Invite) -> Result<(), JoinError> {
-        #[cfg(feature = "backup")]
         let domain = invite.domain();
         match self.inner.engine.ask(Request::Join(invite)).await {
             Some(Answer::Joining(joining)) => joining?,
             _ => return Err(JoinError::Closed),
         }
+        self.inner.keys.enter(domain);
         #[cfg(feature = "backup")]
         if let Some(backups) = &self.inner.backups {
             backups.enter(domain);

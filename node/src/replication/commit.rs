@@ -17,6 +17,7 @@ use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::removal::RemoveError;
 use crate::replica::{InviteError, PromoteError, ReleaseError};
+use crate::rotation::{RevokeError, RotateError};
 use crate::state::{
     Heads, Job, JobError, Local, LocalClosure, Outcome, View, WriteError, meta_key, write_meta,
 };
@@ -45,6 +46,12 @@ pub(super) enum Pending {
     Close,
     /// A member is removed: answer the application.
     Remove { id: RequestId },
+    /// The next key is recorded: answer the application.
+    Rotate { id: RequestId },
+    /// It is recorded that a key is refused: answer the application.
+    Revoke { id: RequestId },
+    /// Old keys of this node are recorded as retired.
+    Retire,
     /// A slice of a fold.
     Fold(Namespace),
     /// A slice of an index.
@@ -62,7 +69,7 @@ pub(super) enum Pending {
     /// It is recorded who was approved, or denied.
     Decide { id: RequestId, member: PendingMember },
     /// It is recorded that an invite is revoked.
-    Revoke { id: RequestId, invite: IssuedInvite },
+    RevokeInvite { id: RequestId, invite: IssuedInvite },
     /// The store was mended.
     Mend(Mending),
     /// The store is told of the fence.
@@ -82,6 +89,7 @@ impl Pending {
             Self::Write { .. } | Self::Own | Self::Compact | Self::Grant { .. } | Self::Close => {
                 true
             }
+            Self::Rotate { .. } | Self::Revoke { .. } | Self::Retire => true,
             Self::Mend(mending) => mending.is_local(),
             _ => false,
         }
@@ -93,10 +101,8 @@ impl Pending {
             Self::Write { .. } | Self::Invite { .. } | Self::Release(_) | Self::Fence => self,
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
-            Self::Remove { .. }
-            | Self::Revoke { .. }
-            | Self::Decide { .. }
-            | Self::Enter { .. } => self,
+            Self::Remove { .. } | Self::Rotate { .. } | Self::Revoke { .. } => self,
+            Self::RevokeInvite { .. } | Self::Decide { .. } | Self::Enter { .. } => self,
             _ => Self::Note,
         }
     }
@@ -325,10 +331,10 @@ impl Engine {
                 let decided = decided.map_err(|error| InviteError::Store(error.to_string()));
                 self.answer(id, Answer::Decided(decided));
             }
-            (Pending::Revoke { id, invite }, result) => {
+            (Pending::RevokeInvite { id, invite }, result) => {
                 let revoked = result.map(|_| invite);
                 let revoked = revoked.map_err(|error| InviteError::Store(error.to_string()));
-                self.answer(id, Answer::Revoked(revoked));
+                self.answer(id, Answer::InviteRevoked(revoked));
             }
             (Pending::Show, result) => self.shown(&result),
             (Pending::Delay { id }, result) => self.delay_ordered(id, result.map(drop)),
@@ -364,6 +370,17 @@ impl Engine {
                 let removed = removed.map_err(|error| RemoveError::NotRecorded(error.to_string()));
                 self.answer(id, Answer::Removed(removed));
             }
+            (Pending::Rotate { id }, result) => {
+                let rotated = result.map(drop);
+                let rotated = rotated.map_err(|error| RotateError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Rotated(rotated));
+            }
+            (Pending::Revoke { id }, result) => {
+                let revoked = result.map(drop);
+                let revoked = revoked.map_err(|error| RevokeError::NotRecorded(error.to_string()));
+                self.answer(id, Answer::Revoked(revoked));
+            }
+            (Pending::Retire, result) => self.retired(&result),
             (Pending::Fold(namespace), Ok(_)) => self.folded(namespace, None),
             (Pending::Fold(namespace), Err(error)) => self.folded(namespace, Some(&error)),
             (Pending::Index, result) => self.built(result.err().as_ref()),
@@ -450,10 +467,12 @@ impl Engine {
 
     fn reload_members(&mut self) {
         let view = self.store.snapshot().and_then(|it| View::new(it, Namespace::SYSTEM));
-        match view.and_then(|view| Members::read(&view)) {
+        let checks = self.key_checks();
+        match view.and_then(|view| Members::read_with_keys(&view, &checks)) {
             Ok(members) => {
                 let before = std::mem::replace(&mut self.members, members);
                 self.drop_removed(&before);
+                self.drop_retired();
                 self.closing.set(self.members.closed().clone());
             }
             Err(error) => tracing::error!(%error, "the members cannot be read"),

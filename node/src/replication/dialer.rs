@@ -23,8 +23,8 @@ impl Engine {
             let state = self.peer_mut(peer);
             state.is_dialing = true;
             state.attempts = state.attempts.saturating_add(1);
-            let addresses = self.addresses_of(peer);
-            self.emit(Output::Dial { peer, addresses });
+            let (keys, addresses) = (self.keys_to_dial(peer), self.addresses_of(peer));
+            self.emit(Output::Dial { peer, keys, addresses });
         }
     }
 

@@ -31,12 +31,13 @@ use super::recalling::Recalling;
 use super::refresh_asked::AskedRefresh;
 use super::rehab::{Beginning, Recovery};
 use super::ring::Ring;
+use super::rotating::Rotation;
 use super::supply::Supply;
 use super::survey::Surveys;
 use super::verify_plan::{Verify, VerifySettings};
 use super::{Answer, Input, LinkId, Now, Output, RequestId, Token};
 use crate::limits::Limits;
-use crate::membership::{Invite, InviteBook, Members, OwnRecord};
+use crate::membership::{CheckSignature, Invite, InviteBook, KeyChecks, Members, OwnRecord};
 use crate::planted::planted;
 use crate::probes::never;
 use crate::state::{Heads, View, meta_key, read_meta};
@@ -48,8 +49,12 @@ use crate::topology::tree::Tree;
 /// What an engine is told once.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineConfig {
-    /// The node's key.
+    /// The key that the node is known by: its first one.
     pub(crate) key: NodeKey,
+    /// The key that it shows on its links.
+    pub(crate) shows: NodeKey,
+    /// What checks the signatures of keys.
+    pub(crate) check: CheckSignature,
     /// Its domain.
     pub(crate) domain: Domain,
     /// Its name.
@@ -126,6 +131,10 @@ pub(crate) struct Engine {
     pub(super) is_entering: bool,
     /// What this run has recorded of its own node.
     pub(super) told_self: Option<OwnRecord>,
+    /// What this node is doing about its own keys.
+    pub(super) rotation: Rotation,
+    /// Members that have shown, and proven, a later key of theirs than the records tell.
+    pub(super) proven: BTreeMap<NodeKey, NodeKey>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) peers: BTreeMap<NodeKey, Peer>,
     /// Peers that this node wants a link to, and has none.
@@ -185,6 +194,7 @@ impl Engine {
         engine.recovery.is_unproven = !engine.config.is_level;
         engine.check_rehab_soon();
         engine.reissue();
+        engine.drop_retired();
         engine.members_changed();
         Ok(engine)
     }
@@ -197,7 +207,9 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let snapshot = store.snapshot()?;
         let heads = Heads::load(&*snapshot)?;
-        let members = Members::read(&View::new(snapshot.clone(), Namespace::SYSTEM)?)?;
+        let view = View::new(snapshot.clone(), Namespace::SYSTEM)?;
+        let checks = KeyChecks { domain: config.domain, check: config.check, known: None };
+        let members = Members::read_with_keys(&view, &checks)?;
         let joining = read_meta(&*snapshot, &meta_key::pending_invite())?;
         let held: Option<Beginning> = read_meta(&*snapshot, &meta_key::rehab())?;
         let beginning = held.or(joining.as_ref().map(|_: &Invite| Beginning::Fresh));
@@ -220,6 +232,8 @@ impl Engine {
             invites: InviteBook::read(&*snapshot)?,
             is_entering: false,
             told_self: None,
+            rotation: Rotation::default(),
+            proven: BTreeMap::new(),
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -281,12 +295,16 @@ impl Engine {
             }
             Input::Frame { link, lane, frame } => self.frame(link, lane, frame),
             Input::LinkDown { link, peer, code, reason, stats } => {
+                let held = self.links.get(&link).map(|link| link.peer);
+                let peer = held.unwrap_or_else(|| self.members.whose(peer));
                 if let Some(peer) = self.peers.get_mut(&peer) {
                     peer.counters.wire_bytes_sent += stats.wire_bytes_sent;
                     peer.counters.wire_bytes_received += stats.wire_bytes_received;
                 }
                 self.link_down(link, code, reason);
             }
+            Input::KeyShown(shown) => self.key_shown(shown),
+            Input::Listens(addresses) => self.listens(addresses),
             Input::DialFailed { peer, reason } => self.dial_failed(peer, reason),
             Input::Committed { results, heads } => self.committed(results, *heads),
             Input::Request { id, request } => self.request(id, request),
@@ -340,6 +358,7 @@ impl Engine {
             self.fence_again_ms,
             self.next_collection_ms(),
             self.next_closing_ms(),
+            self.next_rotation_ms(),
             self.next_rehab_ms(),
             self.next_delay_ms(),
             self.next_comparison_ms(),
@@ -406,6 +425,7 @@ impl Engine {
         self.run_fence();
         self.run_collection();
         self.run_closing();
+        self.run_rotation();
         self.run_rehab();
         self.run_delay();
         self.run_comparisons();
@@ -453,6 +473,9 @@ impl Engine {
         let message = match message {
             Message::Closed(change) => return self.closed_said(link_id, &change),
             Message::ClosedHeld { hash } => return self.closed_held(link_id, hash),
+            Message::Succession(chain) if link.boot.is_none() => {
+                return self.succession(link_id, &chain);
+            }
             message => message,
         };
         if !link.is_open() && !matches!(message, Message::Hello(_)) {

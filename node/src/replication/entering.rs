@@ -66,6 +66,11 @@ impl Engine {
         if let Some(why) = self.why_fenced() {
             return Err(JoinError::NotNow { why: format!("it is fenced: {why}") });
         }
+        if self.config.shows != own && self.config.domain != invite.domain {
+            // The domain to come knows it by no other key than the one that it shows.
+            let why = "its key was changed; join in a new folder".into();
+            return Err(JoinError::NotNow { why });
+        }
         if self.is_entering {
             return Err(JoinError::NotNow { why: "it is about to join already".into() });
         }

@@ -57,7 +57,7 @@ pub(crate) struct Belief {
 impl Engine {
     /// Who waits for approval.
     pub(crate) fn pending_members(&self) -> Vec<PendingMember> {
-        self.invites.pending(self.config.key)
+        self.invites.pending()
     }
 
     /// What the engine holds now.

@@ -22,7 +22,7 @@ impl Engine {
         let lasts_ms = options.expires.min(Duration::from_secs(INVITE_S_MAX)).as_millis() as u64;
         let invite = Invite {
             domain: self.config.domain,
-            issuer: self.config.key,
+            issuer: self.config.shows,
             addresses: self.config.addresses.clone(),
             role: options.role,
             expires_ms: self.now.wall_ms + lasts_ms,
@@ -72,7 +72,7 @@ impl Engine {
         if role != Some(Role::Admin) {
             return self.answer(id, Answer::Decided(Err(InviteError::NotAdmin)));
         }
-        match self.invites.decide(who, is_approved, self.config.key) {
+        match self.invites.decide(who, is_approved) {
             Ok(member) => {
                 sometimes!(is_approved, GuestApproved);
                 sometimes!(!is_approved, GuestDenied);
@@ -95,9 +95,9 @@ impl Engine {
             Ok(invite) => {
                 sometimes!(InviteRevoked);
                 let job = self.invites.note();
-                self.submit(Pending::Revoke { id, invite }, job);
+                self.submit(Pending::RevokeInvite { id, invite }, job);
             }
-            Err(_) => self.answer(id, Answer::Revoked(Err(InviteError::NoInvite))),
+            Err(_) => self.answer(id, Answer::InviteRevoked(Err(InviteError::NoInvite))),
         }
     }
 }

@@ -17,8 +17,10 @@ use crate::topology::settings::{Direction, Ripple};
 
 /// One connection to a peer, as the engine sees it.
 pub(super) struct Link {
-    /// The peer's key, proven by the transport.
+    /// The peer, by the key that it is known by.
     pub(super) peer: NodeKey,
+    /// The key that it has shown, proven by the transport.
+    pub(super) key: NodeKey,
     /// Whether this side dialled.
     pub(super) dialed: bool,
     /// The peer's address, for people.
@@ -187,9 +189,16 @@ pub(super) struct Held {
 
 impl Link {
     /// A link that has just come up.
-    pub(super) fn new(peer: NodeKey, dialed: bool, remote: Remote, now_ms: u64) -> Self {
+    pub(super) fn new(
+        peer: NodeKey,
+        key: NodeKey,
+        dialed: bool,
+        remote: Remote,
+        now_ms: u64,
+    ) -> Self {
         Self {
             peer,
+            key,
             dialed,
             remote,
             phase: Phase::Greeting,

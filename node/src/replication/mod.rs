@@ -33,6 +33,7 @@
 //! | `compacting` | which slots of counters nobody needs any more |
 //! | `relaying` | what is told of members that are not linked with each other |
 //! | `closing`, `removing` | which incarnations are closed, and whose members' ends those are |
+//! | `rotating` | keys that change, and those that are refused |
 //! | `words`, `collecting` | which tombstones nobody needs any more |
 //! | `commit` | jobs for the store, and what follows from them |
 //! | `continuity` | whether a new incarnation is needed |
@@ -50,12 +51,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use millpond_core::message::CloseCode;
 use millpond_core::transport::{Lane, LinkStats};
-use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, VersionVector};
+use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, Succession, VersionVector};
 
 use crate::conflicts::Writer;
 use crate::membership::{Invite, InviteOptions, IssuedInvite, PendingMember};
 use crate::removal::RemoveError;
 use crate::replica::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
+use crate::rotation::{RevokeError, RotateError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
 use crate::topology::settings::Topology;
@@ -106,6 +108,7 @@ mod removing;
 mod report;
 mod requests;
 mod ring;
+mod rotating;
 mod rules;
 mod session;
 mod sight;
@@ -169,10 +172,18 @@ pub(crate) struct Remote {
     pub(crate) address: String,
 }
 
+/// What a link's network tells at the moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LinkNow {
+    pub(crate) stats: LinkStats,
+    /// Where the peer is seen, which may have moved since the link came up.
+    pub(crate) address: String,
+}
+
 /// What happens to the engine.
 #[allow(clippy::large_enum_variant)] // each is moved once, into the engine
 pub(crate) enum Input {
-    /// A link is authenticated.
+    /// A link is authenticated: the peer has shown this key.
     LinkUp { link: LinkId, peer: NodeKey, dialed: bool, remote: Remote },
     /// A whole frame arrived.
     Frame { link: LinkId, lane: Lane, frame: Bytes },
@@ -188,6 +199,10 @@ pub(crate) enum Input {
     },
     /// The round trip of a link, as the transport measures it.
     RoundTrip { link: LinkId, us: u64 },
+    /// The node shows this key from now on, and makes its links anew; or why not.
+    KeyShown(Result<NodeKey, String>),
+    /// It tells others to dial these addresses from now on.
+    Listens(Vec<String>),
     /// A dial came to nothing.
     DialFailed { peer: NodeKey, reason: String },
     /// The writer has committed a group, or failed to.
@@ -216,7 +231,7 @@ pub(crate) enum Request {
     Writers(BTreeSet<Incarnation>),
     /// Everything about this node. The shell knows the links' network counters, the store's size and what it
     /// noticed itself.
-    Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
+    Status { links: Vec<(LinkId, LinkNow)>, store_bytes: u64, warnings: Vec<String> },
     /// A new invite.
     Invite { options: InviteOptions, secret: [u8; 16] },
     /// The invites that this node has issued.
@@ -245,6 +260,11 @@ pub(crate) enum Request {
     Promote(Option<NodeKey>),
     /// Remove a member.
     Remove(NodeKey),
+    /// Record that another key follows that of this node, which shows it at the latest after so long, and that one no
+    /// longer.
+    Rotate { succession: Succession, overlap_ms: u64 },
+    /// Have a key refused that another one has taken the place of.
+    Revoke(NodeKey),
     /// Does something else with what a delayed replica has yet to show.
     Delay(DelayOrder),
     /// Takes part in the mesh in another way from now on. The settings have been checked.
@@ -271,8 +291,10 @@ pub(crate) enum Output {
     Send { link: LinkId, lane: Lane, frame: Bytes },
     /// End a link, telling the peer why.
     Close { link: LinkId, code: CloseCode, reason: String },
-    /// Dial a peer at one of these addresses.
-    Dial { peer: NodeKey, addresses: Vec<String> },
+    /// Dial a peer, which shows one of these keys, at one of these addresses.
+    Dial { peer: NodeKey, keys: Vec<NodeKey>, addresses: Vec<String> },
+    /// Show the key that was prepared, on links that are made anew.
+    ShowKey { key: NodeKey },
     /// Run a job and report back.
     Commit { token: Token, job: Job },
     /// Answer the application.
@@ -313,13 +335,17 @@ pub(crate) enum Answer {
     /// It is recorded who was approved, or denied; or why not.
     Decided(Result<PendingMember, InviteError>),
     /// It is recorded that an invite is revoked; or why not.
-    Revoked(Result<IssuedInvite, InviteError>),
+    InviteRevoked(Result<IssuedInvite, InviteError>),
     /// It is recorded that this node is about to join; or why it is not.
     Joining(Result<(), JoinError>),
     /// It is recorded who takes writes; or why not.
     Promoted(Result<(), PromoteError>),
     /// It is recorded that a member is removed; or why not.
     Removed(Result<(), RemoveError>),
+    /// It is recorded which key comes next; or why not.
+    Rotated(Result<(), RotateError>),
+    /// It is recorded that a key is refused; or why not.
+    Revoked(Result<(), RevokeError>),
     /// It is recorded what becomes of what waits; or why not.
     Delay(Result<(), DelayError>),
     /// What the nodes of the mesh have told.

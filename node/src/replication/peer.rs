@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use millpond_core::{Boot, Namespace, VersionVector};
+use millpond_core::{Boot, Namespace, NodeKey, VersionVector};
 use serde::{Deserialize, Serialize};
 
 use super::counting::{Counters, Origins};
@@ -35,6 +35,8 @@ pub(super) struct Peer {
     /// Boots that it had before that one. If one of them is heard again, and again later, and the current
     /// one in between, two nodes hold the key.
     superseded: VecDeque<Superseded>,
+    /// The key that it showed on its latest link.
+    pub(super) shown: Option<NodeKey>,
     /// Whether two live boots of its key were seen.
     pub(super) is_cloned: bool,
     /// Whether it has said that it is not ready; since its latest hello it has to say that it is.

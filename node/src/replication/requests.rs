@@ -20,8 +20,8 @@ impl Engine {
                 self.end_waits();
                 self.answer(id, Answer::Done);
             }
-            Request::Status { stats, store_bytes, warnings } => {
-                let status = self.status(&stats, store_bytes, warnings);
+            Request::Status { links, store_bytes, warnings } => {
+                let status = self.status(&links, store_bytes, warnings);
                 self.answer(id, Answer::Status(Box::new(status)));
             }
             Request::Invite { options, secret } => self.invite(id, options, secret),
@@ -40,6 +40,8 @@ impl Engine {
             Request::Delay(order) => self.order_delay(id, order),
             Request::Promote(primary) => self.promote(id, primary),
             Request::Remove(member) => self.remove(id, member),
+            Request::Rotate { succession, overlap_ms } => self.rotate(id, succession, overlap_ms),
+            Request::Revoke(key) => self.revoke(id, key),
             Request::Survey => self.ask_survey(id),
             Request::Verify { peers, is_deep } => self.ask_verify(id, peers, is_deep),
             Request::Refresh { peer, is_dry: true } => self.plan_refresh(id, peer),

@@ -18,9 +18,12 @@ use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 
 impl Engine {
-    pub(super) fn link_up(&mut self, link: LinkId, peer: NodeKey, dialed: bool, remote: Remote) {
-        let now_ms = self.now.mono_ms;
-        self.links.insert(link, Link::new(peer, dialed, remote, now_ms));
+    pub(super) fn link_up(&mut self, link: LinkId, shown: NodeKey, dialed: bool, remote: Remote) {
+        if self.members.is_retired(shown) {
+            return self.refuse_retired(link, shown, dialed);
+        }
+        let (now_ms, peer) = (self.now.mono_ms, self.whose(shown));
+        self.links.insert(link, Link::new(peer, shown, dialed, remote, now_ms));
         self.refresh_wanted();
         let state = self.peer_mut(peer);
         if dialed {
@@ -136,6 +139,10 @@ impl Engine {
             namespaces: namespaces.to_vec(),
             invite: invite.map(|invite| invite.secret),
         };
+        let chain = self.own_chain();
+        if !chain.is_empty() && !planted!("a hello comes with whose successor its key is") {
+            self.send(link_id, Lane::Control, &Message::Succession(chain));
+        }
         self.send(link_id, Lane::Control, &Message::Hello(hello));
         self.greet_with_table(link_id);
         for namespace in NAMESPACES {
@@ -287,6 +294,7 @@ impl Engine {
 
         let state = self.peers.entry(peer).or_default();
         if let Some(link) = self.links.get_mut(&link_id) {
+            state.shown = Some(link.key);
             link.attempts_before = state.attempts;
         }
         if !planted!("an open link ends the back-off") {

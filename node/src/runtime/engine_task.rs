@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use millpond_core::transport::{Link, LinkStats};
+use millpond_core::transport::Link;
 use millpond_core::{NodeKey, VersionVector};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::accepting::Showing;
 use super::link_task::LinkQueues;
 use super::{Lease, LeaseFile, WriterMessage};
+use crate::config::Config;
+use crate::key_ring::KeyRing;
 use crate::network::Routes;
 use crate::replication::{
-    Answer, Engine, Input, JoinProgress, LinkId, Now, Output, Remote, Request, RequestId, Sight,
+    Answer, Engine, Input, JoinProgress, LinkId, LinkNow, Now, Output, Remote, Request, RequestId,
+    Sight,
 };
 use crate::state::Heads;
 
@@ -78,6 +82,8 @@ pub(crate) struct EngineTask {
 /// What the engine's task works with.
 pub(crate) struct Shell {
     pub(crate) network: Option<Arc<Routes>>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) config: Arc<Config>,
     pub(crate) writer: std::sync::mpsc::Sender<WriterMessage>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) committed: watch::Sender<VersionVector>,
@@ -161,7 +167,7 @@ impl EngineTask {
                 self.next_request += 1;
                 let id = RequestId(self.next_request);
                 self.questions.insert(id, reply);
-                let request = self.with_stats(request);
+                let request = self.with_links(request);
                 Input::Request { id, request }
             }
             Event::Link(link) => {
@@ -226,12 +232,15 @@ impl EngineTask {
         }
     }
 
-    fn with_stats(&self, request: Request) -> Request {
+    fn with_links(&self, request: Request) -> Request {
         match request {
             Request::Status { store_bytes, warnings, .. } => {
-                let stats: Vec<(LinkId, LinkStats)> =
-                    self.links.iter().map(|(&id, queues)| (id, queues.link().stats())).collect();
-                Request::Status { stats, store_bytes, warnings }
+                let now = |link: &dyn Link| LinkNow {
+                    stats: link.stats(),
+                    address: link.remote_address(),
+                };
+                let links = self.links.iter().map(|(&id, queues)| (id, now(queues.link())));
+                Request::Status { links: links.collect(), store_bytes, warnings }
             }
             other => other,
         }
@@ -250,7 +259,8 @@ impl EngineTask {
                         queues.close(code, &reason);
                     }
                 }
-                Output::Dial { peer, addresses } => self.dial(peer, addresses),
+                Output::Dial { peer, keys, addresses } => self.dial(peer, keys, addresses),
+                Output::ShowKey { key } => self.show(key),
                 Output::Commit { token, job } => {
                     // The writer is gone only after a failure that ends the node.
                     let _ = self.shell.writer.send(WriterMessage::Job(token, job));
@@ -268,13 +278,26 @@ impl EngineTask {
         }
     }
 
-    fn dial(&self, peer: NodeKey, addresses: Vec<String>) {
+    fn show(&self, key: NodeKey) {
+        let shell = &self.shell;
+        let showing = Showing {
+            keys: shell.keys.clone(),
+            network: shell.network.clone(),
+            config: shell.config.clone(),
+            events: shell.events.clone(),
+            tasks: shell.tasks.clone(),
+            stop: shell.stop.clone(),
+        };
+        shell.tasks.spawn(showing.show(key));
+    }
+
+    fn dial(&self, peer: NodeKey, keys: Vec<NodeKey>, addresses: Vec<String>) {
         let Some(network) = self.shell.network.clone() else {
             return;
         };
         let events = self.shell.events.clone();
         self.shell.tasks.spawn(async move {
-            let event = match network.dial(&addresses, peer).await {
+            let event = match network.dial(&addresses, &keys).await {
                 Ok(link) => Event::Link(link),
                 Err(reason) => Event::Input(Input::DialFailed { peer, reason }),
             };

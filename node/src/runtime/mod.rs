@@ -10,12 +10,14 @@
 //!
 //! Nothing here decides anything: what to send, to commit or to dial is the engine's.
 
+mod accepting;
 mod engine_task;
 mod lease;
 mod link_task;
 mod queue;
 mod writer;
 
+pub(crate) use accepting::accept;
 pub(crate) use engine_task::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell};
 pub(crate) use lease::{Lease, LeaseFile};
 pub(crate) use writer::{WriterHandle, WriterMessage};

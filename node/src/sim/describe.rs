@@ -58,8 +58,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Shown(Err(behind)) => format!("behind by {}", behind.missing),
         Answer::Status(_) => "the status".into(),
         Answer::Invites(invites) => format!("{} invites", invites.len()),
-        Answer::Revoked(Ok(invite)) => format!("revoked {}", invite.id),
-        Answer::Revoked(Err(error)) => format!("not revoked, {error}"),
+        Answer::InviteRevoked(Ok(invite)) => format!("revoked {}", invite.id),
+        Answer::InviteRevoked(Err(error)) => format!("not revoked, {error}"),
         Answer::Decided(Ok(member)) => format!("decided on {}", member.words),
         Answer::Decided(Err(error)) => format!("not decided, {error}"),
         Answer::Joining(Ok(())) => "joining".into(),
@@ -67,6 +67,10 @@ pub(crate) fn answer(answer: &Answer) -> String {
         Answer::Invite(Ok(_)) => "an invite".into(),
         Answer::Invite(Err(error)) => format!("no invite, {error}"),
         Answer::Promoted(Ok(())) => "promoted".into(),
+        Answer::Rotated(Ok(())) => "the next key is recorded".into(),
+        Answer::Rotated(Err(error)) => format!("no next key, {error}"),
+        Answer::Revoked(Ok(())) => "revoked".into(),
+        Answer::Revoked(Err(error)) => format!("not revoked, {error}"),
         Answer::Removed(Ok(())) => "removed".into(),
         Answer::Removed(Err(error)) => format!("not removed, {error}"),
         Answer::Promoted(Err(error)) => format!("not promoted, {error}"),
@@ -117,6 +121,7 @@ fn message(message: &Message) -> String {
         Message::Closed(said) => {
             format!("Closed: {} changes, of {:x}, to {:x}", said.changes.len(), said.from, said.to)
         }
+        Message::Succession(chain) => format!("Succession: {chain:?}"),
         Message::ClosedHeld { hash } => format!("ClosedHeld: {hash:x}"),
         Message::Pull(said) => pull(said),
         Message::PullStart { transfer, upto, rows_estimate, floor } => {

@@ -225,6 +225,7 @@ impl World {
         self.nodes.push(Node::new(id, SimDisk::new(false)));
         self.joined.push(Some(JoinProgress::Joined));
         self.nodes[id].key = self.nodes[of].key;
+        self.nodes[id].shows = self.nodes[of].shows;
         self.nodes[id].topology = self.nodes[of].topology.clone();
         self.nodes[id].collection = self.collection;
         self.nodes[id].restore(&image);

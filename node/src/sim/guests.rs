@@ -144,7 +144,7 @@ impl Stage {
     fn note_revoked(&mut self) {
         let mut revoking = std::mem::take(&mut self.guests.revoking);
         revoking.retain(|(request, invite)| match self.world.answers.remove(request) {
-            Some(Answer::Revoked(Ok(_))) => {
+            Some(Answer::InviteRevoked(Ok(_))) => {
                 self.guests.is_revoked.push(invite.clone());
                 false
             }

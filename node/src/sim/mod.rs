@@ -52,6 +52,7 @@ mod guests;
 mod held;
 mod indexed;
 mod judge;
+pub(crate) mod keys;
 mod kit;
 mod later;
 mod mending;

@@ -23,7 +23,11 @@ use crate::topology::settings::{Ripple, Topology};
 
 /// A node, running or not.
 pub(crate) struct Node {
+    /// By which it is known.
     pub(crate) key: NodeKey,
+    /// The key that it shows, and the next one that its folder holds.
+    pub(crate) shows: NodeKey,
+    pub(crate) next_key: Option<NodeKey>,
     pub(crate) store: Arc<SimDisk>,
     pub(crate) running: Option<Running>,
     /// How long a commit takes.
@@ -159,6 +163,8 @@ impl Node {
     pub(crate) fn new(id: NodeId, store: SimDisk) -> Self {
         Self {
             key: key(id),
+            shows: key(id),
+            next_key: None,
             store: Arc::new(store),
             running: None,
             commit_ms: 1,
@@ -211,6 +217,8 @@ impl Node {
         let record = self.record(id);
         let config = EngineConfig {
             key: self.key,
+            shows: self.shows,
+            check: super::keys::verify,
             domain: about.domain,
             name: record.name,
             addresses: record.addresses,

@@ -58,7 +58,7 @@ pub(crate) struct World {
     pub(crate) heard: Option<BTreeMap<String, u64>>,
     pub(crate) answers: BTreeMap<RequestId, Answer>,
     /// What became of each node's invite, as far as it knows.
-    pub(super) joined: Vec<Option<JoinProgress>>,
+    pub(crate) joined: Vec<Option<JoinProgress>>,
     pub(crate) last_request: u64,
     /// What nodes have found that every member has on its disk, since they were started.
     pub(crate) held_by_all: BTreeMap<NodeId, VersionVector>,
@@ -334,7 +334,7 @@ impl World {
                 self.trace.note(now_ms, node, kind, &[1], || format!("up: link {}", link.0));
                 let us = 1_000 * self.net.round_trip_ms(node, peer);
                 let remote = Remote { transport: "simulated", address: peer.to_string() };
-                let peer = self.nodes[peer].key;
+                let peer = self.nodes[peer].shows;
                 self.input(node, Input::LinkUp { link, peer, dialed, remote });
                 self.input(node, Input::RoundTrip { link, us });
             }
@@ -380,11 +380,13 @@ impl World {
                 Output::Close { link, code, reason } => {
                     self.net.close(self.now_ms, link, code, reason);
                 }
-                Output::Dial { addresses, .. } => {
+                Output::Dial { keys, addresses, .. } => {
                     let to: NodeId = addresses[0].parse().expect("addresses are numbers here");
-                    let is_there = self.nodes[to].running.is_some();
+                    let is_expected = keys.contains(&self.nodes[to].shows);
+                    let is_there = self.nodes[to].running.is_some() && is_expected;
                     self.net.dial(self.now_ms, id, to, is_there);
                 }
+                Output::ShowKey { key } => self.show_key(id, key),
                 Output::Commit { token, job } => self.nodes[id].submit(self.now_ms, token, job),
                 Output::Answer { id: request, answer } => {
                     let text = || format!("answered: {}, {}", request.0, describe::answer(&answer));

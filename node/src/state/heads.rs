@@ -28,7 +28,7 @@ pub(crate) struct Identity {
     pub(crate) store: [u8; 16],
     /// The domain that its data belongs to.
     pub(crate) domain: Domain,
-    /// The node's key.
+    /// The key by which the node is known: its first one.
     pub(crate) key: NodeKey,
 }
 

@@ -2,6 +2,7 @@
 
 mod backup;
 mod counters;
+mod keys;
 mod limits;
 mod origins;
 mod pace;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use backup::BackupStatus;
 pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
+pub use keys::{KeyState, KeyStatus};
 pub use limits::LimitStatus;
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
@@ -144,6 +146,7 @@ impl Status {
             region: None,
             cost: 0,
             topology: Topology::default(),
+            keys: Vec::new(),
             tombstones: TombstoneStatus::default(),
             verify: VerifyStatus::default(),
         };
@@ -256,6 +259,9 @@ pub struct NodeStatus {
     /// How it takes part in the mesh now.
     #[serde(default)]
     pub topology: Topology,
+    /// Its keys that are valid, newest first: `key` is the first that it ever had, by which it is known.
+    #[serde(default)]
+    pub keys: Vec<KeyStatus>,
     /// What deletes have left here.
     #[serde(default)]
     pub tombstones: TombstoneStatus,
@@ -272,6 +278,9 @@ pub struct PeerStatus {
     pub key: String,
     /// Its name; the first digits of the key while unknown.
     pub name: String,
+    /// The key that it showed last, where that is not `key`, its first one.
+    #[serde(default)]
+    pub shows: Option<String>,
     /// Its role.
     pub role: String,
     /// Where it can be dialled.
@@ -474,6 +483,7 @@ mod tests {
             region: None,
             cost: 0,
             topology: Topology::default(),
+            keys: Vec::new(),
             tombstones: TombstoneStatus::default(),
             verify: VerifyStatus::default(),
         }
@@ -483,6 +493,7 @@ mod tests {
         PeerStatus {
             key: "11".repeat(32),
             name: name.into(),
+            shows: None,
             role: "writer".into(),
             addresses: Vec::new(),
             region: None,

@@ -13,10 +13,13 @@ mod http;
 #[cfg(feature = "http")]
 mod http_concerns;
 mod indexes;
+#[cfg(all(unix, feature = "quic", feature = "unix"))]
+mod moving;
 mod opening;
 mod presence;
 mod records;
 mod replication;
 #[cfg(all(unix, feature = "quic", feature = "unix"))]
+mod revocation;
 mod routes;
 mod typed;

@@ -97,7 +97,8 @@ pub(super) const PAGES: &[ErrorPage] = &[
     ErrorPage::new(
         210,
         "the node cannot join now",
-        "It is fenced, or about to join by another invite. Nothing has changed.",
+        "It is fenced, about to join by another invite, or has changed its key, by which alone its own domain knows it. \
+         Nothing has changed.",
         "see `millpond status`, then join again",
     ),
     ErrorPage::new(

@@ -15,8 +15,8 @@ fn small(limits: Limits) -> World {
 }
 
 fn status(world: &mut World) -> Status {
-    let (stats, warnings) = (Vec::new(), Vec::new());
-    let id = world.ask(0, Request::Status { stats, store_bytes: 0, warnings });
+    let (links, warnings) = (Vec::new(), Vec::new());
+    let id = world.ask(0, Request::Status { links, store_bytes: 0, warnings });
     match world.answers.remove(&id) {
         Some(Answer::Status(status)) => *status,
         other => panic!("no status: {other:?}"),

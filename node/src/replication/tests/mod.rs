@@ -35,6 +35,8 @@
 //! | numbers that stand for incarnations | | `names` |
 //! | what is damaged is mended, what nothing explains is told | 19 | `verifies` |
 //! | when a node verifies itself, and with how many at once | | `verify_turns` |
+//! | who is removed is gone at once, and for good | 26, 27 | `removals` |
+//! | a member that changes its key stays the member that it is | | `rotations`, `crate::membership::keys` |
 //! | R10 peer input harms nobody | | `hostile` |
 //!
 //! All of them at once are the simulator's matter ([`crate::sim`]).
@@ -77,8 +79,10 @@ mod refreshes;
 mod rehab;
 mod reissues;
 mod relays;
+mod removals;
 mod reports;
 mod restarts;
+mod rotations;
 mod sessions;
 mod settings;
 mod surveys;

@@ -1,0 +1,48 @@
+//! Keys that change: signatures that anybody here could make, and nobody makes for another.
+
+use millpond_core::{NodeKey, Succession};
+
+use super::net::NodeId;
+use super::node::DOMAIN;
+use super::world::World;
+use crate::replication::{Input, Request, RequestId};
+
+/// Whether this is what [`sign`] gives.
+pub(crate) fn verify(key: NodeKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
+    sign(key, bytes) == *signature
+}
+
+/// A signature as the simulator has it: a hash of the key and of what it signs.
+pub(crate) fn sign(key: NodeKey, bytes: &[u8]) -> [u8; 64] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key.as_bytes()).update(bytes);
+    let mut signature = [0; 64];
+    hasher.finalize_xof().fill(&mut signature);
+    signature
+}
+
+impl World {
+    /// A node changes its key. What its folder holds stays, whatever becomes of it.
+    pub(crate) fn rotate(&mut self, id: NodeId, overlap_ms: u64) -> RequestId {
+        let fresh = NodeKey::from_bytes(self.random());
+        let node = &mut self.nodes[id];
+        let (old, new) = (node.shows, *node.next_key.get_or_insert(fresh));
+        let signature = sign(old, &Succession::signed(DOMAIN, old, new));
+        let succession = Succession { old, new, signature };
+        self.ask(id, Request::Rotate { succession, overlap_ms })
+    }
+
+    /// A node shows its next key: its folder holds it from now on, and its links are made anew.
+    pub(super) fn show_key(&mut self, id: NodeId, key: NodeKey) {
+        let node = &mut self.nodes[id];
+        let is_there = node.shows == key || node.next_key == Some(key);
+        if !is_there {
+            return self.input(id, Input::KeyShown(Err("it holds no such key".into())));
+        }
+        (node.shows, node.next_key) = (key, None);
+        self.input(id, Input::KeyShown(Ok(key)));
+        for other in 0..self.nodes.len() {
+            self.net.break_links(self.now_ms, id, other);
+        }
+    }
+}
