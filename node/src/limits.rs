@@ -100,6 +100,7 @@ impl Default for Limits {
 
 /// The limits of which nobody measures how much is used: sizes of one thing, and what the transports keep to.
 pub(crate) fn unmeasured() -> Vec<LimitStatus> {
+    #[allow(unused_mut, reason = "features add to it")]
     let mut all = vec![
         ("frame bytes, and so those of a hello", core::FRAME_BYTES_MAX as u64),
         ("message bytes", core::MESSAGE_BYTES_MAX as u64),

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Replica;
 use super::handle::Inner;
+#[cfg(feature = "backup")]
 use crate::backup::Backups;
 use crate::config::{Config, Preset};
 use crate::folder::{self, Folder, InitReport, OpenError};
