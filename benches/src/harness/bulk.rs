@@ -41,7 +41,10 @@ pub async fn run(parameters: &Parameters, folder: &ScratchFolder) -> Result<Repo
     let mut raw = RawQuinn::connect(&pkcs8([1; 32])).await?;
     let links = Links::connect(folder).await?;
     let node = Replica::builder_in_memory().name("node").open().await?;
-    replicas::load(&node, &random.rows(count, VALUE_BYTES), &["v".to_owned()]).await?;
+    for _ in 0..parameters.mib {
+        let rows = random.rows((1 << 20) / VALUE_BYTES, VALUE_BYTES);
+        replicas::load(&node, &rows, &["v".to_owned()]).await?;
+    }
     let rate = |took: Duration| (count * VALUE_BYTES) as f64 / took.as_secs_f64() / 1e6;
     let (mut limits, mut rates) = (Vec::new(), vec![Vec::new(); links.all.len()]);
     let mut caught_up = Vec::new();
