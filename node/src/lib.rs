@@ -103,6 +103,7 @@ pub mod http;
 mod indexes;
 mod key_pair;
 mod key_ring;
+mod limits;
 mod membership;
 mod network;
 mod planted;
@@ -138,7 +139,10 @@ pub use conflicts::{
 };
 pub use errors::{ErrorCode, ErrorPage, ParseErrorCodeError};
 pub use folder::{InitReport, OpenError};
-pub use membership::{Invite, InviteOptions, ParseInviteError, ParseRoleError, Role};
+pub use membership::{
+    Invite, InviteId, InviteOptions, InviteState, IssuedInvite, ParseInviteError, ParseRoleError,
+    PendingMember, Role,
+};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
 pub use network::{ListenError, OwnTransport};

@@ -21,6 +21,9 @@ use libp2p::{
 
 use crate::address::Below;
 use crate::identity;
+use crate::limits::{
+    CIRCUITS_MAX, HANDSHAKES_MAX, RELAYED_STREAMS_MAX, RESERVATIONS_MAX, STREAMS_MAX,
+};
 use crate::streams;
 use crate::transport::Libp2pOptions;
 
@@ -89,7 +92,7 @@ fn behaviours(
     let ping =
         ping::Config::new().with_interval(options.keep_alive).with_timeout(options.idle_timeout);
     let limits = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(PENDING_MAX))
+        .with_max_pending_incoming(Some(HANDSHAKES_MAX))
         .with_max_established(Some(options.connections_max))
         .with_max_established_per_peer(Some(options.connections_per_peer_max));
     let mut blocked = allow_block_list::Behaviour::<BlockedPeers>::default();
@@ -194,14 +197,6 @@ pub(crate) fn streams_max(options: &Libp2pOptions) -> usize {
 
 /// Its own, so that no other network's nodes get into the table.
 pub(crate) const KADEMLIA: StreamProtocol = StreamProtocol::new("/millpond/kad/1");
-/// Handshakes under way: many more than a node has peers, so that all may come at once.
-const PENDING_MAX: u32 = 256;
-/// Three of a link, and those of identify, ping and discovery, both ways.
-const STREAMS_MAX: usize = 16;
-/// Each peer that is reached through a relay is a stream of the connection with it.
-const RELAYED_STREAMS_MAX: usize = 128;
-const RESERVATIONS_MAX: usize = 512;
-const CIRCUITS_MAX: usize = 1024;
 /// After a day a relayed link is made anew.
 const CIRCUIT_TIME: Duration = Duration::from_secs(24 * 3600);
 /// How often the local net is asked.

@@ -5,6 +5,7 @@ use libp2p::{Multiaddr, PeerId, identify, mdns};
 
 use crate::address::without_peer;
 use crate::behaviours::{BehavioursEvent, KADEMLIA};
+use crate::limits::TOLD_ADDRESSES_MAX;
 use crate::swarm::Driver;
 
 impl Driver {
@@ -23,7 +24,7 @@ impl Driver {
             BehavioursEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let Some(kademlia) = self.swarm.behaviour_mut().kademlia.as_mut() else { return };
                 if info.protocols.contains(&KADEMLIA) {
-                    for address in info.listen_addrs.into_iter().take(TOLD_MAX) {
+                    for address in info.listen_addrs.into_iter().take(TOLD_ADDRESSES_MAX) {
                         kademlia.add_address(&peer_id, address);
                     }
                 }
@@ -55,6 +56,3 @@ impl Driver {
         }
     }
 }
-
-/// Addresses of one peer that are believed.
-const TOLD_MAX: usize = 8;

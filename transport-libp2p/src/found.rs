@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libp2p::{Multiaddr, PeerId};
 
+use crate::limits::{FOUND_ADDRESSES_MAX, FOUND_PEERS_MAX};
+
 /// Addresses by peer. Whoever is near may fill it, so it is small; and a dial names the key that it expects, so a
 /// false word costs that dial.
 #[derive(Default)]
@@ -13,13 +15,13 @@ pub(crate) struct Found(Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>);
 impl Found {
     pub(crate) fn add(&self, peer: PeerId, address: Multiaddr) {
         let mut found = self.lock();
-        if found.len() >= PEERS_MAX && !found.contains_key(&peer) {
+        if found.len() >= FOUND_PEERS_MAX && !found.contains_key(&peer) {
             return;
         }
         let addresses = found.entry(peer).or_default();
         addresses.retain(|it| *it != address);
         addresses.insert(0, address); // what was heard last is the likeliest
-        addresses.truncate(ADDRESSES_MAX);
+        addresses.truncate(FOUND_ADDRESSES_MAX);
     }
 
     pub(crate) fn remove(&self, peer: PeerId, address: &Multiaddr) {
@@ -41,11 +43,6 @@ impl Found {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Peers that are kept, members or not.
-const PEERS_MAX: usize = 1024;
-/// Addresses of each.
-const ADDRESSES_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -71,9 +68,9 @@ mod tests {
     #[test]
     fn a_crowd_does_not_fill_the_memory() {
         let found = Found::default();
-        for port in 0..PEERS_MAX + 10 {
+        for port in 0..FOUND_PEERS_MAX + 10 {
             found.add(PeerId::random(), address(port));
         }
-        assert_eq!(found.lock().len(), PEERS_MAX);
+        assert_eq!(found.lock().len(), FOUND_PEERS_MAX);
     }
 }

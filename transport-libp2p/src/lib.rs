@@ -50,6 +50,7 @@ mod behaviours;
 mod discovery;
 mod found;
 mod identity;
+pub mod limits;
 mod link;
 #[cfg(feature = "quic")]
 mod quic;

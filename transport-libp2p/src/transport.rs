@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::address::Below;
 use crate::behaviours::{self, Members};
 use crate::found::Found;
+use crate::limits::READY_LINKS_MAX;
 use crate::link::Libp2pLink;
 use crate::relays::{self, Relays};
 use crate::swarm::{Command, Dial, Driver, Refusal};
@@ -390,5 +391,3 @@ fn peer(below: Below, text: &str) -> Result<(PeerId, Multiaddr), BindError> {
 }
 
 pub(crate) const STOPPED: &str = "the node was stopped";
-/// Links whose streams are open, waiting for `accept`; beyond it they are dropped, and dialled again.
-const READY_LINKS_MAX: usize = 256;

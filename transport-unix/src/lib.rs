@@ -64,6 +64,7 @@ mod address;
 mod dial;
 mod handshake;
 mod lane;
+pub mod limits;
 mod link;
 mod listener;
 mod session;

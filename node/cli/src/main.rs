@@ -13,6 +13,9 @@ mod details;
 mod explain;
 mod failure;
 mod fence;
+mod invite;
+mod join;
+mod pending;
 mod ping;
 mod promote;
 mod restore;
@@ -51,11 +54,9 @@ enum Command {
     Init(setup::InitArgs),
     /// Run the node until it is told to stop
     Run(run::RunArgs),
-    /// Make an invite for one further member
-    Invite(setup::InviteArgs),
-    /// Become a member of the domain that an invite is for
-    Join(setup::JoinArgs),
-    /// List members; pause and resume the links to them
+    Invite(invite::InviteArgs),
+    Join(join::JoinArgs),
+    /// List members, and approve new ones; pause and resume the links to them
     Peers(status::PeersArgs),
     /// How the node is, who lacks what, and what to do about it
     Status(status::StatusArgs),
@@ -151,8 +152,8 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Run(_) | Command::Demo(_) | Command::Backup(_) | Command::Clone(_) => {
             unreachable!("they are dispatched before")
         }
-        Command::Invite(args) => setup::invite(args, &dir).await,
-        Command::Join(args) => setup::join(args, &dir).await,
+        Command::Invite(args) => invite::invite(args, &dir).await,
+        Command::Join(args) => join::join(args, &dir).await,
         Command::Peers(args) => status::peers(args, &dir).await,
         Command::Status(args) => status::status(args, &dir).await,
         Command::Fence(args) => fence::fence(args, &dir).await,

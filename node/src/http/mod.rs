@@ -14,6 +14,8 @@ mod conflicts;
 mod feed;
 mod guard;
 mod import;
+mod invites;
+mod join;
 mod metrics;
 mod node;
 mod presence;

@@ -81,8 +81,6 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     // Members and keys that are revoked.
     ["links of who is removed end"] "own", [],
         "a removed member goes on over the links that it has";
-    ["a removed member has used up its invite"] "own", [],
-        "a removed member comes back by the invite that first took it in";
     ["a retired key is refused"] "own", [],
         "whoever has a key that was revoked is taken for its member";
     ["links of a retired key end"] "own", [],
@@ -414,6 +412,22 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a disk that is full for a moment forgets that an invite was used";
     ["an invite expires"] "own", ["guests"],
         "a node joins with an invite of long ago";
+    ["a node with data enters no other domain"] "own", [],
+        "a join leaves the data of before without its domain";
+    ["who has company enters no other domain"] "own", [],
+        "a join leaves the other members of a domain without their admin";
+    ["who was not approved is no member"] "own", ["guests"],
+        "a node joins that an admin has yet to approve";
+    ["few wait for approval at once"] "own", [],
+        "whoever has an invite for many fills the inviter's list, and its disk";
+    ["a domain has so many members at most"] "own", [],
+        "a domain outgrows what its nodes can tell of each other";
+    ["few strangers are at the door"] "own", [],
+        "whoever has no invite makes a node hold a frame for each of its links";
+    ["a revoked invite lets nobody in"] "own", ["guests"],
+        "a node joins with an invite that was revoked";
+    ["a removed member needs a new invite"] "own", [],
+        "a removed member is back at once, by the invite that it had joined with";
     // The tree: who sends what to whom.
     ["what is late is grafted"] "22", ["mesh"],
         "what a source does not bring waits for the slow pull";

@@ -189,6 +189,20 @@ probes! {
     JoinRefused,
     /// An invite is unknown, used or expired.
     InviteRefused,
+    /// A node in whose domain there is something stays there.
+    OtherDomainKept,
+    /// A node hears that an admin has to approve it.
+    AwaitsApproval,
+    /// A node that waits for approval comes again.
+    GuestAsksAgain,
+    /// A node that waited is approved.
+    GuestApproved,
+    /// A node that waited is denied.
+    GuestDenied,
+    /// An invite is revoked.
+    InviteRevoked,
+    /// A node comes with a revoked invite.
+    RevokedInviteRefused,
     /// This node's invite has made it a member.
     Joined,
     /// A boot that a later one has superseded says hello, and is dead.

@@ -24,7 +24,6 @@ use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
 use super::indexing::Building;
-use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
@@ -37,6 +36,7 @@ use super::supply::Supply;
 use super::survey::Surveys;
 use super::verify_plan::{Verify, VerifySettings};
 use super::{Answer, Input, LinkId, Now, Output, RequestId, Token};
+use crate::limits::Limits;
 use crate::membership::{CheckSignature, Invite, InviteBook, KeyChecks, Members, OwnRecord};
 use crate::planted::planted;
 use crate::probes::never;
@@ -128,6 +128,8 @@ pub(crate) struct Engine {
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
+    /// Whether it is being noted that this node joins another domain.
+    pub(super) is_entering: bool,
     /// What this run has recorded of its own node.
     pub(super) told_self: Option<OwnRecord>,
     /// What this node is doing about its own keys.
@@ -229,7 +231,8 @@ impl Engine {
             delaying: Delaying::new(&heads, now.wall_ms),
             recovery: Recovery::new(beginning),
             joining,
-            invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
+            invites: InviteBook::read(&*snapshot)?,
+            is_entering: false,
             told_self: None,
             rotation: Rotation::default(),
             proven: BTreeMap::new(),

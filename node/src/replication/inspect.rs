@@ -8,6 +8,7 @@ use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector
 
 use super::engine::NAMESPACES;
 use super::{Collection, Engine, LinkId};
+use crate::membership::PendingMember;
 use crate::status::LinkCounters;
 
 /// What an engine holds at one moment.
@@ -54,6 +55,11 @@ pub(crate) struct Belief {
 }
 
 impl Engine {
+    /// Who waits for approval.
+    pub(crate) fn pending_members(&self) -> Vec<PendingMember> {
+        self.invites.pending()
+    }
+
     /// What the engine holds now.
     pub(crate) fn inspect(&self) -> Inspection {
         let waiting = self.inboxes.values().map(|inbox| inbox.waiting_bytes());

@@ -92,10 +92,11 @@ impl Engine {
         self.submit(Pending::Reissue, Job::Reissue(job));
     }
 
-    /// Whether disputed writes were issued anew.
-    pub(super) fn is_reissued(&self, results: &Results) -> bool {
+    /// Whether disputed writes were issued anew, or the domain was left for another one.
+    pub(super) fn begins_anew(&self, results: &Results) -> bool {
         let is_it = |(token, result): &(Token, Result<Outcome, JobError>)| {
-            result.is_ok() && matches!(self.jobs.get(token), Some(Pending::Reissue))
+            result.is_ok()
+                && matches!(self.jobs.get(token), Some(Pending::Reissue | Pending::Enter { .. }))
         };
         results.iter().any(is_it)
     }

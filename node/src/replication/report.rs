@@ -56,7 +56,9 @@ impl Engine {
         let node = self.node_status(store_bytes, &peers);
         let namespaces = NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec();
         let sources = self.origin_statuses();
-        Status::assess(node, peers, sources, namespaces, totals, warnings)
+        let pending = self.invites.pending();
+        let status = Status::assess(node, peers, sources, namespaces, totals, warnings);
+        status.with_pending(pending).with_limits(self.limit_statuses())
     }
 
     fn node_status(&self, store_bytes: u64, peers: &[PeerStatus]) -> NodeStatus {

@@ -20,7 +20,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 33] = [
+        let kinds: [(u64, Make); 36] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -54,6 +54,9 @@ impl Draw {
             (mix.delay, Self::delay),
             (mix.promote, Self::promote),
             (mix.visit, Self::visit),
+            (mix.decide, |draw, _| vec![Action::Decide { is_approved: !draw.one_in(3) }]),
+            (mix.revoke, |_, _| vec![Action::Revoke]),
+            (mix.stray, |draw, _| vec![Action::Stray { node: draw.node() }]),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -292,6 +295,8 @@ impl Draw {
             lasts_ms: self.of(&[1_000, 30_000, 3_600_000]),
             guests: self.of(&[1, 1, 2, 3]),
             comes_ms: self.of(&[0, 0, 300, 2_000]),
+            uses: self.of(&[1, 1, 2]),
+            asks: self.one_in(3),
         }]
     }
 
