@@ -107,7 +107,7 @@ impl Status {
         let ask =
             "compare the three words with those at the node that waits: millpond peers pending";
         if !pending.is_empty() {
-            self.next.push(ask.into());
+            self.next.insert(0, ask.into());
         }
         self.pending = pending;
         self

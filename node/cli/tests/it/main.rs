@@ -271,7 +271,7 @@ fn an_admin_approves_a_node_by_its_words() {
         serde_json::from_str(&node.run(&["peers", "pending", "--json"]).ok()).unwrap();
     let words = pending["pending"][0]["words"].as_str().unwrap().to_owned();
     other.until(&["status"], &format!("its words are {words}"));
-    assert!(node.run(&["status"]).ok().contains("next: compare the three words"));
+    assert!(node.run(&["status"]).ok().contains("compare the three words"));
     let nobody = node.run(&["peers", "approve", "paris-1"]).failed(1);
     assert!(nobody.contains("error[E0211]"), "{nobody}");
     let mut approve = vec!["peers", "approve"];
