@@ -14,6 +14,7 @@ mod conflicts;
 mod feed;
 mod guard;
 mod import;
+mod keys;
 mod metrics;
 mod node;
 mod problem;

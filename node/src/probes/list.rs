@@ -83,10 +83,6 @@ probes! {
     SuccessionTold,
     /// An old key is retired.
     KeyRetired,
-    /// A link that shows a retired key ends.
-    RetiredKeyDropped,
-    /// A link that shows a retired key is refused.
-    RetiredKeyRefused,
     // Verify and scrub.
     /// A refresh waits for the operator.
     RefreshWaits,

@@ -76,7 +76,6 @@ impl Engine {
 
     /// A link shows a key that another one has taken the place of.
     pub(super) fn refuse_retired(&mut self, link: LinkId, shown: NodeKey, dialed: bool) {
-        sometimes!(RetiredKeyRefused);
         let member = self.members.keys().owner(shown).unwrap_or(shown);
         if dialed {
             self.peer_mut(member).is_dialing = false;
@@ -143,7 +142,6 @@ impl Engine {
             self.links.iter().map(|(&id, link)| (id, link.key, link.peer)).collect();
         for (link, key, peer) in shown {
             if self.members.is_retired(key) && !planted!("links of a retired key end") {
-                sometimes!(RetiredKeyDropped);
                 self.close(link, CloseCode::NotAuthorised, &retired_reason(key));
             } else if self.members.member_of(key).is_some_and(|member| member != peer) {
                 let reason = "this node is known by another key";

@@ -20,7 +20,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 33] = [
+        let kinds: [(u64, Make); 34] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -54,6 +54,7 @@ impl Draw {
             (mix.delay, Self::delay),
             (mix.promote, Self::promote),
             (mix.visit, Self::visit),
+            (mix.rotate, Self::rotate),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -347,6 +348,11 @@ impl Draw {
         let by = if self.one_in(5) { self.node() } else { 0 };
         let primary = if self.one_in(3) { None } else { Some(self.node()) };
         vec![Action::Promote { by, primary }]
+    }
+
+    fn rotate(&mut self, _: &Mix) -> Vec<Action> {
+        let overlap_ms = self.of(&[0, 1_000, 10_000, 30_000]);
+        vec![Action::Rotate { node: self.node(), overlap_ms }]
     }
 
     fn upgrade(&mut self, _: &Mix) -> Vec<Action> {

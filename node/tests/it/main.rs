@@ -14,10 +14,12 @@ mod http;
 mod http_concerns;
 mod indexes;
 mod opening;
+mod partners;
 mod presence;
 mod records;
 mod replication;
 #[cfg(all(unix, feature = "quic", feature = "unix"))]
 mod revocation;
+mod rotation;
 mod routes;
 mod typed;
