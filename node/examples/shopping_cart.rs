@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     east.pause(None).await;
     let east_seen = edit(&east, |cart| {
         add(cart, "tea", 2);
-        cart.coupons.remove(&"SPRING".into());
+        cart.coupons.remove("SPRING");
         cart.address.set("2 Pond Road");
     });
     let west_seen = edit(&west, |cart| {
@@ -53,8 +53,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         cart.remark.set("ring twice");
     });
     let (east_seen, west_seen) = (east_seen.await?, west_seen.await?);
-    assert_eq!(cart_of(&east)?.items.get(&"tea".into()), Some(&Counter::new(3)));
-    assert_eq!(cart_of(&west)?.items.get(&"tea".into()), Some(&Counter::new(2)));
+    assert_eq!(cart_of(&east)?.items.get("tea"), Some(&Counter::new(3)));
+    assert_eq!(cart_of(&west)?.items.get("tea"), Some(&Counter::new(2)));
 
     // It is back: both come to the same, and to all of it.
     east.resume(None).await;
@@ -62,9 +62,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     east.at_least(&west_seen, SOON).await?;
     let cart = cart_of(&east)?;
     assert_eq!(cart, cart_of(&west)?);
-    assert_eq!(cart.items.get(&"tea".into()), Some(&Counter::new(4)), "1, and 2, and 1");
-    assert_eq!(cart.items.get(&"jam".into()), Some(&Counter::new(1)));
-    assert!(cart.coupons.contains(&"SPRING".into()), "the add had not been seen by who removed");
+    assert_eq!(cart.items.get("tea"), Some(&Counter::new(4)), "1, and 2, and 1");
+    assert_eq!(cart.items.get("jam"), Some(&Counter::new(1)));
+    assert!(cart.coupons.contains("SPRING"), "the add had not been seen by who removed");
     assert_eq!(cart.remark, "ring twice");
     assert!(cart.address.is_conflict());
     println!("merged: {cart:#?}");

@@ -214,7 +214,7 @@
 //! })
 //! .await?;
 //! # let order = millpond::Collection::<Order>::new(db.read()?).get(7u64)?.expect("it is there");
-//! # assert_eq!(order.lines.get(&"tea".into()), Some(&Counter::new(2)));
+//! # assert_eq!(order.lines.get("tea"), Some(&Counter::new(2)));
 //! # assert_eq!((order.ship_to.city.as_str(), order.contact.phone.as_str()), ("Weir", "555-0100"));
 //! # db.close().await;
 //! # Ok(())
@@ -231,7 +231,8 @@
 //!
 //! Beware of plain fields in records that several replicas may be first to make: `store` writes all of them, defaults
 //! too, and the later of two shows, over what the other one has set meanwhile. Counters, sets, maps and logs start by
-//! themselves, and lose nothing.
+//! themselves, and lose nothing. [`edit_or_create`](crate::WriteTx::edit_or_create) writes only what it touches, whether
+//! the record is there or not: the way to count visits of a day, whichever replica is the first.
 //!
 //! Records are listed in the order of their keys. For a key of several parts implement [`Key`](crate::Key), with text
 //! that sorts as the parts do:

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -97,7 +97,8 @@ impl Relay {
         let near = UdpSocket::bind("127.0.0.1:0").await?;
         let address = near.local_addr()?;
         let controls = Controls::new();
-        let packets = Arc::new(Packets { near, to, peers: Mutex::default() });
+        let packets =
+            Arc::new(Packets { near, to, moves: AtomicU8::new(0), peers: Mutex::default() });
         let task = tokio::spawn(Arc::clone(&packets).outward(controls.clone()));
         Ok((Self { controls, task, packets: Some(packets) }, address))
     }
@@ -117,6 +118,7 @@ impl Relay {
     pub fn rebind(&self) -> bool {
         let Some(packets) = &self.packets else { return false };
         // The next packet of each peer goes out of a socket of its own.
+        packets.moves.fetch_add(1, Ordering::Relaxed);
         lock(&packets.peers).clear();
         true
     }
@@ -165,6 +167,8 @@ async fn one_way(
 struct Packets {
     near: UdpSocket,
     to: SocketAddr,
+    /// How often it has moved.
+    moves: AtomicU8,
     peers: Mutex<BTreeMap<SocketAddr, Outlet>>,
 }
 
@@ -203,12 +207,23 @@ impl Packets {
         if let Some(outlet) = lock(&self.peers).get(&peer) {
             return Ok(Arc::clone(&outlet.socket));
         }
-        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let socket = Arc::new(UdpSocket::bind((self.host(), 0)).await?);
         socket.connect(self.to).await?;
         let inward = Arc::clone(self).inward(peer, Arc::clone(&socket), controls.clone());
         let inward = tokio::spawn(inward).abort_handle();
         lock(&self.peers).insert(peer, Outlet { socket: Arc::clone(&socket), inward });
         Ok(socket)
+    }
+
+    /// Each second move is to another port only, each other one to another address too, where loopback has more.
+    fn host(&self) -> Ipv4Addr {
+        let has_more = cfg!(target_os = "linux");
+        Ipv4Addr::new(
+            127,
+            0,
+            0,
+            if has_more { 1 + self.moves.load(Ordering::Relaxed) / 2 % 64 } else { 1 },
+        )
     }
 
     async fn inward(self: Arc<Self>, peer: SocketAddr, socket: Arc<UdpSocket>, controls: Controls) {

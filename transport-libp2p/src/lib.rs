@@ -4,7 +4,7 @@
 //! `/dns/pond.example/tcp/8445`. The node's Ed25519 key is its libp2p identity: a peer id contains the key whole, and
 //! Noise proves it. Each link is one connection, with a stream for the goodbye and one for each lane. `identify` and
 //! `ping` run beside them; connections are limited, and peers can be allowed and blocked. Nothing here finds peers,
-//! relays or gossips.
+//! relays or gossips. With the feature `quic` the same runs over QUIC.
 //!
 //! What is young below this crate is said in its README.
 //!
@@ -48,6 +48,8 @@
 mod address;
 mod identity;
 mod link;
+#[cfg(feature = "quic")]
+mod quic;
 mod session;
 mod streams;
 mod swarm;

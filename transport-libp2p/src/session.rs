@@ -108,6 +108,11 @@ impl Session {
 
     /// Ends the link, and tells the peer. Only the first end counts.
     pub(crate) fn close(&self, code: u32, reason: &str) {
+        self.close_as(LinkError::ClosedHere, code, reason);
+    }
+
+    /// The same, for calls here to say why.
+    fn close_as(&self, why: LinkError, code: u32, reason: &str) {
         self.ended.send_if_modified(|ended| {
             if ended.is_some() {
                 return false;
@@ -119,7 +124,7 @@ impl Session {
                     .concat();
             // First, so that whoever sees the end finds what to say about it.
             self.goodbye.get_or_init(|| words);
-            *ended = Some(LinkError::ClosedHere);
+            *ended = Some(why);
             true
         });
     }
@@ -151,8 +156,9 @@ impl Session {
             return end;
         }
         let reason = "a lane ended alone";
-        self.close(LANE_ENDED, reason);
-        LinkError::Lost(reason.to_owned())
+        let why = LinkError::Lost(reason.to_owned());
+        self.close_as(why.clone(), LANE_ENDED, reason);
+        why
     }
 
     /// Something has come from the peer.

@@ -1,23 +1,29 @@
 //! The task that owns the swarm: it dials, makes links of connections, and closes them.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::allow_block_list::{self, AllowedPeers, BlockedPeers};
 use libp2p::connection_limits::{self, ConnectionLimits};
-use libp2p::core::transport::ListenerId;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, ListenerId};
+use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, TransportError, identify, noise, ping, tcp, yamux};
+use libp2p::{
+    Multiaddr, PeerId, Swarm, Transport as _, TransportError, identify, noise, ping, tcp, yamux,
+};
 use millpond_core::NodeKey;
 use millpond_core::transport::LinkError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
+use crate::address::Below;
 use crate::identity;
 use crate::link::Libp2pLink;
 use crate::session::{self, Session};
@@ -59,7 +65,11 @@ pub(crate) enum Refusal {
 }
 
 /// A swarm that listens nowhere yet.
-pub(crate) fn build(pair: Keypair, options: &Libp2pOptions) -> Result<Swarm<Behaviours>, String> {
+pub(crate) fn build(
+    pair: Keypair,
+    below: Below,
+    options: &Libp2pOptions,
+) -> Result<Swarm<Behaviours>, String> {
     let agent = concat!("millpond/", env!("CARGO_PKG_VERSION")).to_owned();
     let identify = identify::Config::new("/millpond/1".to_owned(), pair.public())
         .with_agent_version(agent)
@@ -89,14 +99,11 @@ pub(crate) fn build(pair: Keypair, options: &Libp2pOptions) -> Result<Swarm<Beha
         ping: ping::Behaviour::new(ping),
         links: streams::Behaviour::new(options.handshake_timeout),
     };
+    let transport = below_swarm(&pair, below, options).map_err(|error| error.to_string())?;
     let swarm = libp2p::SwarmBuilder::with_existing_identity(pair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || {
-            let mut config = yamux::Config::default();
-            config.set_max_num_streams(STREAMS_MAX);
-            config
-        })
-        .map_err(|error| error.to_string())?
+        .with_other_transport(|_| transport)
+        .unwrap_or_else(|never: Infallible| match never {})
         .with_behaviour(|_| behaviours)
         .map_err(|error| error.to_string())?
         .with_swarm_config(|config| config)
@@ -105,9 +112,32 @@ pub(crate) fn build(pair: Keypair, options: &Libp2pOptions) -> Result<Swarm<Beha
     Ok(swarm)
 }
 
+/// What connections are made of.
+fn below_swarm(
+    pair: &Keypair,
+    below: Below,
+    options: &Libp2pOptions,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+    match below {
+        Below::Tcp => {
+            let mut yamux = yamux::Config::default();
+            yamux.set_max_num_streams(STREAMS_MAX);
+            let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+                .upgrade(Version::V1Lazy)
+                .authenticate(noise::Config::new(pair)?)
+                .multiplex(yamux)
+                .timeout(options.handshake_timeout);
+            Ok(tcp.boxed())
+        }
+        #[cfg(feature = "quic")]
+        Below::Quic => Ok(crate::quic::transport(pair, options)),
+    }
+}
+
 /// The state of the task.
 pub(crate) struct Driver {
     pub(crate) swarm: Swarm<Behaviours>,
+    pub(crate) below: Below,
     pub(crate) listener: ListenerId,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     /// For links to say that they have ended.
@@ -148,13 +178,15 @@ impl Driver {
         match command {
             Command::Dial { reply, .. } if reply.is_closed() => {} // it was dropped meanwhile
             Command::Dial { peer, addresses, reply } => {
-                let dial = DialOpts::peer_id(peer)
-                    .addresses(addresses)
-                    // Each dial is a link of its own, whoever is connected already; and from a port of its own, or
-                    // the second to one peer would have the addresses of the first.
-                    .condition(PeerCondition::Always)
-                    .allocate_new_port()
-                    .build();
+                // Each dial is a link of its own, whoever is connected already.
+                let dial =
+                    DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always);
+                let dial = match self.below {
+                    // From a port of its own, or the second to one peer would have the addresses of the first.
+                    Below::Tcp => dial.allocate_new_port().build(),
+                    #[cfg(feature = "quic")]
+                    Below::Quic => dial.build(),
+                };
                 let connection = dial.connection_id();
                 match self.swarm.dial(dial) {
                     Ok(()) => drop(self.dials.insert(connection, reply)),
@@ -283,7 +315,9 @@ impl Driver {
 
     /// Says goodbye on every link, and waits briefly until the peers have heard.
     async fn shut_down(mut self) {
-        self.swarm.remove_listener(self.listener);
+        if self.below == Below::Tcp {
+            self.swarm.remove_listener(self.listener); // with that of QUIC its connections would end unheard
+        }
         for (_, reply) in self.dials.drain() {
             let _ = reply.send(Err(Refusal::Unreachable(STOPPED.to_owned())));
         }
@@ -339,6 +373,6 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
 /// Handshakes under way: many more than a node has peers, so that all may come at once.
 const PENDING_MAX: u32 = 256;
 /// Streams of one connection: three of a link, and those of identify and ping, both ways.
-const STREAMS_MAX: usize = 16;
+pub(crate) const STREAMS_MAX: usize = 16;
 /// How long closing waits for peers to be told: no time at all, unless a peer stands still.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);

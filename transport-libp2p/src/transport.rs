@@ -14,9 +14,10 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::address::Below;
+use crate::identity;
 use crate::link::Libp2pLink;
 use crate::swarm::{self, Command, Driver, Refusal};
-use crate::{address, identity};
 
 /// Settings of a [`Libp2p`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,7 @@ pub enum BindError {
 /// Dropping it closes the socket and every link without waiting; [`Transport::close`] waits until the peers are told.
 pub struct Libp2p {
     key: NodeKey,
+    below: Below,
     local_address: String,
     options: Libp2pOptions,
     commands: mpsc::UnboundedSender<Command>,
@@ -101,6 +103,28 @@ impl Libp2p {
     /// # Errors
     /// [`BindError`] says what is wrong.
     pub fn bind(pkcs8: &[u8], at: SocketAddr, options: Libp2pOptions) -> Result<Self, BindError> {
+        Self::bind_over(Below::Tcp, pkcs8, at, options)
+    }
+
+    /// The same over QUIC on a UDP socket. Links of this one are dialled at addresses of QUIC, and at no others.
+    ///
+    /// # Errors
+    /// [`BindError`] says what is wrong.
+    #[cfg(feature = "quic")]
+    pub fn bind_quic(
+        pkcs8: &[u8],
+        at: SocketAddr,
+        options: Libp2pOptions,
+    ) -> Result<Self, BindError> {
+        Self::bind_over(Below::Quic, pkcs8, at, options)
+    }
+
+    fn bind_over(
+        below: Below,
+        pkcs8: &[u8],
+        at: SocketAddr,
+        options: Libp2pOptions,
+    ) -> Result<Self, BindError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         let pair = identity::key_pair(pkcs8).ok_or(BindError::MalformedKey)?;
         let key = identity::key_of(&pair.public().to_peer_id()).ok_or(BindError::MalformedKey)?;
@@ -108,12 +132,13 @@ impl Libp2p {
         if at.ip().is_unspecified() && at.port() == 0 {
             return Err(BindError::NoPort { address: at });
         }
-        // libp2p lets two processes share a port, so that each would get some of the other's peers. A plain socket
-        // is refused where somebody listens.
-        drop(std::net::TcpListener::bind(at).map_err(|error| refused(error.to_string()))?);
-        let mut swarm = swarm::build(pair, &options).map_err(refused)?;
-        let listener =
-            swarm.listen_on(address::of(at)).map_err(|error| refused(error.to_string()))?;
+        if below == Below::Tcp {
+            // libp2p lets two processes share a port, so that each would get some of the other's peers. A plain socket
+            // is refused where somebody listens.
+            drop(std::net::TcpListener::bind(at).map_err(|error| refused(error.to_string()))?);
+        }
+        let mut swarm = swarm::build(pair, below, &options).map_err(refused)?;
+        let listener = swarm.listen_on(below.of(at)).map_err(|error| refused(error.to_string()))?;
         let local_address = if at.port() == 0 {
             // It is bound already; the swarm says where when it is asked for the first time.
             let mut bound = None;
@@ -124,12 +149,13 @@ impl Libp2p {
             }
             bound.ok_or_else(|| refused("it does not say which port it took".to_owned()))?
         } else {
-            address::of(at)
+            below.of(at)
         };
         let (commands, commanded) = mpsc::unbounded_channel();
         let (sender, ready) = mpsc::channel(READY_LINKS_MAX);
         let driver = Driver {
             swarm,
+            below,
             listener,
             commands: commanded,
             ended: commands.downgrade(),
@@ -142,7 +168,7 @@ impl Libp2p {
         let (closed, _) = watch::channel(false);
         let local_address = local_address.to_string();
         let (ready, driver) = (Mutex::new(ready), Mutex::new(Some(driver)));
-        Ok(Self { key, local_address, options, commands, closed, ready, driver })
+        Ok(Self { key, below, local_address, options, commands, closed, ready, driver })
     }
 
     /// The key that this node proves on every link.
@@ -165,7 +191,7 @@ impl Libp2p {
     }
 
     async fn connect(&self, address: &str, expected: NodeKey) -> Result<Libp2pLink, DialError> {
-        let addresses = address::resolve(address).await?;
+        let addresses = self.below.resolve(address).await?;
         let refused = |refusal: Refusal| {
             let address = address.to_owned();
             match refusal {

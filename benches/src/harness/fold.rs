@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use millpond::Replica;
 use millpond_core::{Path, VersionVector};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
@@ -126,7 +126,7 @@ async fn catch_up(parameters: &Parameters, place: &FilePath) -> Result<Sample> {
     let reading = Reading::start(&node, &rows, vv.clone());
     replicas::covers(&node, &vv).await?;
     let visible_ms = start.elapsed().as_secs_f64() * 1e3;
-    while is_folding(&node).await? {
+    while replicas::is_folding(&node).await? {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let folded_ms = start.elapsed().as_secs_f64() * 1e3;
@@ -142,14 +142,6 @@ async fn catch_up(parameters: &Parameters, place: &FilePath) -> Result<Sample> {
     node.close().await;
     source.close().await;
     Ok(Sample { idle_max_ms, writes, visible_ms, folded_ms, reads, halves })
-}
-
-/// Whether what has become visible is still being moved to where it stays.
-async fn is_folding(node: &Replica) -> Result<bool> {
-    let status = serde_json::to_value(node.status().await)?;
-    let namespaces = status["namespaces"].as_array().ok_or("a status has namespaces")?;
-    let is_there = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
-    Ok(namespaces.iter().any(|namespace| is_there(namespace.get("folding"))))
 }
 
 /// Writes at a steady rate, whether or not earlier ones are done.

@@ -9,6 +9,7 @@
 //! `--check` is given.
 
 mod bare_store;
+mod bulk;
 mod catch_up;
 mod chaos;
 mod churn;
@@ -16,15 +17,19 @@ mod fanout;
 mod fold;
 mod folder;
 mod indexes;
+mod live;
 mod local_write;
 mod machine;
 mod mesh;
+mod raw_quinn;
 mod reattach;
 mod receipt;
 mod refresh;
 mod replicas;
 mod report;
+mod slow_peer;
 mod typed_write;
+mod urgent;
 mod verify;
 mod workload;
 
@@ -86,6 +91,14 @@ enum Scenario {
     TypedWrite(typed_write::Parameters),
     /// Writes that wait for another node's disk.
     Receipt(receipt::Parameters),
+    /// From a write until another node shows it.
+    Live(live::Parameters),
+    /// A peer that takes 1 kB/s beside four that take all.
+    SlowPeer(slow_peer::Parameters),
+    /// Small writes while 1 GiB catches up.
+    Urgent(urgent::Parameters),
+    /// What a link of each transport carries, beside raw quinn.
+    Bulk(bulk::Parameters),
 }
 
 /// What every scenario takes.
@@ -181,6 +194,18 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::Receipt(parameters) => {
             Box::new(receipt::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::Live(parameters) => {
+            Box::new(live::run(parameters, &folder(&parameters.common)?).await?)
+        }
+        Scenario::SlowPeer(parameters) => {
+            Box::new(slow_peer::run(parameters, &folder(&parameters.common)?).await?)
+        }
+        Scenario::Urgent(parameters) => {
+            Box::new(urgent::run(parameters, &folder(&parameters.common)?).await?)
+        }
+        Scenario::Bulk(parameters) => {
+            Box::new(bulk::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -206,6 +231,10 @@ impl Scenario {
             Self::Verify(parameters) => &parameters.common.printing,
             Self::TypedWrite(parameters) => &parameters.common.printing,
             Self::Receipt(parameters) => &parameters.common.printing,
+            Self::Live(parameters) => &parameters.common.printing,
+            Self::SlowPeer(parameters) => &parameters.common.printing,
+            Self::Urgent(parameters) => &parameters.common.printing,
+            Self::Bulk(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -225,6 +254,10 @@ fn list() {
         (verify::NAME, verify::ABOUT),
         (typed_write::NAME, typed_write::ABOUT),
         (receipt::NAME, receipt::ABOUT),
+        (live::NAME, live::ABOUT),
+        (slow_peer::NAME, slow_peer::ABOUT),
+        (urgent::NAME, urgent::ABOUT),
+        (bulk::NAME, bulk::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

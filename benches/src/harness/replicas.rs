@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millpond::{Config, InviteOptions, Replica};
 use millpond_core::VersionVector;
+use serde_json::Value;
 
 use crate::Result;
 use crate::workload::Row;
@@ -68,6 +69,27 @@ pub async fn linked(node: &Replica, others: usize) -> Result<()> {
     match tokio::time::timeout(PATIENCE, linked).await {
         Ok(linked) => linked,
         Err(_) => Err(format!("no links within {} s", PATIENCE.as_secs()).into()),
+    }
+}
+
+/// Whether what has become visible is still being moved to where it stays.
+pub async fn is_folding(node: &Replica) -> Result<bool> {
+    let status = serde_json::to_value(node.status().await)?;
+    let namespaces = status["namespaces"].as_array().ok_or("a status has namespaces")?;
+    let is_there = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
+    Ok(namespaces.iter().any(|namespace| is_there(namespace.get("folding"))))
+}
+
+/// Waits until a node has a link to another, whatever goes over it.
+pub async fn connected(node: &Replica) -> Result<()> {
+    let connected = async {
+        while node.status().await.peers.iter().all(|peer| peer.link.is_none()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, connected).await {
+        Ok(()) => Ok(()),
+        Err(_) => Err(format!("no link within {} s", PATIENCE.as_secs()).into()),
     }
 }
 

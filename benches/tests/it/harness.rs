@@ -38,6 +38,40 @@ fn reattach_sends_each_changed_row_once() {
     assert!(number("frame_bytes") <= limit, "{report}");
 }
 
+#[test]
+fn live_reports_both_kinds_of_stores() {
+    let report = run(&["live", "--writes", "10"]);
+    assert_contract(&report, "live");
+    for figure in ["p99_us", "memory_p50_us", "memory_p99_us"] {
+        assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
+    }
+}
+
+/// It fails by itself when the slow peer was not slow.
+#[test]
+fn slow_peer_reports_what_the_others_get() {
+    let report = run(&["slow-peer", "--seconds", "1"]);
+    assert_contract(&report, "slow-peer");
+    assert_eq!(report["parameters"]["bytes_per_s"], 1_000);
+    assert!(report["growth_bytes"].is_number(), "{report}");
+}
+
+#[test]
+fn urgent_reports_small_writes_beside_a_catch_up() {
+    let report = run(&["urgent", "--mib", "4", "--writes", "10"]);
+    assert_contract(&report, "urgent");
+    assert!(report["writes_meanwhile"][0].as_u64() > Some(0), "{report}");
+}
+
+#[test]
+fn bulk_reports_each_transport() {
+    let report = run(&["bulk", "--mib", "1"]);
+    assert_contract(&report, "bulk");
+    for figure in ["libp2p_mb_per_s", "unix_mb_per_s", "catch_up_mb_per_s"] {
+        assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
+    }
+}
+
 /// Counts, not times: every key is there or not as its writer left it, and disk and memory were looked at.
 #[test]
 fn churn_leaves_what_was_inserted_last() {
@@ -167,6 +201,10 @@ fn every_scenario_is_listed() {
             "verify",
             "typed-write",
             "receipt",
+            "live",
+            "slow-peer",
+            "urgent",
+            "bulk",
         ]
     );
 }

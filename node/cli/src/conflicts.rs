@@ -49,7 +49,7 @@ enum ConflictsCommand {
     Resolve {
         /// collection/key
         record: RecordId,
-        /// The field
+        /// The field; contact/phone lies in contact
         field: String,
         /// Keep the value of this number, as `conflicts show` counts them
         #[arg(long, required_unless_present = "set", conflicts_with = "set")]
@@ -65,7 +65,7 @@ enum ConflictsCommand {
     Undo {
         /// collection/key
         record: RecordId,
-        /// The field
+        /// The field; contact/phone lies in contact
         field: String,
     },
 }
@@ -75,7 +75,7 @@ enum ConflictsCommand {
 pub(crate) struct PlaceArgs {
     /// collection/key
     pub(crate) record: RecordId,
-    /// The field
+    /// The field; contact/phone lies in contact
     pub(crate) field: String,
     /// Print JSON
     #[arg(long)]

@@ -16,7 +16,7 @@ use crate::failure::{Cause, Exit, Failure, Outcome};
 pub(crate) struct ExplainArgs {
     /// The code of an error, as E0412; or a record, as collection/key
     what: Explained,
-    /// The field of a record
+    /// The field of a record; contact/phone lies in contact
     field: Option<String>,
     /// Print JSON
     #[arg(long)]

@@ -6,7 +6,10 @@ use std::ops::ControlFlow;
 use millpond_core::{Dot, Hlc, Incarnation, NodeKey};
 
 use crate::Replica;
-use crate::records::{Field, FieldKind, FieldVersion, Json, RecordError, RecordId, RecordView};
+use crate::records::{
+    Field, FieldKind, FieldPath, FieldVersion, Json, Record, RecordError, RecordId, RecordView,
+    entries_of,
+};
 use crate::replication::{Answer, Request, Sight};
 use crate::state::WriteError;
 
@@ -19,7 +22,8 @@ use crate::state::WriteError;
 pub struct Conflict {
     /// Of which record.
     pub id: RecordId,
-    /// Which field.
+    /// Which field. One in a map or a nested struct goes by the names that lead to it: `contact/phone`, in which a `/`
+    /// of a name is `%2F`, and its `%` is `%25`.
     pub field: String,
     /// A plain field shows its latest value, and all others are held; of a multi-value one all show.
     pub kind: FieldKind,
@@ -97,7 +101,7 @@ impl Replica {
         Ok(found.into_iter().map(conflict).collect())
     }
 
-    /// The values of one field; `None` if it has not several.
+    /// The values of one field, named as [`Conflict::field`] is; `None` if it has not several.
     ///
     /// # Errors
     /// [`RecordError::Store`].
@@ -118,10 +122,11 @@ impl Replica {
         id: &RecordId,
         field: &str,
     ) -> Result<Option<Field>, RecordError> {
-        let (view, id) = (RecordView::new(self.read()?), id.clone());
-        let reading = tokio::task::spawn_blocking(move || view.get(&id));
-        let record = reading.await.map_err(|_| RecordError::from(WriteError::Closed))??;
-        Ok(record.and_then(|mut record| record.fields.remove(field)))
+        let (view, id, field) = (self.read()?, id.clone(), FieldPath::parse(field));
+        let reading = tokio::task::spawn_blocking(move || {
+            Ok(Record::field(&id, &entries_of(&view, &id)?, &field))
+        });
+        reading.await.map_err(|_| RecordError::from(WriteError::Closed))?
     }
 
     /// What the engine knows of these authors, and of who holds what.

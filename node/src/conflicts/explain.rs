@@ -31,7 +31,8 @@ impl Explanation {
 }
 
 impl Replica {
-    /// Why a field shows what it shows here; `None` if there is no such field.
+    /// Why a field shows what it shows here; `None` if there is no such field. One in a map or a nested struct goes by the
+    /// names that lead to it, as in [`Conflict::field`](crate::Conflict::field).
     ///
     /// # Errors
     /// [`RecordError::Store`].

@@ -9,7 +9,7 @@ use millpond_core::{Dot, Entry, Path, Payload, PayloadKind};
 use super::undo::Ended;
 use crate::Receipt;
 use crate::conflicts::Conflict;
-use crate::records::{Json, RecordError, shows};
+use crate::records::{FieldPath, Json, RecordError, RecordId, shows};
 use crate::state::{WriteError, WriteTx};
 
 /// Why a conflict was not ended, or that was not undone. Nothing was written, if it does not say otherwise.
@@ -87,7 +87,7 @@ impl Conflict {
 
     /// Writes the field, if it has the values that were read, and no other.
     async fn end(&self, decision: Decision) -> Result<Receipt, ResolveError> {
-        let path = self.id.path().child(&self.field).map_err(WriteError::from)?;
+        let path = field_path(&self.id, &self.field)?;
         let note = Ended::path(&self.id, &self.field);
         let seen: BTreeSet<Dot> = self.seen().collect();
         let write = move |tx: &mut WriteTx<'_>| {
@@ -115,6 +115,12 @@ impl Conflict {
         };
         self.replica.write(write).await.map(|((), receipt)| receipt)
     }
+}
+
+/// Where a field lies.
+pub(super) fn field_path(id: &RecordId, field: &str) -> Result<Path, WriteError> {
+    let field = FieldPath::parse(field);
+    field.names().iter().try_fold(id.path(), |path, name| Ok(path.child(name)?))
 }
 
 impl Decision {

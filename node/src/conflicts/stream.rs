@@ -1,6 +1,6 @@
 //! A stream of conflicts: those that there are, then what becomes of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -215,22 +215,20 @@ async fn of_change(
     replica: &Replica,
     change: Change<Record>,
 ) -> Vec<Result<ConflictEvent, RecordError>> {
-    let before = change.before.row();
-    let was = |name: &str| {
-        let field = before.and_then(|record| record.fields.get(name));
-        field.filter(|field| field.is_conflict())
-    };
-    let is = |name: &str| {
-        change.after.as_ref().and_then(|it| it.fields.get(name)).is_some_and(Field::is_conflict)
-    };
-    let ended = before.into_iter().flat_map(Record::conflicts).filter(|(name, _)| !is(name));
+    let before: BTreeMap<&str, &Field> =
+        change.before.row().into_iter().flat_map(Record::conflicts).collect();
+    let after: BTreeMap<&str, &Field> = change.after.iter().flat_map(Record::conflicts).collect();
     let id = change.id.clone();
+    let ended = before.keys().filter(|name| !after.contains_key(*name));
     let mut events: Vec<Result<ConflictEvent, RecordError>> = ended
-        .map(|(name, _)| Ok(ConflictEvent::Ended { id: id.clone(), field: name.to_owned() }))
+        .map(|&name| Ok(ConflictEvent::Ended { id: id.clone(), field: name.to_owned() }))
         .collect();
-    let conflicts = change.after.iter().flat_map(Record::conflicts);
-    let arisen: Vec<(String, Field)> = conflicts
-        .filter(|(name, field)| was(name).is_none_or(|before| dots(before) != dots(field)))
+    let is_new = |name: &str, field: &Field| {
+        before.get(name).is_none_or(|before| dots(before) != dots(field))
+    };
+    let arisen: Vec<(String, Field)> = after
+        .into_iter()
+        .filter(|(name, field)| is_new(name, field))
         .map(|(name, field)| (name.to_owned(), field.clone()))
         .collect();
     if arisen.is_empty() {

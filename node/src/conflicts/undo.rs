@@ -23,7 +23,8 @@ use millpond_core::{Dot, Entry, Hlc, LiveDot, Path, Payload, PayloadKind};
 use serde::{Deserialize, Serialize};
 
 use crate::conflicts::ResolveError;
-use crate::records::{NOTES, RecordError, RecordId};
+use crate::conflicts::resolve::field_path;
+use crate::records::{NOTES, RecordId};
 use crate::state::{WriteError, WriteTx};
 use crate::{Receipt, Replica};
 
@@ -211,8 +212,7 @@ impl Replica {
     /// [`ResolveError::Record`].
     pub async fn undo_decision(&self, id: &RecordId, field: &str) -> Result<Receipt, ResolveError> {
         let note = Ended::path(id, field).ok_or(ResolveError::NothingToUndo)?;
-        let path =
-            id.path().child(field).map_err(|error| RecordError::from(WriteError::from(error)))?;
+        let path = field_path(id, field)?;
         let mut undo = Undo { field: path, note, round: 0 };
         loop {
             let step = undo.clone();

@@ -17,6 +17,7 @@ mod import;
 mod keys;
 mod metrics;
 mod node;
+mod presence;
 mod problem;
 mod records;
 mod server;

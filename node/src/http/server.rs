@@ -21,8 +21,8 @@ use crate::errors::code;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
 use crate::http::{
-    backup, bookmarks, changes, conflicts, import, keys, metrics, node, records, tx, verify,
-    writing,
+    backup, bookmarks, changes, conflicts, import, keys, metrics, node, presence, records, tx,
+    verify, writing,
 };
 use crate::records::{RecordError, RecordView};
 
@@ -185,6 +185,7 @@ fn routes(api: SharedApi) -> Router {
         .route("/status", get(node::status))
         .route("/digest", get(node::digest))
         .route("/peers", get(node::peers))
+        .route("/peers/changes", get(presence::follow))
         .route("/peers/pause", post(node::pause))
         .route("/peers/resume", post(node::resume))
         .route("/verify", post(verify::verify))

@@ -168,4 +168,4 @@ const CHUNK_BYTES: usize = 32 * 1024;
 const CHUNKS_AHEAD: usize = 4;
 
 /// A client that reads nothing for so long is gone, or will come back with its token.
-const STALL: Duration = Duration::from_secs(30);
+pub(super) const STALL: Duration = Duration::from_secs(30);

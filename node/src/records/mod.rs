@@ -32,6 +32,7 @@ mod record;
 mod shape;
 mod tx;
 mod view;
+mod within;
 
 pub(crate) use changes::RECORDS;
 pub use changes::{ParseTokenError, Token};
@@ -47,3 +48,4 @@ pub use record::{Field, FieldKind, FieldVersion, ParseVersionError, Record, Vers
 pub use tx::{Precondition, RecordTx, write};
 pub use view::{RecordView, Scan};
 pub(crate) use view::{each_record, entries_of, record_id};
+pub(crate) use within::FieldPath;

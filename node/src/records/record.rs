@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::records::alternatives::{self, register};
 use crate::records::shape::{self, Below};
+use crate::records::within::{self, FieldPath};
 use crate::records::{Document, Json, RecordId};
 
 /// A record at one moment.
@@ -23,6 +24,8 @@ pub struct Record {
     pub fields: BTreeMap<String, Field>,
     /// Changes with every write to the record, and is the same on all nodes that hold the same.
     pub version: Version,
+    /// The fields in conflict, those within fields too.
+    conflicts: BTreeMap<String, Field>,
 }
 
 /// A field of a record.
@@ -84,16 +87,22 @@ pub struct Version([u8; 16]);
 impl Record {
     /// The record of the entries at and below its path, in path order. `None` if none of them shows.
     pub(super) fn from_entries(id: RecordId, entries: &[(Path, Entry)]) -> Option<Self> {
-        let depth = id.path();
-        let mut layout = Layout::default();
-        for (path, entry) in entries {
-            layout.add(&path_below(path, &depth), entry);
-        }
+        let layout = Layout::of_record(&id, entries);
         if !layout.present && !entries.iter().any(|(_, entry)| shows(entry)) {
             return None;
         }
-        let version = Version::of(entries);
-        Some(Self { id, fields: layout.into_fields(), version })
+        let fields = layout.read();
+        let conflicts = within::conflicts(&layout, &fields);
+        Some(Self { id, fields, version: Version::of(entries), conflicts })
+    }
+
+    /// A field of the record of these entries, which may lie within another one. `None` if there is none.
+    pub(crate) fn field(
+        id: &RecordId,
+        entries: &[(Path, Entry)],
+        field: &FieldPath,
+    ) -> Option<Field> {
+        field.find(Layout::of_record(id, entries))
     }
 
     /// What readers see.
@@ -101,10 +110,10 @@ impl Record {
         self.fields.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect()
     }
 
-    /// The fields with more than one value, of one type or several.
+    /// The fields with more than one value, of one type or several, by name. One that lies in a map or a nested struct
+    /// goes by the names that lead to it: `contact/phone`, in which a `/` of a name is `%2F`, and its `%` is `%25`.
     pub fn conflicts(&self) -> impl Iterator<Item = (&str, &Field)> {
-        let conflicting = |(_, field): &(&String, &Field)| field.is_conflict();
-        self.fields.iter().filter(conflicting).map(|(name, field)| (name.as_str(), field))
+        self.conflicts.iter().map(|(name, field)| (name.as_str(), field))
     }
 }
 
@@ -216,6 +225,20 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// That of a record's entries.
+    fn of_record(id: &RecordId, entries: &[(Path, Entry)]) -> Self {
+        let (mut layout, path) = (Self::default(), id.path());
+        entries.iter().for_each(|(at, entry)| layout.add(&path_below(at, &path), entry));
+        layout
+    }
+
+    /// That of the entries in a field that is a map.
+    pub fn of(below: &Below) -> Self {
+        let mut layout = Self::default();
+        below.iter().for_each(|(names, entry)| layout.add(names, entry));
+        layout
+    }
+
     /// Adds the entry whose path continues with `below` under the record's.
     pub fn add(&mut self, below: &[Vec<u8>], entry: &Entry) {
         let Some(Ok(name)) = below.first().map(|name| String::from_utf8(name.clone())) else {
@@ -240,6 +263,12 @@ impl Layout {
             .and_then(|slots| counter::read(slots.iter().filter_map(Slot::read)))
     }
 
+    /// A field; `None` if nothing of it shows.
+    pub fn field(&self, name: &str) -> Option<Field> {
+        let slots = self.counters.get(name).map_or(&[][..], Vec::as_slice);
+        alternatives::field(self.registers.get(name), slots, self.nested.get(name))
+    }
+
     /// All fields that something is stored of, perhaps more than once.
     pub fn fields(&self) -> impl Iterator<Item = &String> {
         self.registers.keys().chain(self.counters.keys()).chain(self.nested.keys())
@@ -259,13 +288,11 @@ impl Layout {
         self.nested.get(field).and_then(shape::read)
     }
 
-    fn into_fields(self) -> BTreeMap<String, Field> {
+    /// All fields that show something, by name.
+    pub fn read(&self) -> BTreeMap<String, Field> {
         let names: BTreeSet<&String> = self.fields().collect();
-        let field = |name: &String| {
-            let slots = self.counters.get(name).map_or(&[][..], Vec::as_slice);
-            alternatives::field(self.registers.get(name), slots, self.nested.get(name))
-        };
-        names.into_iter().filter_map(|name| Some((name.clone(), field(name)?))).collect()
+        let names = names.into_iter();
+        names.filter_map(|name| Some((name.clone(), self.field(name)?))).collect()
     }
 }
 

@@ -104,7 +104,7 @@ impl Replica {
     pub async fn status(&self) -> Status {
         let inner = &self.inner;
         let request = Request::Status {
-            stats: Vec::new(),
+            links: Vec::new(),
             store_bytes: inner.store.size_bytes(),
             warnings: inner.warnings.clone(),
         };

@@ -72,6 +72,7 @@ mod comparing;
 mod concerns;
 mod continuity;
 mod counting;
+mod deadlines;
 mod delaying;
 mod dialer;
 mod engine;
@@ -168,6 +169,14 @@ pub(crate) struct Remote {
     pub(crate) address: String,
 }
 
+/// What a link's network tells at the moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LinkNow {
+    pub(crate) stats: LinkStats,
+    /// Where the peer is seen, which may have moved since the link came up.
+    pub(crate) address: String,
+}
+
 /// What happens to the engine.
 #[allow(clippy::large_enum_variant)] // each is moved once, into the engine
 pub(crate) enum Input {
@@ -219,7 +228,7 @@ pub(crate) enum Request {
     Writers(BTreeSet<Incarnation>),
     /// Everything about this node. The shell knows the links' network counters, the store's size and what it
     /// noticed itself.
-    Status { stats: Vec<(LinkId, LinkStats)>, store_bytes: u64, warnings: Vec<String> },
+    Status { links: Vec<(LinkId, LinkNow)>, store_bytes: u64, warnings: Vec<String> },
     /// A new invite.
     Invite { options: InviteOptions, secret: [u8; 16] },
     /// Closes the links to a peer, or all, and keeps them closed.

@@ -2,13 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use millpond_core::transport::LinkStats;
 use millpond_core::{Namespace, NodeKey, VersionVector};
 
-use super::LinkId;
 use super::engine::{Engine, NAMESPACES};
 use super::link::Link;
 use super::peer::Peer;
+use super::{LinkId, LinkNow};
 use crate::membership::Member;
 use crate::state::View;
 use crate::status::{
@@ -18,10 +17,10 @@ use crate::status::{
 use crate::topology::settings::{LinkSettings, Ripple};
 
 impl Engine {
-    /// Everything about this node. `stats` are the links' counters as the transport has them.
+    /// Everything about this node. `links` is what their transports tell of the links.
     pub(super) fn status(
         &self,
-        stats: &[(LinkId, LinkStats)],
+        links: &[(LinkId, LinkNow)],
         store_bytes: u64,
         mut warnings: Vec<String>,
     ) -> Status {
@@ -29,7 +28,7 @@ impl Engine {
             .members
             .iter()
             .filter(|(key, _)| *key != self.config.key)
-            .map(|(key, member)| self.peer_status(key, member, stats))
+            .map(|(key, member)| self.peer_status(key, member, links))
             .collect();
         peers.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         let mut totals = self.totals;
@@ -143,7 +142,7 @@ impl Engine {
         &self,
         key: NodeKey,
         member: &Member,
-        stats: &[(LinkId, LinkStats)],
+        links: &[(LinkId, LinkNow)],
     ) -> PeerStatus {
         static UNKNOWN: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
         let peer = self.peers.get(&key).unwrap_or(&UNKNOWN);
@@ -168,9 +167,9 @@ impl Engine {
         };
         let now_ms = self.now.mono_ms;
         let mut counters = *peer.counters;
-        if let Some((_, stats)) = link.and_then(|(id, _)| stats.iter().find(|(it, _)| it == id)) {
-            counters.wire_bytes_sent += stats.wire_bytes_sent;
-            counters.wire_bytes_received += stats.wire_bytes_received;
+        if let Some((_, now)) = link.and_then(|(id, _)| links.iter().find(|(it, _)| it == id)) {
+            counters.wire_bytes_sent += now.stats.wire_bytes_sent;
+            counters.wire_bytes_received += now.stats.wire_bytes_received;
         }
         PeerStatus {
             key: key.to_string(),
@@ -182,7 +181,7 @@ impl Engine {
             state,
             they_lack,
             we_lack,
-            link: link.map(|(&id, link)| self.link_status(id, link, stats)),
+            link: link.map(|(&id, link)| self.link_status(id, link, links)),
             last_seen_s: peer.seen_ms.map(|seen_ms| (now_ms - seen_ms) / 1000),
             last_error: peer.last_error.clone(),
             evicted: peer.evicted,
@@ -204,13 +203,13 @@ impl Engine {
         origins
     }
 
-    fn link_status(&self, id: LinkId, link: &Link, stats: &[(LinkId, LinkStats)]) -> LinkStatus {
-        let stats = stats.iter().find(|(it, _)| *it == id).map(|(_, stats)| *stats);
+    fn link_status(&self, id: LinkId, link: &Link, links: &[(LinkId, LinkNow)]) -> LinkStatus {
+        let now = links.iter().find(|(it, _)| *it == id).map(|(_, now)| now);
         LinkStatus {
             transport: link.remote.transport.into(),
             dialed: link.dialed,
-            remote_address: link.remote.address.clone(),
-            round_trip_us: stats.unwrap_or_default().round_trip_us,
+            remote_address: now.map_or(&link.remote.address, |now| &now.address).clone(),
+            round_trip_us: now.map_or(0, |now| now.stats.round_trip_us),
             up_s: (self.now.mono_ms - link.since_ms) / 1000,
             fed: link.fed.contains(&Namespace::MAIN),
             feeding: link.feeds.contains_key(&Namespace::MAIN),

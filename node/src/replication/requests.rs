@@ -20,8 +20,8 @@ impl Engine {
                 self.end_waits();
                 self.answer(id, Answer::Done);
             }
-            Request::Status { stats, store_bytes, warnings } => {
-                let status = self.status(&stats, store_bytes, warnings);
+            Request::Status { links, store_bytes, warnings } => {
+                let status = self.status(&links, store_bytes, warnings);
                 self.answer(id, Answer::Status(Box::new(status)));
             }
             Request::Invite { options, secret } => self.invite(id, options, secret),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use millpond_core::transport::{Link, LinkStats};
+use millpond_core::transport::Link;
 use millpond_core::{NodeKey, VersionVector};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -18,7 +18,8 @@ use crate::config::Config;
 use crate::key_ring::KeyRing;
 use crate::network::Routes;
 use crate::replication::{
-    Answer, Engine, Input, JoinProgress, LinkId, Now, Output, Remote, Request, RequestId, Sight,
+    Answer, Engine, Input, JoinProgress, LinkId, LinkNow, Now, Output, Remote, Request, RequestId,
+    Sight,
 };
 use crate::state::Heads;
 
@@ -166,7 +167,7 @@ impl EngineTask {
                 self.next_request += 1;
                 let id = RequestId(self.next_request);
                 self.questions.insert(id, reply);
-                let request = self.with_stats(request);
+                let request = self.with_links(request);
                 Input::Request { id, request }
             }
             Event::Link(link) => {
@@ -231,12 +232,15 @@ impl EngineTask {
         }
     }
 
-    fn with_stats(&self, request: Request) -> Request {
+    fn with_links(&self, request: Request) -> Request {
         match request {
             Request::Status { store_bytes, warnings, .. } => {
-                let stats: Vec<(LinkId, LinkStats)> =
-                    self.links.iter().map(|(&id, queues)| (id, queues.link().stats())).collect();
-                Request::Status { stats, store_bytes, warnings }
+                let now = |link: &dyn Link| LinkNow {
+                    stats: link.stats(),
+                    address: link.remote_address(),
+                };
+                let links = self.links.iter().map(|(&id, queues)| (id, now(queues.link())));
+                Request::Status { links: links.collect(), store_bytes, warnings }
             }
             other => other,
         }

@@ -54,7 +54,7 @@ impl World {
     }
 
     pub(crate) fn status(&mut self, id: NodeId) -> Status {
-        let request = Request::Status { stats: Vec::new(), store_bytes: 0, warnings: Vec::new() };
+        let request = Request::Status { links: Vec::new(), store_bytes: 0, warnings: Vec::new() };
         let request = self.ask(id, request);
         match self.answers.remove(&request) {
             Some(Answer::Status(status)) => *status,

@@ -1,5 +1,6 @@
 //! Fields that hold further fields by key.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::marker::PhantomData;
@@ -21,8 +22,19 @@ pub struct Map<K: Ord, F>(BTreeMap<K, F>);
 
 impl<K: Key, F> Map<K, F> {
     /// The value at a key.
-    pub fn get(&self, key: &K) -> Option<&F> {
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&F>
+    where
+        K: Borrow<Q>,
+    {
         self.0.get(key)
+    }
+
+    /// Whether there is an entry at a key.
+    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.0.contains_key(key)
     }
 
     /// The entries, by key.
@@ -60,7 +72,7 @@ impl<K: Key, F: Field> Field for Map<K, F> {
             present.map(|(name, _)| element(name)).collect()
         });
         let mut edit = Self::edit(site.clone());
-        held.iter().filter(|key| !self.0.contains_key(key)).for_each(|gone| edit.remove(gone));
+        held.into_iter().filter(|key| !self.0.contains_key(key)).for_each(|gone| edit.remove(gone));
         self.0.iter().for_each(|(key, value)| edit.write(key, value));
     }
 
@@ -97,15 +109,15 @@ impl<'p, K: Key, F: Field> MapEdit<'p, K, F> {
     }
 
     /// Removes what is at a key.
-    pub fn remove(&mut self, key: &K) {
-        if let Some(site) = self.site.child(key.to_text().as_bytes()) {
+    pub fn remove(&mut self, key: impl Into<K>) {
+        if let Some(site) = self.site.child(key.into().to_text().as_bytes()) {
             site.clear();
         }
     }
 
     /// The value at a key, with what this transaction wrote so far.
-    pub fn get(&self, key: &K) -> Option<F> {
-        let site = self.site.child(key.to_text().as_bytes())?;
+    pub fn get(&self, key: impl Into<K>) -> Option<F> {
+        let site = self.site.child(key.into().to_text().as_bytes())?;
         site.read(|found| match found.shows() {
             true => F::read(found).map(Some),
             false => Ok(None),

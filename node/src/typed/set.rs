@@ -1,5 +1,6 @@
 //! Fields that hold elements.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::collections::btree_set;
 use std::fmt;
@@ -46,7 +47,10 @@ impl<K: Key, R> Set<K, R> {
     }
 
     /// Whether an element is in.
-    pub fn contains(&self, element: &K) -> bool {
+    pub fn contains<Q: Ord + ?Sized>(&self, element: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
         self.0.contains(element)
     }
 
@@ -74,7 +78,7 @@ impl<K: Key, R: SetRule> Field for Set<K, R> {
     fn write(&self, site: &Site<'_>) {
         let held: Self = site.value().unwrap_or_default();
         let mut edit = Self::edit(site.clone());
-        held.0.difference(&self.0).for_each(|gone| edit.remove(gone));
+        held.0.difference(&self.0).for_each(|gone| edit.write(gone, false));
         self.0.difference(&held.0).for_each(|new| edit.write(new, true));
     }
 
@@ -109,13 +113,13 @@ impl<K: Key, R: SetRule> SetEdit<'_, K, R> {
     }
 
     /// Removes an element.
-    pub fn remove(&mut self, element: &K) {
-        self.write(element, false);
+    pub fn remove(&mut self, element: impl Into<K>) {
+        self.write(&element.into(), false);
     }
 
     /// Whether an element is in, with what this transaction wrote so far.
-    pub fn contains(&self, element: &K) -> bool {
-        let Some(site) = self.site.child(element.to_text().as_bytes()) else { return false };
+    pub fn contains(&self, element: impl Into<K>) -> bool {
+        let Some(site) = self.site.child(element.into().to_text().as_bytes()) else { return false };
         site.read(|found| Ok(found.entry().is_some_and(|it| R::RULE.contains(it))))
     }
 

@@ -22,11 +22,7 @@ impl WriteTx<'_> {
         let shared = SharedTx::new(self);
         record.write(&shared.site(path.clone()));
         shared.finish()?;
-        let is_nothing = read_found(self, &path, |found| !found.shows())?;
-        if is_nothing {
-            self.put(mark_path(&path)?, mark())?;
-        }
-        Ok(())
+        self.mark_if_nothing_shows(&path)
     }
 
     /// The record of a key; `None` when there is none.
@@ -45,7 +41,8 @@ impl WriteTx<'_> {
     /// Changes a record's fields one by one, through a proxy: what is not touched is not written.
     ///
     /// # Errors
-    /// [`RecordError::Absent`] when there is none; and as [`WriteTx::store`].
+    /// [`RecordError::Absent`] when there is none, which [`WriteTx::edit_or_create`] creates; and as
+    /// [`WriteTx::store`].
     pub fn edit<R: Record, T>(
         &mut self,
         key: impl Into<R::Key>,
@@ -59,6 +56,32 @@ impl WriteTx<'_> {
         let value = edit(&mut R::edit(shared.site(path)));
         shared.finish()?;
         Ok(value)
+    }
+
+    /// As [`WriteTx::edit`], of a record that need not be there yet: what is not touched reads as its default. Nodes
+    /// that create one record at once each write what they touch, and nothing of that is lost.
+    ///
+    /// # Errors
+    /// As [`WriteTx::store`].
+    pub fn edit_or_create<R: Record, T>(
+        &mut self,
+        key: impl Into<R::Key>,
+        edit: impl FnOnce(&mut R::Edit<'_>) -> T,
+    ) -> Result<T, RecordError> {
+        let path = record_path::<R>(&key.into())?;
+        let shared = SharedTx::new(self);
+        let value = edit(&mut R::edit(shared.site(path.clone())));
+        shared.finish()?;
+        self.mark_if_nothing_shows(&path)?;
+        Ok(value)
+    }
+
+    /// A record exists by what it shows; where that is nothing, by a mark.
+    fn mark_if_nothing_shows(&mut self, path: &Path) -> Result<(), RecordError> {
+        if !read_found(self, path, |found| found.shows())? {
+            self.put(mark_path(path)?, mark())?;
+        }
+        Ok(())
     }
 
     /// Changes something of a record at random.

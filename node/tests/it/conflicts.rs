@@ -1,8 +1,10 @@
 //! Fields that two nodes wrote at once: listed, explained, ended, and brought back.
 
 use millpond::records::{self, Document, FieldKind, Json, RecordId, RecordView};
-use millpond::typed::{Collection, Set};
-use millpond::{Conflict, ConflictEvent, Conflicts, Counter, Record, Replica, ResolveError};
+use millpond::typed::{Collection, Map, Multi, Nested, Set};
+use millpond::{
+    Conflict, ConflictEvent, Conflicts, Counter, Record, Replica, ResolveError, WriteTx,
+};
 
 use crate::cluster::{Cluster, within};
 
@@ -269,5 +271,76 @@ async fn two_that_write_the_same_are_no_conflict() {
     at_once(&cluster, async || same(anna).await, async || same(ben).await).await;
     assert_eq!(held(anna, "title").1.len(), 2, "both are held");
     assert!(anna.conflicts(None).await.unwrap().is_empty());
+    cluster.close().await;
+}
+
+/// A value in a nested struct of a map is named by what leads to it, and treated as any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_within_fields_is_listed_ended_and_undone() {
+    #[derive(Debug, Default, Record)]
+    struct Contact {
+        phone: Multi<String>,
+        mail: String,
+    }
+    #[derive(Debug, Default, Record)]
+    #[millpond(collection = "t")]
+    struct Person {
+        #[millpond(key)]
+        id: String,
+        contacts: Map<String, Nested<Contact>>,
+    }
+    const PHONE: &str = "contacts/at %2F home/phone";
+    let cluster = Cluster::start(2).await;
+    let [anna, ben] = &cluster.nodes[..] else { unreachable!() };
+    let call = async |replica: &Replica, phone: &'static str| {
+        let edit = move |tx: &mut WriteTx<'_>| {
+            tx.edit_or_create::<Person, _>("milk", |person| {
+                let mut contact = person.contacts.entry("at / home").expect("a short key");
+                contact.phone.set(phone);
+                contact.mail.set("m@example.org");
+            })
+        };
+        replica.write(edit).await.unwrap();
+    };
+    at_once(&cluster, async || call(anna, "1").await, async || call(ben, "2").await).await;
+
+    let phones = |replica: &Replica| {
+        let people = Collection::<Person>::new(replica.read().unwrap());
+        let person = people.get("milk").unwrap().unwrap();
+        let phone = &person.contacts.get("at / home").unwrap().phone;
+        let mut phones: Vec<String> = phone.values().iter().cloned().collect();
+        phones.sort();
+        phones
+    };
+    assert_eq!(phones(ben), ["1", "2"]);
+    let conflict = only_conflict(ben).await;
+    assert_eq!((conflict.field.as_str(), conflict.kind), (PHONE, FieldKind::Multi));
+    assert_eq!(conflict.candidates.len(), 2, "both mails are alike, and in no conflict");
+    let explained = ben.explain(&milk(), PHONE).await.unwrap().unwrap();
+    assert_eq!(explained.candidates, conflict.candidates);
+
+    let mut followed = anna.follow_conflicts();
+    let arisen = within("it is told", followed.next()).await.unwrap().unwrap();
+    assert!(matches!(arisen, ConflictEvent::Arisen(it) if it.field == PHONE));
+    let kept = conflict.candidates.iter().position(|it| it.value.text() == r#""1""#).unwrap();
+    conflict.keep(kept).await.unwrap();
+    cluster.converged().await;
+    assert_eq!((phones(anna), phones(ben)), (vec!["1".to_owned()], vec!["1".to_owned()]));
+    within("its end is told", async {
+        loop {
+            match followed.next().await.unwrap().unwrap() {
+                ConflictEvent::Ended { id, field } => {
+                    break assert_eq!((id, &*field), (milk(), PHONE));
+                }
+                _ => continue,
+            }
+        }
+    })
+    .await;
+    assert!(anna.conflicts(None).await.unwrap().is_empty());
+
+    anna.undo_decision(&milk(), PHONE).await.unwrap();
+    assert_eq!(phones(anna), ["1", "2"]);
+    assert_eq!(only_conflict(anna).await.field, PHONE);
     cluster.close().await;
 }

@@ -13,6 +13,8 @@ mod http;
 #[cfg(feature = "http")]
 mod http_concerns;
 mod indexes;
+#[cfg(all(unix, feature = "quic", feature = "unix"))]
+mod moving;
 mod opening;
 mod partners;
 mod presence;

@@ -63,6 +63,37 @@ async fn how_members_are_is_followed() {
     ben.close().await;
 }
 
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread")]
+async fn how_members_are_is_followed_over_http() {
+    use crate::client::{Events, Node, config};
+    use millpond::{InviteOptions, Replica};
+
+    let node = Node::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ben = config(&folder.path().join("ben"));
+    let invite = node.replica.invite(InviteOptions::default()).await.unwrap();
+    Replica::prepare_join(&ben, &invite).unwrap();
+    let mut events = Events::follow(&node, "/api/v1/peers/changes", &[]).await;
+    let ben = Replica::open(ben).await.unwrap();
+    let linked = loop {
+        let event = events.next().await.expect("it goes on");
+        assert_eq!((event.name.as_str(), event.id), ("peer", None), "nothing resumes from it");
+        if event.data["linked"] == true {
+            break event.data;
+        }
+    };
+    assert_eq!(linked["key"], ben.key().to_string());
+    assert!(linked["name"].is_string() && linked["state"].is_string(), "{linked}");
+    within("joined", ben.joined()).await.unwrap();
+    node.replica.remove(ben.key()).await.unwrap();
+    while events.next().await.expect("it goes on").name != "gone" {}
+    ben.close().await;
+    node.replica.close().await;
+    while events.next().await.is_some() {}
+    assert_eq!(node.get("/api/v1/peers/changes?since=1").await.problem(), "bad_query");
+}
+
 async fn until(presence: &mut Presence, holds: impl Fn(&PresentPeer) -> bool) -> PresentPeer {
     within("the peer is so", async {
         loop {

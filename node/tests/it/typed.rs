@@ -101,7 +101,7 @@ async fn an_edit_writes_what_it_touches() {
             task.votes.add(-1);
             task.tags.insert("dairy");
             task.address.visits.add(1);
-            assert!(task.done.get() && task.tags.contains(&"dairy".into()));
+            assert!(task.done.get() && task.tags.contains("dairy"));
             task.votes.value()
         })
     };
@@ -111,6 +111,39 @@ async fn an_edit_writes_what_it_touches() {
     assert_eq!(writes, 4);
     let task = tasks(&replica).get("milk").unwrap().unwrap();
     assert_eq!((task.done, task.votes.value(), task.address.visits.value()), (true, 1, 1));
+}
+
+#[tokio::test]
+async fn what_is_edited_or_created_is_there_and_holds_what_was_touched() {
+    let (_dir, replica) = replica().await;
+    let edit = |tx: &mut millpond::WriteTx<'_>| {
+        tx.edit_or_create::<Task, _>("bare", |_| ())?;
+        tx.edit_or_create::<Task, _>("milk", |task| {
+            task.votes.add(2);
+            task.tags.insert("dairy");
+            task.tags.insert("left");
+            task.tags.remove("left");
+            assert!(task.tags.contains("dairy") && !task.tags.contains("left"));
+            task.prices.insert("x", Counter::new(1));
+            task.prices.remove("x");
+            assert_eq!(task.prices.get("x"), None);
+        })
+    };
+    replica.write(edit).await.unwrap();
+    let milk = Task { id: "milk".into(), votes: Counter::new(2), ..Task::default() };
+    let milk = Task { tags: ["dairy".to_owned()].into(), ..milk };
+    assert_eq!(tasks(&replica).get("milk").unwrap(), Some(milk.clone()));
+    assert!(milk.tags.contains("dairy") && !milk.prices.contains_key("x"));
+    let bare = Task { id: "bare".into(), ..Task::default() };
+    assert_eq!(tasks(&replica).get("bare").unwrap(), Some(bare));
+    // A second time it changes what is there, and nothing is marked that shows already.
+    let before = replica.committed().latest();
+    let again = |tx: &mut millpond::WriteTx<'_>| {
+        tx.edit_or_create::<Task, _>("milk", |task| task.votes.add(1))
+    };
+    let ((), receipt) = replica.write(again).await.unwrap();
+    let writes: u64 = receipt.vv.beyond(&before).map(|it| it.upto.get() - it.after).sum();
+    assert_eq!((writes, tasks(&replica).get("milk").unwrap().unwrap().votes.value()), (1, 3));
 }
 
 #[tokio::test]

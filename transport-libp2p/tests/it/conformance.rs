@@ -13,7 +13,7 @@ use millpond_transport_libp2p::{Libp2p, Libp2pOptions};
 
 use crate::raw_peer::{Raw, pair};
 
-pub struct OverLibp2p;
+struct OverTcp;
 
 /// The socket of `/ip4/ADDRESS/tcp/PORT`.
 fn socket(address: &str) -> SocketAddr {
@@ -21,20 +21,33 @@ fn socket(address: &str) -> SocketAddr {
     format!("{ip}:{port}").parse().unwrap()
 }
 
+pub fn key(seed: Seed) -> NodeKey {
+    NodeKey::from_bytes(pair(seed).public().try_into_ed25519().unwrap().to_bytes())
+}
+
+pub fn options(binding: &Binding) -> Libp2pOptions {
+    let mut options = Libp2pOptions::default();
+    options.handshake_timeout = Duration::from_secs(20);
+    options.idle_timeout = binding.silence_max.unwrap_or(Duration::from_secs(60));
+    options.keep_alive = options.idle_timeout / 10;
+    options
+}
+
+pub async fn raw(seed: Seed, to: &str, expected: NodeKey) -> Option<Box<dyn RawLink>> {
+    let key = libp2p::identity::ed25519::PublicKey::try_from_bytes(expected.as_bytes()).unwrap();
+    let peer = libp2p::identity::PublicKey::from(key).to_peer_id();
+    Some(Box::new(Raw::open(to, pair(seed), peer).await))
+}
+
 #[async_trait]
-impl Rig for OverLibp2p {
+impl Rig for OverTcp {
     fn key(&self, seed: Seed) -> NodeKey {
-        NodeKey::from_bytes(pair(seed).public().try_into_ed25519().unwrap().to_bytes())
+        key(seed)
     }
 
     async fn bind(&self, binding: Binding) -> Result<Arc<dyn Transport>, String> {
-        let mut options = Libp2pOptions::default();
-        options.handshake_timeout = Duration::from_secs(20);
-        options.idle_timeout = binding.silence_max.unwrap_or(Duration::from_secs(60));
-        options.keep_alive = options.idle_timeout / 10;
-        let at =
-            binding.at.map_or_else(|| "127.0.0.1:0".parse().unwrap(), |address| socket(&address));
-        let bound = Libp2p::bind(&pkcs8(binding.seed), at, options);
+        let at = binding.at.as_ref().map_or(([127, 0, 0, 1], 0).into(), |address| socket(address));
+        let bound = Libp2p::bind(&pkcs8(binding.seed), at, options(&binding));
         bound.map(|bound| Arc::new(bound) as _).map_err(|error| error.to_string())
     }
 
@@ -44,10 +57,7 @@ impl Rig for OverLibp2p {
     }
 
     async fn raw(&self, seed: Seed, to: &str, expected: NodeKey) -> Option<Box<dyn RawLink>> {
-        let key =
-            libp2p::identity::ed25519::PublicKey::try_from_bytes(expected.as_bytes()).unwrap();
-        let peer = libp2p::identity::PublicKey::from(key).to_peer_id();
-        Some(Box::new(Raw::open(to, pair(seed), peer).await))
+        raw(seed, to, expected).await
     }
 }
 
@@ -71,4 +81,4 @@ impl Path for TcpPath {
     }
 }
 
-millpond_transport_conformance::conformance_tests!(OverLibp2p);
+millpond_transport_conformance::conformance_tests!(OverTcp);

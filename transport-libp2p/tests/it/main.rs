@@ -2,4 +2,6 @@
 
 mod conformance;
 mod handshake;
+#[cfg(feature = "quic")]
+mod over_quic;
 mod raw_peer;

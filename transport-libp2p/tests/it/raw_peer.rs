@@ -31,14 +31,17 @@ pub fn pair(mut seed: Seed) -> Keypair {
 impl Raw {
     pub async fn open(to: &str, pair: Keypair, expected: PeerId) -> Self {
         let to: Multiaddr = to.parse().unwrap();
-        let mut swarm = SwarmBuilder::with_existing_identity(pair)
+        let builder = SwarmBuilder::with_existing_identity(pair)
             .with_tokio()
             .with_tcp(
                 tcp::Config::default().nodelay(true),
                 noise::Config::new,
                 yamux::Config::default,
             )
-            .unwrap()
+            .unwrap();
+        #[cfg(feature = "quic")]
+        let builder = builder.with_quic();
+        let mut swarm = builder
             .with_behaviour(|_| libp2p_stream::Behaviour::new())
             .unwrap()
             .with_swarm_config(|config| {

@@ -71,7 +71,7 @@ pub(super) const PAGES: &[ErrorPage] = &[
         "there is no such record to edit",
         "An edit changes fields of a record that is there; this one was never stored, or was deleted. Nothing was \
          written.",
-        "store one first, with `put`",
+        "store one first with `store` or `millpond put`, or create it as you edit with `edit_or_create`",
     ),
     ErrorPage::new(
         517,

@@ -1,5 +1,7 @@
 //! A link is cut, and what one end writes reaches the other through a third node.
 
+use std::time::Duration;
+
 use millpond_rig::{Network, Node, until};
 
 use super::{LIMIT, Rig, Way};
@@ -38,10 +40,11 @@ fn a_node_that_has_one_link_left_reaches_all() {
 /// then takes to its readers.
 fn trials(how: &str, cut: fn(&mut Network, usize, usize) -> std::io::Result<()>) {
     let Some(mut rig) = Rig::start(3) else { return };
-    let count = std::env::var("MILLPOND_NETNS_TRIALS").ok().and_then(|text| text.parse().ok());
+    let asked: Option<usize> =
+        std::env::var("MILLPOND_NETNS_TRIALS").ok().and_then(|text| text.parse().ok());
     let mut way = Way::new(&rig, WRITER, &[READER]);
     let (mut figures, mut feeders) = (Vec::new(), [0; 2]);
-    for _ in 0..count.unwrap_or(TRIALS) {
+    for _ in 0..asked.unwrap_or(TRIALS) {
         let feeder = feeder(&mut way, &rig);
         feeders[usize::from(feeder == RELAY)] += 1;
         cut(&mut rig.network, feeder, READER).unwrap();
@@ -59,7 +62,8 @@ fn trials(how: &str, cut: fn(&mut Network, usize, usize) -> std::io::Result<()>)
         "{how}: {count} trials ({direct} of the direct link, {relayed} of the relay's): \
          median {median:?}, p99 {late:?}, slowest {slowest:?}"
     );
-    assert!(late <= LIMIT, "{how}: p99 {late:?} of {figures:?}");
+    let limit = if asked.is_some() { BAR } else { LIMIT };
+    assert!(late <= limit, "{how}: p99 {late:?} of {figures:?}");
 }
 
 /// Writes a record, and tells which node its reader got it from.
@@ -91,5 +95,6 @@ fn rows_new(node: &Node) -> [u64; 2] {
 const WRITER: usize = 0;
 const RELAY: usize = 1;
 const READER: usize = 2;
-/// Of each test; `MILLPOND_NETNS_TRIALS` says otherwise.
+/// Of each test; `MILLPOND_NETNS_TRIALS` says otherwise, and has them judged by the bar, which takes an idle machine.
 const TRIALS: usize = 3;
+const BAR: Duration = Duration::from_secs(1);
