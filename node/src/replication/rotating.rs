@@ -43,6 +43,13 @@ impl Default for Rotation {
     }
 }
 
+impl Rotation {
+    /// What is left of it for an engine that begins anew: it hears nothing of records that are on their way.
+    pub(super) fn outliving(self) -> Self {
+        Self { is_retiring: false, ..self }
+    }
+}
+
 impl Engine {
     pub(super) fn key_checks(&self) -> KeyChecks<'_> {
         KeyChecks {
@@ -136,8 +143,11 @@ impl Engine {
 
     /// The records may tell of other keys: what shows one that is retired is spoken to no longer.
     pub(super) fn drop_retired(&mut self) {
-        let members = &self.members;
-        self.proven.retain(|_, key| members.member_of(*key).is_none() && !members.is_retired(*key));
+        let (members, inviter) = (&self.members, self.joining_from());
+        self.proven.retain(|member, key| {
+            let is_wanted = members.get(*member).is_some() || inviter == Some(*member);
+            is_wanted && members.member_of(*key).is_none() && !members.is_retired(*key)
+        });
         let shown: Vec<(LinkId, NodeKey, NodeKey)> =
             self.links.iter().map(|(&id, link)| (id, link.key, link.peer)).collect();
         for (link, key, peer) in shown {

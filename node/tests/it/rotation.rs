@@ -139,7 +139,9 @@ async fn a_key_changes_and_another_is_revoked_under_load() {
     // Opened again, they show what they showed.
     drop(member);
     let shown: Vec<NodeKey> = cluster.nodes.iter().map(|node| node.shown_key()).collect();
-    for node in cluster.nodes.drain(..) {
+    for (node, config) in cluster.nodes.drain(..).zip(&mut cluster.configs) {
+        // Where they were, or nobody would find anybody.
+        config.listen = node.listen_socket().unwrap();
         node.close().await;
     }
     for config in &cluster.configs {
