@@ -28,8 +28,8 @@ enum KeysCommand {
     },
     /// Change this node's key while it runs
     ///
-    /// It stays the member that it is. The new key is shown once all members know it, and at the latest when the overlap
-    /// is over; then the old one is refused.
+    /// It stays the member that it is. The new key is shown once all members know it; when the overlap is over as well, the
+    /// old one is refused.
     Rotate {
         /// For how long the old key stays valid: 90s, 2h, 1d; 0s if it was stolen
         /// [default: `key_overlap` under [replication], or a day]

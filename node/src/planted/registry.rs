@@ -93,8 +93,8 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "anybody takes the place of a member by saying so";
     ["an old key is valid while it overlaps"] "own", [],
         "an old key is refused where the new one is not known yet";
-    ["a key is shown once all members know it"] "own", [],
-        "a node shows a key that members do not expect, who cannot dial it";
+    ["a key is shown once all members know it"] "own", ["keys"],
+        "two nodes that changed their keys while they were cut off from each other never meet again";
     ["a hello comes with whose successor its key is"] "own", ["keys"],
         "a member that was away while another one changed its key takes it for a stranger";
     ["who may only take gives nothing"] "own", [],

@@ -75,7 +75,7 @@ probes! {
     KeyAnnounced,
     /// It shows it, since all members know it.
     KnownKeyShown,
-    /// It shows it though some member does not know it, since the overlap is over.
+    /// It shows it at once, though some member does not know it.
     UnknownKeyShown,
     /// The links of a node are made anew under its next key.
     KeyShown,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rotate         the next key is on disk, and the old one's word for it is recorded
-//! all have it    or the overlap is over: the node shows the next key, and its links are made anew
+//! all have it    the node shows the next key, and its links are made anew; at once, if there is to be no overlap
 //! overlap over   the old key is recorded as retired: whoever reads that refuses it, and ends its links
 //! ```
 //!
@@ -241,14 +241,15 @@ impl Engine {
         self.rotation.due_ms
     }
 
-    /// The next key is shown once every member that is not gone knows it, or the overlap is over: who has not heard
-    /// by then is told by the hello.
+    /// The next key is shown once every member that is not gone for long knows it, or at once if the old one is to be
+    /// valid no longer: who has not heard is told by the hello then. Two that changed their keys while they were cut
+    /// off from each other, without waiting, could not dial each other any more.
     fn show_next(&mut self, next: NodeKey) {
         let Some((_, recorded)) = self.members.keys().recorded(next) else { return };
-        let is_over = self.is_over(recorded.stamp_ms, recorded.overlap_ms);
+        let is_urgent = recorded.overlap_ms == 0;
         let is_known = self.stable(Namespace::SYSTEM).covers(recorded.dot)
             || planted!("a key is shown once all members know it");
-        if self.rotation.is_showing || !(is_known || is_over) {
+        if self.rotation.is_showing || !(is_known || is_urgent) {
             return;
         }
         sometimes!(is_known, KnownKeyShown);

@@ -351,8 +351,10 @@ impl Draw {
     }
 
     fn rotate(&mut self, _: &Mix) -> Vec<Action> {
-        let overlap_ms = self.of(&[0, 1_000, 10_000, 30_000]);
-        vec![Action::Rotate { node: self.node(), overlap_ms }]
+        // At once one of them at most: two that do so while they are cut off could not dial each other any more.
+        let (node, overlap_ms) = (self.node(), self.of(&[0, 1_000, 10_000, 30_000]));
+        let overlap_ms = if node == 0 { overlap_ms } else { overlap_ms.max(1_000) };
+        vec![Action::Rotate { node, overlap_ms }]
     }
 
     fn upgrade(&mut self, _: &Mix) -> Vec<Action> {
