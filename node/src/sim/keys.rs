@@ -35,13 +35,14 @@ impl World {
 
     /// All that change their keys come to an end of that, and all others know it.
     pub(super) fn settle_keys(&mut self) -> Check {
+        if self.nodes.iter().all(|node| node.shows == node.key && node.next_key.is_none()) {
+            return Ok(());
+        }
         let is_rotating =
             |world: &Self| world.running().any(|id| world.engine_of(id).is_rotating());
         let is_settled = self.run_until(KEYS_MS, |world| !is_rotating(world));
         is_settled.map_err(|why| format!("liveness: a key is changed for ever {why}"))?;
-        if self.nodes.iter().any(|node| node.shows != node.key) {
-            self.run_until(KEYS_MS, Self::is_level)?;
-        }
+        self.settle_within(KEYS_MS).map_err(|why| format!("convergence: {why}"))?;
         for id in self.running() {
             for other in self.running() {
                 let (member, shown) = (self.nodes[other].key, self.nodes[other].shows);

@@ -15,7 +15,6 @@ impl Stage {
         if self.starved.is_some() {
             return self.try_mesh(ordinary);
         }
-        self.world.settle_keys()?;
         self.try_writes(ordinary)?;
         if self.world.outcasts.is_empty() && ordinary.len() > 2 {
             self.try_relay(ordinary)?;
