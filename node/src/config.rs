@@ -70,7 +70,8 @@ pub struct Config {
     #[cfg(feature = "backup")]
     pub backup: Option<crate::backup::BackupSchedule>,
     /// For how long the old key stays valid when the node [changes](crate::Replica::rotate_key) it, unless that says
-    /// something else. Members that are away for longer are told when the node reaches them, or they another member.
+    /// something else. It stays so for longer while a member
+    /// that is not gone for `offline_window` has yet to hear of the next one.
     pub key_overlap: Duration,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,

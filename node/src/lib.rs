@@ -90,6 +90,7 @@ pub mod _cookbook;
 pub mod _tutorial;
 #[cfg(feature = "backup")]
 pub mod backup;
+mod certificate;
 mod changes;
 mod closure;
 mod commits;
@@ -128,6 +129,7 @@ mod topology;
 pub mod typed;
 mod verify;
 
+pub use certificate::{Certificate, ParseCertificateError};
 pub use changes::{Before, Change, ChangeEvent, ChangeFilter, Changes};
 pub use commits::{Commits, CommitsEnded};
 pub use concern::{

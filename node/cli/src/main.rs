@@ -15,6 +15,7 @@ mod failure;
 mod fence;
 mod invite;
 mod join;
+mod keys;
 mod pending;
 mod ping;
 mod promote;
@@ -62,6 +63,14 @@ enum Command {
     Status(status::StatusArgs),
     /// Why the node takes no writes, if its key or its history is alive elsewhere, and how it goes on
     Fence(fence::FenceArgs),
+    /// Show, change and revoke the keys by which nodes prove who they are
+    Keys(keys::KeysArgs),
+    /// What identifies this node, in one line for `partner_cert` of others
+    #[command(hide = true)]
+    ShowReplicationCertificate,
+    /// `millpond keys rotate`
+    #[command(hide = true)]
+    RenewReplicationCertificate,
     /// Show a record
     Get(data::GetArgs),
     /// Write a record, or change some of its fields
@@ -157,6 +166,9 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Peers(args) => status::peers(args, &dir).await,
         Command::Status(args) => status::status(args, &dir).await,
         Command::Fence(args) => fence::fence(args, &dir).await,
+        Command::Keys(args) => keys::keys(args, &dir).await,
+        Command::ShowReplicationCertificate => keys::show_certificate(&dir).await,
+        Command::RenewReplicationCertificate => keys::rotate(&dir, None, false).await,
         Command::Get(args) => data::get(args, &dir).await,
         Command::Put(args) => data::put(args, &dir).await,
         Command::Rm(args) => data::rm(args, &dir).await,

@@ -100,6 +100,26 @@ coded!(crate::RemoveError, |error| match error {
     Self::Closed { .. } => code::<1>(),
 });
 
+coded!(crate::ParseCertificateError, |error| match error {
+    Self::Prefix { .. } => code::<255>(),
+    Self::Checksum { .. } => code::<256>(),
+});
+
+coded!(crate::RotateError, |error| match error {
+    Self::NotMember { .. } => code::<251>(),
+    Self::NoKey { .. } => code::<252>(),
+    Self::NotRecorded { .. } => code::<4>(),
+    Self::Closed { .. } => code::<1>(),
+});
+
+coded!(crate::RevokeError, |error| match error {
+    Self::NotAdmin { .. } => code::<3>(),
+    Self::NoKey { .. } => code::<253>(),
+    Self::Newest { .. } => code::<254>(),
+    Self::NotRecorded { .. } => code::<4>(),
+    Self::Closed { .. } => code::<1>(),
+});
+
 coded!(crate::PromoteError, |error| match error {
     Self::NotAdmin { .. } => code::<3>(),
     Self::NoMember { .. } => code::<2>(),

@@ -16,6 +16,7 @@ mod guard;
 mod import;
 mod invites;
 mod join;
+mod keys;
 mod metrics;
 mod node;
 mod presence;

@@ -21,8 +21,8 @@ use crate::errors::code;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
 use crate::http::{
-    backup, bookmarks, changes, conflicts, import, invites, join, metrics, node, presence, records,
-    tx, verify, writing,
+    backup, bookmarks, changes, conflicts, import, invites, join, keys, metrics, node, presence,
+    records, tx, verify, writing,
 };
 use crate::limits::HTTP_STREAMS_MAX;
 use crate::records::{RecordError, RecordView};
@@ -195,6 +195,9 @@ fn routes(api: SharedApi) -> Router {
         .route("/fence/release", post(node::release))
         .route("/topology", get(node::topology).put(node::set_topology))
         .route("/peers/remove", post(node::remove))
+        .route("/keys", get(keys::keys))
+        .route("/keys/rotate", post(keys::rotate))
+        .route("/keys/revoke", post(keys::revoke))
         .route("/promote", post(node::promote))
         .route("/delayed", post(node::delayed))
         .route("/invites", get(invites::list).post(invites::issue))

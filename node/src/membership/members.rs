@@ -77,6 +77,7 @@ type Log<T> = Vec<((Hlc, Dot), T)>;
 
 impl Members {
     /// Reads the members from the system namespace, each known by its first key only.
+    #[cfg(any(test, feature = "backup"))]
     pub(crate) fn read(view: &View) -> Result<Self, StoreError> {
         Self::read_records(view, None)
     }

@@ -92,9 +92,11 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
     ["an old key is valid while it overlaps"] "own", [],
         "an old key is refused where the new one is not known yet";
     ["a key is shown once all members know it"] "own", [],
-        "a node shows a key that members do not expect, who cannot dial it";
+        "two nodes that changed their keys while they were cut off from each other never meet again";
     ["a hello comes with whose successor its key is"] "own", [],
         "a member that was away while another one changed its key takes it for a stranger";
+    ["who may only take gives nothing"] "own", [],
+        "a peer that may only take writes here all the same";
     ["the next key is on disk before it is told"] "own", [],
         "a node that is stopped has lost the key that the others expect";
     // Concerns and their acks.

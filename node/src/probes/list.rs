@@ -75,7 +75,7 @@ probes! {
     KeyAnnounced,
     /// It shows it, since all members know it.
     KnownKeyShown,
-    /// It shows it though some member does not know it, since the overlap is over.
+    /// It shows it at once, though some member does not know it.
     UnknownKeyShown,
     /// The links of a node are made anew under its next key.
     KeyShown,
@@ -83,10 +83,6 @@ probes! {
     SuccessionTold,
     /// An old key is retired.
     KeyRetired,
-    /// A link that shows a retired key ends.
-    RetiredKeyDropped,
-    /// A link that shows a retired key is refused.
-    RetiredKeyRefused,
     // Verify and scrub.
     /// A refresh waits for the operator.
     RefreshWaits,

@@ -95,6 +95,16 @@ impl Engine {
         said.into_iter().chain([self.closing.current().clone()]).collect()
     }
 
+    /// Whether this node has more keys than the one that it shows, or shows an old one.
+    pub(crate) fn is_rotating(&self) -> bool {
+        self.members.keys().of(self.config.key) != [self.config.shows]
+    }
+
+    /// The keys of a member that are valid here.
+    pub(crate) fn keys_of(&self, member: NodeKey) -> Vec<NodeKey> {
+        self.members.keys().of(member)
+    }
+
     /// Whose an incarnation is.
     pub(crate) fn owner_of(&self, incarnation: Incarnation) -> Option<NodeKey> {
         self.owner(incarnation)

@@ -74,6 +74,7 @@ mod comparing;
 mod concerns;
 mod continuity;
 mod counting;
+mod deadlines;
 mod delaying;
 mod dialer;
 mod engine;

@@ -132,6 +132,7 @@ impl Engine {
         }
         let vv = self.heads.vv(self.heads.shown()).clone();
         self.emit(Output::Shown { vv });
+        self.drop_retired();
         self.members_changed();
     }
 
@@ -146,6 +147,7 @@ impl Engine {
         let fresh = Verify::new(self.config.verify, self.now);
         self.verify = std::mem::replace(&mut before.verify, fresh).outliving();
         self.asked_refreshes = std::mem::take(&mut before.asked_refreshes);
+        self.rotation = std::mem::take(&mut before.rotation).outliving();
         self.recovery.is_unproven = before.recovery.is_unproven;
         self.concerns = std::mem::take(&mut before.concerns);
         self.bookmarks = std::mem::take(&mut before.bookmarks);

@@ -171,6 +171,7 @@ impl Stage {
             return self.judge_parts();
         }
         self.judge_mending()?;
+        self.world.settle_keys()?;
         let ordinary: Vec<NodeId> =
             (0..self.world.nodes.len()).filter(|&node| self.is_ordinary(node)).collect();
         self.judge_closed(&ordinary)?;

@@ -47,6 +47,7 @@ pub(super) struct Mix {
     pub(super) order: u64,
     pub(super) delay: u64,
     pub(super) promote: u64,
+    pub(super) rotate: u64,
     /// Clients that move.
     pub(super) visit: u64,
     /// Of the work so much waits for other members.
@@ -280,6 +281,15 @@ impl Draw {
                 mix.lease = self.some(2);
                 mix.pause_ms = self.of(&[5, 60, 400, 3_000]);
                 (mix.episode_percent, mix.episodes) = (3, &[Episode::Lull]);
+            }
+            Profile::Keys => {
+                self.network(&mut mix);
+                mix.rotate = 8;
+                mix.kill = self.some(6);
+                mix.disk = self.some(3);
+                mix.full = self.some(2);
+                mix.pause = self.some(2);
+                mix.pause_ms = self.of(&[60, 400, 3_000]);
             }
             Profile::Mesh => self.mesh(&mut mix),
             Profile::Delayed => {

@@ -161,6 +161,8 @@ pub(crate) enum Action {
     Order { node: usize, order: Order },
     /// A node is asked to make one member the only one that takes writes, or all.
     Promote { by: usize, primary: Option<usize> },
+    /// A node changes its key; the old one is valid for so long.
+    Rotate { node: usize, overlap_ms: u64 },
     /// A node runs a later version from now on, or this one again.
     Upgrade { node: usize, is_newer: bool },
 }
@@ -239,6 +241,7 @@ impl Action {
             | Self::Delay { node, .. }
             | Self::Order { node, .. }
             | Self::Promote { by: node, .. }
+            | Self::Rotate { node, .. }
             | Self::Upgrade { node, .. } => (node, None),
             Self::Cut { from, to }
             | Self::BreakAfter { from, to, .. }

@@ -171,6 +171,7 @@ impl Stage {
             Action::Delay { node, apply_after_ms } => self.delay(node, apply_after_ms),
             Action::Order { node, order } => self.order(node, order),
             Action::Promote { by, primary } => self.promote(by, primary),
+            Action::Rotate { node, overlap_ms } => self.rotate(node, overlap_ms),
             Action::Disk { node, commit_ms } => self.world.nodes[node].commit_ms = commit_ms,
             Action::Full { node, is_full } => self.world.nodes[node].is_full = is_full,
             Action::FailSync { node, is_kept } => {

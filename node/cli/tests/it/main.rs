@@ -8,6 +8,7 @@ mod demo;
 mod failed_disk;
 mod fence;
 mod full_disk;
+mod keys;
 mod kill;
 mod kill_catch_up;
 mod netns;

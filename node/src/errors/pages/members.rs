@@ -144,4 +144,44 @@ pub(super) const PAGES: &[ErrorPage] = &[
         "There is no fence to lift: somebody has lifted it, or there never was one.",
         "nothing needs to be done; `millpond fence status` shows how the node is",
     ),
+    ErrorPage::new(
+        251,
+        "the node is no member whose key others know",
+        "A key is changed in the domain, where the old one says which one follows it. Before it has joined, a node is \
+         nobody there. Nothing has changed.",
+        "let the node join first",
+    ),
+    ErrorPage::new(
+        252,
+        "there is no new key",
+        "It could not be made, or not be kept in the node's folder. The old key stays.",
+        "see to the folder's rights and its room, and try again",
+    )
+    .retryable(),
+    ErrorPage::new(
+        253,
+        "it is no member's key",
+        "No member of the domain has this key, or its member was removed. Nothing has changed.",
+        "give one of those that `millpond keys show` or `millpond peers ls --json` list, whole",
+    ),
+    ErrorPage::new(
+        254,
+        "the key is its member's newest one",
+        "Only a key that another one has taken the place of can be revoked, or its member would have none. Nothing has \
+         changed.",
+        "run `millpond keys rotate --overlap 0s` at that node; if it is not yours any more, remove the member",
+    ),
+    ErrorPage::new(
+        255,
+        "the text is no certificate of a node",
+        "One begins with `mpk1`. It is the key by which the node is known, with a checksum; no X.509 certificates are \
+         involved.",
+        "copy the whole line that `millpond show-replication-certificate` prints at that node",
+    ),
+    ErrorPage::new(
+        256,
+        "the certificate of a node is incomplete or mistyped",
+        "Its checksum does not match, so that some of it is missing or another letter stands in it.",
+        "copy it again, whole",
+    ),
 ];
