@@ -7,6 +7,7 @@ use millpond_core::message::Credit;
 use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::engine::NAMESPACES;
+use super::primary::Writers;
 use super::{Collection, Engine, LinkId};
 use crate::membership::PendingMember;
 use crate::status::LinkCounters;
@@ -18,6 +19,8 @@ pub(crate) struct Inspection {
     pub(crate) fenced: Option<String>,
     /// Whether it has met two live boots of one key.
     pub(crate) has_met_copy: bool,
+    /// Whether it is one of those that the domain's presets and delays let write.
+    pub(crate) takes_writes: bool,
     /// Jobs at the writer.
     pub(crate) jobs: usize,
     /// Catch-ups that it asked for, and those that it supplies.
@@ -66,6 +69,8 @@ impl Engine {
         Inspection {
             fenced: self.why_fenced(),
             has_met_copy: self.peers.values().any(|peer| peer.is_cloned),
+            takes_writes: !self.is_delayed()
+                && [Writers::Everybody, Writers::Only(self.config.key)].contains(&self.writers()),
             jobs: self.jobs.len(),
             pulls: self.pulls.len(),
             supplies: self.supplies.len(),

@@ -342,7 +342,8 @@ async fn a_node_joins_over_http() {
     let (node, other, full) = (Node::start().await, Node::start().await, Node::start().await);
     full.ask("PUT", "/api/v1/c/t/a", r#"{"n":1}"#).await;
     let path = "/api/v1/join";
-    assert_eq!(node.get(path).await.json(), json!({"state": "joined", "why": null}));
+    let joined = json!({"state": "joined", "why": null, "words": null});
+    assert_eq!(node.get(path).await.json(), joined);
     let invited = node.ask("POST", "/api/v1/invites", "").await.json();
     let body = json!({"invite": invited["invite"]}).to_string();
     assert_eq!(full.ask("POST", path, &body).await.problem(), "other_domain");

@@ -268,6 +268,9 @@ fn a_peer_asks_for_nothing() -> Check {
     let mut world = level_three(98)?;
     lose(&world, 1, "c/7/f", true);
     take_nothing(&mut world, 1, 0);
+    // It gives nothing, either: the peer would end the link for that.
+    let back = link(&mut world, 0, 1);
+    engine(&mut world, 0).links.get_mut(&back).unwrap().rules.direction = Direction::Pull;
     let report = verify(&mut world, 0, false)?;
     ensure!(!report.is_sound, "nothing differs");
     world.run(100);
