@@ -636,8 +636,6 @@ pub(crate) const PLANTED: &[PlantedBug] = bugs! {
         "a copy that was on its way brings back what was overwritten meanwhile";
     ["a lost tombstone raises the floor"] "own", [],
         "a node whose log has lost a tombstone brings others level without it";
-    ["who has told all asks nothing more"] "own", [],
-        "a verification under load keeps its snapshot for seconds after it has ended, and the file grows";
     ["who may ask no more is not waited for"] "own", [],
         "a peer that wants nothing of a verification holds a snapshot, and all tombstones, for a minute each time";
     ["who has fallen back vouches for nobody"] "own", [],
