@@ -327,14 +327,16 @@ impl Engine {
     pub(super) fn key_statuses(&self) -> Vec<KeyStatus> {
         let keys = self.members.keys();
         let own = keys.of(self.config.key);
+        // None is left if whoever held the newest key had it retired as well.
+        let newest = own.first().map(|key| keys.chain(*key)).unwrap_or_default();
         let status = |(index, key): (usize, &NodeKey)| {
             let state = match *key == self.config.shows {
                 true => KeyState::Shown,
                 false if index == 0 => KeyState::Next,
                 false => KeyState::Old,
             };
-            let follower = keys.chain(own[0]).into_iter().find(|it| it.old == *key);
-            let recorded = follower.and_then(|it| keys.recorded(it.new));
+            let recorded =
+                newest.iter().find(|it| it.old == *key).and_then(|it| keys.recorded(it.new));
             let until_ms = recorded.map(|(_, it)| it.stamp_ms.saturating_add(it.overlap_ms));
             KeyStatus { key: key.to_string(), state, until_ms }
         };
