@@ -188,7 +188,10 @@ impl Engine {
         // Had it a question it would have asked it when the comparison was settled, before it told its rows.
         let is_asked =
             self.supplies.iter().any(|((link, _), it)| *link == id.0 && it.session == Some(id.1));
-        if !is_asked && let Some(comparing) = self.comparisons.get_mut(&id) {
+        if !is_asked
+            && !planted!("who has told all asks nothing more")
+            && let Some(comparing) = self.comparisons.get_mut(&id)
+        {
             sometimes!(!comparing.is_supplied, PeerAsksForNothing);
             comparing.is_supplied = true;
         }

@@ -330,6 +330,8 @@ pub(super) const PLANTED: &[PlantedBug] = bugs! {
     ["a refresh that was put off is come back to"] "own", [],
         "a refresh that a peer had no time for is not asked for again before something else happens";
     // Verify and scrub.
+    ["who has told all asks nothing more"] "own", [],
+        "a verification under load keeps its snapshot for seconds after it has ended, and the file grows";
     ["the log tells what an entry has lost"] "own", [],
         "an entry that has vanished is not missed";
     ["what differs is looked at again"] "19", [],
