@@ -429,6 +429,8 @@ pub enum CloseCode {
     Cloned,
     /// The peer presents this node's own key.
     Itself,
+    /// The peer came with an invite, and an admin has yet to approve it; dial again later.
+    AwaitsApproval,
     /// A code that this version does not know.
     Other(u32),
 }
@@ -447,6 +449,7 @@ impl CloseCode {
             Self::NotAdmitted => 8,
             Self::Cloned => 9,
             Self::Itself => 10,
+            Self::AwaitsApproval => 11,
             Self::Other(number) => number,
         }
     }
@@ -464,6 +467,7 @@ impl CloseCode {
             8 => Self::NotAdmitted,
             9 => Self::Cloned,
             10 => Self::Itself,
+            11 => Self::AwaitsApproval,
             number => Self::Other(number),
         }
     }

@@ -7,6 +7,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,6 +39,19 @@ pub trait Transport: Send + Sync + 'static {
     /// The next authenticated inbound link, or `None` once the transport is closed. Failed handshakes are
     /// logged and skipped. Cancel-safe.
     async fn accept(&self) -> Option<Box<dyn Link>>;
+
+    /// Where this transport has found a peer by itself, on the local net for instance. It is dialled there when what
+    /// it has told of itself leads nowhere. Asking may begin a search, for the next time. Most find nobody.
+    fn found(&self, peer: NodeKey) -> Vec<String> {
+        let _ = peer;
+        Vec::new()
+    }
+
+    /// Tells all members of the node's domain, each time that they change: a transport that carries for others does so
+    /// for members only. Most do nothing.
+    fn members(&self, members: &[NodeKey]) {
+        let _ = members;
+    }
 
     /// Closes every link and the endpoint, waiting briefly for peers to be told. Idempotent; a dropped call is
     /// finished by the next one.

@@ -27,6 +27,8 @@ pub struct Config {
     pub also_listen: Vec<String>,
     /// Transports of the application's own, beside these.
     pub own_transports: Vec<OwnTransport>,
+    /// What libp2p does beside its links, if an address of it is listened on. Nothing, unless it is told.
+    pub libp2p: Libp2pConfig,
     /// Whether it opens no socket at all: it reads and writes, and is alone.
     pub is_offline: bool,
     /// The addresses that other nodes are told to dial, `host:port` or of another transport. Empty tells the bound
@@ -68,7 +70,8 @@ pub struct Config {
     #[cfg(feature = "backup")]
     pub backup: Option<crate::backup::BackupSchedule>,
     /// For how long the old key stays valid when the node [changes](crate::Replica::rotate_key) it, unless that says
-    /// something else. Members that are away for longer are told when the node reaches them, or they another member.
+    /// something else. It stays so for longer while a member
+    /// that is not gone for `offline_window` has yet to hear of the next one.
     pub key_overlap: Duration,
     /// Memory for the store's cache, in bytes.
     pub cache_bytes: usize,
@@ -78,6 +81,29 @@ pub struct Config {
     pub offline_window: Duration,
     /// How many bytes of deletes may be remembered for members that nobody hears, before the window ends.
     pub tombstone_bytes_max: u64,
+}
+
+/// How libp2p finds members and reaches them, beside dialling what they have told. Whoever is found, only members are
+/// linked. All of it needs the feature `libp2p`, and an address of libp2p in [`Config::also_listen`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Libp2pConfig {
+    /// Whether members on the local net are found by multicast DNS. Whoever is near is told this node's key and
+    /// addresses, and nothing of its domain.
+    pub mdns: bool,
+    /// Whether members that have moved are looked up in a table of addresses (Kademlia), which all nodes that do so keep
+    /// together. Whoever connects may ask for the keys and addresses in it.
+    pub kademlia: bool,
+    /// Nodes at which that table begins, members or not: `/ip4/ADDRESS/tcp/PORT/p2p/KEY`, the key as `status` shows it.
+    pub bootstrap: Vec<String>,
+    /// Whether this node carries for members that reach each other in no other way.
+    pub relay_for_members: bool,
+    /// Relays at which this node can be reached, written as those in `bootstrap`: members that carry for others. It tells
+    /// others to dial it there too.
+    pub relays: Vec<String>,
+    /// Whether two nodes that meet at a relay try to reach each other without it, by dialling at the same moment. Both
+    /// must want it.
+    pub hole_punching: bool,
 }
 
 /// Which members take writes.
@@ -112,6 +138,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             also_listen: Vec::new(),
             own_transports: Vec::new(),
+            libp2p: Libp2pConfig::default(),
             is_offline: false,
             advertise: Vec::new(),
             hold_down: Duration::from_secs(1),

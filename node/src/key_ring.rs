@@ -22,7 +22,7 @@ use crate::planted::planted;
 pub(crate) struct KeyRing {
     /// None for a replica that has no folder.
     dir: Option<PathBuf>,
-    domain: Domain,
+    domain: Mutex<Domain>,
     held: Mutex<Held>,
 }
 
@@ -34,6 +34,7 @@ struct Held {
 impl KeyRing {
     pub(crate) fn new(dir: &Path, domain: Domain, shown: KeyPair) -> Self {
         let dir = Some(dir.to_owned()).filter(|dir| !dir.as_os_str().is_empty());
+        let domain = Mutex::new(domain);
         Self { dir, domain, held: Mutex::new(Held { shown, next: None }) }
     }
 
@@ -42,8 +43,14 @@ impl KeyRing {
         self.held().shown.key()
     }
 
+    /// The node has gone over to another domain, in which it gives its word from now on.
+    pub(crate) fn enter(&self, domain: Domain) {
+        *self.domain.lock().unwrap_or_else(PoisonError::into_inner) = domain;
+    }
+
     /// The old key's word for the next one, which is on disk by then; the one of an attempt before, if there was one.
     pub(crate) fn prepare(&self) -> Result<Succession, String> {
+        let domain = *self.domain.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held = self.held();
         let kept = held.next.take().or_else(|| self.kept(&held.shown));
         let next = match kept {
@@ -51,7 +58,7 @@ impl KeyRing {
             None => self.make()?,
         };
         let (old, new) = (held.shown.key(), next.key());
-        let signature = held.shown.sign(&Succession::signed(self.domain, old, new));
+        let signature = held.shown.sign(&Succession::signed(domain, old, new));
         held.next = Some(next);
         Ok(Succession { old, new, signature })
     }

@@ -90,6 +90,7 @@ pub mod _cookbook;
 pub mod _tutorial;
 #[cfg(feature = "backup")]
 pub mod backup;
+mod certificate;
 mod changes;
 mod closure;
 mod commits;
@@ -103,6 +104,7 @@ pub mod http;
 mod indexes;
 mod key_pair;
 mod key_ring;
+mod limits;
 mod membership;
 mod network;
 mod planted;
@@ -127,18 +129,22 @@ mod topology;
 pub mod typed;
 mod verify;
 
+pub use certificate::{Certificate, ParseCertificateError};
 pub use changes::{Before, Change, ChangeEvent, ChangeFilter, Changes};
 pub use commits::{Commits, CommitsEnded};
 pub use concern::{
     AckLevel, Acks, Concern, MemberAck, ParseConcernError, ParseLevelError, Standing,
 };
-pub use config::{Config, Preset};
+pub use config::{Config, Libp2pConfig, Preset};
 pub use conflicts::{
     Candidate, Conflict, ConflictEvent, Conflicts, Explanation, ResolveError, Writer,
 };
 pub use errors::{ErrorCode, ErrorPage, ParseErrorCodeError};
 pub use folder::{InitReport, OpenError};
-pub use membership::{Invite, InviteOptions, ParseInviteError, ParseRoleError, Role};
+pub use membership::{
+    Invite, InviteId, InviteOptions, InviteState, IssuedInvite, ParseInviteError, ParseRoleError,
+    PendingMember, Role,
+};
 #[cfg(feature = "derive")]
 pub use millpond_derive::Record;
 pub use network::{ListenError, OwnTransport};

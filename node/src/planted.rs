@@ -27,7 +27,7 @@ pub(crate) use planted;
 #[allow(unused_imports, reason = "some are the simulator's, which is another feature")]
 pub(crate) use {
     active::{is_taken_out, met, without},
-    registry::{PLANTED, PlantedBug},
+    registry::{PlantedBug, all_planted},
 };
 
 #[cfg(any(test, feature = "planted-bugs"))]

@@ -50,8 +50,8 @@ pub enum RevokeError {
 
 impl Replica {
     /// Changes this node's key, while it runs. A new key is made, and the old one's word for it recorded in the domain.
-    /// Once all members that are not gone for long know it, or the overlap is over, the node shows it and makes its
-    /// links anew; when the overlap is over, the old key is retired, and all refuse it. The node stays the member that
+    /// Once all members that are not gone for long know it, the node shows it and makes its links anew; when the overlap
+    /// is over as well, the old key is retired, and all refuse it. The node stays the member that
     /// it is, named by its first key. Without `overlap` it is [`Config::key_overlap`](crate::Config::key_overlap);
     /// nought changes the key at once, for one that was stolen.
     ///

@@ -55,11 +55,15 @@ impl Below {
         if !address.starts_with('/') {
             return Err(malformed(&format!("write {socket_form}")));
         }
-        let mut parsed: Multiaddr = address
+        let parsed: Multiaddr = address
             .parse()
             .map_err(|error| malformed(&format!("it is no multiaddress: {error}")))?;
-        if matches!(parsed.iter().last(), Some(Protocol::P2p(_))) {
-            parsed.pop();
+        let parsed = without_peer(parsed);
+        if is_relayed(&parsed) {
+            return match self.takes_relayed(&parsed) {
+                true => Ok(vec![parsed]),
+                false => Err(malformed(&format!("write {socket_form}/p2p/RELAY/p2p-circuit"))),
+            };
         }
         let mut parts = parsed.iter();
         let (host, port) = (parts.next(), self.port(parts));
@@ -77,6 +81,21 @@ impl Below {
             return Err(malformed("it means every address of a host, choose one of them"));
         }
         Ok(vec![parsed])
+    }
+
+    /// Whether this is the address of a socket.
+    pub(crate) fn takes(self, address: &Multiaddr) -> bool {
+        let mut parts = address.iter();
+        let is_ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
+        is_ip && self.port(parts).is_some_and(|port| port > 0)
+    }
+
+    /// Whether this is a place at a relay whose socket is known.
+    fn takes_relayed(self, address: &Multiaddr) -> bool {
+        let mut relay = address.clone();
+        relay.pop() == Some(Protocol::P2pCircuit)
+            && matches!(relay.pop(), Some(Protocol::P2p(_)))
+            && self.takes(&relay)
     }
 
     async fn look_up(
@@ -97,6 +116,19 @@ impl Below {
             Ok(found)
         }
     }
+}
+
+/// An address without the peer that it leads to.
+pub(crate) fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        address.pop();
+    }
+    address
+}
+
+/// Whether somebody carries between this address and its dialler.
+pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
 /// Addresses of one name that a dial tries.
@@ -131,6 +163,21 @@ mod tests {
         for (below, address) in [(Below::Tcp, quic), (Below::Quic, tcp)] {
             let refused = below.resolve(address).await.unwrap_err();
             assert!(matches!(refused, DialError::Address { .. }), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_at_a_relay_is_dialable() {
+        let relay = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+        let place = format!("/ip4/127.0.0.1/tcp/8445/p2p/{relay}/p2p-circuit");
+        for address in [place.clone(), format!("{place}/p2p/{relay}")] {
+            let found = Below::Tcp.resolve(&address).await.unwrap();
+            assert_eq!(found, [place.parse().unwrap()]);
+        }
+        for address in
+            ["/ip4/127.0.0.1/tcp/8445/p2p-circuit".into(), format!("{place}/p2p-circuit")]
+        {
+            assert!(Below::Tcp.resolve(&address).await.is_err(), "{address}");
         }
     }
 

@@ -3,8 +3,8 @@
 //! A [`Libp2p`] listens on a TCP socket and dials others, by multiaddresses such as `/ip4/203.0.113.9/tcp/8445` or
 //! `/dns/pond.example/tcp/8445`. The node's Ed25519 key is its libp2p identity: a peer id contains the key whole, and
 //! Noise proves it. Each link is one connection, with a stream for the goodbye and one for each lane. `identify` and
-//! `ping` run beside them; connections are limited, and peers can be allowed and blocked. Nothing here finds peers,
-//! relays or gossips. With the feature `quic` the same runs over QUIC.
+//! `ping` run beside them; connections are limited, and peers can be allowed and blocked. Where the options ask for it,
+//! peers are found, relayed and reached through NATs. With the feature `quic` the same runs over QUIC.
 //!
 //! What is young below this crate is said in its README.
 //!
@@ -46,10 +46,15 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod behaviours;
+mod discovery;
+mod found;
 mod identity;
+pub mod limits;
 mod link;
 #[cfg(feature = "quic")]
 mod quic;
+mod relays;
 mod session;
 mod streams;
 mod swarm;

@@ -5,7 +5,7 @@ use libp2p::core::transport::Boxed;
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, Transport, quic};
 
-use crate::swarm::STREAMS_MAX;
+use crate::behaviours::streams_max;
 use crate::transport::Libp2pOptions;
 
 pub(crate) fn transport(
@@ -16,10 +16,11 @@ pub(crate) fn transport(
     config.handshake_timeout = options.handshake_timeout;
     config.max_idle_timeout = u32::try_from(options.idle_timeout.as_millis()).unwrap_or(u32::MAX);
     config.keep_alive_interval = options.keep_alive;
-    config.max_concurrent_stream_limit = STREAMS_MAX as u32;
+    let streams_max = streams_max(options) as u32;
+    config.max_concurrent_stream_limit = streams_max;
     config.max_stream_data = LANE_WINDOW_BYTES;
     // Never less than the streams allow one by one, or a full bulk lane would use up the credit of the control lane.
-    config.max_connection_data = LANE_WINDOW_BYTES * STREAMS_MAX as u32;
+    config.max_connection_data = LANE_WINDOW_BYTES * streams_max;
     let transport = quic::tokio::Transport::new(config);
     transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
 }

@@ -3,7 +3,7 @@
 //! libp2p would share one connection among all who want to speak with a peer, and may have several of them. A link is
 //! one connection and ends with it, so its streams are opened on the connection that the dial made, and on no other.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -18,11 +18,13 @@ use libp2p::swarm::handler::{
 };
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
-    NetworkBehaviour, StreamUpgradeError, SubstreamProtocol, THandlerInEvent, ToSwarm,
+    NetworkBehaviour, NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandlerInEvent,
+    ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep};
 
+use crate::address::is_relayed;
 use crate::identity;
 
 /// The streams of a link, each in its place: session, control, bulk.
@@ -49,33 +51,68 @@ pub(crate) enum Opened {
     Failed(String),
 }
 
+/// That the streams of a connection are to be opened now.
+#[derive(Debug)]
+pub(crate) struct Open;
+
 /// Makes links of connections.
 pub(crate) struct Behaviour {
     deadline: Duration,
-    events: VecDeque<(ConnectionId, PeerId, Opened)>,
+    /// For how long the streams of a relayed connection wait for a direct one to take its place.
+    patience: Option<Duration>,
+    /// Dials that are to become links. Other behaviours dial too, for purposes of theirs.
+    wanted: HashSet<ConnectionId>,
+    actions: VecDeque<ToSwarm<(ConnectionId, PeerId, Opened), Open>>,
 }
 
 impl Behaviour {
     /// Streams have to be open after so long.
-    pub(crate) fn new(deadline: Duration) -> Self {
-        Self { deadline, events: VecDeque::new() }
+    pub(crate) fn new(deadline: Duration, patience: Option<Duration>) -> Self {
+        Self { deadline, patience, wanted: HashSet::new(), actions: VecDeque::new() }
     }
 
-    fn handler(&self, peer: PeerId, dials: bool) -> Result<Handler, ConnectionDenied> {
+    /// A dial is to become a link.
+    pub(crate) fn want(&mut self, dial: ConnectionId) {
+        self.wanted.insert(dial);
+    }
+
+    /// Makes a link of a connection that was not dialled to be one, or that waits.
+    pub(crate) fn open(&mut self, connection: ConnectionId, peer: PeerId) {
+        let handler = NotifyHandler::One(connection);
+        self.actions.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler, event: Open });
+    }
+
+    fn handler(&self, peer: PeerId, part: Part) -> Result<Handler, ConnectionDenied> {
         if identity::key_of(&peer).is_none() {
             return Err(ConnectionDenied::new("the peer's key is not an ed25519 key"));
         }
-        let to_open = if dials { PROTOCOLS.into() } else { VecDeque::new() };
-        let deadline = Box::pin(tokio::time::sleep(self.deadline));
+        let is_idle = part == Part::None;
         Ok(Handler {
-            dials,
-            to_open,
+            offers: part == Part::Offers,
+            to_open: if part == Part::Opens { PROTOCOLS.into() } else { VecDeque::new() },
             open: Default::default(),
             result: None,
-            is_done: false,
-            deadline,
+            is_done: is_idle,
+            is_idle,
+            time: self.deadline,
+            deadline: Box::pin(sleep(self.deadline)),
+            opens_at: match (part, self.patience) {
+                (Part::Waits, Some(patience)) => Some(Box::pin(sleep(patience))),
+                _ => None,
+            },
         })
     }
+}
+
+/// What this side does for the streams of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Opens,
+    /// Opens them if nothing better comes.
+    Waits,
+    Offers,
+    /// Nothing, unless it is told: the connection is for something else.
+    None,
 }
 
 impl NetworkBehaviour for Behaviour {
@@ -89,21 +126,33 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        self.handler(peer, false)
+        self.handler(peer, Part::Offers)
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
-        _: Endpoint,
+        address: &Multiaddr,
+        role: Endpoint,
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        self.handler(peer, true)
+        let is_wanted = self.wanted.remove(&connection);
+        let part = match role {
+            // Both have dialled through their NATs, and one of them plays the other part.
+            Endpoint::Listener => Part::Offers,
+            Endpoint::Dialer if !is_wanted => Part::None,
+            Endpoint::Dialer if self.patience.is_some() && is_relayed(address) => Part::Waits,
+            Endpoint::Dialer => Part::Opens,
+        };
+        self.handler(peer, part)
     }
 
-    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::DialFailure(failure) = event {
+            self.wanted.remove(&failure.connection_id);
+        }
+    }
 
     fn on_connection_handler_event(
         &mut self,
@@ -111,26 +160,28 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         opened: Opened,
     ) {
-        self.events.push_back((connection, peer, opened));
+        self.actions.push_back(ToSwarm::GenerateEvent((connection, peer, opened)));
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         // Handlers wake the swarm when they say something.
-        self.events
-            .pop_front()
-            .map_or(Poll::Pending, |event| Poll::Ready(ToSwarm::GenerateEvent(event)))
+        self.actions.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 /// Opens the streams of one connection, or takes them in.
 pub(crate) struct Handler {
-    dials: bool,
+    offers: bool,
     to_open: VecDeque<StreamProtocol>,
     open: [Option<Stream>; 3],
     result: Option<Opened>,
     /// Whether all has been said. The connection stays: whoever holds the link closes it.
     is_done: bool,
+    /// Whether the connection need not stay for the sake of links.
+    is_idle: bool,
+    time: Duration,
     deadline: Pin<Box<Sleep>>,
+    opens_at: Option<Pin<Box<Sleep>>>,
 }
 
 impl Handler {
@@ -149,10 +200,18 @@ impl Handler {
     fn say(&mut self, result: Opened) {
         self.result.get_or_insert(result);
     }
+
+    fn opens(&mut self) {
+        self.opens_at = None;
+        self.is_done = false;
+        self.is_idle = false;
+        self.to_open = PROTOCOLS.into();
+        self.deadline = Box::pin(sleep(self.time));
+    }
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = Infallible;
+    type FromBehaviour = Open;
     type ToBehaviour = Opened;
     type InboundProtocol = Offer;
     type OutboundProtocol = Offer;
@@ -161,12 +220,12 @@ impl ConnectionHandler for Handler {
 
     fn listen_protocol(&self) -> SubstreamProtocol<Offer> {
         // Whoever dialled opens the streams, and takes none.
-        let offered = if self.dials { Vec::new() } else { PROTOCOLS.to_vec() };
+        let offered = if self.offers { PROTOCOLS.to_vec() } else { Vec::new() };
         SubstreamProtocol::new(Offer(offered), ())
     }
 
     fn connection_keep_alive(&self) -> bool {
-        true
+        !self.is_idle
     }
 
     fn poll(
@@ -177,20 +236,31 @@ impl ConnectionHandler for Handler {
             self.is_done = true;
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(result));
         }
+        if self.opens_at.as_mut().is_some_and(|at| at.as_mut().poll(context).is_ready()) {
+            self.opens();
+        }
         if let Some(protocol) = self.to_open.pop_front() {
             let protocol = SubstreamProtocol::new(Offer(vec![protocol]), ());
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         if !self.is_done && self.deadline.as_mut().poll(context).is_ready() {
             self.is_done = true;
+            if self.offers && self.open.iter().all(Option::is_none) {
+                // It is there for something else, or for nothing, and then it ends soon.
+                self.is_idle = true;
+                return Poll::Pending;
+            }
             let late = Opened::Failed("the streams were not open in time".into());
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(late));
         }
         Poll::Pending
     }
 
-    fn on_behaviour_event(&mut self, event: Infallible) {
-        match event {}
+    fn on_behaviour_event(&mut self, _: Open) {
+        // Those that are open, or on their way, stay.
+        if self.is_idle || self.opens_at.is_some() {
+            self.opens();
+        }
     }
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Offer, Offer>) {

@@ -1,59 +1,58 @@
 //! The task that owns the swarm: it dials, makes links of connections, and closes them.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use libp2p::allow_block_list::{self, AllowedPeers, BlockedPeers};
-use libp2p::connection_limits::{self, ConnectionLimits};
-use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, ListenerId};
-use libp2p::core::upgrade::Version;
-use libp2p::identity::Keypair;
-use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::core::ConnectedPoint;
+use libp2p::core::transport::ListenerId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
-use libp2p::{
-    Multiaddr, PeerId, Swarm, Transport as _, TransportError, identify, noise, ping, tcp, yamux,
-};
+use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, TransportError, ping};
 use millpond_core::NodeKey;
 use millpond_core::transport::LinkError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use crate::address::Below;
+use crate::address::{Below, is_relayed, without_peer};
+use crate::behaviours::{Behaviours, BehavioursEvent, Members};
+use crate::found::Found;
 use crate::identity;
 use crate::link::Libp2pLink;
+use crate::relays::Relays;
 use crate::session::{self, Session};
-use crate::streams::{self, Opened, Streams};
+use crate::streams::{Opened, Streams};
 use crate::transport::{Libp2pOptions, STOPPED};
-
-/// What the swarm is made of. Nothing here finds peers: members tell each other where they are.
-#[derive(NetworkBehaviour)]
-#[behaviour(prelude = "libp2p::swarm::derive_prelude")]
-pub(crate) struct Behaviours {
-    limits: connection_limits::Behaviour,
-    blocked: allow_block_list::Behaviour<BlockedPeers>,
-    allowed: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
-    identify: identify::Behaviour,
-    ping: ping::Behaviour,
-    links: streams::Behaviour,
-}
 
 /// What is asked of the task.
 pub(crate) enum Command {
     Dial {
         peer: PeerId,
         addresses: Vec<Multiaddr>,
-        reply: oneshot::Sender<Result<Libp2pLink, Refusal>>,
+        dial: Dial,
     },
+    /// A peer is wanted: whoever might know where it is, is asked.
+    Find(PeerId),
+    Members(BTreeSet<PeerId>),
     /// The link of this connection has ended, and its goodbye is said.
     Ended(ConnectionId),
     Block(PeerId),
     Unblock(PeerId),
     Shutdown,
+}
+
+/// A dial under way.
+pub(crate) struct Dial {
+    pub(crate) reply: oneshot::Sender<Result<Libp2pLink, Refusal>>,
+    /// What was dialled, which the link shows.
+    pub(crate) address: String,
+}
+
+impl Dial {
+    fn refuse(self, refusal: Refusal) {
+        let _ = self.reply.send(Err(refusal));
+    }
 }
 
 /// Why a dial gave no link.
@@ -62,76 +61,6 @@ pub(crate) enum Refusal {
     Unreachable(String),
     WrongKey(String),
     Incompatible(String),
-}
-
-/// A swarm that listens nowhere yet.
-pub(crate) fn build(
-    pair: Keypair,
-    below: Below,
-    options: &Libp2pOptions,
-) -> Result<Swarm<Behaviours>, String> {
-    let agent = concat!("millpond/", env!("CARGO_PKG_VERSION")).to_owned();
-    let identify = identify::Config::new("/millpond/1".to_owned(), pair.public())
-        .with_agent_version(agent)
-        .with_hide_listen_addrs(true); // members tell addresses themselves, to members
-    let ping =
-        ping::Config::new().with_interval(options.keep_alive).with_timeout(options.idle_timeout);
-    let limits = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(PENDING_MAX))
-        .with_max_established(Some(options.connections_max))
-        .with_max_established_per_peer(Some(options.connections_per_peer_max));
-    let mut blocked = allow_block_list::Behaviour::<BlockedPeers>::default();
-    for peer in options.blocked.iter().copied().filter_map(identity::peer_of) {
-        blocked.block_peer(peer);
-    }
-    let allowed = options.allowed.as_ref().map(|allowed| {
-        let mut list = allow_block_list::Behaviour::<AllowedPeers>::default();
-        for peer in allowed.iter().copied().filter_map(identity::peer_of) {
-            list.allow_peer(peer);
-        }
-        list
-    });
-    let behaviours = Behaviours {
-        limits: connection_limits::Behaviour::new(limits),
-        blocked,
-        allowed: allowed.into(),
-        identify: identify::Behaviour::new(identify),
-        ping: ping::Behaviour::new(ping),
-        links: streams::Behaviour::new(options.handshake_timeout),
-    };
-    let transport = below_swarm(&pair, below, options).map_err(|error| error.to_string())?;
-    let swarm = libp2p::SwarmBuilder::with_existing_identity(pair)
-        .with_tokio()
-        .with_other_transport(|_| transport)
-        .unwrap_or_else(|never: Infallible| match never {})
-        .with_behaviour(|_| behaviours)
-        .map_err(|error| error.to_string())?
-        .with_swarm_config(|config| config)
-        .with_connection_timeout(options.handshake_timeout)
-        .build();
-    Ok(swarm)
-}
-
-/// What connections are made of.
-fn below_swarm(
-    pair: &Keypair,
-    below: Below,
-    options: &Libp2pOptions,
-) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
-    match below {
-        Below::Tcp => {
-            let mut yamux = yamux::Config::default();
-            yamux.set_max_num_streams(STREAMS_MAX);
-            let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-                .upgrade(Version::V1Lazy)
-                .authenticate(noise::Config::new(pair)?)
-                .multiplex(yamux)
-                .timeout(options.handshake_timeout);
-            Ok(tcp.boxed())
-        }
-        #[cfg(feature = "quic")]
-        Below::Quic => Ok(crate::quic::transport(pair, options)),
-    }
 }
 
 /// The state of the task.
@@ -144,7 +73,12 @@ pub(crate) struct Driver {
     pub(crate) ended: mpsc::WeakUnboundedSender<Command>,
     pub(crate) ready: mpsc::Sender<Libp2pLink>,
     pub(crate) options: Libp2pOptions,
-    pub(crate) dials: HashMap<ConnectionId, oneshot::Sender<Result<Libp2pLink, Refusal>>>,
+    pub(crate) found: Arc<Found>,
+    pub(crate) members: Members,
+    pub(crate) relays: Relays,
+    pub(crate) dials: HashMap<ConnectionId, Dial>,
+    /// Relayed connections that wait for a direct one to the same peer.
+    pub(crate) punching: HashMap<PeerId, ConnectionId>,
     pub(crate) connections: HashMap<ConnectionId, Connection>,
 }
 
@@ -161,6 +95,7 @@ impl Driver {
         let period = self.options.keep_alive.max(Duration::from_millis(10));
         let mut look = interval_at(Instant::now() + period, period);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.relays.listen(&mut self.swarm);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.event(event),
@@ -168,7 +103,10 @@ impl Driver {
                     Some(Command::Shutdown) | None => break,
                     Some(command) => self.command(command),
                 },
-                _ = look.tick() => self.end_the_silent(),
+                _ = look.tick() => {
+                    self.end_the_silent();
+                    self.relays.listen(&mut self.swarm);
+                }
             }
         }
         self.shut_down().await;
@@ -176,23 +114,14 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Dial { reply, .. } if reply.is_closed() => {} // it was dropped meanwhile
-            Command::Dial { peer, addresses, reply } => {
-                // Each dial is a link of its own, whoever is connected already.
-                let dial =
-                    DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always);
-                let dial = match self.below {
-                    // From a port of its own, or the second to one peer would have the addresses of the first.
-                    Below::Tcp => dial.allocate_new_port().build(),
-                    #[cfg(feature = "quic")]
-                    Below::Quic => dial.build(),
-                };
-                let connection = dial.connection_id();
-                match self.swarm.dial(dial) {
-                    Ok(()) => drop(self.dials.insert(connection, reply)),
-                    Err(error) => drop(reply.send(Err(refusal(error)))),
+            Command::Dial { dial, .. } if dial.reply.is_closed() => {} // it was dropped meanwhile
+            Command::Dial { peer, addresses, dial } => self.dial(peer, addresses, dial),
+            Command::Find(peer) => {
+                if let Some(kademlia) = self.swarm.behaviour_mut().kademlia.as_mut() {
+                    kademlia.get_closest_peers(peer);
                 }
             }
+            Command::Members(members) => self.members_changed(members),
             Command::Ended(connection) => drop(self.swarm.close_connection(connection)),
             Command::Block(peer) => drop(self.swarm.behaviour_mut().blocked.block_peer(peer)),
             Command::Unblock(peer) => drop(self.swarm.behaviour_mut().blocked.unblock_peer(peer)),
@@ -200,32 +129,99 @@ impl Driver {
         }
     }
 
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, dial: Dial) {
+        let waits = self.options.hole_punching && addresses.iter().any(is_relayed);
+        // Each dial is a link of its own, whoever is connected already.
+        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always);
+        let options = match self.below {
+            // From a port of its own, or the second to one peer would have the addresses of the first.
+            Below::Tcp => options.allocate_new_port().build(),
+            #[cfg(feature = "quic")]
+            Below::Quic => options.build(),
+        };
+        let connection = options.connection_id();
+        self.swarm.behaviour_mut().links.want(connection);
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                self.dials.insert(connection, dial);
+                if waits {
+                    self.punching.insert(peer, connection);
+                }
+            }
+            Err(error) => dial.refuse(refusal(error)),
+        }
+    }
+
+    /// Who is no member any more is served no longer.
+    fn members_changed(&mut self, members: BTreeSet<PeerId>) {
+        let mut known = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<PeerId> = known.iter().copied().filter(|it| !members.contains(it)).collect();
+        *known = members.into_iter().collect();
+        drop(known);
+        for peer in gone {
+            let _ = self.swarm.disconnect_peer_id(peer); // an error says that it is not connected
+        }
+    }
+
+    /// Both have dialled each other through their NATs at the same moment, and met or not.
+    fn punched(&mut self, peer: PeerId, direct: Option<ConnectionId>) {
+        // Only here, if it was this side that dialled through the relay.
+        let Some(relayed) = self.punching.remove(&peer) else { return };
+        let Some(direct) = direct else {
+            return self.swarm.behaviour_mut().links.open(relayed, peer);
+        };
+        let Some(mut dial) = self.dials.remove(&relayed) else { return }; // it is a link already
+        if let Some(connection) = self.connections.get(&direct) {
+            dial.address.clone_from(&connection.remote_address);
+        }
+        self.dials.insert(direct, dial);
+        self.swarm.behaviour_mut().links.open(direct, peer);
+        self.swarm.close_connection(relayed);
+    }
+
     fn event(&mut self, event: SwarmEvent<BehavioursEvent>) {
         match event {
             SwarmEvent::ConnectionEstablished { connection_id, endpoint, .. } => {
-                let (is_dialed, session) = (endpoint.is_dialer(), None);
-                let remote_address = endpoint.get_remote_address().to_string();
-                self.connections
-                    .insert(connection_id, Connection { is_dialed, remote_address, session });
-                if self.dials.get(&connection_id).is_some_and(|reply| reply.is_closed()) {
+                // Who has dialled through its NAT at the same moment as its peer may have the other part.
+                let is_dialed = match &endpoint {
+                    ConnectedPoint::Dialer { role_override, .. } => role_override.is_dialer(),
+                    ConnectedPoint::Listener { .. } => false,
+                };
+                let remote_address =
+                    without_peer(endpoint.get_remote_address().clone()).to_string();
+                let connection = Connection { is_dialed, remote_address, session: None };
+                self.connections.insert(connection_id, connection);
+                if self.dials.get(&connection_id).is_some_and(|dial| dial.reply.is_closed()) {
                     self.swarm.close_connection(connection_id);
                 }
             }
             SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
                 let why = cause.map_or("the peer is gone".to_owned(), |cause| cause.to_string());
-                if let Some(reply) = self.dials.remove(&connection_id) {
-                    let _ = reply.send(Err(Refusal::Unreachable(why)));
+                if let Some(dial) = self.dials.remove(&connection_id) {
+                    dial.refuse(Refusal::Unreachable(why));
                 }
+                self.punching.retain(|_, relayed| *relayed != connection_id);
                 // Its link ends with its streams, after whatever goodbye came before their end.
                 self.connections.remove(&connection_id);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                if let Some(reply) = self.dials.remove(&connection_id) {
-                    let _ = reply.send(Err(refusal(error)));
+                if let Some(dial) = self.dials.remove(&connection_id) {
+                    dial.refuse(refusal(error));
                 }
+                self.punching.retain(|_, relayed| *relayed != connection_id);
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(remote = %send_back_addr, %error, "inbound handshake failed");
+            }
+            SwarmEvent::NewListenAddr { address, .. } if self.options.relay_for_members => {
+                self.swarm.add_external_address(address); // a relay tells where it is
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                self.relays.closed(listener_id, reason.err());
+            }
+            SwarmEvent::Behaviour(BehavioursEvent::Punching(event)) => {
+                tracing::debug!(peer = %event.remote_peer_id, result = ?event.result, "holes were punched");
+                self.punched(event.remote_peer_id, event.result.ok());
             }
             SwarmEvent::Behaviour(BehavioursEvent::Links((connection, peer, opened))) => {
                 self.opened(connection, peer, opened);
@@ -242,6 +238,7 @@ impl Driver {
                     session.measured(round_trip);
                 }
             }
+            SwarmEvent::Behaviour(event) => self.discovered(event),
             _ => {}
         }
     }
@@ -259,19 +256,18 @@ impl Driver {
         } else {
             self.swarm.close_connection(id);
         }
-        if let Some(reply) = dial {
-            let _ = reply.send(Err(refusal));
+        if let Some(dial) = dial {
+            dial.refuse(refusal);
         }
     }
 
-    fn linked(
-        &mut self,
-        id: ConnectionId,
-        peer: PeerId,
-        streams: Streams,
-        dial: Option<oneshot::Sender<Result<Libp2pLink, Refusal>>>,
-    ) {
+    fn linked(&mut self, id: ConnectionId, peer: PeerId, streams: Streams, dial: Option<Dial>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.is_dialed && dial.is_none() {
+            // A direct connection has taken its place meanwhile.
+            self.swarm.close_connection(id);
+            return;
+        }
         let Some(key) = identity::key_of(&peer) else { return }; // its connection was refused
         let session = Session::new();
         connection.session = Some(Arc::clone(&session));
@@ -293,7 +289,7 @@ impl Driver {
         });
         // A link that nobody takes, since the dial was dropped or too many wait, says goodbye as it is dropped.
         match dial {
-            Some(reply) => drop(reply.send(Ok(link))),
+            Some(dial) => drop(dial.reply.send(Ok(link.shown_as(&dial.address)))),
             None => drop(self.ready.try_send(link)),
         }
     }
@@ -318,8 +314,8 @@ impl Driver {
         if self.below == Below::Tcp {
             self.swarm.remove_listener(self.listener); // with that of QUIC its connections would end unheard
         }
-        for (_, reply) in self.dials.drain() {
-            let _ = reply.send(Err(Refusal::Unreachable(STOPPED.to_owned())));
+        for (_, dial) in self.dials.drain() {
+            dial.refuse(Refusal::Unreachable(STOPPED.to_owned()));
         }
         for (id, connection) in &self.connections {
             match &connection.session {
@@ -332,8 +328,8 @@ impl Driver {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.event(event),
                 Some(command) = self.commands.recv() => match command {
-                    Command::Dial { reply, .. } => {
-                        let _ = reply.send(Err(Refusal::Unreachable(STOPPED.to_owned())));
+                    Command::Dial { dial, .. } => {
+                        dial.refuse(Refusal::Unreachable(STOPPED.to_owned()));
                     }
                     command => self.command(command),
                 },
@@ -370,9 +366,5 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// Handshakes under way: many more than a node has peers, so that all may come at once.
-const PENDING_MAX: u32 = 256;
-/// Streams of one connection: three of a link, and those of identify and ping, both ways.
-pub(crate) const STREAMS_MAX: usize = 16;
 /// How long closing waits for peers to be told: no time at all, unless a peer stands still.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);

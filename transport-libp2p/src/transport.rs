@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
 use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, PeerId};
 use millpond_core::NodeKey;
 use millpond_core::transport::{DialError, Link, Transport};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -15,9 +17,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::address::Below;
-use crate::identity;
+use crate::behaviours::{self, Members};
+use crate::found::Found;
+use crate::limits::READY_LINKS_MAX;
 use crate::link::Libp2pLink;
-use crate::swarm::{self, Command, Driver, Refusal};
+use crate::relays::{self, Relays};
+use crate::swarm::{Command, Dial, Driver, Refusal};
+use crate::{address, identity};
 
 /// Settings of a [`Libp2p`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,24 @@ pub struct Libp2pOptions {
     /// Connections with one peer at the same time. Default 16: the two of a simultaneous dial, and some that are about
     /// to end.
     pub connections_per_peer_max: u32,
+    /// Whether the local net is told that this key is here, and is asked who else is: by multicast DNS, to anybody
+    /// near. Default no.
+    pub mdns: bool,
+    /// Whether a table of addresses is kept together with all who do the same (Kademlia), in which peers that have moved
+    /// are looked up. Whoever connects may ask for the keys and addresses in it. Default no.
+    pub kademlia: bool,
+    /// Where that table begins, apart from the peers that this node is linked with: `/ip4/ADDRESS/tcp/PORT/p2p/KEY`, the
+    /// key in hex digits or as a peer id.
+    pub bootstrap: Vec<String>,
+    /// Whether connections between members are carried here, who reach each other in no other way, and members are told
+    /// whether they can be reached: see [`Transport::members`]. Nobody else is served. Default no.
+    pub relay_for_members: bool,
+    /// Relays at which this node can be reached, and by which it reaches others: written as in `bootstrap`. They must
+    /// know it as a member.
+    pub relays: Vec<String>,
+    /// Whether two nodes that meet at a relay try to reach each other without it, through the holes that they make in
+    /// their NATs by dialling at the same moment. Both must want it. Default no.
+    pub hole_punching: bool,
 }
 
 impl Default for Libp2pOptions {
@@ -52,6 +76,12 @@ impl Default for Libp2pOptions {
             blocked: BTreeSet::new(),
             connections_max: 512,
             connections_per_peer_max: 16,
+            mdns: false,
+            kademlia: false,
+            bootstrap: Vec::new(),
+            relay_for_members: false,
+            relays: Vec::new(),
+            hole_punching: false,
         }
     }
 }
@@ -68,6 +98,14 @@ pub enum BindError {
     NoPort {
         /// What was asked for.
         address: SocketAddr,
+    },
+    /// A relay, or where the table of addresses begins, is no address of a node.
+    #[error("{text:?} is no address of a node: write {form}")]
+    MalformedPeer {
+        /// What was given.
+        text: String,
+        /// What it should look like.
+        form: String,
     },
     /// The call came from outside a tokio runtime.
     #[error("binding needs a running tokio runtime")]
@@ -89,7 +127,9 @@ pub struct Libp2p {
     key: NodeKey,
     below: Below,
     local_address: String,
+    relayed_addresses: Vec<String>,
     options: Libp2pOptions,
+    found: Arc<Found>,
     commands: mpsc::UnboundedSender<Command>,
     closed: watch::Sender<bool>,
     ready: Mutex<mpsc::Receiver<Libp2pLink>>,
@@ -137,7 +177,17 @@ impl Libp2p {
             // is refused where somebody listens.
             drop(std::net::TcpListener::bind(at).map_err(|error| refused(error.to_string()))?);
         }
-        let mut swarm = swarm::build(pair, below, &options).map_err(refused)?;
+        let peers = |texts: &[String]| -> Result<Vec<(PeerId, Multiaddr)>, BindError> {
+            texts.iter().map(|text| peer(below, text)).collect()
+        };
+        let (relays, bootstrap) = (peers(&options.relays)?, peers(&options.bootstrap)?);
+        let members = Members::default();
+        let mut swarm = behaviours::build(pair, below, &options, &members).map_err(refused)?;
+        if let Some(kademlia) = swarm.behaviour_mut().kademlia.as_mut() {
+            for (peer, address) in bootstrap {
+                kademlia.add_address(&peer, address);
+            }
+        }
         let listener = swarm.listen_on(below.of(at)).map_err(|error| refused(error.to_string()))?;
         let local_address = if at.port() == 0 {
             // It is bound already; the swarm says where when it is asked for the first time.
@@ -147,12 +197,18 @@ impl Libp2p {
                     bound = Some(address);
                 }
             }
+            if let Some(bound) = bound.clone().filter(|_| options.relay_for_members) {
+                swarm.add_external_address(bound);
+            }
             bound.ok_or_else(|| refused("it does not say which port it took".to_owned()))?
         } else {
             below.of(at)
         };
         let (commands, commanded) = mpsc::unbounded_channel();
         let (sender, ready) = mpsc::channel(READY_LINKS_MAX);
+        let found = Arc::<Found>::default();
+        let relayed = relays.iter().map(|(peer, at)| relays::through(*peer, at).to_string());
+        let relayed_addresses = relayed.collect();
         let driver = Driver {
             swarm,
             below,
@@ -161,6 +217,10 @@ impl Libp2p {
             ended: commands.downgrade(),
             ready: sender,
             options: options.clone(),
+            found: Arc::clone(&found),
+            members,
+            relays: Relays::new(&relays),
+            punching: Default::default(),
             dials: Default::default(),
             connections: Default::default(),
         };
@@ -168,12 +228,28 @@ impl Libp2p {
         let (closed, _) = watch::channel(false);
         let local_address = local_address.to_string();
         let (ready, driver) = (Mutex::new(ready), Mutex::new(Some(driver)));
-        Ok(Self { key, below, local_address, options, commands, closed, ready, driver })
+        Ok(Self {
+            key,
+            below,
+            local_address,
+            relayed_addresses,
+            options,
+            found,
+            commands,
+            closed,
+            ready,
+            driver,
+        })
     }
 
     /// The key that this node proves on every link.
     pub fn key(&self) -> NodeKey {
         self.key
+    }
+
+    /// The addresses at which this node can be dialled through its relays.
+    pub fn relayed_addresses(&self) -> &[String] {
+        &self.relayed_addresses
     }
 
     /// Ends all connections with a peer, and refuses new ones.
@@ -192,6 +268,10 @@ impl Libp2p {
 
     async fn connect(&self, address: &str, expected: NodeKey) -> Result<Libp2pLink, DialError> {
         let addresses = self.below.resolve(address).await?;
+        if self.options.relays.is_empty() && addresses.iter().any(address::is_relayed) {
+            let (address, reason) = (address.to_owned(), "this node uses no relays".to_owned());
+            return Err(DialError::Address { address, reason });
+        }
         let refused = |refusal: Refusal| {
             let address = address.to_owned();
             match refusal {
@@ -203,9 +283,10 @@ impl Libp2p {
         let no_key = || refused(Refusal::WrongKey("nobody can hold that key".to_owned()));
         let peer = identity::peer_of(expected).ok_or_else(no_key)?;
         let (reply, answer) = oneshot::channel();
-        let _ = self.commands.send(Command::Dial { peer, addresses, reply });
+        let dial = Dial { reply, address: address.to_owned() };
+        let _ = self.commands.send(Command::Dial { peer, addresses, dial });
         match answer.await {
-            Ok(Ok(link)) => Ok(link.shown_as(address)),
+            Ok(Ok(link)) => Ok(link),
             Ok(Err(refusal)) => Err(refused(refusal)),
             Err(_) => Err(refused(Refusal::Unreachable(STOPPED.to_owned()))),
         }
@@ -237,6 +318,19 @@ impl Transport for Libp2p {
                 Err(_) => Err(unreachable("nobody answered in time")),
             },
         }
+    }
+
+    fn found(&self, peer: NodeKey) -> Vec<String> {
+        let Some(peer) = identity::peer_of(peer) else { return Vec::new() };
+        if self.options.kademlia {
+            let _ = self.commands.send(Command::Find(peer)); // what it finds is there the next time
+        }
+        self.found.of(&peer).iter().map(Multiaddr::to_string).collect()
+    }
+
+    fn members(&self, members: &[NodeKey]) {
+        let members = members.iter().copied().filter_map(identity::peer_of).collect();
+        let _ = self.commands.send(Command::Members(members));
     }
 
     async fn accept(&self) -> Option<Box<dyn Link>> {
@@ -283,6 +377,17 @@ impl fmt::Debug for Libp2p {
     }
 }
 
+/// Who is where, as `/ip4/ADDRESS/tcp/PORT/p2p/KEY` says it.
+fn peer(below: Below, text: &str) -> Result<(PeerId, Multiaddr), BindError> {
+    let found = text.rsplit_once("/p2p/").and_then(|(at, key)| {
+        let peer = match key.parse::<NodeKey>() {
+            Ok(key) => identity::peer_of(key)?,
+            Err(_) => key.parse().ok()?,
+        };
+        Some((peer, at.parse().ok().filter(|at| below.takes(at))?))
+    });
+    let form = || format!("{}/p2p/KEY", below.of(([203, 0, 113, 9], 8445).into()));
+    found.ok_or_else(|| BindError::MalformedPeer { text: text.to_owned(), form: form() })
+}
+
 pub(crate) const STOPPED: &str = "the node was stopped";
-/// Links whose streams are open, waiting for `accept`; beyond it they are dropped, and dialled again.
-const READY_LINKS_MAX: usize = 256;

@@ -52,6 +52,7 @@ mod dial;
 mod identity;
 mod lane;
 mod lane_streams;
+pub mod limits;
 mod link;
 mod listener;
 mod options;

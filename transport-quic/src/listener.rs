@@ -11,6 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::lane_streams::{self, LaneStreams, LanesError};
+use crate::limits::HANDSHAKES_MAX;
 use crate::link::QuicLink;
 use crate::options::LINK_WINDOW;
 use crate::{close, raw_key};
@@ -93,7 +94,3 @@ fn proven_key(connection: &Connection) -> Option<NodeKey> {
     let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     raw_key::decode(identity.first()?)
 }
-
-/// Handshakes under way. Bounds what strangers can hold of us: with the window of a connection whose lanes
-/// are not open, about 20 MiB. Many more than a node has peers, so that all may come at once.
-const HANDSHAKES_MAX: usize = 256;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
 use crate::congestion::Closable;
+use crate::limits::LANE_WINDOW_BYTES;
 
 /// Settings of a [`Quic`](crate::Quic), with defaults for peers on the same planet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,11 +74,6 @@ impl QuicOptions {
 /// three of them, 0.9 s and 2.1 s: a dial that began before a network came back notices soon. The third of a
 /// second that RFC 9002 takes would make that 1 s, 3 s and 7 s; on a slower path a packet goes out in vain.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
-
-/// Bytes of one lane that may be under way or waiting: a peer may send so much beyond what was received
-/// by the layer above, and so `send` waits beyond it. A lane moves at most this per round trip
-/// (10 MB/s at 100 ms), and a link to a peer that stops reading holds at most this per lane.
-pub(crate) const LANE_WINDOW_BYTES: u32 = 1 << 20;
 
 /// Bytes of both lanes together: never less than the lanes allow one by one, or a full bulk lane would
 /// use up the credit of the control lane.

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::congestion::Closable;
 use crate::dial::Dialer;
+use crate::limits::{INCOMING_MAX, READY_LINKS_MAX};
 use crate::link::QuicLink;
 use crate::socket::{self, BindError, SocketBuffers};
 use crate::{Identity, QuicOptions, close, listener, tls};
@@ -182,12 +183,6 @@ impl fmt::Debug for Quic {
             .finish_non_exhaustive()
     }
 }
-
-/// Links whose lanes are open, waiting for `accept`. Beyond it they wait in their handshakes' places.
-const READY_LINKS_MAX: usize = 64;
-
-/// Connection attempts that wait for a handshake's place; the next are refused at once.
-const INCOMING_MAX: usize = 1024;
 
 /// Bytes kept of each of them beyond its first packet: the rest of one flight of a handshake.
 const INCOMING_BYTES_MAX: u64 = 4 << 10;

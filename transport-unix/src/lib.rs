@@ -66,6 +66,7 @@ mod dial;
 mod fuzz;
 mod handshake;
 mod lane;
+pub mod limits;
 mod link;
 mod listener;
 mod session;

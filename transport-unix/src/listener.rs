@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::handshake::{self, HandshakeError, Kind, Ticket};
+use crate::limits::{CONNECTIONS_MAX, SESSIONS_MAX};
 use crate::link::{Streams, UnixLink};
 use crate::unix::UnixOptions;
 
@@ -171,8 +172,4 @@ impl Drop for Lanes<'_> {
     }
 }
 
-/// Sessions being opened; the next ones are turned away, and dial again.
-const SESSIONS_MAX: usize = 128;
-/// Connections being admitted: all lanes of those sessions have a place beside them.
-const CONNECTIONS_MAX: usize = 3 * SESSIONS_MAX;
 const ACCEPT_WAIT: Duration = Duration::from_millis(50);

@@ -12,6 +12,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::limits::READY_LINKS_MAX;
 use crate::link::UnixLink;
 use crate::listener::{self, Door};
 use crate::session::{self, Session};
@@ -194,5 +195,3 @@ impl fmt::Debug for Unix {
 }
 
 const STOPPED: &str = "the node was stopped";
-/// Links whose lanes are open, waiting for `accept`. Beyond it they wait in their connections' places.
-const READY_LINKS_MAX: usize = 64;

@@ -27,6 +27,7 @@ mod receipt;
 mod refresh;
 mod replicas;
 mod report;
+mod rotation;
 mod slow_peer;
 mod typed_write;
 mod urgent;
@@ -99,6 +100,8 @@ enum Scenario {
     Urgent(urgent::Parameters),
     /// What a link of each transport carries, beside raw quinn.
     Bulk(bulk::Parameters),
+    /// Nodes that change their keys, and one that is removed, under load.
+    Rotation(rotation::Parameters),
 }
 
 /// What every scenario takes.
@@ -206,6 +209,9 @@ async fn run(scenario: &Scenario) -> Result<Box<dyn Outcome>> {
         Scenario::Bulk(parameters) => {
             Box::new(bulk::run(parameters, &folder(&parameters.common)?).await?)
         }
+        Scenario::Rotation(parameters) => {
+            Box::new(rotation::run(parameters, &folder(&parameters.common)?).await?)
+        }
     })
 }
 
@@ -235,6 +241,7 @@ impl Scenario {
             Self::SlowPeer(parameters) => &parameters.common.printing,
             Self::Urgent(parameters) => &parameters.common.printing,
             Self::Bulk(parameters) => &parameters.common.printing,
+            Self::Rotation(parameters) => &parameters.common.printing,
         }
     }
 }
@@ -258,6 +265,7 @@ fn list() {
         (slow_peer::NAME, slow_peer::ABOUT),
         (urgent::NAME, urgent::ABOUT),
         (bulk::NAME, bulk::ABOUT),
+        (rotation::NAME, rotation::ABOUT),
     ];
     for (name, about) in scenarios {
         println!("{name:<12} {about}");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use millpond::{WriteError, WriteTx};
-use millpond_core::{Path, Payload, PayloadKind};
+use millpond_core::{Path, PathError, Payload, PayloadKind};
 
 /// One record of one field.
 #[derive(Debug, Clone)]
@@ -16,9 +16,14 @@ pub struct Row {
 impl Row {
     /// Writes the row as a register.
     pub fn put(&self, tx: &mut WriteTx<'_>, field: &str) -> Result<(), WriteError> {
-        let path = Path::new([COLLECTION, &self.key, field.as_bytes()])?;
+        let path = self.path(field)?;
         let bytes = Bytes::copy_from_slice(&self.value);
         tx.put(path, Payload { kind: PayloadKind::LWW, bytes })
+    }
+
+    /// Where the field is.
+    pub fn path(&self, field: &str) -> Result<Path, PathError> {
+        Path::new([COLLECTION, &self.key, field.as_bytes()])
     }
 
     /// Key, field name and value bytes.

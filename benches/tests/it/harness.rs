@@ -128,6 +128,15 @@ fn receipt_reports_what_a_writer_waits() {
     assert!(report["p99_us"].as_f64() >= report["median"].as_f64(), "{report}");
 }
 
+/// Counts, not times.
+#[test]
+fn rotation_loses_nothing_that_was_acknowledged() {
+    let report = run(&["rotation", "--nodes", "3", "--rotations", "1"]);
+    assert_contract(&report, "rotation");
+    assert_eq!(report["lost"], 0, "{report}");
+    assert!(report["writes"].as_u64() > Some(0), "{report}");
+}
+
 /// It needs no folder, and its virtual time is the same on every machine: so are its figures.
 #[test]
 fn mesh_sim_reports_the_engine_and_the_baselines_beside_it() {
@@ -205,6 +214,7 @@ fn every_scenario_is_listed() {
             "slow-peer",
             "urgent",
             "bulk",
+            "rotation",
         ]
     );
 }

@@ -2,7 +2,7 @@
 
 use indicatif::HumanBytes;
 use millpond::Direction;
-use millpond::status::{LinkCounters, OriginStatus, PeerStatus, Status};
+use millpond::status::{LimitStatus, LinkCounters, OriginStatus, PeerStatus, Status};
 
 use crate::status::{age_text, first_digits, table};
 
@@ -13,6 +13,7 @@ pub(crate) fn render(status: &Status) -> String {
     out += &section("ways of what each member writes", ways(&status.sources));
     out += &section("rows by peer", rows(&status.peers));
     out += &section("control bytes sent", control(&status.peers));
+    out += &section("limits", limits(&status.limits));
     out
 }
 
@@ -22,6 +23,15 @@ fn section<const N: usize>(title: &str, rows: Vec<[String; N]>) -> String {
         return String::new();
     }
     format!("\n{title}\n{}", table(rows))
+}
+
+fn limits(limits: &[LimitStatus]) -> Vec<[String; 3]> {
+    let head = ["OF", "USED", "LIMIT"].map(String::from);
+    let rows = limits.iter().map(|it| {
+        let used = it.used.map_or("-".into(), |used| used.to_string());
+        [it.what.clone(), used, it.limit.to_string()]
+    });
+    std::iter::once(head).chain(rows).collect()
 }
 
 fn links(peers: &[PeerStatus]) -> Vec<[String; 7]> {

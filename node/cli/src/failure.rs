@@ -124,7 +124,9 @@ impl Failure {
                 dir.display()
             )),
             OpenError::AlreadyInitialised { .. } => {
-                failure.fix("run it with `millpond run`, or choose another --dir")
+                failure.fix(
+                    "run it with `millpond run`, or choose another --dir; a node that runs joins, if its domain is empty",
+                )
             }
             OpenError::Topology(_) => failure
                 .fix("mend [topology] in millpond.toml: millpond config check")

@@ -13,6 +13,10 @@ mod details;
 mod explain;
 mod failure;
 mod fence;
+mod invite;
+mod join;
+mod keys;
+mod pending;
 mod ping;
 mod promote;
 mod restore;
@@ -51,16 +55,22 @@ enum Command {
     Init(setup::InitArgs),
     /// Run the node until it is told to stop
     Run(run::RunArgs),
-    /// Make an invite for one further member
-    Invite(setup::InviteArgs),
-    /// Become a member of the domain that an invite is for
-    Join(setup::JoinArgs),
-    /// List members; pause and resume the links to them
+    Invite(invite::InviteArgs),
+    Join(join::JoinArgs),
+    /// List members, and approve new ones; pause and resume the links to them
     Peers(status::PeersArgs),
     /// How the node is, who lacks what, and what to do about it
     Status(status::StatusArgs),
     /// Why the node takes no writes, if its key or its history is alive elsewhere, and how it goes on
     Fence(fence::FenceArgs),
+    /// Show, change and revoke the keys by which nodes prove who they are
+    Keys(keys::KeysArgs),
+    /// What identifies this node, in one line for `partner_cert` of others
+    #[command(hide = true)]
+    ShowReplicationCertificate,
+    /// `millpond keys rotate`
+    #[command(hide = true)]
+    RenewReplicationCertificate,
     /// Show a record
     Get(data::GetArgs),
     /// Write a record, or change some of its fields
@@ -151,11 +161,14 @@ async fn command(command: Command, dir: PathBuf) -> Outcome {
         Command::Run(_) | Command::Demo(_) | Command::Backup(_) | Command::Clone(_) => {
             unreachable!("they are dispatched before")
         }
-        Command::Invite(args) => setup::invite(args, &dir).await,
-        Command::Join(args) => setup::join(args, &dir).await,
+        Command::Invite(args) => invite::invite(args, &dir).await,
+        Command::Join(args) => join::join(args, &dir).await,
         Command::Peers(args) => status::peers(args, &dir).await,
         Command::Status(args) => status::status(args, &dir).await,
         Command::Fence(args) => fence::fence(args, &dir).await,
+        Command::Keys(args) => keys::keys(args, &dir).await,
+        Command::ShowReplicationCertificate => keys::show_certificate(&dir).await,
+        Command::RenewReplicationCertificate => keys::rotate(&dir, None, false).await,
         Command::Get(args) => data::get(args, &dir).await,
         Command::Put(args) => data::put(args, &dir).await,
         Command::Rm(args) => data::rm(args, &dir).await,

@@ -1,21 +1,14 @@
-//! `init`, `invite` and `join`: how nodes come to be, and together.
+//! `init`, and what a new node needs to know.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::ProgressBar;
-use millpond::status::Lag;
-use millpond::{Invite, ParseInviteError, Replica};
-use serde::{Deserialize, Serialize};
+use millpond::Replica;
 use serde_json::json;
 
-use crate::client::Client;
-use crate::config::{self, File, Region, Span};
-use crate::failure::{Cause, Exit, Failure, Outcome};
-use crate::status::age_text;
+use crate::config::{self, File, Region};
+use crate::failure::{Exit, Failure, Outcome};
 
 /// Found a new domain.
 #[derive(Debug, Args)]
@@ -48,6 +41,16 @@ pub(crate) struct NodeArgs {
 }
 
 impl NodeArgs {
+    /// Whether any of it was given.
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { name, listen, http, state_dir, region } = self;
+        name.is_some()
+            || listen.is_some()
+            || http.is_some()
+            || state_dir.is_some()
+            || region.is_some()
+    }
+
     /// The node's settings: these, then those of the file if the folder has one.
     pub(crate) fn file(self, dir: &Path) -> Result<File, Failure> {
         let mut file = config::load_or_default(dir, None)?;
@@ -82,139 +85,3 @@ pub(crate) fn init(args: InitArgs, dir: &Path) -> Outcome {
     println!("next: millpond run --dir {}", dir.display());
     Ok(Exit::Ok)
 }
-
-/// Make an invite.
-#[derive(Debug, Args)]
-pub(crate) struct InviteArgs {
-    /// What the new member may do: admin, writer or reader
-    #[arg(long, default_value = "writer")]
-    role: String,
-    /// For how long the invite is valid: 10m, 2h, 1d
-    #[arg(long, default_value = "10m")]
-    expires: Span,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Invited {
-    invite: String,
-    role: String,
-    expires_s: u64,
-}
-
-pub(crate) async fn invite(args: InviteArgs, dir: &Path) -> Outcome {
-    let what = "cannot make an invite";
-    let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
-    let body = json!({"role": args.role, "expires_s": args.expires.0.as_secs()});
-    let invited: Invited =
-        client.post("/api/v1/invites", &body).await.map_err(|error| error.at(what))?;
-    if args.json {
-        println!("{}", json!(invited));
-        return Ok(Exit::Ok);
-    }
-    println!("{}", invited.invite);
-    let expires = age_text(invited.expires_s as f64);
-    eprintln!("for one {}, within {expires}. It is a secret. On the other machine:", invited.role);
-    eprintln!("  millpond join --dir FOLDER INVITE");
-    Ok(Exit::Ok)
-}
-
-/// Become a member.
-#[derive(Debug, Args)]
-pub(crate) struct JoinArgs {
-    /// The text that `millpond invite` printed
-    invite: String,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-pub(crate) async fn join(args: JoinArgs, dir: &Path) -> Outcome {
-    let invite: Invite = args.invite.parse().map_err(|error: ParseInviteError| {
-        Failure::new("that is no invite").why(&error).code(error.code())
-    })?;
-    let file = args.node.file(dir)?;
-    let config = file.replica(dir)?;
-    Replica::prepare_join(&config, &invite).map_err(|error| Failure::open(dir, &error))?;
-    let name = config.name.clone();
-    let replica = Replica::open(config).await.map_err(|error| Failure::open(dir, &error))?;
-    // Not before the addresses have proved to be free: joining again with others writes those.
-    config::write_first(dir, &file)?;
-    let next = format!("millpond run --dir {}", dir.display());
-    let (joined, is_level) = match tokio::time::timeout(JOIN_DEADLINE, replica.joined()).await {
-        Ok(Ok(())) => (Ok(()), catch_up(&replica, &invite).await),
-        Ok(Err(error)) => {
-            let fix = "ask for a fresh invite (millpond invite), and join again";
-            let what = "the domain did not take this node in";
-            (Err(Failure::new(what).why(&error).code(error.code()).fix(fix)), false)
-        }
-        Err(_) => {
-            let why = replica.join_progress().unwrap_or("the inviter did not answer".into());
-            let fix = format!("see that the inviter runs and can be reached, then go on: {next}");
-            (
-                Err(Failure::new("the join is not finished").why(why).cause(Cause::Join).fix(fix)),
-                false,
-            )
-        }
-    };
-    replica.close().await;
-    joined?;
-    if args.json {
-        println!("{}", json!({"joined": true, "name": name, "caught_up": is_level}));
-        return Ok(Exit::Ok);
-    }
-    match is_level {
-        true => println!("{name} is a member now, and has caught up"),
-        false => {
-            println!("{name} is a member now; it has not all data yet, and goes on when it runs")
-        }
-    }
-    println!("next: {next}");
-    Ok(Exit::Ok)
-}
-
-/// Waits until this node and its inviter have what the other has, for as long as that goes on. False when
-/// it stopped.
-async fn catch_up(replica: &Replica, invite: &Invite) -> bool {
-    let progress = match std::io::stderr().is_terminal() {
-        true => ProgressBar::new_spinner(),
-        false => ProgressBar::hidden(),
-    };
-    let issuer = invite.issuer().to_string();
-    let mut interval = tokio::time::interval(PROGRESS_INTERVAL);
-    let (mut last, mut moved) = (0, Instant::now());
-    let is_level = loop {
-        interval.tick().await;
-        let status = replica.status().await;
-        let Some(inviter) = status.peers.iter().find(|peer| peer.key == issuer) else {
-            break false;
-        };
-        let is_fed = inviter.link.as_ref().is_some_and(|link| link.fed && link.feeding);
-        let lacks_nothing = |lag: Option<Lag>| lag.is_some_and(|lag| lag.ops == 0);
-        if is_fed && lacks_nothing(inviter.they_lack) && lacks_nothing(inviter.we_lack) {
-            break true;
-        }
-        let rows = inviter.counters.rows_received;
-        progress.set_message(format!("catching up: {rows} rows"));
-        progress.tick();
-        if rows != last {
-            (last, moved) = (rows, Instant::now());
-        } else if moved.elapsed() > STANDSTILL {
-            break false;
-        }
-    };
-    progress.finish_and_clear();
-    is_level
-}
-
-/// How long to try to reach the inviter.
-const JOIN_DEADLINE: Duration = Duration::from_secs(60);
-
-/// A catch-up during which nothing comes for so long has broken off.
-const STANDSTILL: Duration = Duration::from_secs(15);
-
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);

@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::config::topology_text;
 use crate::details;
 use crate::failure::{Cause, Exit, Failure, Outcome};
+use crate::pending::{self, PendingCommand, pending_table};
 use crate::ping::{self, PingArgs};
 
 /// How the node is.
@@ -23,7 +24,7 @@ pub(crate) struct StatusArgs {
     /// Exit with 5 if the node is degraded, 6 if it has diverged or takes no writes
     #[arg(long)]
     check: bool,
-    /// Show the links' settings, the ways of what each member writes, and what moved
+    /// Show the links' settings, the ways of what each member writes, what moved, and the limits with their use
     #[arg(long)]
     details: bool,
     /// Print JSON
@@ -63,6 +64,9 @@ fn render(status: &Status) -> String {
     let text = &status.verdict.text;
     let mut out = format!("{word}  {} ({key}) in domain {domain}: {text}\n", node.name);
     out += &peer_table(&status.peers);
+    if !status.pending.is_empty() {
+        out += &pending_table(&status.pending);
+    }
     out += &about(node);
     out += &status.backup.as_ref().map(last_backup).unwrap_or_default();
     out += &node.delayed.as_ref().map(delay_text).unwrap_or_default();
@@ -284,7 +288,7 @@ pub(crate) fn first_digits(id: &str) -> String {
     id.chars().take(8).collect()
 }
 
-/// List, pause, resume and remove peers.
+/// List, approve, pause, resume and remove peers.
 #[derive(Debug, Args)]
 pub(crate) struct PeersArgs {
     #[command(subcommand)]
@@ -300,6 +304,8 @@ enum PeersCommand {
         json: bool,
     },
     Ping(PingArgs),
+    #[command(flatten)]
+    Pending(PendingCommand),
     /// Cut the link to a member, or to all, until it is resumed
     Pause {
         /// Its name or key
@@ -327,6 +333,9 @@ pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
     if let PeersCommand::Ping(args) = &args.command {
         return ping::run(args, dir).await;
     }
+    if let PeersCommand::Pending(command) = args.command {
+        return pending::run(command, dir).await;
+    }
     let what = "cannot reach the peers' list";
     let client = Client::of_dir(dir).map_err(|error| error.at(what))?;
     let (verb, peer) = match args.command {
@@ -344,7 +353,7 @@ pub(crate) async fn peers(args: PeersArgs, dir: &Path) -> Outcome {
             print!("{}", peer_table(&peers));
             return Ok(Exit::Ok);
         }
-        PeersCommand::Ping(_) => unreachable!("it has its own answer"),
+        PeersCommand::Ping(_) | PeersCommand::Pending(_) => unreachable!("they have their own"),
         PeersCommand::Pause { peer } => ("pause", peer),
         PeersCommand::Resume { peer } => ("resume", peer),
         PeersCommand::Remove { peer, yes_remove } if yes_remove.as_ref() != Some(&peer) => {

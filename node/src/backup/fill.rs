@@ -11,7 +11,9 @@ use super::info::BackupProgress;
 use super::reader::{BackupReader, rows_expected};
 use super::restore::Restore;
 use super::writer::OnProgress;
-use crate::membership::{Invite, Members, Role, grant_role, record_incarnation};
+use crate::membership::{
+    CheckSignature, Invite, KeyChecks, Members, Role, grant_role, record_incarnation,
+};
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::replication::Beginning;
@@ -35,6 +37,8 @@ pub(super) struct Identity<'a> {
     pub(super) key: NodeKey,
     pub(super) domain: Domain,
     pub(super) store: [u8; 16],
+    /// What checks the signatures of keys.
+    pub(super) check: CheckSignature,
     /// The key of an admin that is no node, for a new domain.
     pub(super) recovery: Option<NodeKey>,
     /// The invite to redeem first.
@@ -85,23 +89,31 @@ pub(super) fn fill(
 }
 
 impl Filled {
-    /// Makes the store somebody's, as the last thing: until then it is nothing that can be opened. Says whether its
-    /// key is a member's.
-    pub(super) fn finish(self, store: &dyn Store, identity: &Identity<'_>) -> Result<bool, Fault> {
+    /// Makes the store somebody's, as the last thing: until then it is nothing that can be opened. Says by which key
+    /// that is known, and whether it is a member's.
+    pub(super) fn finish(
+        self,
+        store: &dyn Store,
+        identity: &Identity<'_>,
+    ) -> Result<(NodeKey, bool), Fault> {
         let Self { header, mut heads, left } = self;
         heads.ceiling = header.ceiling;
         heads.clock = HybridClock::starting_above(header.ceiling);
         if let Some(left) = left {
             found(store, &mut heads, &header, &left, identity)?;
         }
-        let members = Members::read(&View::new(store.snapshot()?, Namespace::SYSTEM)?)?;
+        let checks = KeyChecks { domain: identity.domain, check: identity.check, known: None };
+        let view = View::new(store.snapshot()?, Namespace::SYSTEM)?;
+        let members = Members::read_with_keys(&view, &checks)?;
+        // A node is known by its first key, whichever it comes with.
+        let key = members.whose(identity.key);
         let before = heads.clone();
         if identity.recovery.is_none() {
             // Its own, so that nobody takes them for somebody else's. None of them is open: what the original wrote
             // after the backup may be known to others (R5).
-            heads.incarnations = match identity.key == header.key {
+            heads.incarnations = match key == header.key {
                 true => header.incarnations.clone(),
-                false => members.incarnations_of(identity.key).collect(),
+                false => members.incarnations_of(key).collect(),
             };
             if planted!("a restored replica continues no incarnation") {
                 heads.open = heads.incarnations.last().copied();
@@ -109,8 +121,7 @@ impl Filled {
         }
         let mut changes = Changes::default();
         heads.save(&before, &mut changes);
-        let about =
-            StoreIdentity { store: identity.store, domain: identity.domain, key: identity.key };
+        let about = StoreIdentity { store: identity.store, domain: identity.domain, key };
         write_meta(&mut changes, meta_key::identity(), Some(&about));
         write_meta(&mut changes, meta_key::ceiling(), Some(&heads.ceiling));
         if identity.recovery.is_none() {
@@ -121,7 +132,7 @@ impl Filled {
         }
         store.commit(&changes, Durability::Synced)?;
         sometimes!(RestoredFromBackup);
-        Ok(members.get(identity.key).is_some())
+        Ok((key, members.get(key).is_some()))
     }
 }
 

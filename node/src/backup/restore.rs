@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use millpond_core::{Domain, NodeKey};
+use millpond_core::{Domain, Namespace, NodeKey};
 
 use super::error::{BackupError, Fault};
 use super::file::READ_BYTES;
@@ -16,9 +16,10 @@ use super::reader::BackupReader;
 use super::writer::{About, OnProgress, write};
 use crate::config::Config;
 use crate::folder::{self, OpenError};
-use crate::key_pair::KeyPair;
-use crate::membership::Invite;
+use crate::key_pair::{KeyPair, verify};
+use crate::membership::{Invite, KeyChecks, Members};
 use crate::runtime::wall_ms;
+use crate::state::View;
 use crate::store::Store;
 
 /// What the restored replica is to be.
@@ -172,7 +173,8 @@ impl Plan {
             Keys::InBackup => {
                 let secret = reader.take_keys();
                 let keys = secret.and_then(|secret| KeyPair::from_pkcs8(&secret).ok());
-                let keys = keys.filter(|keys| keys.key() == header.key);
+                let whose = whose(store.store(), header.domain).map_err(fault)?;
+                let keys = keys.filter(|keys| whose(keys.key()) == header.key);
                 let no_key = || BackupError::NoKey { dir: store.dir().to_owned() };
                 (keys.ok_or_else(no_key)?, true)
             }
@@ -183,6 +185,7 @@ impl Plan {
         };
         let identity = Identity {
             key: keys.key(),
+            check: verify,
             recovery: recovery.as_ref().map(KeyPair::key),
             store: folder::random(),
             domain: match how {
@@ -196,15 +199,23 @@ impl Plan {
             fresh: millpond_core::Incarnation::from_bytes(folder::random()),
             now_ms: wall_ms(),
         };
-        let is_member = filled.finish(store.store(), &identity).map_err(fault)?;
+        let (key, is_member) = filled.finish(store.store(), &identity).map_err(fault)?;
         let domain = identity.domain;
         store.finish(is_new.then_some(&keys))?;
         Ok(Restored {
             info: BackupInfo::new(&header, reader.end().unwrap_or_default(), reader.bytes()),
-            key: keys.key(),
+            key,
             domain,
             is_member,
             recovery_key: recovery.as_ref().map(folder::recovery_text),
         })
     }
+}
+
+/// Whose keys are, as a store tells: a node is known by its first one.
+fn whose(store: &dyn Store, domain: Domain) -> Result<impl Fn(NodeKey) -> NodeKey, Fault> {
+    let checks = KeyChecks { domain, check: verify, known: None };
+    let view = View::new(store.snapshot()?, Namespace::SYSTEM)?;
+    let members = Members::read_with_keys(&view, &checks)?;
+    Ok(move |key| members.whose(key))
 }

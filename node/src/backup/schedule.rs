@@ -44,7 +44,7 @@ impl BackupSchedule {
 pub(crate) struct Backups {
     schedule: BackupSchedule,
     key: String,
-    domain: String,
+    domain: Mutex<String>,
     state: Mutex<State>,
 }
 
@@ -62,7 +62,7 @@ struct State {
 
 impl Backups {
     pub(crate) fn new(schedule: BackupSchedule, key: NodeKey, domain: Domain) -> Arc<Self> {
-        let (key, domain) = (key.to_string(), format!("{domain:#}"));
+        let (key, domain) = (key.to_string(), Mutex::new(format!("{domain:#}")));
         Arc::new(Self { schedule, key, domain, state: Mutex::default() })
     }
 
@@ -184,11 +184,17 @@ impl Backups {
         Ok(())
     }
 
+    /// The node has gone over to another domain: backups of the one before are none of its own.
+    pub(crate) fn enter(&self, domain: Domain) {
+        *self.domain.lock().unwrap_or_else(PoisonError::into_inner) = format!("{domain:#}");
+    }
+
     /// The backups of this node, the oldest first.
     fn own(&self) -> Result<Vec<(PathBuf, BackupInfo)>, BackupError> {
         let listed = list(&self.schedule.folder)?.into_iter();
         let readable = listed.filter_map(|it| Some((it.path, it.info.ok()?)));
-        let is_own = |info: &BackupInfo| info.key == self.key && info.domain == self.domain;
+        let domain = self.domain.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_own = |info: &BackupInfo| info.key == self.key && info.domain == domain;
         Ok(readable.filter(|(_, info)| is_own(info)).collect())
     }
 

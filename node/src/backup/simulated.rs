@@ -35,6 +35,7 @@ pub(crate) fn back_up_and_restore(
     id[..8].copy_from_slice(&store);
     let identity = Identity {
         key,
+        check: crate::sim::keys::verify,
         domain: header.domain,
         store: id,
         recovery: None,

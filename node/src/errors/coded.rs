@@ -73,12 +73,20 @@ coded!(crate::ParseInviteError, |error| match error {
 
 coded!(crate::InviteError, |error| match error {
     Self::NotAdmin { .. } => code::<3>(),
+    Self::Uses { .. } => code::<207>(),
+    Self::TooMany { .. } => code::<208>(),
+    Self::NoInvite { .. } => code::<209>(),
+    Self::NobodyWaits { .. } => code::<211>(),
     Self::Store { .. } => code::<4>(),
     Self::Closed { .. } => code::<1>(),
 });
 
 coded!(crate::JoinError, |error| match error {
+    Self::OtherDomain { .. } => code::<203>(),
+    Self::AlreadyMember { .. } => code::<204>(),
     Self::Refused { .. } => code::<205>(),
+    Self::NotNow { .. } => code::<210>(),
+    Self::NotRecorded { .. } => code::<4>(),
     Self::Closed { .. } => code::<1>(),
 });
 
@@ -88,6 +96,26 @@ coded!(crate::RemoveError, |error| match error {
     Self::NotAdmin { .. } => code::<3>(),
     Self::NoMember { .. } => code::<2>(),
     Self::LastAdmin { .. } => code::<212>(),
+    Self::NotRecorded { .. } => code::<4>(),
+    Self::Closed { .. } => code::<1>(),
+});
+
+coded!(crate::ParseCertificateError, |error| match error {
+    Self::Prefix { .. } => code::<255>(),
+    Self::Checksum { .. } => code::<256>(),
+});
+
+coded!(crate::RotateError, |error| match error {
+    Self::NotMember { .. } => code::<251>(),
+    Self::NoKey { .. } => code::<252>(),
+    Self::NotRecorded { .. } => code::<4>(),
+    Self::Closed { .. } => code::<1>(),
+});
+
+coded!(crate::RevokeError, |error| match error {
+    Self::NotAdmin { .. } => code::<3>(),
+    Self::NoKey { .. } => code::<253>(),
+    Self::Newest { .. } => code::<254>(),
     Self::NotRecorded { .. } => code::<4>(),
     Self::Closed { .. } => code::<1>(),
 });

@@ -17,7 +17,7 @@ use crate::http::records::{bytes, json, query};
 use crate::http::server::{Api, SharedApi};
 use crate::status::{DelayStatus, Health, PeerState, PeerStatus, Survey, SurveyNode};
 use crate::topology::settings::{Topology, is_named};
-use crate::{DelayError, InviteOptions, ReleaseError, RemoveError, Role};
+use crate::{DelayError, ReleaseError, RemoveError};
 
 /// `GET /status`
 pub(super) async fn status(State(api): State<SharedApi>) -> Response {
@@ -304,47 +304,6 @@ pub(super) async fn promote(State(api): State<SharedApi>, body: Body) -> Result<
     Ok(Json(Promoted { primary: name }).into_response())
 }
 
-/// `POST /invites`
-pub(super) async fn invite(State(api): State<SharedApi>, body: Body) -> Result<Response, Problem> {
-    #[derive(Default, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct InviteBody {
-        role: Option<String>,
-        expires_s: Option<u64>,
-    }
-    #[derive(Serialize)]
-    struct Invited {
-        invite: String,
-        role: Role,
-        expires_s: u64,
-    }
-    let body = bytes(body).await?;
-    let body: InviteBody = match body.is_empty() {
-        true => InviteBody::default(),
-        false => json(Body::from(body)).await?,
-    };
-    let role = match body.role.as_deref() {
-        None | Some("writer") => Role::Writer,
-        Some("admin") => Role::Admin,
-        Some("reader") => Role::Reader,
-        Some(other) => {
-            let detail = format!("there is no role `{other}`: admin, writer and reader are");
-            return Err(Problem::bad_request("bad_role", code::<206>(), detail));
-        }
-    };
-    let expires_s = body.expires_s.unwrap_or(INVITE_DEFAULT_S);
-    if !(1..=INVITE_MAX_S).contains(&expires_s) {
-        let detail = format!("an invite is valid for 1 to {INVITE_MAX_S} seconds");
-        return Err(Problem::bad_request("bad_expiry", code::<905>(), detail));
-    }
-    let expires = Duration::from_secs(expires_s);
-    let invite = api.replica.invite(InviteOptions { role, expires }).await.map_err(|error| {
-        Problem::new(StatusCode::CONFLICT, "no_invite", error.code(), error.to_string())
-    })?;
-    let invite = invite.to_string();
-    Ok((StatusCode::CREATED, Json(Invited { invite, role, expires_s })).into_response())
-}
-
 /// `GET /livez`
 pub(super) async fn livez() -> Response {
     #[derive(Serialize)]
@@ -380,9 +339,3 @@ pub(super) async fn readyz(State(api): State<SharedApi>) -> Response {
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(Ready { ready, reasons })).into_response()
 }
-
-/// Ten minutes: an invite is used at once, or made again.
-const INVITE_DEFAULT_S: u64 = 600;
-
-/// Thirty days.
-const INVITE_MAX_S: u64 = 30 * 24 * 3600;

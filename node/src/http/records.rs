@@ -10,7 +10,6 @@ use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use millpond_core::limits::TRANSACTION_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::server::SharedApi;
 use crate::http::stream;
 use crate::http::writing::{Acknowledged, Asked, ReceiptBody};
+use crate::limits::HTTP_BODY_BYTES_MAX;
 use crate::records::{
     self, Document, Field, FieldKind, Precondition, Record, RecordId, Scan, rfc3339,
 };
@@ -257,9 +257,9 @@ pub(super) async fn export(State(api): State<SharedApi>) -> Result<Response, Pro
 
 /// A request's body, at most as long as one transaction may be in JSON.
 pub(super) async fn bytes(body: Body) -> Result<Bytes, Problem> {
-    to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
+    to_bytes(body, HTTP_BODY_BYTES_MAX).await.map_err(|error| {
         let detail =
-            format!("the body cannot be read: {error}; it may have {BODY_BYTES_MAX} bytes");
+            format!("the body cannot be read: {error}; it may have {HTTP_BODY_BYTES_MAX} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", code::<920>(), detail)
     })
 }
@@ -404,6 +404,3 @@ const PAGE_MAX: usize = 1000;
 
 /// A page ends after the record that exceeds this.
 const PAGE_BYTES: usize = 4 << 20;
-
-/// Twice what a transaction holds: JSON escapes and names take room.
-const BODY_BYTES_MAX: usize = 2 * TRANSACTION_BYTES_MAX;

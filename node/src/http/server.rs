@@ -21,9 +21,10 @@ use crate::errors::code;
 use crate::http::guard::{self, Guard};
 use crate::http::problem::Problem;
 use crate::http::{
-    backup, bookmarks, changes, conflicts, import, metrics, node, presence, records, tx, verify,
-    writing,
+    backup, bookmarks, changes, conflicts, import, invites, join, keys, metrics, node, presence,
+    records, tx, verify, writing,
 };
+use crate::limits::HTTP_STREAMS_MAX;
 use crate::records::{RecordError, RecordView};
 
 /// Where and for whom to serve.
@@ -93,7 +94,7 @@ pub async fn serve(replica: Replica, options: HttpOptions) -> Result<HttpServer,
     let api = Arc::new(Api {
         replica,
         stop: stop.clone(),
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Arc::new(Semaphore::new(HTTP_STREAMS_MAX)),
     });
     let guard = Arc::new(Guard::new(&token, address, options.hosts));
     let router = routes(api).layer(from_fn_with_state(guard, guard::check));
@@ -194,9 +195,17 @@ fn routes(api: SharedApi) -> Router {
         .route("/fence/release", post(node::release))
         .route("/topology", get(node::topology).put(node::set_topology))
         .route("/peers/remove", post(node::remove))
+        .route("/keys", get(keys::keys))
+        .route("/keys/rotate", post(keys::rotate))
+        .route("/keys/revoke", post(keys::revoke))
         .route("/promote", post(node::promote))
         .route("/delayed", post(node::delayed))
-        .route("/invites", post(node::invite));
+        .route("/invites", get(invites::list).post(invites::issue))
+        .route("/invites/revoke", post(invites::revoke))
+        .route("/peers/pending", get(invites::pending))
+        .route("/peers/approve", post(invites::approve))
+        .route("/peers/deny", post(invites::deny))
+        .route("/join", get(join::progress).post(join::join));
     Router::new()
         .nest("/api/v1", api_v1)
         .route("/livez", get(node::livez))
@@ -244,6 +253,3 @@ const ADDRESS_FILE: &str = "http.addr";
 
 /// How long a stop waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// A quarter of tokio's 512 blocking threads, which streams may hold while their clients stall.
-const STREAMS_MAX: usize = 128;

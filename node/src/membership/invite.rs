@@ -1,6 +1,5 @@
-//! Invites: how a node becomes a member.
+//! Invites: how a node becomes a member. Which ones were issued and used the issuer's book says.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,9 +9,8 @@ use millpond_core::{Domain, NodeKey};
 use serde::{Deserialize, Serialize};
 
 use super::Role;
-use crate::planted::planted;
 
-/// A permission to join, given by one member and redeemed there, once.
+/// A permission to join, given by one member and redeemed there, by one node or a few.
 ///
 /// Its text is `mp1` and base32 of the content and a checksum: it holds a secret, so pass it on as you would
 /// a password.
@@ -32,18 +30,38 @@ pub struct Invite {
 pub struct InviteOptions {
     /// The role of the node that redeems it.
     pub role: Role,
-    /// How long it can be redeemed.
+    /// How long it can be redeemed: thirty days at most.
     pub expires: Duration,
+    /// How many nodes may join with it: 1 to [`InviteOptions::USES_MAX`].
+    pub uses: u32,
+    /// Whether each of them waits, without any rights, until an admin has compared its three words and approved it:
+    /// see [`Replica::approve`](crate::Replica::approve).
+    pub needs_approval: bool,
+}
+
+impl InviteOptions {
+    /// The most nodes that one invite lets in: a fleet that is set up in one go.
+    pub const USES_MAX: u32 = crate::limits::INVITE_USES_MAX;
 }
 
 impl Default for InviteOptions {
-    /// A writer, within an hour.
+    /// One writer, within an hour.
     fn default() -> Self {
-        Self { role: Role::Writer, expires: Duration::from_secs(3600) }
+        Self {
+            role: Role::Writer,
+            expires: Duration::from_secs(3600),
+            uses: 1,
+            needs_approval: false,
+        }
     }
 }
 
 impl Invite {
+    /// What its issuer lists it as: no secret.
+    pub fn id(&self) -> InviteId {
+        InviteId::of(&self.secret)
+    }
+
     /// The domain that it leads to.
     pub fn domain(&self) -> Domain {
         self.domain
@@ -88,6 +106,40 @@ impl fmt::Debug for Invite {
     }
 }
 
+/// What an invite is listed as: a hash of its secret, so it may be shown and logged.
+///
+/// Its text is the first 8 hex digits, its full form 64.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InviteId([u8; 32]);
+
+impl InviteId {
+    pub(super) fn of(secret: &[u8; 16]) -> Self {
+        Self(*blake3::hash(secret).as_bytes())
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether a text, the first 8 of its digits or more, is this one.
+    pub(super) fn is_named(&self, text: &str) -> bool {
+        text.len() >= ID_DIGITS && format!("{self:#}").starts_with(&text.to_ascii_lowercase())
+    }
+}
+
+impl fmt::Display for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = if f.alternate() { &self.0[..] } else { &self.0[..ID_DIGITS / 2] };
+        f.write_str(&data_encoding::HEXLOWER.encode(shown))
+    }
+}
+
+impl fmt::Debug for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Why a text is no invite.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -104,7 +156,12 @@ impl FromStr for Invite {
     type Err = ParseInviteError;
 
     fn from_str(text: &str) -> Result<Self, ParseInviteError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(ParseInviteError::Prefix)?;
+        let text = text.trim();
+        let start = text.get(..PREFIX.len()).ok_or(ParseInviteError::Prefix)?;
+        if !start.eq_ignore_ascii_case(PREFIX) {
+            return Err(ParseInviteError::Prefix);
+        }
+        let encoded = &text[PREFIX.len()..];
         let bytes = BASE32_NOPAD_NOCASE
             .decode(encoded.as_bytes())
             .map_err(|_| ParseInviteError::Checksum)?;
@@ -117,78 +174,17 @@ impl FromStr for Invite {
     }
 }
 
-/// The invites that this node has issued. Only a hash of each secret is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct InviteBook {
-    issued: BTreeMap<[u8; 32], Issued>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Issued {
-    role: Role,
-    expires_ms: u64,
-    redeemed_by: Option<NodeKey>,
-}
-
-/// What came of redeeming an invite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Redeemed {
-    /// The key gets this role.
-    Granted(Role),
-    /// This node never issued it.
-    Unknown,
-    /// Another key has used it.
-    Used,
-    /// Too late.
-    Expired,
-}
-
-impl InviteBook {
-    /// Whether this key has used the invite of that secret.
-    pub(crate) fn is_used_by(&self, secret: &[u8; 16], key: NodeKey) -> bool {
-        self.issued.get(&hash(secret)).is_some_and(|issued| issued.redeemed_by == Some(key))
-    }
-
-    /// Notes an invite as issued, and forgets those that have expired.
-    pub(crate) fn issue(&mut self, invite: &Invite, now_ms: u64) {
-        self.issued.retain(|_, issued| issued.expires_ms > now_ms);
-        let issued = Issued { role: invite.role, expires_ms: invite.expires_ms, redeemed_by: None };
-        self.issued.insert(hash(&invite.secret), issued);
-    }
-
-    /// Redeems an invite for a key. The same key may come again, since the answer can get lost.
-    pub(crate) fn redeem(&mut self, secret: &[u8; 16], key: NodeKey, now_ms: u64) -> Redeemed {
-        let Some(issued) = self.issued.get_mut(&hash(secret)) else { return Redeemed::Unknown };
-        match issued.redeemed_by {
-            Some(holder) if holder != key && !planted!("an invite is redeemed once") => {
-                Redeemed::Used
-            }
-            None if issued.expires_ms <= now_ms && !planted!("an invite expires") => {
-                Redeemed::Expired
-            }
-            _ => {
-                issued.redeemed_by = Some(key);
-                Redeemed::Granted(issued.role)
-            }
-        }
-    }
-}
-
-fn hash(secret: &[u8; 16]) -> [u8; 32] {
-    *blake3::hash(secret).as_bytes()
-}
-
 fn checksum(content: &[u8]) -> [u8; CHECKSUM_BYTES] {
     *blake3::hash(content).as_bytes().first_chunk().expect("a hash is longer")
 }
 
 const PREFIX: &str = "mp1";
 const CHECKSUM_BYTES: usize = 4;
+const ID_DIGITS: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planted::without;
 
     fn invite() -> Invite {
         Invite {
@@ -205,8 +201,8 @@ mod tests {
     fn an_invite_survives_its_text_form_in_either_case() {
         let text = invite().to_string();
         assert_eq!(text.parse(), Ok(invite()));
-        let upper = format!("mp1{}", text[3..].to_ascii_uppercase());
-        assert_eq!(upper.parse(), Ok(invite()));
+        // As it stands in a QR code, which has no small letters.
+        assert_eq!(text.to_ascii_uppercase().parse(), Ok(invite()));
     }
 
     #[test]
@@ -218,24 +214,8 @@ mod tests {
             let typo = String::from_utf8(typo).unwrap();
             assert_eq!(typo.parse::<Invite>(), Err(ParseInviteError::Checksum));
         }
-        assert_eq!("hello".parse::<Invite>(), Err(ParseInviteError::Prefix));
-    }
-
-    #[test]
-    fn an_invite_is_redeemed_once_but_the_same_key_may_ask_again() {
-        let [first, second] = [4, 5].map(|byte| NodeKey::from_bytes([byte; 32]));
-        let mut book = InviteBook::default();
-        assert_eq!(book.redeem(&[3; 16], first, 0), Redeemed::Unknown);
-        book.issue(&invite(), 0);
-        assert_eq!(book.redeem(&[3; 16], first, 1_000), Redeemed::Expired);
-        assert_eq!(book.redeem(&[3; 16], first, 999), Redeemed::Granted(Role::Writer));
-        assert_eq!(book.redeem(&[3; 16], first, 2_000), Redeemed::Granted(Role::Writer));
-        assert_eq!(book.redeem(&[3; 16], second, 999), Redeemed::Used);
-
-        let mut fresh = InviteBook::default();
-        fresh.issue(&invite(), 0);
-        let late = without(&["an invite expires"], || fresh.redeem(&[3; 16], first, 1_000));
-        let twice = without(&["an invite is redeemed once"], || book.redeem(&[3; 16], second, 999));
-        assert_eq!([late, twice], [Redeemed::Granted(Role::Writer); 2], "nothing was taken out");
+        for other in ["hello", "", "mp", "m\u{f6}1x"] {
+            assert_eq!(other.parse::<Invite>(), Err(ParseInviteError::Prefix));
+        }
     }
 }

@@ -298,6 +298,14 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_each_key_retired_by_the_other_has_none_left() {
+        assert_eq!(
+            valid(&keys(&[(1, 1, 5, 10), (5, 5, 1, 20)], &[(1, 5), (5, 1)]), 1),
+            Vec::<u8>::new()
+        );
+    }
+
+    #[test]
     fn a_members_first_key_is_nobody_elses_and_a_circle_ends() {
         let told =
             keys(&[(1, 1, 2, 10), (1, 1, 5, 10), (5, 5, 1, 20), (5, 5, 6, 20), (6, 6, 5, 30)], &[]);

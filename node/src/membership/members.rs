@@ -25,12 +25,11 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Members {
     members: BTreeMap<NodeKey, Member>,
-    /// Those that were members and are none any more.
-    removed: BTreeSet<NodeKey>,
     owners: BTreeMap<Incarnation, NodeKey>,
     closed: Arc<Closed>,
     promoted: Option<Promoted>,
     keys: Keys,
+    removals: BTreeMap<NodeKey, u32>,
 }
 
 /// One member.
@@ -78,6 +77,7 @@ type Log<T> = Vec<((Hlc, Dot), T)>;
 
 impl Members {
     /// Reads the members from the system namespace, each known by its first key only.
+    #[cfg(any(test, feature = "backup"))]
     pub(crate) fn read(view: &View) -> Result<Self, StoreError> {
         Self::read_records(view, None)
     }
@@ -137,9 +137,11 @@ impl Members {
         grants.sort_by_key(|(at, _)| *at);
         promotions.sort_by_key(|(at, _)| *at);
         let promoted = effective_promotion(&promotions, &grants);
+        let mut removals: BTreeMap<NodeKey, u32> = BTreeMap::new();
+        for (_, grant) in grants.iter().filter(|(_, grant)| grant.role == Role::Removed) {
+            *removals.entry(grant.subject).or_default() += 1;
+        }
         let roles = effective_roles(in_order(&grants));
-        let removed = roles.iter().filter(|(_, role)| **role == Role::Removed);
-        let removed = removed.map(|(key, _)| *key).collect();
         let first: BTreeSet<NodeKey> = roles.keys().copied().collect();
         let members: BTreeMap<NodeKey, Member> = roles
             .into_iter()
@@ -158,17 +160,12 @@ impl Members {
             Some(checks) => keys.settle(&first, &members, checks),
             None => keys = Keys::default(),
         }
-        Ok(Self { members, removed, owners, closed, promoted, keys })
+        Ok(Self { members, owners, closed, promoted, keys, removals })
     }
 
     /// The member of this key.
     pub(crate) fn get(&self, key: NodeKey) -> Option<&Member> {
         self.members.get(&key)
-    }
-
-    /// Whether whoever has this key was a member and was removed.
-    pub(crate) fn is_removed(&self, key: NodeKey) -> bool {
-        self.removed.contains(&key)
     }
 
     /// The keys of members that have had more than one.
@@ -195,6 +192,17 @@ impl Members {
     /// All members, by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeKey, &Member)> {
         self.members.iter().map(|(&key, member)| (key, member))
+    }
+
+    /// How often a key has been removed.
+    pub(crate) fn removals(&self, key: NodeKey) -> u32 {
+        self.removals.get(&key).copied().unwrap_or_default()
+    }
+
+    /// A domain that knows of nobody but who was removed from it.
+    #[cfg(test)]
+    pub(crate) fn of_removed(key: NodeKey) -> Self {
+        Self { removals: BTreeMap::from([(key, 1)]), ..Self::default() }
     }
 
     /// The incarnations that a member has recorded as its own.

@@ -23,17 +23,21 @@
 
 mod closings;
 mod invite;
+mod invite_book;
 mod keys;
 mod members;
 mod primary;
 mod removal;
 mod role;
+mod words;
 
 pub(crate) use closings::{Finals, record_closed};
-pub use invite::{Invite, InviteOptions, ParseInviteError};
-pub(crate) use invite::{InviteBook, Redeemed};
+pub use invite::{Invite, InviteId, InviteOptions, ParseInviteError};
+pub(crate) use invite_book::{InviteBook, Redeemed, Refusal};
+pub use invite_book::{InviteState, IssuedInvite, PendingMember};
 pub(crate) use keys::{CheckSignature, KeyChecks, is_signed, record_retired, record_succession};
 pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
 pub(crate) use primary::promote;
 pub(crate) use removal::remove_member;
 pub use role::{ParseRoleError, Role};
+pub(crate) use words::joiner_words;

@@ -11,7 +11,7 @@ use millpond_core::transport::Transport;
 
 pub(crate) use routes::Routes;
 
-use crate::config::Config;
+use crate::config::{Config, Libp2pConfig};
 use crate::key_pair::KeyPair;
 
 /// An address for peers cannot be listened on.
@@ -115,8 +115,13 @@ pub(crate) fn bind(config: &Config, keys: &KeyPair) -> Result<Option<Network>, L
     if let Some(quic) = bind_quic(config, keys, &mut network.warnings)? {
         network.routes.add_main(quic);
     }
+    if others.is_empty() && config.libp2p != Libp2pConfig::default() {
+        let reason = "libp2p is told what to do and listens nowhere: add /ip4/ADDRESS/tcp/PORT to \
+                      what is listened on also";
+        return Err(ListenError { reason: reason.into() });
+    }
     for address in others {
-        network.routes.add(bind_libp2p(address, keys)?);
+        bind_libp2p(address, config, keys, &mut network.routes)?;
     }
     Ok(Some(network).filter(|network| !network.routes.is_empty()))
 }
@@ -135,24 +140,49 @@ fn bind_unix(address: &str, _: &KeyPair) -> Result<Arc<dyn Transport>, ListenErr
     Err(ListenError { reason: format!("this program was built without Unix sockets: {address}") })
 }
 
-fn bind_libp2p(address: &str, keys: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+fn bind_libp2p(
+    address: &str,
+    config: &Config,
+    keys: &KeyPair,
+    routes: &mut Routes,
+) -> Result<(), ListenError> {
     let at = advertise::tcp_socket(address).ok_or_else(|| {
         let forms = "write unix:/PATH, or /ip4/ADDRESS/tcp/PORT for libp2p";
         ListenError { reason: format!("{address:?} is no address to listen on also: {forms}") }
     })?;
-    bind_tcp(at, keys)
+    bind_tcp(at, &config.libp2p, keys, routes)
 }
 
 #[cfg(feature = "libp2p")]
-fn bind_tcp(at: SocketAddr, keys: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+fn bind_tcp(
+    at: SocketAddr,
+    config: &Libp2pConfig,
+    keys: &KeyPair,
+    routes: &mut Routes,
+) -> Result<(), ListenError> {
     use millpond_transport_libp2p::{Libp2p, Libp2pOptions};
 
-    let libp2p = Libp2p::bind(keys.pkcs8(), at, Libp2pOptions::default());
-    Ok(Arc::new(libp2p.map_err(|error| ListenError { reason: error.to_string() })?))
+    let mut options = Libp2pOptions::default();
+    options.mdns = config.mdns;
+    options.kademlia = config.kademlia;
+    options.bootstrap.clone_from(&config.bootstrap);
+    options.relay_for_members = config.relay_for_members;
+    options.relays.clone_from(&config.relays);
+    options.hole_punching = config.hole_punching;
+    let libp2p = Libp2p::bind(keys.pkcs8(), at, options)
+        .map_err(|error| ListenError { reason: error.to_string() })?;
+    routes.also_tell(libp2p.relayed_addresses());
+    routes.add(Arc::new(libp2p));
+    Ok(())
 }
 
 #[cfg(not(feature = "libp2p"))]
-fn bind_tcp(at: SocketAddr, _: &KeyPair) -> Result<Arc<dyn Transport>, ListenError> {
+fn bind_tcp(
+    at: SocketAddr,
+    _: &Libp2pConfig,
+    _: &KeyPair,
+    _: &mut Routes,
+) -> Result<(), ListenError> {
     let reason =
         format!("this program was built without libp2p (feature `libp2p`), which {at} needs");
     Err(ListenError { reason })

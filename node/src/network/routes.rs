@@ -1,7 +1,7 @@
 //! The ways by which a node reaches others: its transports, the cheapest first.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use millpond_core::NodeKey;
@@ -15,6 +15,8 @@ use crate::key_pair::KeyPair;
 #[derive(Default)]
 pub(crate) struct Routes {
     bound: RwLock<Arc<Bound>>,
+    /// The keys that members show, for transports that are bound later.
+    members: Mutex<Vec<NodeKey>>,
 }
 
 /// Transports that are bound.
@@ -23,6 +25,16 @@ struct Bound {
     transports: Vec<Arc<dyn Transport>>,
     /// Which one is at the address that the node is known by.
     main: usize,
+    /// Where others reach this node beside where it listens.
+    also_told: Vec<String>,
+}
+
+impl Bound {
+    fn tell(&self, members: &[NodeKey]) {
+        for transport in &self.transports {
+            transport.members(members);
+        }
+    }
 }
 
 impl Routes {
@@ -38,6 +50,14 @@ impl Routes {
         let mut bound = Bound::clone(&self.bound());
         bound.main = bound.transports.len();
         bound.transports.push(transport);
+        self.replace(bound);
+    }
+
+    /// Adds addresses at which others reach this node, and it does not listen.
+    #[cfg(feature = "libp2p")]
+    pub(super) fn also_tell(&mut self, addresses: &[String]) {
+        let mut bound = Bound::clone(&self.bound());
+        bound.also_told.extend_from_slice(addresses);
         self.replace(bound);
     }
 
@@ -59,11 +79,18 @@ impl Routes {
     pub(crate) fn addresses(&self) -> Vec<String> {
         let bound = self.bound();
         let addresses = bound.transports.iter().map(|transport| transport.local_address());
-        addresses.flat_map(advertise::told).collect()
+        addresses.flat_map(advertise::told).chain(bound.also_told.iter().cloned()).collect()
     }
 
-    /// A link to the node that shows one of these keys, by the cheapest transport that reaches one of its addresses;
-    /// or, in words, why there is none.
+    /// Tells the transports which keys members show.
+    pub(crate) fn tell_members(&self, keys: Vec<NodeKey>) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        *members = keys;
+        self.bound().tell(&members);
+    }
+
+    /// A link to the node that shows one of these keys, by the cheapest transport that reaches one of its addresses, or
+    /// where that transport itself has found it; or, in words, why there is none.
     pub(crate) async fn dial(
         &self,
         addresses: &[String],
@@ -71,7 +98,9 @@ impl Routes {
     ) -> Result<Box<dyn Link>, String> {
         let mut told: Option<DialError> = None;
         for transport in &self.bound().transports {
-            for address in addresses {
+            let found: Vec<String> = keys.iter().flat_map(|key| transport.found(*key)).collect();
+            let found = found.iter().filter(|found| !addresses.contains(found));
+            for address in addresses.iter().chain(found) {
                 match dial_by(&**transport, address, keys).await {
                     Ok(link) => return Ok(link),
                     Err(error) => {
@@ -126,6 +155,8 @@ impl Routes {
     }
 
     fn replace(&self, bound: Bound) {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        bound.tell(&members);
         *self.bound.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(bound);
     }
 }
@@ -181,8 +212,6 @@ fn is_of_each_host(address: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use async_trait::async_trait;
 
     use super::*;
@@ -212,6 +241,11 @@ mod tests {
             None
         }
 
+        fn found(&self, _: NodeKey) -> Vec<String> {
+            let found = ["found:1", "found:told"].into_iter();
+            found.filter(|it| it.starts_with(self.scheme)).map(String::from).collect()
+        }
+
         async fn close(&self) {}
     }
 
@@ -238,6 +272,15 @@ mod tests {
         let addresses = ["none:1".to_owned()];
         let error = routes.dial(&addresses, &[NodeKey::from_bytes([1; 32])]).await.err().unwrap();
         assert!(error.contains("not a dialable address"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn where_a_transport_has_found_a_peer_is_tried_last() {
+        let (mut routes, noted) = routes();
+        routes.add(Arc::new(Noting { scheme: "found:", noted: Arc::clone(&noted) }));
+        let addresses = ["found:told", "far:1"].map(String::from);
+        drop(routes.dial(&addresses, &[NodeKey::from_bytes([1; 32])]).await);
+        assert_eq!(*noted.lock().unwrap(), ["far:1", "found:told", "found:1"]);
     }
 
     #[test]

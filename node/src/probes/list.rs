@@ -75,7 +75,7 @@ probes! {
     KeyAnnounced,
     /// It shows it, since all members know it.
     KnownKeyShown,
-    /// It shows it though some member does not know it, since the overlap is over.
+    /// It shows it at once, though some member does not know it.
     UnknownKeyShown,
     /// The links of a node are made anew under its next key.
     KeyShown,
@@ -83,10 +83,6 @@ probes! {
     SuccessionTold,
     /// An old key is retired.
     KeyRetired,
-    /// A link that shows a retired key ends.
-    RetiredKeyDropped,
-    /// A link that shows a retired key is refused.
-    RetiredKeyRefused,
     // Verify and scrub.
     /// A refresh waits for the operator.
     RefreshWaits,
@@ -189,6 +185,20 @@ probes! {
     JoinRefused,
     /// An invite is unknown, used or expired.
     InviteRefused,
+    /// A node in whose domain there is something stays there.
+    OtherDomainKept,
+    /// A node hears that an admin has to approve it.
+    AwaitsApproval,
+    /// A node that waits for approval comes again.
+    GuestAsksAgain,
+    /// A node that waited is approved.
+    GuestApproved,
+    /// A node that waited is denied.
+    GuestDenied,
+    /// An invite is revoked.
+    InviteRevoked,
+    /// A node comes with a revoked invite.
+    RevokedInviteRefused,
     /// This node's invite has made it a member.
     Joined,
     /// A boot that a later one has superseded says hello, and is dead.

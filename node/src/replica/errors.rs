@@ -1,12 +1,24 @@
 //! Why an operation on a replica came to nothing.
 
-/// Why no invite was issued.
+/// Why no invite was issued or revoked, or nobody approved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InviteError {
     /// This node is no admin.
     #[error("only an admin may invite, and this node is none; run it on an admin's node")]
     NotAdmin,
+    /// It is to let in nobody, or too many.
+    #[error("an invite is for 1 to {} nodes", crate::InviteOptions::USES_MAX)]
+    Uses,
+    /// So many are open that no other is issued.
+    #[error("128 invites of this node are open; revoke some, or wait until they expire")]
+    TooMany,
+    /// There is no such invite to revoke.
+    #[error("this node has issued no such invite, or remembers it no more")]
+    NoInvite,
+    /// There is nobody to approve or deny by that name.
+    #[error("nobody waits here who answers to that, or several do")]
+    NobodyWaits,
     /// It could not be recorded.
     #[error("the invite was not recorded: {0}")]
     Store(String),
@@ -85,6 +97,26 @@ pub enum JoinError {
         /// The inviter's reason.
         why: String,
     },
+    /// The node is of another domain, and something could be lost. Nothing has changed on either side.
+    #[error("this node is of another domain, {domain}, {why}; nothing was changed")]
+    OtherDomain {
+        /// Its domain.
+        domain: millpond_core::Domain,
+        /// What is there.
+        why: String,
+    },
+    /// It is a member already.
+    #[error("this node is a member of that domain already")]
+    AlreadyMember,
+    /// The node cannot join as it is. Nothing has changed.
+    #[error("the node cannot join now: {why}")]
+    NotNow {
+        /// How it is.
+        why: String,
+    },
+    /// It could not be recorded. Nothing has changed.
+    #[error("the join was not recorded: {0}")]
+    NotRecorded(String),
     /// The replica was closed first.
     #[error("the replica was closed before it had joined")]
     Closed,

@@ -138,7 +138,7 @@ impl Replica {
             match joined.borrow_and_update().clone() {
                 Some(JoinProgress::Joined) => return Ok(()),
                 Some(JoinProgress::Refused(why)) => return Err(JoinError::Refused { why }),
-                Some(JoinProgress::Waiting(_)) | None => {}
+                Some(JoinProgress::Waiting(_) | JoinProgress::Asked { .. }) | None => {}
             }
             joined.changed().await.map_err(|_| JoinError::Closed)?;
         }
@@ -150,8 +150,23 @@ impl Replica {
             Some(JoinProgress::Waiting(reason) | JoinProgress::Refused(reason)) => {
                 Some(reason.clone())
             }
+            Some(JoinProgress::Asked { .. }) => Some("an admin has yet to approve it".into()),
             _ => None,
         }
+    }
+
+    /// The three words that an admin compares who is to approve this node, while it waits for that.
+    pub fn join_words(&self) -> Option<String> {
+        match &*self.inner.engine.joined.borrow() {
+            Some(JoinProgress::Asked { words }) => Some(words.clone()),
+            _ => None,
+        }
+    }
+
+    /// What became of joining; nothing is known yet of one that was begun before this start.
+    #[cfg(feature = "http")]
+    pub(crate) fn join_state(&self) -> Option<JoinProgress> {
+        self.inner.engine.joined.borrow().clone()
     }
 
     /// The digest of everything visible here: equal on two replicas if and only if their data is.

@@ -17,6 +17,7 @@ use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::indexes::Declared;
 use crate::key_pair::verify;
 use crate::key_ring::KeyRing;
+use crate::limits::EVENTS_MAX;
 use crate::membership::Invite;
 use crate::network;
 use crate::replication::{
@@ -196,8 +197,6 @@ impl Replica {
     }
 }
 
-/// Events that may wait for the engine; beyond, links stop reading.
-const EVENTS_MAX: usize = 1024;
 /// Longer than most readers of changes take to connect again.
 const LINGER_MS: u64 = 60_000;
 /// Of tombstones that nobody but such readers needs: some 80,000, what 1,300 deletes a second leave in a minute.

@@ -5,16 +5,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millpond_core::{NodeKey, Path};
 
 use super::Replica;
-use super::errors::{DelayError, InviteError, PromoteError, ReleaseError};
+use super::errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 use crate::folder;
-use crate::membership::{Invite, InviteOptions};
+use crate::membership::{Invite, InviteOptions, IssuedInvite, PendingMember};
 use crate::replication::{Answer, DelayOrder, Request};
 use crate::state::WriteError;
 use crate::status::{RefreshError, RefreshReport, Survey, VerifyReport};
 use crate::topology::settings::{Topology, TopologyError};
 
 impl Replica {
-    /// Issues an invite, to be redeemed at this node once.
+    /// Issues an invite, to be redeemed at this node: once, or as often as the options say, each time by another
+    /// node. Each use is on disk before the role is.
     ///
     /// # Errors
     /// [`InviteError`] when this node is no admin, or the invite cannot be recorded.
@@ -24,6 +25,90 @@ impl Replica {
             Some(Answer::Invite(invite)) => invite,
             _ => Err(InviteError::Closed),
         }
+    }
+
+    /// The invites that this node has issued, until a day after they expired; those that expire first stand first. A
+    /// closed replica knows of none.
+    pub async fn invites(&self) -> Vec<IssuedInvite> {
+        match self.inner.engine.ask(Request::Invites).await {
+            Some(Answer::Invites(invites)) => invites,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Lets a node in that waits for it: who came with an invite of [`InviteOptions::needs_approval`] has no rights
+    /// before. It is named by the three words that it shows too (compare them by another way than the network), or by
+    /// its key or the first 8 digits of that. It is a member some seconds later, when it asks again. Who waits,
+    /// [`Status::pending`](crate::status::Status::pending) says.
+    ///
+    /// # Errors
+    /// [`InviteError::NobodyWaits`], or any other [`InviteError`].
+    pub async fn approve(&self, who: &str) -> Result<PendingMember, InviteError> {
+        self.decide(who, true).await
+    }
+
+    /// Refuses a node that waits to be approved: it does not come in by that invite, which it does not use up.
+    ///
+    /// # Errors
+    /// As [`Replica::approve`].
+    pub async fn deny(&self, who: &str) -> Result<PendingMember, InviteError> {
+        self.decide(who, false).await
+    }
+
+    async fn decide(&self, who: &str, is_approved: bool) -> Result<PendingMember, InviteError> {
+        let request = Request::Decide { who: who.into(), is_approved };
+        match self.inner.engine.ask(request).await {
+            Some(Answer::Decided(decided)) => decided,
+            _ => Err(InviteError::Closed),
+        }
+    }
+
+    /// Revokes an invite of this node's, named by the first 8 digits of its id, or more, or by its text: nobody joins
+    /// with it any more. Who has joined stays.
+    ///
+    /// # Errors
+    /// [`InviteError::NoInvite`], or that it cannot be recorded: it is revoked then until this node's next start.
+    pub async fn revoke_invite(&self, invite: &str) -> Result<IssuedInvite, InviteError> {
+        match self.inner.engine.ask(Request::RevokeInvite(invite.into())).await {
+            Some(Answer::InviteRevoked(revoked)) => revoked,
+            _ => Err(InviteError::Closed),
+        }
+    }
+
+    /// Redeems an invite while the replica runs, and returns once that is on disk; [`Replica::joined`] waits until it
+    /// is a member. For a replica that has joined nothing yet, or founded a domain in which nothing was ever written
+    /// and nobody else is: that one it leaves for good, its recovery key and its invites with it. Meanwhile it takes no
+    /// writes. A restart goes on with it.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use millpond::{InviteOptions, Replica};
+    ///
+    /// let anna = Replica::builder_in_memory().open().await?;
+    /// let ben = Replica::builder_in_memory().open().await?;
+    /// ben.join(anna.invite(InviteOptions::default()).await?).await?;
+    /// ben.joined().await?;
+    /// # ben.close().await;
+    /// # anna.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`JoinError::OtherDomain`] where something could be lost, and any other [`JoinError`]; then nothing has changed.
+    pub async fn join(&self, invite: Invite) -> Result<(), JoinError> {
+        let domain = invite.domain();
+        match self.inner.engine.ask(Request::Join(invite)).await {
+            Some(Answer::Joining(joining)) => joining?,
+            _ => return Err(JoinError::Closed),
+        }
+        self.inner.keys.enter(domain);
+        #[cfg(feature = "backup")]
+        if let Some(backups) = &self.inner.backups {
+            backups.enter(domain);
+        }
+        Ok(())
     }
 
     /// Makes a member the primary, which alone takes writes; the others are its backups, and refuse them with

@@ -1,7 +1,5 @@
 //! Jobs for the store, and what follows from them.
 
-use std::time::Duration;
-
 use millpond_core::message::{CloseCode, Hello};
 use millpond_core::wire::PushFrame;
 use millpond_core::{Incarnation, Namespace, NodeKey};
@@ -12,7 +10,9 @@ use super::mending::Mending;
 use super::pulling::RowsJob;
 use super::ring::RingItem;
 use super::{Answer, JoinProgress, LinkId, Output, RequestId, Token, Wanted};
-use crate::membership::{Invite, InviteOptions, Members, OwnRecord, Role, record_self};
+use crate::membership::{
+    Invite, IssuedInvite, Members, OwnRecord, PendingMember, Role, record_self,
+};
 use crate::planted::planted;
 use crate::probes::{always, sometimes};
 use crate::removal::RemoveError;
@@ -64,6 +64,12 @@ pub(super) enum Pending {
     Promote { id: RequestId },
     /// An invite is recorded: hand it out.
     Invite { id: RequestId, invite: Invite },
+    /// This node is about to join another domain.
+    Enter { id: RequestId, invite: Invite },
+    /// It is recorded who was approved, or denied.
+    Decide { id: RequestId, member: PendingMember },
+    /// It is recorded that an invite is revoked.
+    RevokeInvite { id: RequestId, invite: IssuedInvite },
     /// The store was mended.
     Mend(Mending),
     /// The store is told of the fence.
@@ -96,6 +102,7 @@ impl Pending {
             Self::Mend(_) => self,
             Self::Show | Self::Delay { .. } | Self::Promote { .. } => self,
             Self::Remove { .. } | Self::Rotate { .. } | Self::Revoke { .. } => self,
+            Self::RevokeInvite { .. } | Self::Decide { .. } | Self::Enter { .. } => self,
             _ => Self::Note,
         }
     }
@@ -141,6 +148,9 @@ impl Engine {
             sometimes!(FencedWriteRefused);
             return Err(WriteError::Fenced { why });
         }
+        if self.is_entering {
+            return Err(WriteError::ReadOnly { role: JOINS.into() });
+        }
         if self.is_delayed() && !planted!("a delayed replica takes no writes") {
             return Err(WriteError::Delayed);
         }
@@ -179,6 +189,10 @@ impl Engine {
             let error = WriteError::Fenced { why };
             return self.job_done(pending, Err(JobError::Write(error)));
         }
+        if self.is_entering {
+            let error = WriteError::ReadOnly { role: JOINS.into() };
+            return self.job_done(pending, Err(JobError::Write(error)));
+        }
         let (ended, fresh) = (self.closed, Incarnation::from_bytes(self.random_id()));
         let local = Local {
             namespace,
@@ -206,7 +220,7 @@ impl Engine {
         results: Vec<(Token, Result<Outcome, JobError>)>,
         heads: Heads,
     ) {
-        if self.is_reissued(&results) {
+        if self.begins_anew(&results) {
             return self.begin_anew(results, &heads);
         }
         let before = std::mem::replace(&mut self.heads, heads);
@@ -308,6 +322,19 @@ impl Engine {
                 sometimes!(InviteFindsNoRoom);
                 let error = InviteError::Store(error.to_string());
                 self.answer(id, Answer::Invite(Err(error)));
+            }
+            (Pending::Enter { id, invite }, result) => {
+                self.entered(id, invite, result.map(drop));
+            }
+            (Pending::Decide { id, member }, result) => {
+                let decided = result.map(|_| member);
+                let decided = decided.map_err(|error| InviteError::Store(error.to_string()));
+                self.answer(id, Answer::Decided(decided));
+            }
+            (Pending::RevokeInvite { id, invite }, result) => {
+                let revoked = result.map(|_| invite);
+                let revoked = revoked.map_err(|error| InviteError::Store(error.to_string()));
+                self.answer(id, Answer::InviteRevoked(revoked));
             }
             (Pending::Show, result) => self.shown(&result),
             (Pending::Delay { id }, result) => self.delay_ordered(id, result.map(drop)),
@@ -455,6 +482,7 @@ impl Engine {
 
     /// Dials new members; tells of itself once it is a member.
     pub(super) fn members_changed(&mut self) {
+        self.member_changes += 1;
         self.concerns.look_again();
         self.schedule_new_members();
         self.apply_rules();
@@ -485,28 +513,7 @@ impl Engine {
             self.write_system(Pending::Own, Box::new(move |tx| record_self(tx, key, &told)));
         }
     }
-
-    pub(super) fn invite(&mut self, id: RequestId, options: InviteOptions, secret: [u8; 16]) {
-        let role = self.members.get(self.config.key).map(|member| member.role);
-        if role != Some(Role::Admin) {
-            return self.answer(id, Answer::Invite(Err(InviteError::NotAdmin)));
-        }
-        let lasts_ms = options.expires.min(Duration::from_secs(INVITE_S_MAX)).as_millis() as u64;
-        let invite = Invite {
-            domain: self.config.domain,
-            issuer: self.config.shows,
-            addresses: self.config.addresses.clone(),
-            role: options.role,
-            expires_ms: self.now.wall_ms + lasts_ms,
-            secret,
-        };
-        self.invites.issue(&invite, self.now.wall_ms);
-        let mut changes = Changes::default();
-        write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
-        let job = Job::Meta(changes.meta.into_iter().collect());
-        self.submit(Pending::Invite { id, invite }, job);
-    }
 }
 
-/// The longest life of an invite: thirty days.
-const INVITE_S_MAX: u64 = 30 * 24 * 3600;
+/// The role of a node that has left one domain and is in no other yet.
+const JOINS: &str = "none, since it is about to join a domain";

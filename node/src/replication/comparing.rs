@@ -14,6 +14,7 @@ use super::engine::{Engine, NAMESPACES};
 use super::supply::Supply;
 use super::taking_over::TakingOver;
 use super::verifying::Told;
+use crate::limits::COMPARISONS_MAX;
 use crate::planted::planted;
 use crate::probes::{never, sometimes};
 use crate::reconcile::{Differs, Reconciler, Turn};
@@ -457,8 +458,6 @@ fn reaches(vv: &VersionVector, cut: &CutMark) -> bool {
     vv.covers_all(&cut.upto) || planted!("who has seen what is staged goes on with it")
 }
 
-/// Comparisons at the same time, beside those that a peer asks for anew.
-const COMPARISONS_MAX: usize = 4;
 /// How long a peer may say nothing. It may have to sum up a large namespace first.
 const SILENCE_MS_MAX: u64 = 60_000;
 /// How long a peer may take to ask for the other half of what is settled.

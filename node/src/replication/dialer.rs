@@ -212,11 +212,20 @@ impl Engine {
         self.wanted = wanted.into_iter().filter(is_wanted).collect();
     }
 
+    /// Where a member is dialled: first where this node's settings say.
+    pub(super) fn member_addresses(&self, peer: NodeKey) -> Vec<String> {
+        let Some(member) = self.members.get(peer) else { return Vec::new() };
+        let set = self.config.topology.link(peer, &member.name);
+        let own = set.and_then(|set| set.address.clone());
+        let told = member.addresses.iter().filter(|it| Some(*it) != own.as_ref()).cloned();
+        own.clone().into_iter().chain(told).collect()
+    }
+
     fn addresses_of(&self, peer: NodeKey) -> Vec<String> {
         let inviter = self.joining.as_ref().filter(|_| self.members.get(self.config.key).is_none());
         match inviter.filter(|invite| invite.issuer == peer) {
             Some(invite) => invite.addresses.clone(),
-            None => self.members.get(peer).map_or_else(Vec::new, |it| it.addresses.clone()),
+            None => self.member_addresses(peer),
         }
     }
 }

@@ -24,7 +24,6 @@ use super::fence::Overtaken;
 use super::folding::Folding;
 use super::inbox::Inbox;
 use super::indexing::Building;
-use super::limits::Limits;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulling::{Offer, Pulling};
@@ -37,6 +36,7 @@ use super::supply::Supply;
 use super::survey::Surveys;
 use super::verify_plan::{Verify, VerifySettings};
 use super::{Answer, Input, LinkId, Now, Output, RequestId, Token};
+use crate::limits::Limits;
 use crate::membership::{CheckSignature, Invite, InviteBook, KeyChecks, Members, OwnRecord};
 use crate::planted::planted;
 use crate::probes::never;
@@ -106,6 +106,7 @@ pub(crate) struct Engine {
     pub(super) now: Now,
     pub(super) started_ms: u64,
     pub(super) members: Members,
+    pub(super) member_changes: u64,
     /// Whose incarnations are, on the word of members, while their own records have not arrived.
     pub(super) introduced: BTreeMap<Incarnation, NodeKey>,
     /// As of the latest commit.
@@ -127,6 +128,8 @@ pub(crate) struct Engine {
     /// The invite that this node came with, until it is a member.
     pub(super) joining: Option<Invite>,
     pub(super) invites: InviteBook,
+    /// Whether it is being noted that this node joins another domain.
+    pub(super) is_entering: bool,
     /// What this run has recorded of its own node.
     pub(super) told_self: Option<OwnRecord>,
     /// What this node is doing about its own keys.
@@ -217,6 +220,7 @@ impl Engine {
             now,
             closing: Closing::new(members.closed().clone(), now.mono_ms),
             members,
+            member_changes: 0,
             introduced: read_meta(&*snapshot, &meta_key::introduced())?.unwrap_or_default(),
             closed: None,
             fenced: read_meta(&*snapshot, &meta_key::fenced())?,
@@ -227,7 +231,8 @@ impl Engine {
             delaying: Delaying::new(&heads, now.wall_ms),
             recovery: Recovery::new(beginning),
             joining,
-            invites: read_meta(&*snapshot, &meta_key::invites())?.unwrap_or_default(),
+            invites: InviteBook::read(&*snapshot)?,
+            is_entering: false,
             told_self: None,
             rotation: Rotation::default(),
             proven: BTreeMap::new(),
@@ -339,36 +344,6 @@ impl Engine {
         deadline_ms
     }
 
-    fn find_deadline_ms(&self) -> u64 {
-        [
-            self.next_dial_ms(),
-            self.next_progress_ms(),
-            self.next_hold_ms(),
-            self.next_session_ms(),
-            self.next_pull_ms(),
-            self.next_fold_ms(),
-            self.next_building_ms(),
-            self.next_supply_ms(),
-            self.next_graft_ms(),
-            self.next_announcement_ms(),
-            self.next_survey_ms(),
-            self.fence_again_ms,
-            self.next_collection_ms(),
-            self.next_closing_ms(),
-            self.next_rotation_ms(),
-            self.next_rehab_ms(),
-            self.next_delay_ms(),
-            self.next_comparison_ms(),
-            self.next_verify_ms(),
-            self.next_asked_refresh_ms(),
-            self.next_concern_ms(),
-            self.next_bookmark_ms(),
-        ]
-        .into_iter()
-        .min()
-        .unwrap_or(u64::MAX)
-    }
-
     /// Whether [`Input::Continue`] would do something now.
     pub(crate) fn has_work(&self) -> bool {
         self.supplies
@@ -392,6 +367,16 @@ impl Engine {
         !self.recovery.is_unproven
     }
 
+    /// How often the members have changed, perhaps.
+    pub(crate) fn member_changes(&self) -> u64 {
+        self.member_changes
+    }
+
+    /// The keys that members show.
+    pub(crate) fn member_keys(&self) -> Vec<NodeKey> {
+        self.members.iter().flat_map(|(member, _)| self.keys_to_dial(member)).collect()
+    }
+
     /// Whether this node holds an invite and is no member yet.
     pub(crate) fn is_joining(&self) -> bool {
         self.joining.is_some()
@@ -408,28 +393,6 @@ impl Engine {
             let unsent = link.unsent(lane);
             *unsent = unsent.saturating_sub(bytes);
         }
-    }
-
-    fn run_deadlines(&mut self) {
-        self.run_sessions();
-        self.run_pulls();
-        self.run_supplies();
-        self.run_progress();
-        self.run_holds();
-        self.run_grafts();
-        self.run_dials();
-        self.run_surveys();
-        self.run_fence();
-        self.run_collection();
-        self.run_closing();
-        self.run_rotation();
-        self.run_rehab();
-        self.run_delay();
-        self.run_comparisons();
-        self.run_verify();
-        self.run_asked_refreshes();
-        self.run_concerns();
-        self.run_bookmarks();
     }
 
     fn frame(&mut self, link_id: LinkId, lane: Lane, frame: Bytes) {

@@ -122,7 +122,6 @@ impl Inbox {
     }
 
     /// Bytes of the pushes that wait for others.
-    #[cfg(any(test, feature = "sim"))]
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }

@@ -7,7 +7,9 @@ use millpond_core::message::Credit;
 use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector};
 
 use super::engine::NAMESPACES;
+use super::primary::Writers;
 use super::{Collection, Engine, LinkId};
+use crate::membership::PendingMember;
 use crate::status::LinkCounters;
 
 /// What an engine holds at one moment.
@@ -17,6 +19,8 @@ pub(crate) struct Inspection {
     pub(crate) fenced: Option<String>,
     /// Whether it has met two live boots of one key.
     pub(crate) has_met_copy: bool,
+    /// Whether it is one of those that the domain's presets and delays let write.
+    pub(crate) takes_writes: bool,
     /// Jobs at the writer.
     pub(crate) jobs: usize,
     /// Catch-ups that it asked for, and those that it supplies.
@@ -54,12 +58,19 @@ pub(crate) struct Belief {
 }
 
 impl Engine {
+    /// Who waits for approval.
+    pub(crate) fn pending_members(&self) -> Vec<PendingMember> {
+        self.invites.pending()
+    }
+
     /// What the engine holds now.
     pub(crate) fn inspect(&self) -> Inspection {
         let waiting = self.inboxes.values().map(|inbox| inbox.waiting_bytes());
         Inspection {
             fenced: self.why_fenced(),
             has_met_copy: self.peers.values().any(|peer| peer.is_cloned),
+            takes_writes: !self.is_delayed()
+                && [Writers::Everybody, Writers::Only(self.config.key)].contains(&self.writers()),
             jobs: self.jobs.len(),
             pulls: self.pulls.len(),
             supplies: self.supplies.len(),
@@ -87,6 +98,16 @@ impl Engine {
     pub(crate) fn tables_said(&self, link: LinkId) -> Vec<Arc<Closed>> {
         let said = self.links.get(&link).map(|link| link.tables_said()).unwrap_or_default();
         said.into_iter().chain([self.closing.current().clone()]).collect()
+    }
+
+    /// Whether this node has more keys than the one that it shows, or shows an old one.
+    pub(crate) fn is_rotating(&self) -> bool {
+        self.members.keys().of(self.config.key) != [self.config.shows]
+    }
+
+    /// The keys of a member that are valid here.
+    pub(crate) fn keys_of(&self, member: NodeKey) -> Vec<NodeKey> {
+        self.members.keys().of(member)
     }
 
     /// Whose an incarnation is.

@@ -8,7 +8,9 @@
 //! | module | decides |
 //! |---|---|
 //! | `session` | who is welcome: hello and its outcomes, duplicates, joining |
+//! | `inviting` | which invites there are |
 //! | `introductions` | whose an incarnation is, before its record has come |
+//! | `entering` | which node may go over to another domain, while it runs |
 //! | `fence` | who holds this node's key or history, too |
 //! | `recalling` | whether peers hold this node's writes as it does |
 //! | `reissuing` | what becomes of writes whose numbers went on elsewhere |
@@ -41,7 +43,7 @@
 //! | `dialer` | whom to dial, and when |
 //! | `survey` | how the whole mesh is |
 //! | `requests` | who answers what the application asks |
-//! | `report`, `sources`, `counting` | what to tell the operator |
+//! | `report`, `limited`, `sources`, `counting` | what to tell the operator |
 //! | `sight` | what applications wait for: what peers hold |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,9 +54,9 @@ use millpond_core::transport::{Lane, LinkStats};
 use millpond_core::{Dot, Incarnation, Namespace, NodeKey, Path, Succession, VersionVector};
 
 use crate::conflicts::Writer;
-use crate::membership::{Invite, InviteOptions};
+use crate::membership::{Invite, InviteOptions, IssuedInvite, PendingMember};
 use crate::removal::RemoveError;
-use crate::replica::{DelayError, InviteError, PromoteError, ReleaseError};
+use crate::replica::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 use crate::rotation::{RevokeError, RotateError};
 use crate::state::{Heads, Job, JobError, LocalClosure, Outcome, WriteError};
 use crate::status::{RefreshError, RefreshReport, Status, VerifyReport};
@@ -72,9 +74,11 @@ mod comparing;
 mod concerns;
 mod continuity;
 mod counting;
+mod deadlines;
 mod delaying;
 mod dialer;
 mod engine;
+mod entering;
 mod feed;
 mod fence;
 mod folding;
@@ -84,7 +88,8 @@ mod indexing;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod introductions;
-mod limits;
+mod inviting;
+mod limited;
 mod link;
 mod mending;
 mod names;
@@ -124,13 +129,13 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::limits::Limits;
 pub(crate) use bookmarks::Behind;
 pub(crate) use collecting::Collection;
 pub(crate) use concerns::{Waited, Wanted};
 pub(crate) use engine::{Engine, EngineConfig};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use inspect::Belief;
-pub(crate) use limits::Limits;
 #[cfg(feature = "backup")]
 pub(crate) use rehab::Beginning;
 pub(crate) use sight::Sight;
@@ -230,6 +235,14 @@ pub(crate) enum Request {
     Status { links: Vec<(LinkId, LinkNow)>, store_bytes: u64, warnings: Vec<String> },
     /// A new invite.
     Invite { options: InviteOptions, secret: [u8; 16] },
+    /// The invites that this node has issued.
+    Invites,
+    /// Lets a node in that waits for it, or does not.
+    Decide { who: String, is_approved: bool },
+    /// Lets nobody in any more by the invite that is named so.
+    RevokeInvite(String),
+    /// Redeems an invite, if nothing is here that could be lost.
+    Join(Invite),
     /// Closes the links to a peer, or all, and keeps them closed.
     Pause(Option<NodeKey>),
     /// Takes back [`Request::Pause`].
@@ -318,6 +331,14 @@ pub(crate) enum Answer {
     Status(Box<Status>),
     /// The invite, once it is recorded; or why there is none.
     Invite(Result<Invite, InviteError>),
+    /// Those that this node remembers.
+    Invites(Vec<IssuedInvite>),
+    /// It is recorded who was approved, or denied; or why not.
+    Decided(Result<PendingMember, InviteError>),
+    /// It is recorded that an invite is revoked; or why not.
+    InviteRevoked(Result<IssuedInvite, InviteError>),
+    /// It is recorded that this node is about to join; or why it is not.
+    Joining(Result<(), JoinError>),
     /// It is recorded who takes writes; or why not.
     Promoted(Result<(), PromoteError>),
     /// It is recorded that a member is removed; or why not.
@@ -351,4 +372,6 @@ pub(crate) enum JoinProgress {
     Refused(String),
     /// The inviter cannot be reached so far.
     Waiting(String),
+    /// An admin has to approve this node, by these words.
+    Asked { words: String },
 }

@@ -13,6 +13,7 @@ use crate::planted::planted;
 use crate::probes::{never, sometimes};
 use crate::state::Job;
 use crate::status::Moved;
+use crate::topology::settings::Direction;
 
 impl Engine {
     /// A transaction arrives.
@@ -76,6 +77,13 @@ impl Engine {
             never!("pushes to a namespace that there is not");
             let reason = format!("there is no namespace {} here", push.namespace());
             return Err((CloseCode::Protocol, reason));
+        }
+        if self.links[&link_id].rules.direction == Direction::Serve
+            && !planted!("who may only take gives nothing")
+        {
+            never!("gives where it may only take");
+            let reason = "this node's settings let you take from it, and it takes nothing from you";
+            return Err((CloseCode::NotAdmitted, reason.into()));
         }
         let is_own = self.heads.open == Some(push.origin());
         if is_own && !planted!("nobody else writes in this node's name") {

@@ -92,10 +92,11 @@ impl Engine {
         self.submit(Pending::Reissue, Job::Reissue(job));
     }
 
-    /// Whether disputed writes were issued anew.
-    pub(super) fn is_reissued(&self, results: &Results) -> bool {
+    /// Whether disputed writes were issued anew, or the domain was left for another one.
+    pub(super) fn begins_anew(&self, results: &Results) -> bool {
         let is_it = |(token, result): &(Token, Result<Outcome, JobError>)| {
-            result.is_ok() && matches!(self.jobs.get(token), Some(Pending::Reissue))
+            result.is_ok()
+                && matches!(self.jobs.get(token), Some(Pending::Reissue | Pending::Enter { .. }))
         };
         results.iter().any(is_it)
     }
@@ -131,6 +132,7 @@ impl Engine {
         }
         let vv = self.heads.vv(self.heads.shown()).clone();
         self.emit(Output::Shown { vv });
+        self.drop_retired();
         self.members_changed();
     }
 
@@ -145,6 +147,7 @@ impl Engine {
         let fresh = Verify::new(self.config.verify, self.now);
         self.verify = std::mem::replace(&mut before.verify, fresh).outliving();
         self.asked_refreshes = std::mem::take(&mut before.asked_refreshes);
+        self.rotation = std::mem::take(&mut before.rotation).outliving();
         self.recovery.is_unproven = before.recovery.is_unproven;
         self.concerns = std::mem::take(&mut before.concerns);
         self.bookmarks = std::mem::take(&mut before.bookmarks);

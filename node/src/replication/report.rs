@@ -56,7 +56,9 @@ impl Engine {
         let node = self.node_status(store_bytes, &peers);
         let namespaces = NAMESPACES.map(|namespace| self.namespace_status(namespace)).to_vec();
         let sources = self.origin_statuses();
-        Status::assess(node, peers, sources, namespaces, totals, warnings)
+        let pending = self.invites.pending();
+        let status = Status::assess(node, peers, sources, namespaces, totals, warnings);
+        status.with_pending(pending).with_limits(self.limit_statuses())
     }
 
     fn node_status(&self, store_bytes: u64, peers: &[PeerStatus]) -> NodeStatus {
@@ -299,12 +301,29 @@ impl Engine {
         oldest.map(|stamp| self.now.wall_ms.saturating_sub(stamp.ms()) as f64 / 1000.0)
     }
 
+    /// Partners that the settings name by their whole keys, and that are no members.
+    fn unknown_partners(&self) -> Vec<String> {
+        if self.members.get(self.config.key).is_none() {
+            return Vec::new();
+        }
+        let links = self.config.topology.links.iter();
+        let keys = links.filter_map(|link| Some((link, link.peer.parse::<NodeKey>().ok()?)));
+        let unknown = keys.filter(|(_, key)| self.members.get(*key).is_none());
+        let told = unknown.map(|(link, key)| {
+            let at = link.address.as_ref().map(|it| format!(" at {it}")).unwrap_or_default();
+            let key = key.short();
+            format!("the partner {key}{at} is no member here: was its certificate copied from the right node?")
+        });
+        told.collect()
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(why) = &self.why_fenced() {
             warnings.push(format!("this node is fenced and takes no writes: {why}"));
         }
         warnings.extend(self.rotation_warning());
+        warnings.extend(self.unknown_partners());
         if let Some(invite) = &self.joining {
             let peer = self.peers.get(&invite.issuer);
             let why = peer.and_then(|peer| peer.last_error.clone());

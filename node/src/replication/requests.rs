@@ -25,6 +25,10 @@ impl Engine {
                 self.answer(id, Answer::Status(Box::new(status)));
             }
             Request::Invite { options, secret } => self.invite(id, options, secret),
+            Request::Invites => self.list_invites(id),
+            Request::Decide { who, is_approved } => self.decide(id, &who, is_approved),
+            Request::RevokeInvite(text) => self.revoke_invite(id, &text),
+            Request::Join(invite) => self.join_domain(id, invite),
             Request::Pause(peer) => {
                 self.pause(peer);
                 self.answer(id, Answer::Done);

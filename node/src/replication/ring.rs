@@ -62,7 +62,6 @@ impl Ring {
     }
 
     /// Bytes of the transactions in it.
-    #[cfg(any(test, feature = "sim"))]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rotate         the next key is on disk, and the old one's word for it is recorded
-//! all have it    or the overlap is over: the node shows the next key, and its links are made anew
+//! all have it    the node shows the next key, and its links are made anew; at once, if there is to be no overlap
 //! overlap over   the old key is recorded as retired: whoever reads that refuses it, and ends its links
 //! ```
 //!
@@ -43,6 +43,13 @@ impl Default for Rotation {
     }
 }
 
+impl Rotation {
+    /// What is left of it for an engine that begins anew: it hears nothing of records that are on their way.
+    pub(super) fn outliving(self) -> Self {
+        Self { is_retiring: false, ..self }
+    }
+}
+
 impl Engine {
     pub(super) fn key_checks(&self) -> KeyChecks<'_> {
         KeyChecks {
@@ -76,7 +83,6 @@ impl Engine {
 
     /// A link shows a key that another one has taken the place of.
     pub(super) fn refuse_retired(&mut self, link: LinkId, shown: NodeKey, dialed: bool) {
-        sometimes!(RetiredKeyRefused);
         let member = self.members.keys().owner(shown).unwrap_or(shown);
         if dialed {
             self.peer_mut(member).is_dialing = false;
@@ -137,13 +143,15 @@ impl Engine {
 
     /// The records may tell of other keys: what shows one that is retired is spoken to no longer.
     pub(super) fn drop_retired(&mut self) {
-        let members = &self.members;
-        self.proven.retain(|_, key| members.member_of(*key).is_none() && !members.is_retired(*key));
+        let (members, inviter) = (&self.members, self.joining_from());
+        self.proven.retain(|member, key| {
+            let is_wanted = members.get(*member).is_some() || inviter == Some(*member);
+            is_wanted && members.member_of(*key).is_none() && !members.is_retired(*key)
+        });
         let shown: Vec<(LinkId, NodeKey, NodeKey)> =
             self.links.iter().map(|(&id, link)| (id, link.key, link.peer)).collect();
         for (link, key, peer) in shown {
             if self.members.is_retired(key) && !planted!("links of a retired key end") {
-                sometimes!(RetiredKeyDropped);
                 self.close(link, CloseCode::NotAuthorised, &retired_reason(key));
             } else if self.members.member_of(key).is_some_and(|member| member != peer) {
                 let reason = "this node is known by another key";
@@ -233,14 +241,15 @@ impl Engine {
         self.rotation.due_ms
     }
 
-    /// The next key is shown once every member that is not gone knows it, or the overlap is over: who has not heard
-    /// by then is told by the hello.
+    /// The next key is shown once every member that is not gone for long knows it, or at once if the old one is to be
+    /// valid no longer: who has not heard is told by the hello then. Two that changed their keys while they were cut
+    /// off from each other, without waiting, could not dial each other any more.
     fn show_next(&mut self, next: NodeKey) {
         let Some((_, recorded)) = self.members.keys().recorded(next) else { return };
-        let is_over = self.is_over(recorded.stamp_ms, recorded.overlap_ms);
+        let is_urgent = recorded.overlap_ms == 0;
         let is_known = self.stable(Namespace::SYSTEM).covers(recorded.dot)
             || planted!("a key is shown once all members know it");
-        if self.rotation.is_showing || !(is_known || is_over) {
+        if self.rotation.is_showing || !(is_known || is_urgent) {
             return;
         }
         sometimes!(is_known, KnownKeyShown);
@@ -318,14 +327,16 @@ impl Engine {
     pub(super) fn key_statuses(&self) -> Vec<KeyStatus> {
         let keys = self.members.keys();
         let own = keys.of(self.config.key);
+        // None is left if whoever held the newest key had it retired as well.
+        let newest = own.first().map(|key| keys.chain(*key)).unwrap_or_default();
         let status = |(index, key): (usize, &NodeKey)| {
             let state = match *key == self.config.shows {
                 true => KeyState::Shown,
                 false if index == 0 => KeyState::Next,
                 false => KeyState::Old,
             };
-            let follower = keys.chain(own[0]).into_iter().find(|it| it.old == *key);
-            let recorded = follower.and_then(|it| keys.recorded(it.new));
+            let recorded =
+                newest.iter().find(|it| it.old == *key).and_then(|it| keys.recorded(it.new));
             let until_ms = recorded.map(|(_, it)| it.stamp_ms.saturating_add(it.overlap_ms));
             KeyStatus { key: key.to_string(), state, until_ms }
         };

@@ -104,7 +104,7 @@ impl Engine {
     /// Whether a member could not be reached, several times in turn.
     fn is_absent(&self, key: NodeKey) -> bool {
         let is_linked = self.links.values().any(|link| link.peer == key && link.is_open());
-        let has_address = self.members.get(key).is_some_and(|it| !it.addresses.is_empty());
+        let has_address = !self.member_addresses(key).is_empty();
         let attempts = self.peers.get(&key).map_or(0, |peer| peer.attempts);
         !is_linked && (!has_address || attempts >= ATTEMPTS_MAX)
     }

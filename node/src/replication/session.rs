@@ -8,13 +8,14 @@ use rand_core::Rng;
 
 use super::commit::Pending;
 use super::engine::{Engine, NAMESPACES};
+use super::entering::LEAVES;
 use super::link::{Link, Phase, Told};
 use super::peer::BootMet;
 use super::{JoinProgress, LinkId, Output, Remote};
-use crate::membership::{Redeemed, Role, grant_role};
+use crate::limits::HELLO_MS_MAX;
+use crate::membership::{Redeemed, Refusal, Role, grant_role};
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
-use crate::state::{Job, meta_key};
 
 impl Engine {
     pub(super) fn link_up(&mut self, link: LinkId, shown: NodeKey, dialed: bool, remote: Remote) {
@@ -33,6 +34,10 @@ impl Engine {
         } else if self.is_reissuing() {
             sometimes!(LinkWhileReissuing);
             self.close(link, CloseCode::ShuttingDown, "writes are being issued anew");
+        } else if !dialed && self.is_crowded(peer) {
+            self.close(link, CloseCode::ShuttingDown, "too many are at the door; dial again");
+        } else if self.is_entering {
+            self.close(link, CloseCode::ShuttingDown, LEAVES);
         } else if self.peer_mut(peer).is_paused {
             sometimes!(PausedPeerRefused);
             let reason = self.paused_reason();
@@ -68,6 +73,10 @@ impl Engine {
             sometimes!(JoinRefused);
             self.emit(Output::Join(JoinProgress::Refused(reason.clone())));
         }
+        let reason = match code {
+            Some(CloseCode::AwaitsApproval) => self.hear_of_approval(peer, reason),
+            _ => reason,
+        };
         self.forget_link(link, &reason);
     }
 
@@ -190,6 +199,13 @@ impl Engine {
         }
     }
 
+    /// Whether so many links wait for a hello that one more, of who is not known to be welcome, is turned away. Those
+    /// of members are not: nobody keeps a domain apart by dialling one of its nodes.
+    fn is_crowded(&self, peer: NodeKey) -> bool {
+        let is_full = self.strangers() > self.config.limits.strangers;
+        is_full && !self.is_welcome(peer) && !planted!("few strangers are at the door")
+    }
+
     /// Whether a peer needs no invite.
     pub(super) fn is_welcome(&self, peer: NodeKey) -> bool {
         self.members.get(peer).is_some() || self.joining_from() == Some(peer)
@@ -206,33 +222,28 @@ impl Engine {
     }
 
     fn redeem(&mut self, link_id: LinkId, peer: NodeKey, secret: &[u8; 16], hello: Hello) {
-        let refuse = |engine: &mut Self, why: &str| {
-            sometimes!(InviteRefused);
-            engine.close(link_id, CloseCode::InviteRefused, why);
-        };
-        // Whoever was removed comes back by a new invite, not by the one that first took it in.
-        let is_spent = self.members.is_removed(peer) && self.invites.is_used_by(secret, peer);
-        if is_spent && !planted!("a removed member has used up its invite") {
-            return refuse(self, "this node was removed since; ask for a new invite");
+        let (members, members_max) = (self.members.iter().count(), self.config.limits.members);
+        if members >= members_max && !planted!("a domain has so many members at most") {
+            let why = format!("the domain has {members} members, which is as many as it may have");
+            return self.close(link_id, CloseCode::InviteRefused, &why);
         }
-        let role = match self.invites.redeem(secret, peer, self.now.wall_ms) {
+        let now_ms = self.now.wall_ms;
+        let who = (peer, &*hello.name);
+        let role = match self.invites.redeem(secret, who, &self.members, now_ms) {
+            Redeemed::Waits { is_new } => return self.wait_for_approval(link_id, is_new),
             Redeemed::Granted(role) => role,
-            Redeemed::Unknown => {
-                return refuse(self, "this node never issued the invite; dial its issuer");
+            Redeemed::Refused(refusal) => {
+                sometimes!(InviteRefused);
+                sometimes!(refusal == Refusal::Revoked, RevokedInviteRefused);
+                return self.close(link_id, CloseCode::InviteRefused, &refusal.to_string());
             }
-            Redeemed::Used => {
-                return refuse(self, "the invite was used by another node; ask for a new one");
-            }
-            Redeemed::Expired => return refuse(self, "the invite has expired; ask for a new one"),
         };
         if let Some(link) = self.links.get_mut(&link_id) {
             link.phase = Phase::Joining;
         }
         // On disk before the role is: else a disk that is full for a moment lets another node use the invite
         // after the next start.
-        let mut changes = crate::store::Changes::default();
-        crate::state::write_meta(&mut changes, meta_key::invites(), Some(&self.invites));
-        let job = Job::Meta(changes.meta.into_iter().collect());
+        let job = self.invites.note();
         if planted!("an invite is used before its role is granted") {
             self.submit(Pending::Note, job);
             return self.redeemed(link_id, peer, role, hello);
@@ -419,5 +430,3 @@ const LATE_MS_MIN: u64 = 5_000;
 const LATE_MS_MAX: u64 = 60_000;
 /// A link that is open for less has done nothing.
 const BRIEF_MS: u64 = 1_000;
-/// How long a peer may take to say hello.
-const HELLO_MS_MAX: u64 = 10_000;

@@ -11,7 +11,7 @@ use millpond_core::{
     Dot, DotRange, Entry, Hlc, LiveDot, Namespace, Path, Row, RowDot, VersionVector,
 };
 
-use super::limits::Limits;
+use crate::limits::Limits;
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::reconcile::Differs;

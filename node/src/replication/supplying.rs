@@ -7,6 +7,7 @@ use millpond_core::wire::RowsFrame;
 use super::LinkId;
 use super::engine::Engine;
 use super::supply::{Step, Supply};
+use crate::limits::SUPPLIES_MAX;
 use crate::planted::planted;
 use crate::probes::{always, never, sometimes};
 use crate::store::StoreError;
@@ -169,6 +170,3 @@ impl Engine {
         counters.payload_bytes_sent += payload;
     }
 }
-
-/// Catch-ups supplied at the same time.
-const SUPPLIES_MAX: usize = 4;

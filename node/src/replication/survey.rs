@@ -15,6 +15,7 @@ use rand_core::Rng;
 use super::engine::Engine;
 use super::link::Link;
 use super::{Answer, LinkId, RequestId};
+use crate::limits::SURVEYS_MAX;
 use crate::planted::planted;
 use crate::probes::never;
 use crate::topology::settings::{Mode, Ripple};
@@ -53,6 +54,13 @@ impl Surveys {
     pub(super) fn reports(&self) -> usize {
         let ways = self.0.values().map(|survey| &survey.way);
         ways.map(|way| if let Way::Here { reports, .. } = way { reports.len() } else { 0 }).sum()
+    }
+}
+
+impl Surveys {
+    /// How many are remembered.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -207,8 +215,5 @@ impl Engine {
 const ANSWER_MS: u64 = 2_000;
 /// How long a survey is remembered, so that no late way brings it again.
 const KEPT_MS: u64 = 10_000;
-/// Surveys that are remembered: a few people who ask again and again. A peer can ask for more than that, and
-/// is not heard.
-const SURVEYS_MAX: usize = 64;
 /// Unsent bytes on a link beyond which reports are dropped: who asked sees their nodes as silent.
 const REPORTS_UNSENT_BYTES: usize = 4 << 20;

@@ -6,9 +6,9 @@ use millpond_core::message::Pull;
 use millpond_core::wire::RowsFrame;
 use millpond_core::{Namespace, VersionVector};
 
-use super::limits::Limits;
 use super::pulling::inadmissible;
 use super::supply::{Step, Supply};
+use crate::limits::Limits;
 use crate::store::{Snapshot, StoreError};
 
 /// The rows of a namespace in one snapshot, frame by frame: every path with a live or uncollected delete dot.

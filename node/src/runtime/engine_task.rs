@@ -73,6 +73,8 @@ pub(crate) struct EngineTask {
     links: BTreeMap<LinkId, LinkQueues>,
     questions: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     followers: Vec<watch::Sender<Sight>>,
+    /// How often the members had changed when the transports were told of them.
+    member_changes: u64,
     next_link: u64,
     next_request: u64,
     /// When the engine is told the links' round trips next.
@@ -123,6 +125,7 @@ impl EngineTask {
             links,
             questions,
             followers,
+            member_changes: 0,
             next_link,
             next_request,
             round_trips_due,
@@ -248,6 +251,7 @@ impl EngineTask {
     }
 
     fn drain(&mut self) {
+        self.tell_members();
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Send { link, lane, frame } => {
@@ -275,6 +279,14 @@ impl EngineTask {
                 Output::Applied { .. } => {}
                 Output::Join(progress) => drop(self.shell.joined.send_replace(Some(progress))),
             }
+        }
+    }
+
+    fn tell_members(&mut self) {
+        let Some(network) = &self.shell.network else { return };
+        let changes = self.engine.member_changes();
+        if std::mem::replace(&mut self.member_changes, changes) != changes {
+            network.tell_members(self.engine.member_keys());
         }
     }
 

@@ -331,16 +331,24 @@ impl Stage {
         Ok(())
     }
 
-    /// What others take a node for.
+    /// What others take a node for, now or a moment later: counters may just have been compacted, and what that
+    /// deletes looks as old as what was counted until it is acknowledged.
     fn is_taken_for(&mut self, node: NodeId, state: PeerState) -> Check {
-        let key = self.world.nodes[node].key.to_string();
         let running: Vec<NodeId> = self.world.running().collect();
         for other in running.into_iter().filter(|other| *other != node) {
-            let peers = self.world.status(other).peers;
-            let seen = peers.into_iter().find(|peer| peer.key == key).map(|peer| peer.state);
+            if self.state_seen(other, node) != Some(state) {
+                self.world.run(ANSWERED_MS);
+            }
+            let seen = self.state_seen(other, node);
             ensure!(seen == Some(state), "delay: {other} takes {node} for {seen:?}, not {state:?}");
         }
         Ok(())
+    }
+
+    fn state_seen(&mut self, by: NodeId, node: NodeId) -> Option<PeerState> {
+        let key = self.world.nodes[node].key.to_string();
+        let peers = self.world.status(by).peers;
+        peers.into_iter().find(|peer| peer.key == key).map(|peer| peer.state)
     }
 
     /// An admin says who takes writes from now on; nobody else may.

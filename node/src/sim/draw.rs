@@ -20,7 +20,7 @@ impl Draw {
     }
 
     fn actions(&mut self, mix: &Mix) -> Vec<Action> {
-        let kinds: [(u64, Make); 33] = [
+        let kinds: [(u64, Make); 37] = [
             (mix.work, Self::work),
             (mix.read, |draw, _| vec![Action::Read { node: draw.node() }]),
             (mix.cut, Self::cut),
@@ -54,6 +54,10 @@ impl Draw {
             (mix.delay, Self::delay),
             (mix.promote, Self::promote),
             (mix.visit, Self::visit),
+            (mix.decide, |draw, _| vec![Action::Decide { is_approved: !draw.one_in(3) }]),
+            (mix.revoke, |_, _| vec![Action::Revoke]),
+            (mix.stray, |draw, _| vec![Action::Stray { node: draw.node() }]),
+            (mix.rotate, Self::rotate),
         ];
         let sum: u64 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
@@ -292,6 +296,8 @@ impl Draw {
             lasts_ms: self.of(&[1_000, 30_000, 3_600_000]),
             guests: self.of(&[1, 1, 2, 3]),
             comes_ms: self.of(&[0, 0, 300, 2_000]),
+            uses: self.of(&[1, 1, 2]),
+            asks: self.one_in(3),
         }]
     }
 
@@ -347,6 +353,13 @@ impl Draw {
         let by = if self.one_in(5) { self.node() } else { 0 };
         let primary = if self.one_in(3) { None } else { Some(self.node()) };
         vec![Action::Promote { by, primary }]
+    }
+
+    fn rotate(&mut self, _: &Mix) -> Vec<Action> {
+        // At once one of them at most: two that do so while they are cut off could not dial each other any more.
+        let (node, overlap_ms) = (self.node(), self.of(&[0, 1_000, 10_000, 30_000]));
+        let overlap_ms = if node == 0 { overlap_ms } else { overlap_ms.max(1_000) };
+        vec![Action::Rotate { node, overlap_ms }]
     }
 
     fn upgrade(&mut self, _: &Mix) -> Vec<Action> {

@@ -344,6 +344,8 @@ impl Draw {
             lasts_ms: self.of(&[1_000, 3_600_000]),
             guests: self.of(&[1, 2]),
             comes_ms: 0,
+            uses: 1,
+            asks: false,
         };
         script.add(0, Action::Start { node: 0 });
         if !is_asked_in_time {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millpond_core::Namespace;
+use millpond_core::{Domain, Namespace, Push};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
@@ -30,25 +30,38 @@ impl World {
         trace: Trace,
     ) -> Self {
         let mut world = Self::empty(seed, limits, is_on_files, oracle, trace);
-        let store = world.blank_store(0, None);
-        let mut heads = Heads::default();
-        let own = key(0);
-        let local = Local {
-            namespace: Namespace::SYSTEM,
-            closure: Box::new(move |tx| grant_role(tx, own, Role::Admin, own)),
-            now_ms: 1_790_000_000_000,
-            ended: None,
-            fresh: millpond_core::Incarnation::from_bytes(world.random()),
-            key: own,
-        };
-        let results = commit_group(&store, &mut heads, vec![Job::Local(local)]);
-        for result in results.expect("an empty disk takes a commit") {
-            let pushes = result.expect("the first grant is lawful").pushes;
+        let store = world.blank_store(0, DOMAIN, None);
+        for pushes in world.make_admin(0, &store) {
             let (reissued, recorded) = (Vec::new(), None);
             world.note_done(0, vec![Done { is_user: false, pushes, reissued, recorded }]);
         }
         world.add(store);
         world
+    }
+
+    /// One more node, which has founded a domain of its own.
+    #[cfg(test)]
+    pub(crate) fn found_another(&mut self) -> NodeId {
+        let (id, domain) = (self.nodes.len(), Domain::from_bytes(self.random()));
+        let store = self.blank_store(id, domain, None);
+        self.make_admin(id, &store);
+        self.add(store)
+    }
+
+    /// The first grant of a domain.
+    fn make_admin(&mut self, id: NodeId, store: &SimDisk) -> Vec<Vec<Push>> {
+        let own = key(id);
+        let local = Local {
+            namespace: Namespace::SYSTEM,
+            closure: Box::new(move |tx| grant_role(tx, own, Role::Admin, own)),
+            now_ms: 1_790_000_000_000,
+            ended: None,
+            fresh: millpond_core::Incarnation::from_bytes(self.random()),
+            key: own,
+        };
+        let results = commit_group(store, &mut Heads::default(), vec![Job::Local(local)]);
+        let results = results.expect("an empty disk takes a commit").into_iter();
+        results.map(|result| result.expect("the first grant is lawful").pushes).collect()
     }
 
     /// A world without nodes.
@@ -112,7 +125,7 @@ impl World {
         let Some(Answer::Invite(Ok(invite))) = self.answers.remove(&id) else {
             panic!("no invite: node 0 is no admin, or its disk failed")
         };
-        let store = self.blank_store(self.nodes.len(), Some(&invite));
+        let store = self.blank_store(self.nodes.len(), DOMAIN, Some(&invite));
         let mut node = Node::new(self.nodes.len(), store);
         (node.limits, node.topology) = (self.limits, self.topology.clone());
         set(&mut node);
@@ -133,14 +146,26 @@ impl World {
 
     /// One more node, which will join once it reaches its inviter.
     pub(crate) fn add_invited(&mut self, invite: &Invite) -> NodeId {
-        let store = self.blank_store(self.nodes.len(), Some(invite));
+        let store = self.blank_store(self.nodes.len(), DOMAIN, Some(invite));
         self.add(store)
     }
 
-    pub(crate) fn blank_store(&mut self, id: NodeId, invite: Option<&Invite>) -> SimDisk {
+    /// The same for a domain of another node's.
+    #[cfg(test)]
+    pub(crate) fn add_invited_to(&mut self, invite: &Invite) -> NodeId {
+        let store = self.blank_store(self.nodes.len(), invite.domain, Some(invite));
+        self.add(store)
+    }
+
+    pub(crate) fn blank_store(
+        &mut self,
+        id: NodeId,
+        domain: Domain,
+        invite: Option<&Invite>,
+    ) -> SimDisk {
         let store = SimDisk::new(self.is_on_files);
         let mut changes = Changes::default();
-        let about = Identity { store: self.random(), domain: DOMAIN, key: key(id) };
+        let about = Identity { store: self.random(), domain, key: key(id) };
         write_meta(&mut changes, meta_key::identity(), Some(&about));
         if let Some(invite) = invite {
             write_meta(&mut changes, meta_key::pending_invite(), Some(invite));

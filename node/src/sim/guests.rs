@@ -1,8 +1,8 @@
 //! Guests: nodes that dial with an invite. Who was invited in time, and alone, becomes a member of the role
-//! that was meant; one of several guests of one invite does; who comes late does not. A guest that was
-//! refused ends, as `join` does in life.
+//! that was meant; of several guests of one invite as many do as it is for; who comes late, or after it was
+//! revoked, does not. A guest that was refused ends, as `join` does in life.
 
-use millpond_core::Namespace;
+use millpond_core::{Domain, Namespace, NodeKey};
 
 use super::net::NodeId;
 use super::stage::{INVITER, Stage};
@@ -19,6 +19,18 @@ pub(super) struct Guests {
     /// Handed out, and not used yet: and when they are.
     handed_out: Vec<(u64, Invite, Terms)>,
     came: Vec<Guest>,
+    /// The last that was handed out; it is the one that is revoked.
+    last: Option<Invite>,
+    /// Revoked, as far as was asked; some are not recorded yet.
+    revoked: Vec<Invite>,
+    revoking: Vec<(RequestId, Invite)>,
+    /// Keys that the operator has approved, or said no to, as far as was asked.
+    approved: Vec<String>,
+    denied: Vec<String>,
+    /// Members that were given an invite to another domain.
+    strays: Vec<(RequestId, NodeId)>,
+    /// Recorded as revoked: whoever comes from now on comes too late.
+    is_revoked: Vec<Invite>,
 }
 
 /// What an invite is for, and what is done with it.
@@ -30,11 +42,19 @@ pub(super) struct Terms {
     pub(super) guests: usize,
     /// How long after it was issued.
     pub(super) comes_ms: u64,
+    /// How many of them may come in.
+    pub(super) uses: u32,
+    /// Whether each waits until the inviter's operator approves it.
+    pub(super) asks: bool,
 }
 
 struct Guest {
     node: NodeId,
     invite: Invite,
+    uses: u32,
+    asks: bool,
+    /// Whether it came when the invite was revoked already.
+    came_revoked: bool,
     /// Whether the inviter's clock has shown, since the guest came, that the invite was still good.
     met_in_time: bool,
     /// Whether it has shown that the invite had expired.
@@ -44,8 +64,14 @@ struct Guest {
 
 impl Terms {
     /// One writer, at once.
-    pub(super) const WRITER: Self =
-        Self { is_reader: false, lasts_ms: 3_600_000, guests: 1, comes_ms: 0 };
+    pub(super) const WRITER: Self = Self {
+        is_reader: false,
+        lasts_ms: 3_600_000,
+        guests: 1,
+        comes_ms: 0,
+        uses: 1,
+        asks: false,
+    };
 }
 
 impl Stage {
@@ -56,10 +82,75 @@ impl Stage {
         }
         let role = if terms.is_reader { Role::Reader } else { Role::Writer };
         let expires = std::time::Duration::from_millis(terms.lasts_ms);
-        let options = InviteOptions { role, expires };
+        let options = InviteOptions { role, expires, uses: terms.uses, needs_approval: terms.asks };
         let secret = self.world.random();
         let request = self.world.ask(by, Request::Invite { options, secret });
         self.guests.asked.push((request, by, terms));
+    }
+
+    /// The inviter takes back what it has handed out last.
+    pub(super) fn revoke_invite(&mut self) {
+        let Some(invite) = self.guests.last.clone() else { return };
+        if self.world.nodes[INVITER].running.is_none() {
+            return;
+        }
+        let request = self.world.ask(INVITER, Request::RevokeInvite(invite.to_string()));
+        self.guests.revoked.push(invite.clone());
+        self.guests.revoking.push((request, invite));
+    }
+
+    /// The inviter's operator says yes or no to who waits longest.
+    pub(super) fn decide(&mut self, is_approved: bool) {
+        let Some(running) = &self.world.nodes[INVITER].running else { return };
+        let waiting = running.engine.pending_members().into_iter().next();
+        let Some(waiting) = waiting else { return };
+        let decided = match is_approved {
+            true => &mut self.guests.approved,
+            false => &mut self.guests.denied,
+        };
+        decided.push(waiting.key);
+        self.world.ask(INVITER, Request::Decide { who: waiting.words, is_approved });
+    }
+
+    /// A member is given an invite to a domain that nobody has heard of: it stays, whatever it holds.
+    pub(super) fn stray(&mut self, node: NodeId) {
+        if self.world.nodes[node].running.is_none() || !self.world.has_joined(node) {
+            return;
+        }
+        let invite = Invite {
+            domain: Domain::from_bytes(self.world.random()),
+            issuer: NodeKey::from_bytes([0xee; 32]),
+            addresses: vec!["elsewhere".into()],
+            role: Role::Admin,
+            expires_ms: u64::MAX,
+            secret: self.world.random(),
+        };
+        let request = self.world.ask(node, Request::Join(invite));
+        self.guests.strays.push((request, node));
+    }
+
+    fn nobody_strays(&mut self) {
+        let mut strays = std::mem::take(&mut self.guests.strays);
+        strays.retain(|(request, node)| match self.world.answers.remove(request) {
+            Some(Answer::Joining(Ok(()))) => {
+                self.world.violated(Err(format!("invites: {node} left its domain for another")));
+                false
+            }
+            other => other.is_none(),
+        });
+        self.guests.strays = strays;
+    }
+
+    fn note_revoked(&mut self) {
+        let mut revoking = std::mem::take(&mut self.guests.revoking);
+        revoking.retain(|(request, invite)| match self.world.answers.remove(request) {
+            Some(Answer::InviteRevoked(Ok(_))) => {
+                self.guests.is_revoked.push(invite.clone());
+                false
+            }
+            other => other.is_none(),
+        });
+        self.guests.revoking = revoking;
     }
 
     /// Whose time has come dials, and who was refused ends.
@@ -70,6 +161,7 @@ impl Stage {
             Some(Answer::Invite(Ok(invite))) => {
                 let is_due = only_the_inviter(*by == INVITER, *by);
                 self.world.violated(is_due);
+                self.guests.last = Some(invite.clone());
                 self.guests.handed_out.push((now_ms + terms.comes_ms, invite, *terms));
                 false
             }
@@ -82,6 +174,8 @@ impl Stage {
             None => true,
         });
         self.guests.asked = asked;
+        self.note_revoked();
+        self.nobody_strays();
         self.let_in(now_ms);
         self.settle_guests();
     }
@@ -101,8 +195,19 @@ impl Stage {
             for _ in 0..terms.guests {
                 let invite = invite.clone();
                 let node = self.world.add_invited(&invite);
-                let (met_in_time, met_late, is_settled) = (false, false, false);
-                self.guests.came.push(Guest { node, invite, met_in_time, met_late, is_settled });
+                // An inviter whose folder was replaced may have forgotten that.
+                let came_revoked =
+                    self.guests.is_revoked.contains(&invite) && !self.has_replaced_inviter;
+                self.guests.came.push(Guest {
+                    node,
+                    invite,
+                    uses: terms.uses,
+                    asks: terms.asks,
+                    came_revoked,
+                    met_in_time: false,
+                    met_late: false,
+                    is_settled: false,
+                });
             }
         }
         self.look_at_clock();
@@ -140,24 +245,28 @@ impl Stage {
                     self.world.crash(node, false);
                     self.gone.insert(node);
                 }
-                Some(JoinProgress::Waiting(_)) | None => {}
+                Some(JoinProgress::Waiting(_) | JoinProgress::Asked { .. }) | None => {}
             }
         }
     }
 
-    /// A guest is refused because it is late, or because another one came with its invite.
+    /// A guest is refused because it is late, because its invite was revoked, or because as many others came with it
+    /// as it is for.
     fn refusal_is_due(&self, index: usize, why: &str) -> Check {
         let guest = &self.guests.came[index];
-        let mut others = self.guests.came.iter().filter(|other| other.node != guest.node);
+        let others = self.guests.came.iter().filter(|other| other.node != guest.node);
+        let others = others.filter(|other| other.invite == guest.invite);
         let is_due = guest.met_late
             || self.has_replaced_inviter
-            || others.any(|other| other.invite == guest.invite);
+            || self.guests.revoked.contains(&guest.invite)
+            || self.guests.denied.contains(&self.world.nodes[guest.node].key.to_string())
+            || others.count() >= guest.uses as usize;
         ensure!(is_due, "invites: {} came in time and alone, and is refused: {why}", guest.node);
         Ok(())
     }
 
-    /// Of each invite at most one guest is a member, of the role that was meant, and it came in time; and
-    /// every guest knows.
+    /// Of each invite no more guests are members than it is for, of the role that was meant, and each came in time;
+    /// and every guest knows.
     pub(super) fn judge_guests(&mut self) -> Check {
         self.admit_all();
         for _ in 0..DECIDED_S {
@@ -165,6 +274,7 @@ impl Stage {
                 break;
             }
             self.world.run(1_000);
+            self.decide(true);
             self.settle_guests();
         }
         self.world.observed.clone()?;
@@ -185,10 +295,15 @@ impl Stage {
                 invite.role()
             );
             ensure!(guest.met_in_time, "invites: {node} came late, and is a member");
+            let key = self.world.nodes[*node].key.to_string();
+            let is_approved = !guest.asks || self.guests.approved.contains(&key);
+            ensure!(is_approved, "invites: {node} is a member, and nobody has approved it");
+            ensure!(!guest.came_revoked, "invites: {node} is a member by a revoked invite");
             let same = self.guests.came.iter().filter(|other| other.invite == *invite);
             let members: Vec<NodeId> =
                 same.filter(|other| role(other).is_some()).map(|other| other.node).collect();
-            ensure!(members.len() == 1, "invites: {members:?} are members by one invite");
+            let uses = guest.uses as usize;
+            ensure!(members.len() <= uses, "invites: {members:?} are members by one for {uses}");
         }
         Ok(())
     }

@@ -171,6 +171,7 @@ impl Stage {
             return self.judge_parts();
         }
         self.judge_mending()?;
+        self.world.settle_keys()?;
         let ordinary: Vec<NodeId> =
             (0..self.world.nodes.len()).filter(|&node| self.is_ordinary(node)).collect();
         self.judge_closed(&ordinary)?;
@@ -228,11 +229,18 @@ impl Stage {
     }
 
     /// Once all have everything no slot of a counter is left that adds nothing, unless a member is missing: it may
-    /// have counted what it has not told.
+    /// have counted what it has not told. Nor where nobody takes writes, since the primary is a delayed replica.
     fn judge_counters(&mut self, nodes: &[NodeId]) -> Check {
         let keys: BTreeSet<NodeKey> =
             nodes.iter().map(|&node| self.world.nodes[node].key).collect();
         if self.world.nodes.iter().any(|node| !keys.contains(&node.key)) {
+            return Ok(());
+        }
+        let takes_writes = |&node: &NodeId| {
+            let running = self.world.nodes[node].running.as_ref();
+            running.is_some_and(|running| running.engine.inspect().takes_writes)
+        };
+        if !nodes.iter().any(takes_writes) {
             return Ok(());
         }
         let until_ms = self.world.now_ms + COLLECTED_MS + self.ways_ms(nodes);

@@ -4,8 +4,9 @@ use millpond_core::{NodeKey, Succession};
 
 use super::net::NodeId;
 use super::node::DOMAIN;
-use super::world::World;
-use crate::replication::{Input, Request, RequestId};
+use super::stage::Stage;
+use super::world::{Check, World, ensure};
+use crate::replication::{Engine, Input, Request, RequestId};
 
 /// Whether this is what [`sign`] gives.
 pub(crate) fn verify(key: NodeKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
@@ -33,6 +34,34 @@ impl World {
         self.ask(id, Request::Rotate { succession, overlap_ms })
     }
 
+    /// All that change their keys come to an end of that, and all others know it.
+    pub(super) fn settle_keys(&mut self) -> Check {
+        if self.nodes.iter().all(|node| node.shows == node.key && node.next_key.is_none()) {
+            return Ok(());
+        }
+        let is_rotating =
+            |world: &Self| world.running().any(|id| world.engine_of(id).is_rotating());
+        let is_settled = self.run_until(KEYS_MS, |world| !is_rotating(world));
+        is_settled.map_err(|why| format!("liveness: a key is changed for ever {why}"))?;
+        self.settle_within(KEYS_MS).map_err(|why| format!("convergence: {why}"))?;
+        for id in self.running() {
+            for other in self.running() {
+                let (member, shown) = (self.nodes[other].key, self.nodes[other].shows);
+                let keys = self.engine_of(id).keys_of(member);
+                ensure!(
+                    keys.contains(&shown),
+                    "keys: {id} does not take {other}, which shows another key"
+                );
+                ensure!(keys.len() == 1, "keys: {id} takes old keys of {other}");
+            }
+        }
+        Ok(())
+    }
+
+    fn engine_of(&self, id: NodeId) -> &Engine {
+        &self.nodes[id].running.as_ref().expect("it runs").engine
+    }
+
     /// A node shows its next key: its folder holds it from now on, and its links are made anew.
     pub(super) fn show_key(&mut self, id: NodeId, key: NodeKey) {
         let node = &mut self.nodes[id];
@@ -47,3 +76,15 @@ impl World {
         }
     }
 }
+
+impl Stage {
+    /// A node is told to change its key, if it runs and nobody else may have its key.
+    pub(super) fn rotate(&mut self, node: NodeId, overlap_ms: u64) {
+        if self.world.nodes[node].running.is_some() && self.world.has_joined(node) {
+            self.world.rotate(node, overlap_ms);
+        }
+    }
+}
+
+/// Longer than the longest overlap.
+const KEYS_MS: u64 = 60_000;

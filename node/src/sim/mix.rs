@@ -34,6 +34,9 @@ pub(super) struct Mix {
     pub(super) join: u64,
     pub(super) upgrade: u64,
     pub(super) invite: u64,
+    pub(super) revoke: u64,
+    pub(super) stray: u64,
+    pub(super) decide: u64,
     /// Work at nodes that may have joined.
     pub(super) guest: u64,
     pub(super) pause_all: u64,
@@ -44,6 +47,7 @@ pub(super) struct Mix {
     pub(super) order: u64,
     pub(super) delay: u64,
     pub(super) promote: u64,
+    pub(super) rotate: u64,
     /// Clients that move.
     pub(super) visit: u64,
     /// Of the work so much waits for other members.
@@ -251,7 +255,8 @@ impl Draw {
                 mix.full = self.some(4);
                 mix.disk = self.some(3);
                 mix.clock = self.some(6);
-                (mix.invite, mix.guest) = (6, 12);
+                (mix.invite, mix.guest, mix.revoke) = (6, 12, self.some(3));
+                (mix.stray, mix.decide) = (self.some(1), 6);
                 (mix.pause_all, mix.status) = (self.some(4), 6);
                 (mix.episode_percent, mix.episodes) = (4, Episode::INVITES);
                 mix.pause_ms = self.of(&[60, 400, 2_000]);
@@ -276,6 +281,15 @@ impl Draw {
                 mix.lease = self.some(2);
                 mix.pause_ms = self.of(&[5, 60, 400, 3_000]);
                 (mix.episode_percent, mix.episodes) = (3, &[Episode::Lull]);
+            }
+            Profile::Keys => {
+                self.network(&mut mix);
+                mix.rotate = 8;
+                mix.kill = self.some(6);
+                mix.disk = self.some(3);
+                mix.full = self.some(2);
+                mix.pause = self.some(2);
+                mix.pause_ms = self.of(&[60, 400, 3_000]);
             }
             Profile::Mesh => self.mesh(&mut mix),
             Profile::Delayed => {

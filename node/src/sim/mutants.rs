@@ -1,7 +1,7 @@
 //! The planted bugs, as mutants for the simulator's runner.
 
 use super::profile::Profile;
-use crate::planted::{PLANTED, PlantedBug, met, without};
+use crate::planted::{PlantedBug, all_planted, met, without};
 
 /// A planted bug.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Mutant {
 impl Mutant {
     /// All of them.
     pub fn all() -> Vec<Self> {
-        PLANTED.iter().map(Self::of).collect()
+        all_planted().map(Self::of).collect()
     }
 
     /// All rules that are taken out, as one name.

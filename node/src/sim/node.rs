@@ -219,7 +219,7 @@ impl Node {
             key: self.key,
             shows: self.shows,
             check: super::keys::verify,
-            domain: DOMAIN,
+            domain: about.domain,
             name: record.name,
             addresses: record.addresses,
             listen: format!("{id}"),

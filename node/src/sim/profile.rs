@@ -65,6 +65,8 @@ profiles! {
     /// Clients that move between nodes with what they have seen, and writes that wait for other members, while
     /// nodes are killed and fall back.
     Sessions = "sessions",
+    /// Nodes change their keys, soon or late, again and again, while roads are cut and nodes are killed.
+    Keys = "keys",
     /// What any other one does, at nodes that keep indexes.
     Indexes = "indexes",
 }

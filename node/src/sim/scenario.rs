@@ -131,8 +131,26 @@ pub(crate) enum Action {
     Status { node: usize },
     /// A further node joins by an invite of the first.
     Join,
-    /// A node is asked for an invite, good for so long; so many further nodes dial with it, so much later.
-    Invite { by: usize, is_reader: bool, lasts_ms: u64, guests: usize, comes_ms: u64 },
+    /// A node is asked for an invite, good for so long and for so many; so many further nodes dial with it, so
+    /// much later.
+    Invite {
+        by: usize,
+        is_reader: bool,
+        lasts_ms: u64,
+        guests: usize,
+        comes_ms: u64,
+        #[serde(default = "once")]
+        uses: u32,
+        /// Whether each waits until the inviter's operator approves it.
+        #[serde(default)]
+        asks: bool,
+    },
+    /// The operator of the first node approves who waits there longest, or denies it.
+    Decide { is_approved: bool },
+    /// A member is given an invite to another domain.
+    Stray { node: usize },
+    /// The first node revokes the invite that it has handed out last.
+    Revoke,
     /// The operator changes how a running node takes part in the mesh.
     Topology { node: usize, topology: Topology },
     /// The operator changes which way data goes between a node and a peer.
@@ -143,6 +161,8 @@ pub(crate) enum Action {
     Order { node: usize, order: Order },
     /// A node is asked to make one member the only one that takes writes, or all.
     Promote { by: usize, primary: Option<usize> },
+    /// A node changes its key; the old one is valid for so long.
+    Rotate { node: usize, overlap_ms: u64 },
     /// A node runs a later version from now on, or this one again.
     Upgrade { node: usize, is_newer: bool },
 }
@@ -210,6 +230,7 @@ impl Action {
             | Self::Rollback { node }
             | Self::PauseAll { node, .. }
             | Self::Status { node }
+            | Self::Stray { node }
             | Self::Invite { by: node, .. }
             | Self::Clone { node }
             | Self::Move { node }
@@ -220,6 +241,7 @@ impl Action {
             | Self::Delay { node, .. }
             | Self::Order { node, .. }
             | Self::Promote { by: node, .. }
+            | Self::Rotate { node, .. }
             | Self::Upgrade { node, .. } => (node, None),
             Self::Cut { from, to }
             | Self::BreakAfter { from, to, .. }
@@ -230,7 +252,7 @@ impl Action {
             Self::Mend { a, b } | Self::Break { a, b } => (a, Some(b)),
             Self::Pause { node, peer, .. } | Self::Turn { node, peer, .. } => (node, Some(peer)),
             Self::Split { ref nodes } => (nodes.first().copied().unwrap_or(0), None),
-            Self::MendAll | Self::Join => (0, None),
+            Self::MendAll | Self::Join | Self::Revoke | Self::Decide { .. } => (0, None),
         }
     }
 
@@ -326,6 +348,10 @@ pub enum ScenarioError {
         /// In the file.
         found: u32,
     },
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// For how long nodes wait for one that never comes back: longer than any other one is away.

@@ -156,9 +156,12 @@ impl Stage {
             Action::Rot { node, key } => self.rot(node, key),
             Action::Rollback { node } => self.roll_back(node),
             Action::Join => self.invite(INVITER, Terms::WRITER),
-            Action::Invite { by, is_reader, lasts_ms, guests, comes_ms } => {
-                self.invite(by, Terms { is_reader, lasts_ms, guests, comes_ms });
+            Action::Invite { by, is_reader, lasts_ms, guests, comes_ms, uses, asks } => {
+                self.invite(by, Terms { is_reader, lasts_ms, guests, comes_ms, uses, asks });
             }
+            Action::Decide { is_approved } => self.decide(is_approved),
+            Action::Revoke => self.revoke_invite(),
+            Action::Stray { node } => self.stray(node),
             Action::Upgrade { node, is_newer } => self.upgrade(node, is_newer),
             Action::Pause { node, peer, is_paused } => self.pause(node, peer, is_paused),
             Action::PauseAll { node, is_paused } => self.pause_all(node, is_paused),
@@ -168,6 +171,7 @@ impl Stage {
             Action::Delay { node, apply_after_ms } => self.delay(node, apply_after_ms),
             Action::Order { node, order } => self.order(node, order),
             Action::Promote { by, primary } => self.promote(by, primary),
+            Action::Rotate { node, overlap_ms } => self.rotate(node, overlap_ms),
             Action::Disk { node, commit_ms } => self.world.nodes[node].commit_ms = commit_ms,
             Action::Full { node, is_full } => self.world.nodes[node].is_full = is_full,
             Action::FailSync { node, is_kept } => {

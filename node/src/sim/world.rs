@@ -450,6 +450,8 @@ pub(crate) fn text(value: &str) -> Payload {
 
 /// Sizes at which a few rows fill what gigabytes fill in life.
 pub(crate) const SMALL: Limits = Limits {
+    members: crate::limits::MEMBERS_MAX,
+    strangers: crate::limits::STRANGERS_MAX,
     ring_bytes: 6_000,
     waiting_bytes: 2_000,
     batch_bytes: 900,

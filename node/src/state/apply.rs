@@ -8,6 +8,7 @@ use millpond_core::{
 use super::clear::{clear_slice, drop_cut};
 use super::compaction::compact;
 use super::delayed::{apply_due, note_arrival};
+use super::enter::enter;
 use super::floor::{shares_nothing, tells_all};
 use super::fold::{Fold, fold_slice};
 use super::heads::{CutMark, Heads, Place};
@@ -91,6 +92,7 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, job: Job) -> Result<Outcome, JobEr
             Ok(Outcome::default())
         }
         Job::Reissue(job) => reissue(tx, job),
+        Job::Enter(job) => enter(tx, job),
         Job::Meta(values) => {
             values.into_iter().for_each(|(key, value)| tx.put_meta(key, value));
             Ok(Outcome::default())

@@ -85,7 +85,7 @@ fn weigh(job: &Job) -> usize {
         Job::Mend(it) => it.found.len() + it.lost.len() + it.unlogged.len() + 16,
         // As much as one commit may do beside small writes: they wait for one such job at most.
         Job::Batch { .. } | Job::Cut(_) => GROUP_ROWS_MAX,
-        Job::Reissue(_) | Job::Index(_) => GROUP_ROWS_MAX,
+        Job::Reissue(_) | Job::Enter(_) | Job::Index(_) => GROUP_ROWS_MAX,
         Job::Flip { .. } | Job::Fold { .. } | Job::DropCut { .. } => GROUP_ROWS_MAX,
         Job::Collect { .. } | Job::Compact { .. } => GROUP_ROWS_MAX,
         Job::At(_, Some(job)) => weigh(job),

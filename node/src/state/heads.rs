@@ -306,7 +306,7 @@ pub(crate) mod meta_key {
     }
 
     pub(crate) fn invites() -> MetaKey {
-        MetaKey("invites".into())
+        MetaKey("invites/2".into())
     }
 
     pub(crate) fn pending_invite() -> MetaKey {

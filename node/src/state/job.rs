@@ -6,6 +6,7 @@ use millpond_core::wire::{PushFrame, RowsFrame};
 use millpond_core::{Incarnation, Namespace, NodeKey, Path, Push, VersionVector};
 
 use super::delayed::{Arrival, DelayMode, Due};
+use super::enter::Enter;
 use super::heads::CutMark;
 use super::mend::Mend;
 use super::reissue::{Reissue, Reissued};
@@ -89,6 +90,8 @@ pub(crate) enum Job {
     Close,
     /// Ends an incarnation that went on elsewhere, and issues anew what is disputed of it.
     Reissue(Reissue),
+    /// Leaves a domain in which nothing is for another one.
+    Enter(Enter),
     /// Notes that are nobody's data: peers' vectors, invites, marks.
     Meta(Vec<(MetaKey, Option<bytes::Bytes>)>),
 }
@@ -201,6 +204,9 @@ pub(crate) enum JobError {
     /// The cut of a refresh that broke off is not as it was when it was compared: rows came late to it.
     #[error("the refresh that broke off has changed since it was compared")]
     Changed,
+    /// Another domain was to be entered, and something is here, or has changed since that was found.
+    #[error("there is something in the domain that was to be left")]
+    NotEmpty,
     /// There is no cut of this namespace.
     #[error("no cut is arriving")]
     NoCut,

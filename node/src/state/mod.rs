@@ -9,6 +9,7 @@ mod began;
 mod clear;
 mod compaction;
 mod delayed;
+mod enter;
 mod floor;
 mod fold;
 mod gap;
@@ -31,6 +32,7 @@ pub(crate) use apply::apply;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use clear::Clear;
 pub(crate) use delayed::{Arrival, DelayMode, Due, settle_delay, shown_in};
+pub(crate) use enter::{Enter, holds_no_data};
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
 pub(crate) use group::{commit_group, take_group};

@@ -10,7 +10,7 @@ pub struct KeyStatus {
     pub key: String,
     /// What it is now.
     pub state: KeyState,
-    /// Until when it is valid, in milliseconds since 1970; absent while no other one takes its place.
+    /// Until when it is valid at least, in milliseconds since 1970; absent while no other one takes its place.
     pub until_ms: Option<u64>,
 }
 

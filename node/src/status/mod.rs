@@ -3,6 +3,7 @@
 mod backup;
 mod counters;
 mod keys;
+mod limits;
 mod origins;
 mod pace;
 mod refresh;
@@ -17,6 +18,7 @@ pub use backup::BackupStatus;
 pub(crate) use counters::Moved;
 pub use counters::{Amount, ControlBytes, LinkCounters, OriginCounters, Totals};
 pub use keys::{KeyState, KeyStatus};
+pub use limits::LimitStatus;
 pub use origins::OriginStatus;
 pub use pace::{CatchUp, Folding, Pace};
 pub use refresh::{RefreshError, RefreshReport, RefreshSide};
@@ -27,6 +29,7 @@ pub use verify::{
     LostValue, ScrubReport, VerifiedPeer, VerifyOutcome, VerifyReport, VerifyStatus, VerifyTotals,
 };
 
+use crate::membership::PendingMember;
 use crate::topology::settings::{Direction, Ripple, Topology};
 
 /// Everything about a node at one moment.
@@ -44,6 +47,12 @@ pub struct Status {
     pub sources: Vec<OriginStatus>,
     /// What each namespace holds.
     pub namespaces: Vec<NamespaceStatus>,
+    /// Who came with an invite of this node's, and waits for an admin to approve it.
+    #[serde(default)]
+    pub pending: Vec<PendingMember>,
+    /// The limits that it keeps to, those first of which it knows how much is used.
+    #[serde(default)]
+    pub limits: Vec<LimitStatus>,
     /// The backups that it makes by itself, if it does.
     #[serde(default)]
     pub backup: Option<BackupStatus>,
@@ -67,8 +76,41 @@ impl Status {
     ) -> Self {
         let verdict = Verdict::of(&node, &peers);
         let next = next_steps(&node, &peers);
-        let backup = None;
-        Self { verdict, node, peers, sources, namespaces, backup, totals, warnings, next }
+        let (pending, limits, backup) = (Vec::new(), Vec::new(), None);
+        Self {
+            verdict,
+            node,
+            peers,
+            sources,
+            namespaces,
+            pending,
+            limits,
+            backup,
+            totals,
+            warnings,
+            next,
+        }
+    }
+
+    /// Adds the limits, and warns of those that are nearly reached.
+    pub(crate) fn with_limits(mut self, limits: Vec<LimitStatus>) -> Self {
+        for near in limits.iter().filter(|limit| limit.is_near()) {
+            let LimitStatus { what, limit, used } = near;
+            self.warnings.push(format!("{what}: {} of {limit}", used.unwrap_or_default()));
+        }
+        self.limits = limits;
+        self
+    }
+
+    /// Adds who waits for an admin's approval.
+    pub(crate) fn with_pending(mut self, pending: Vec<PendingMember>) -> Self {
+        let ask =
+            "compare the three words with those at the node that waits: millpond peers pending";
+        if !pending.is_empty() {
+            self.next.insert(0, ask.into());
+        }
+        self.pending = pending;
+        self
     }
 
     /// Adds how the node's own backups are.

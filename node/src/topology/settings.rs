@@ -61,6 +61,9 @@ pub struct LinkSettings {
     /// The member: its name, its key or the first 8 digits of it or more; `*` is every member that no other
     /// line names.
     pub peer: String,
+    /// Where this node dials it first, before the addresses that it tells: `host:port`, or of another transport.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Overrides [`Topology::ripple`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ripple: Option<Ripple>,
@@ -178,6 +181,7 @@ impl LinkSettings {
     pub fn new(peer: impl Into<String>) -> Self {
         Self {
             peer: peer.into(),
+            address: None,
             ripple: None,
             cost: None,
             direction: Direction::Both,

@@ -308,7 +308,7 @@ async fn a_conflict_within_fields_is_listed_ended_and_undone() {
         let people = Collection::<Person>::new(replica.read().unwrap());
         let person = people.get("milk").unwrap().unwrap();
         let phone = &person.contacts.get("at / home").unwrap().phone;
-        let mut phones: Vec<String> = phone.values().iter().cloned().collect();
+        let mut phones: Vec<String> = phone.values().to_vec();
         phones.sort();
         phones
     };

@@ -6,6 +6,7 @@ use millpond::{Config, LinkSettings, Mode, OpenError, Replica};
 use serde_json::{Value, json};
 
 use crate::client::{Events, Node, config};
+use crate::cluster::within;
 
 const MILK: &str = "/api/v1/c/tasks/milk";
 
@@ -334,6 +335,45 @@ async fn the_node_tells_how_it_is() {
     assert!(invited.json()["invite"].as_str().unwrap().starts_with("mp1"));
     let odd = node.ask("POST", "/api/v1/invites", r#"{"role":"king"}"#).await;
     assert_eq!(odd.problem(), "bad_role");
+}
+
+#[tokio::test]
+async fn a_node_joins_over_http() {
+    let (node, other, full) = (Node::start().await, Node::start().await, Node::start().await);
+    full.ask("PUT", "/api/v1/c/t/a", r#"{"n":1}"#).await;
+    let path = "/api/v1/join";
+    let joined = json!({"state": "joined", "why": null, "words": null});
+    assert_eq!(node.get(path).await.json(), joined);
+    let invited = node.ask("POST", "/api/v1/invites", "").await.json();
+    let body = json!({"invite": invited["invite"]}).to_string();
+    assert_eq!(full.ask("POST", path, &body).await.problem(), "other_domain");
+    assert_eq!(full.get("/api/v1/c/t/a").await.json(), json!({"n": 1}));
+    let begun = other.ask("POST", path, &body).await;
+    assert_eq!((begun.status, &begun.json()["state"]), (202, &json!("joining")));
+    within("it is a member", other.replica.joined()).await.unwrap();
+    assert_eq!(other.get(path).await.json()["state"], "joined");
+    assert_eq!(other.ask("POST", path, &body).await.problem(), "already_member");
+    assert_eq!(other.ask("POST", path, r#"{"invite":"mp1"}"#).await.problem(), "bad_invite");
+}
+
+#[tokio::test]
+async fn invites_are_listed_and_revoked() {
+    let node = Node::start().await;
+    let path = "/api/v1/invites";
+    let invited = node.ask("POST", path, r#"{"uses":2}"#).await.json();
+    let (id, text) = (invited["id"].as_str().unwrap(), invited["invite"].as_str().unwrap());
+    assert_eq!(invited["uses"], 2);
+    let listed = node.get(path).await.json()["invites"].clone();
+    assert_eq!(listed[0]["id"], id);
+    assert_eq!((&listed[0]["state"], &listed[0]["used_by"]), (&json!("open"), &json!([])));
+    assert!(!listed.to_string().contains(text), "a list tells no secrets");
+    let revoke = async |invite: &str| {
+        node.ask("POST", "/api/v1/invites/revoke", &json!({"invite": invite}).to_string()).await
+    };
+    assert_eq!(revoke("0000").await.problem(), "no_such_invite");
+    assert_eq!(revoke(text).await.json()["state"], "revoked");
+    assert_eq!(revoke(id).await.json()["state"], "revoked", "twice is no error");
+    assert_eq!(node.ask("POST", path, r#"{"uses":0}"#).await.problem(), "bad_uses");
 }
 
 #[tokio::test]

@@ -16,10 +16,12 @@ mod indexes;
 #[cfg(all(unix, feature = "quic", feature = "unix"))]
 mod moving;
 mod opening;
+mod partners;
 mod presence;
 mod records;
 mod replication;
 #[cfg(all(unix, feature = "quic", feature = "unix"))]
 mod revocation;
+mod rotation;
 mod routes;
 mod typed;

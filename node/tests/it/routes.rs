@@ -113,6 +113,24 @@ async fn a_node_is_reached_by_libp2p_as_its_config_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn libp2p_that_is_asked_for_and_cannot_be_is_an_error_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new(folder.path().join("node-1"));
+    Replica::init(&config).unwrap();
+    config.libp2p.mdns = true;
+    let error = Replica::open(config.clone()).await.err().unwrap().to_string();
+    assert!(error.contains("listens nowhere"), "{error}");
+    config.also_listen = vec!["/ip4/127.0.0.1/tcp/0".into()];
+    config.libp2p.relays = vec!["anna".into()];
+    let error = Replica::open(config).await.err().unwrap().to_string();
+    let expected = match cfg!(feature = "libp2p") {
+        true => "\"anna\" is no address of a node",
+        false => "built without libp2p",
+    };
+    assert!(error.contains(expected), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_of_no_transport_is_an_error_that_says_what_to_write() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::new(folder.path().join("node-1"));

@@ -5,13 +5,14 @@
 //! depend on the other. It knows the program only from outside, by its commands and its API, and depends on
 //! no crate of Millpond.
 //!
-//! A [`Network`] needs root and `ip` of iproute2, and nothing of what makes it is seen outside of its
+//! A [`Network`] needs root and `ip` of iproute2, a NAT in it also `nft` of nftables, and nothing of what makes it is seen outside of its
 //! namespaces. It leaves with its value; what an owner that was killed left behind, the next one removes.
 
 mod chaos;
 mod client;
 mod cluster;
 mod host;
+mod nat;
 mod network;
 mod node;
 mod random;

@@ -18,7 +18,7 @@ use crate::host::Host;
 /// Hosts with a wire between each two. They are removed with it, so it must outlive what runs on them.
 #[derive(Debug)]
 pub struct Network {
-    hosts: Vec<Host>,
+    pub(crate) hosts: Vec<Host>,
     /// Who hears nothing of whom: (from, to).
     cut: BTreeSet<(usize, usize)>,
     /// Wires whose interfaces are down at their first end: (first, second).
@@ -45,7 +45,7 @@ impl Network {
     pub fn mesh(hosts: usize) -> io::Result<Self> {
         assert!(hosts <= HOSTS_MAX, "a network has at most {HOSTS_MAX} hosts");
         sweep()?;
-        let mut network = Self { hosts: Vec::new(), cut: BTreeSet::new(), down: BTreeSet::new() };
+        let mut network = Self::empty();
         for number in 0..hosts {
             network.add_host(number)?;
         }
@@ -135,6 +135,10 @@ impl Network {
         &self.hosts
     }
 
+    pub(crate) fn empty() -> Self {
+        Self { hosts: Vec::new(), cut: BTreeSet::new(), down: BTreeSet::new() }
+    }
+
     fn add_host(&mut self, number: usize) -> io::Result<()> {
         let (name, address) = (unique_name(&number.to_string()), address(number));
         ip(&["netns", "add", &name])?;
@@ -171,7 +175,7 @@ impl Network {
     }
 
     /// Runs lines of `ip` on a host.
-    fn batch(&self, host: usize, lines: &str) -> io::Result<()> {
+    pub(crate) fn batch(&self, host: usize, lines: &str) -> io::Result<()> {
         let namespace = self.hosts[host].namespace().unwrap_or_default();
         run(&["-n", namespace, "-batch", "-"], lines)
     }
@@ -187,7 +191,7 @@ impl Drop for Network {
 }
 
 /// Removes the namespaces whose owners have ended without it, and ends what still runs there.
-fn sweep() -> io::Result<()> {
+pub(crate) fn sweep() -> io::Result<()> {
     let output = Command::new("ip").args(["netns", "list"]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let names = text.lines().filter_map(|line| line.split(' ').next());
@@ -203,7 +207,7 @@ fn sweep() -> io::Result<()> {
 }
 
 /// A name that no other owner gives, now or later: it says which process made it, and when that started.
-fn unique_name(what: &str) -> String {
+pub(crate) fn unique_name(what: &str) -> String {
     static NETWORKS: AtomicU32 = AtomicU32::new(0);
     let id = std::process::id();
     let serial = NETWORKS.fetch_add(1, Ordering::Relaxed);
@@ -228,7 +232,7 @@ fn started(id: u32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
-fn ip(arguments: &[&str]) -> io::Result<()> {
+pub(crate) fn ip(arguments: &[&str]) -> io::Result<()> {
     run(arguments, "")
 }
 

@@ -1,6 +1,7 @@
 //! The configuration file, and `config check`.
 
 mod complaint;
+mod replication;
 mod values;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use complaint::{Complaint, parse};
+pub(crate) use replication::Replication;
 pub(crate) use values::{Every, Level, Origins, Region, Size, Span};
 use values::{FormatVersion, PresetName};
 
@@ -103,21 +105,14 @@ pub(crate) struct File {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Replication {
-    pub bindaddress: Option<SocketAddr>,
-    #[serde(default)]
-    pub also_listen: Origins,
-    #[serde(default)]
-    pub origin: Origins,
-    pub hold_down: Option<Span>,
-    pub digest_interval: Option<Span>,
-    pub automatic_refresh: Option<bool>,
-    pub offline_window: Option<Span>,
-    pub tombstones: Option<Size>,
-    pub apply_after: Option<Span>,
-    pub max_lag: Option<Span>,
-    pub max_lag_writes: Option<u64>,
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Libp2p {
+    pub mdns: bool,
+    pub kademlia: bool,
+    pub bootstrap: Origins,
+    pub relay_for_members: bool,
+    pub relays: Origins,
+    pub hole_punching: bool,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -227,11 +222,18 @@ impl File {
         config.name = self.name.clone().unwrap_or_else(host_name);
         config.advertise.clone_from(&self.replication.origin.0);
         config.also_listen.clone_from(&self.replication.also_listen.0);
+        let libp2p = &self.replication.libp2p;
+        config.libp2p.mdns = libp2p.mdns;
+        config.libp2p.kademlia = libp2p.kademlia;
+        config.libp2p.bootstrap.clone_from(&libp2p.bootstrap.0);
+        config.libp2p.relay_for_members = libp2p.relay_for_members;
+        config.libp2p.relays.clone_from(&libp2p.relays.0);
+        config.libp2p.hole_punching = libp2p.hole_punching;
         config.listen = self.replication.bindaddress.unwrap_or(LISTEN);
         config.preset = self.preset()?;
         config.region = self.region.clone().map(|Region(region)| region);
         config.cost = self.cost.unwrap_or(config.cost);
-        config.topology = self.topology.clone();
+        config.topology = self.topology()?;
         config.backup = self.backup.as_ref().map(|backup| backup.schedule(dir)).transpose()?;
         if let Some(Span(hold_down)) = self.replication.hold_down {
             config.hold_down = hold_down;
@@ -250,6 +252,9 @@ impl File {
         if let Some(Span(window)) = self.replication.offline_window {
             config.offline_window = window;
         }
+        if let Some(Span(overlap)) = self.replication.key_overlap {
+            config.key_overlap = overlap;
+        }
         if let Some(Size(bytes)) = self.replication.tombstones {
             config.tombstone_bytes_max = bytes as u64;
         }
@@ -266,6 +271,19 @@ impl File {
 }
 
 impl File {
+    /// The topology, with the partners that are known by certificates.
+    fn topology(&self) -> Result<Topology, Failure> {
+        let mut topology = self.topology.clone();
+        topology.links.extend(self.replication.partners.iter().cloned());
+        match topology.check() {
+            Ok(()) => Ok(topology),
+            Err(error) => Err(Failure::new("the partners under [replication] make no sense")
+                .why(error)
+                .cause(Cause::Config)
+                .exit(Exit::Config)),
+        }
+    }
+
     fn preset(&self) -> Result<Preset, Failure> {
         match (self.preset, &self.primary) {
             (PresetName::MultiWriter, None) => Ok(Preset::MultiWriter),
@@ -373,7 +391,8 @@ const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8440);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millpond::Direction;
+    use millpond::{Certificate, Direction};
+    use millpond_core::NodeKey;
 
     #[test]
     fn a_whole_file_parses() {
@@ -428,6 +447,59 @@ mod tests {
         );
         let config = parse("").unwrap().replica(Path::new("x")).unwrap();
         assert_eq!(topology_text(&config.topology), "full-mesh, ripple adaptive");
+    }
+
+    #[test]
+    fn a_partner_is_known_by_its_certificate() {
+        let key = NodeKey::from_bytes([7; 32]);
+        let partner = |way: &str| {
+            let (at, certificate) = ("repl://london.example.com:8444", Certificate::of(key));
+            let text = format!(
+                "[replication]\nhold_down = \"1s\"\n[replication.\"{at}\"]\ntype = \"{way}\"\n\
+                 partner_cert = \"{certificate}\"\nautomatic_refresh = false\n"
+            );
+            parse(&text).unwrap().replica(Path::new("x")).unwrap().topology.links.remove(0)
+        };
+        let link = partner("mutual-pull");
+        assert_eq!(link.peer, key.to_string());
+        assert_eq!(link.address.as_deref(), Some("london.example.com:8444"));
+        assert_eq!((link.direction, link.dial), (Direction::Both, true));
+        assert_eq!(link.automatic_refresh, Some(false));
+        let (pull, allow) = (partner("pull"), partner("allow-pull"));
+        assert_eq!((pull.direction, pull.dial), (Direction::Pull, true));
+        assert_eq!((allow.direction, allow.dial), (Direction::Serve, false));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_partner_is_told() {
+        let certificate = Certificate::of(NodeKey::from_bytes([7; 32])).to_string();
+        let typo = certificate.replace('a', "b");
+        let at = "[replication.\"repl://a:1\"]\n";
+        for (text, why) in [
+            (format!("{at}type = \"pull\"\n"), "missing field `partner_cert`"),
+            (
+                format!("{at}type = \"push\"\npartner_cert = \"{certificate}\"\n"),
+                "`push` is no value",
+            ),
+            (
+                format!("{at}type = \"pull\"\npartner_cert = \"{typo}\"\n"),
+                "checksum does not match",
+            ),
+            (format!("{at}type = \"pull\"\npartner_cert = \"MIIB\"\n"), "begins with \"mpk1\""),
+            (
+                format!(
+                    "[replication.\"repl://a\"]\ntype = \"pull\"\npartner_cert = \"{certificate}\"\n"
+                ),
+                "write repl://HOST:PORT",
+            ),
+        ] {
+            let complaint = parse(&text).unwrap_err();
+            assert!(complaint.why.contains(why), "{}", complaint.why);
+        }
+        let pinned = format!("type = \"pull\"\npartner_cert = \"{certificate}\"\n");
+        let twice = format!("{at}{pinned}[replication.\"repl://b:1\"]\n{pinned}");
+        let failure = parse(&twice).unwrap().replica(Path::new("x")).unwrap_err();
+        assert!(failure.to_string().contains("two links"), "{failure}");
     }
 
     #[test]

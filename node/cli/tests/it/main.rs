@@ -8,6 +8,7 @@ mod demo;
 mod failed_disk;
 mod fence;
 mod full_disk;
+mod keys;
 mod kill;
 mod kill_catch_up;
 mod netns;
@@ -113,6 +114,16 @@ fn a_node_tells_how_it_is_in_words_and_json() {
     assert!(status.contains("next: millpond invite"), "{status}");
     let status: Value = serde_json::from_str(&node.run(&["status", "--json"]).ok()).unwrap();
     assert_eq!(status["node"]["name"], "paris-1");
+    let members = json!({"what": "members", "limit": 1024, "used": 1});
+    assert_eq!(status["limits"][0], members);
+    let details = node.run(&["status", "--details"]).ok();
+    let shown = |what: &str, rest: &str| {
+        details.lines().any(|line| line.starts_with(what) && line.ends_with(rest))
+    };
+    assert!(
+        shown("members ", " 1     1024") && shown("quic: handshakes ", " -     256"),
+        "{details}"
+    );
     let digest: Value = serde_json::from_str(&node.run(&["digest", "--json"]).ok()).unwrap();
     assert_eq!(digest["rows"], 0);
     let topology = node.run(&["topology"]).ok();
@@ -197,6 +208,86 @@ fn a_join_with_a_used_invite_says_so_and_a_fresh_one_goes_on_in_the_same_folder(
     join("second", &node.run(&["invite"]).ok()).ok();
     let again = join("second", &node.run(&["invite"]).ok()).failed(1);
     assert!(again.contains("holds a replica already"), "{again}");
+}
+
+#[test]
+fn an_invite_is_for_so_many_is_listed_and_revoked() {
+    let node = Node::start();
+    let invite = node.run(&["invite", "--uses", "2"]).ok();
+    let dir = tempfile::tempdir().unwrap();
+    let join = |name: &str| {
+        let folder = dir.path().join(name);
+        let options =
+            ["--listen", "127.0.0.1:0", "--name", name, "--dir", folder.to_str().unwrap()];
+        millpond(&[&["join", invite.trim()][..], &options].concat(), b"")
+    };
+    join("first").ok();
+    let list = node.run(&["invite", "list"]).ok();
+    assert!(list.contains("writer  1 of 2  open for 9m"), "{list}");
+    let id = list.lines().nth(1).unwrap().split(' ').next().unwrap();
+    let revoked = node.run(&["invite", "revoke", id]).ok();
+    assert_eq!(revoked, format!("revoked {id}; the one that has joined with it stays\n"));
+    let refused = join("second").failed(1);
+    assert!(refused.contains("revoked by an admin"), "{refused}");
+    let unknown = node.run(&["invite", "revoke", "0000"]).failed(1);
+    assert!(unknown.contains("error[E0209]: the invite was not revoked"), "{unknown}");
+    let drawn = node.run(&["invite", "--qr"]).ok();
+    assert!(drawn.contains('█') && drawn.lines().last().unwrap().starts_with("mp1"), "{drawn}");
+}
+
+#[test]
+fn a_node_joins_while_it_runs_and_one_with_data_stays() {
+    let (node, other, full) = (Node::start(), Node::start(), Node::start());
+    node.run(&["put", "t/a", r#"{"n":1}"#]).ok();
+    full.run(&["put", "t/b", r#"{"n":2}"#]).ok();
+    let invite = node.run(&["invite", "--uses", "2"]).ok();
+    let joined = other.run(&["join", invite.trim()]).ok();
+    let next = format!("next: millpond status --dir {}", other.data().display());
+    assert_eq!(joined, format!("paris-1 is a member now, and has caught up\n{next}\n"));
+    assert_eq!(other.run(&["get", "t/a"]).ok(), "n  1\n");
+    other.run(&["put", "t/c", r#"{"n":3}"#]).ok();
+    node.until(&["get", "t/c"], "n  3");
+    let again = other.run(&["join", invite.trim()]).failed(1);
+    assert!(again.contains("error[E0204]") && again.contains("already"), "{again}");
+
+    let digest = full.run(&["digest"]).ok();
+    let refused = full.run(&["join", invite.trim()]).failed(1);
+    assert!(refused.contains("error[E0203]: the node did not join"), "{refused}");
+    assert!(refused.contains("data was written in it; nothing was changed"), "{refused}");
+    assert!(refused.contains("do:  join in a new folder"), "{refused}");
+    assert_eq!(full.run(&["digest"]).ok(), digest);
+    assert_eq!(full.run(&["get", "t/b"]).ok(), "n  2\n");
+    let named = other.run(&["join", invite.trim(), "--name", "x"]).failed(2);
+    assert!(named.contains("leave the settings out"), "{named}");
+}
+
+#[test]
+fn an_admin_approves_a_node_by_its_words() {
+    let (node, other, third) = (Node::start(), Node::start(), Node::start());
+    assert_eq!(node.run(&["peers", "pending"]).ok(), "nobody waits to be approved\n");
+    let invite = node.run(&["invite", "--approve", "--uses", "2"]).ok();
+    let follower = other.follow(&["join", invite.trim()]);
+    node.until(&["peers", "pending"], "paris-1");
+    let pending: Value =
+        serde_json::from_str(&node.run(&["peers", "pending", "--json"]).ok()).unwrap();
+    let words = pending["pending"][0]["words"].as_str().unwrap().to_owned();
+    other.until(&["status"], &format!("its words are {words}"));
+    assert!(node.run(&["status"]).ok().contains("compare the three words"));
+    let nobody = node.run(&["peers", "approve", "paris-1"]).failed(1);
+    assert!(nobody.contains("error[E0211]"), "{nobody}");
+    let mut approve = vec!["peers", "approve"];
+    approve.extend(words.split('-'));
+    assert!(node.run(&approve).ok().starts_with("approved paris-1 ("));
+    follower.until("paris-1 is a member now");
+
+    let denied = third.follow(&["join", invite.trim()]);
+    node.until(&["peers", "pending"], "WORDS");
+    let pending: Value =
+        serde_json::from_str(&node.run(&["peers", "pending", "--json"]).ok()).unwrap();
+    let key = pending["pending"][0]["key"].as_str().unwrap().to_owned();
+    assert!(node.run(&["peers", "deny", &key]).ok().starts_with("denied paris-1 ("));
+    third.until(&["status"], "did not let this node in");
+    drop(denied);
 }
 
 #[test]

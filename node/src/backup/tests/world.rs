@@ -223,6 +223,7 @@ pub(super) fn restore_into(
     let is_fork = matches!(how, Restore::AsFork);
     let identity = Identity {
         key,
+        check: crate::sim::keys::verify,
         domain: if is_fork { FORK } else { DOMAIN },
         store: [9; 16],
         recovery: is_fork.then_some(RECOVERY),
@@ -230,7 +231,7 @@ pub(super) fn restore_into(
         fresh: Incarnation::from_bytes([255; 16]),
         now_ms: 5_000,
     };
-    filled.finish(store, &identity)
+    filled.finish(store, &identity).map(|(_, is_member)| is_member)
 }
 
 pub(super) fn go_on(_: BackupProgress) -> ControlFlow<()> {

@@ -7,12 +7,12 @@ use millpond_core::Namespace;
 use millpond_core::message::{Message, Pull};
 use millpond_core::wire::RowsFrame;
 
-use super::super::limits::Limits;
 use super::super::pulling::{Offer, Pulling, Question, inadmissible};
 use super::super::supply::{Step, Supply};
 use super::check::{Fault, Rule, hold};
 use super::history::{Covered, NodeId};
 use super::state::{State, decode, encode};
+use crate::limits::Limits;
 use crate::state::{Job, Place};
 
 /// A catch-up whose rows have left the supplier and may arrive at any time.
@@ -180,6 +180,8 @@ impl std::fmt::Debug for Transfer {
 const ONE_ROW: Limits = Limits { rows_frame_bytes: 1, collected_dots: 1, ..SLICED };
 /// One frame is enough for a slice.
 const SLICED: Limits = Limits {
+    members: crate::limits::MEMBERS_MAX,
+    strangers: crate::limits::STRANGERS_MAX,
     ring_bytes: 0,
     waiting_bytes: 0,
     batch_bytes: 1,

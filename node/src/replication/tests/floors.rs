@@ -7,10 +7,10 @@ use millpond_core::message::{Message, Pull, PullRefusal, Resume};
 use millpond_core::transport::Lane;
 use millpond_core::{Dot, Incarnation, Namespace, Path, Seq, VersionVector, wire};
 
-use super::super::limits::Limits;
 use super::super::supply::Supply;
 use super::depends_on;
 use super::trees::{engine, link};
+use crate::limits::Limits;
 use crate::planted;
 use crate::replication::Input;
 use crate::sim::net::NodeId;

@@ -13,8 +13,8 @@ use millpond_core::{
 };
 use proptest::prelude::*;
 
-use super::super::limits::Limits;
 use super::super::supply::{Step, Supply};
+use crate::limits::Limits;
 use crate::planted;
 use crate::state::{
     Cut, CutMark, Heads, Job, Local, Overlay, Takeover, View, commit_group, meta_key, write_meta,

@@ -22,6 +22,9 @@
 //! | causes before effects; the ring has a base | 21 | `feeds` |
 //! | R14 incarnations are introduced | S7 | `feeds` |
 //! | hold-down: progress restarts the clocks, acks are prompt | S13, S14 | `feeds`, `acceptance` |
+//! | how many strangers and members there may be | | `limits` |
+//! | who comes in by an invite | 27 | `invites` |
+//! | who goes over to another domain, and that nothing is lost by it | | `entering` |
 //! | one link for each pair; a fence stops all writes | | `sessions` |
 //! | whom to dial, and when | | `dials` |
 //! | what is decided wins over nothing that its maker has not seen | | `decisions` |
@@ -60,12 +63,15 @@ mod damages;
 mod decisions;
 mod delays;
 mod dials;
+mod entering;
 mod feeds;
 mod floors;
 mod fold_laws;
 mod folds;
 mod hostile;
 mod indexes;
+mod invites;
+mod limits;
 mod names;
 mod primary;
 mod refresh_resumes;

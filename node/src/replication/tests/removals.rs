@@ -92,7 +92,7 @@ fn a_removed_member_comes_with_its_old_invite() -> Check {
     let key = world.nodes[id].key;
     remove(&mut world, 0, key)?;
     world.crash(id, true);
-    let store = world.blank_store(id, Some(&invite));
+    let store = world.blank_store(id, invite.domain(), Some(&invite));
     world.nodes[id].store = std::sync::Arc::new(store);
     world.joined[id] = None;
     world.start(id);
@@ -106,6 +106,6 @@ fn a_removed_member_comes_with_its_old_invite() -> Check {
 
 #[test]
 fn a_removed_member_needs_a_new_invite() {
-    let rules = &["a removed member has used up its invite"];
+    let rules = &["a removed member needs a new invite"];
     depends_on(rules, a_removed_member_comes_with_its_old_invite);
 }

@@ -148,3 +148,27 @@ fn what_is_one_way_is_asked() -> Check {
 fn a_one_way_link_carries_nothing_back() {
     depends_on(&["a one-way link carries nothing back"], what_is_one_way_is_asked);
 }
+
+/// Node 0 lets node 1 take from it, and takes nothing; node 1, which has settings of its own, feeds it all the same.
+fn a_peer_gives_where_it_may_only_take() -> Check {
+    let mut world = World::mesh(2, 34);
+    let serve = LinkSettings { direction: Direction::Serve, ..LinkSettings::new("n1") };
+    world.set_topology_of(0, &Topology { links: vec![serve], ..Topology::default() });
+    world.run(3_000);
+    world.put(0, "c/given/f", "v");
+    world.run(1_000);
+    ensure!(world.values(1, "c/given/f") == ["v"], "it does not get what it may take");
+    let id = link(&mut world, 1, 0);
+    let from = engine(&mut world, 1).applied(Namespace::MAIN).clone();
+    engine(&mut world, 1).start_feed(id, Namespace::MAIN, from);
+    world.put(1, "c/pushed/f", "v");
+    world.run(500);
+    ensure!(world.values(0, "c/pushed/f").is_empty(), "what it pushed is here");
+    ensure!(!engine(&mut world, 1).links.contains_key(&id), "its link goes on");
+    Ok(())
+}
+
+#[test]
+fn who_may_only_take_gives_nothing() {
+    depends_on(&["who may only take gives nothing"], a_peer_gives_where_it_may_only_take);
+}

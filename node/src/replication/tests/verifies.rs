@@ -268,9 +268,12 @@ fn a_peer_asks_for_nothing() -> Check {
     let mut world = level_three(98)?;
     lose(&world, 1, "c/7/f", true);
     take_nothing(&mut world, 1, 0);
-    let report = verify(&mut world, 0, false)?;
-    ensure!(!report.is_sound, "nothing differs");
-    world.run(100);
+    // Looked at when it has told what it found: what it gives back then the peer refuses, and ends the link.
+    let peers = Some(vec![world.nodes[1].key]);
+    let request = world.ask(0, Request::Verify { peers, is_deep: false });
+    world.run_until(200_000, |world| world.answers.contains_key(&request))?;
+    let told = world.answers.remove(&request);
+    ensure!(matches!(told, Some(Answer::Verified(report)) if !report.is_sound), "nothing differs");
     ensure!(!waits(&world, 0), "it waits for a question that will not come");
     Ok(())
 }

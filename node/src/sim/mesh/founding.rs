@@ -67,7 +67,7 @@ impl World {
 
     /// A store of the first member that holds all records, as if everybody had written his own.
     fn common_store(&mut self, nodes: &[Node], incarnations: &[Incarnation]) -> SimDisk {
-        let store = self.blank_store(0, None);
+        let store = self.blank_store(0, DOMAIN, None);
         let mut heads = Heads::default();
         let records = nodes.iter().zip(incarnations).enumerate();
         let records: Vec<_> =
