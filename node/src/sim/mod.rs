@@ -15,6 +15,7 @@
 //! | `stage` | carries steps out |
 //! | `oracle`, `judge`, `speech`, `audit`, `wishes`, `starved`, `delays`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
+//! | `stranger` | what peers say before, in and after a hello, for the fuzzer |
 //! | `churn` | members that come and go, and what vectors cost then |
 //! | `mesh` | big meshes, and how far their nodes are from each other |
 //! | `kit` | the test kit: applications on simulated clusters |
@@ -81,6 +82,7 @@ mod shrink;
 mod speech;
 mod stage;
 mod starved;
+mod stranger;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trace;
@@ -98,4 +100,6 @@ pub use profile::{Profile, UnknownProfile};
 pub use rare::{RareCase, rare_cases};
 pub use run::{Failure, Run, RunOptions, run};
 pub use scenario::{Scenario, ScenarioError};
+#[doc(hidden)]
+pub use stranger::fuzz_hello;
 pub use trace::{Event, EventKind};
