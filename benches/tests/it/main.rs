@@ -1,4 +1,5 @@
 //! Tests of the programs of this crate.
 
+#[cfg(feature = "harness")]
 mod harness;
 mod sim;

@@ -7,7 +7,6 @@ mod chaos;
 mod heal;
 mod load;
 mod modes;
-#[cfg(feature = "libp2p")]
 mod natted;
 mod split;
 
