@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use millpond_core::Path;
-use millpond_core::frame::{FRAME_HEADER_BYTES, FrameHeader, frame, split_frame};
+use millpond_core::frame::{FRAME_HEADER_BYTES, FrameBuffer, FrameHeader, frame, split_frame};
 use millpond_core::limits::FRAME_BYTES_MAX;
 use millpond_core::message::Message;
 use millpond_core::wire::entry::{decode_entry, encode_entry};
@@ -33,6 +33,27 @@ pub fn fuzz_lane(data: &[u8]) {
         let Ok(decoded) = decoder.decode(frame.clone()) else { return };
         assert!(decoder.buffered_bytes() <= before + frame.len());
         decoded.iter().for_each(check_message);
+    }
+}
+
+/// The first byte as a piece's size, the rest as what a byte transport reads in such pieces: frames come out as they
+/// went in, and no more is held than the one under way says that it has.
+pub fn fuzz_pieces(data: &[u8]) {
+    let Some((&piece, mut rest)) = data.split_first() else { return };
+    let (mut buffer, mut whole) = (FrameBuffer::new(), Bytes::copy_from_slice(rest));
+    while !rest.is_empty() {
+        let space = buffer.space();
+        let count = space.len().min(rest.len()).min(usize::from(piece) + 1);
+        space[..count].copy_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        match buffer.fill(count) {
+            Ok(Some(frame)) => {
+                assert_eq!(frame, whole.split_to(frame.len()));
+                assert!(split_frame(&frame).is_ok());
+            }
+            Ok(None) => {}
+            Err(_) => return assert!(split_frame(&whole).is_err()),
+        }
     }
 }
 

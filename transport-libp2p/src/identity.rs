@@ -28,7 +28,7 @@ pub(crate) fn key_of(peer: &PeerId) -> Option<NodeKey> {
     }
     let public =
         PublicKey::try_decode_protobuf(multihash.digest()).ok()?.try_into_ed25519().ok()?;
-    Some(NodeKey::from_bytes(public.to_bytes()))
+    Some(NodeKey::from_bytes(public.to_bytes())).filter(|key| !key.is_weak())
 }
 
 /// The peer id of a key, if the bytes are one.
@@ -70,6 +70,12 @@ mod tests {
         ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key.as_bytes())
             .verify(b"pond", &signature)
             .unwrap();
+    }
+
+    #[test]
+    fn a_key_that_anybody_can_sign_for_is_refused() {
+        let weak = peer_of(NodeKey::from_bytes([0; 32])).unwrap();
+        assert_eq!(key_of(&weak), None);
     }
 
     #[test]

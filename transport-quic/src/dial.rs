@@ -7,6 +7,8 @@ use std::time::Duration;
 use millpond_core::NodeKey;
 use millpond_core::transport::DialError;
 use quinn::{ConnectionError, Endpoint, TransportConfig, TransportErrorCode};
+use quinn_proto::ConnectionId;
+use rustls::crypto::CryptoProvider;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::lane::LaneError;
@@ -17,9 +19,14 @@ use crate::{Identity, address, lane_streams, tls};
 pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Identity,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) first_ids: Option<FirstIds>,
     pub(crate) transport: Arc<TransportConfig>,
     pub(crate) timeout: Duration,
 }
+
+/// What a dialled endpoint is called until it says how it calls itself; by chance where nothing else is given.
+pub(crate) type FirstIds = Arc<dyn Fn() -> ConnectionId + Send + Sync>;
 
 /// Why one address gave no link.
 enum Refusal {
@@ -67,9 +74,12 @@ impl Dialer {
     /// Connects and opens both lanes. That the peer accepts *our* key is not known yet on success: its
     /// verdict may still be under way.
     async fn connect(&self, to: SocketAddr, expected: NodeKey) -> Result<QuicLink, Refusal> {
-        let (crypto, verifier) = tls::client(&self.identity, expected);
+        let (crypto, verifier) = tls::client(&self.identity, Arc::clone(&self.provider), expected);
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::clone(&self.transport));
+        if let Some(first_ids) = &self.first_ids {
+            config.initial_dst_cid_provider(Arc::clone(first_ids));
+        }
         let connecting = self
             .endpoint
             .connect_with(config, to, SERVER_NAME)

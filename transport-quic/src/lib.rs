@@ -58,10 +58,16 @@ mod listener;
 mod options;
 mod quic;
 mod raw_key;
+#[cfg(feature = "sim")]
+mod simulated;
+#[cfg(feature = "sim")]
+mod simulated_tls;
 mod socket;
 mod tls;
 
 pub use identity::{Identity, IdentityError};
 pub use options::QuicOptions;
 pub use quic::Quic;
+#[cfg(feature = "sim")]
+pub use simulated::Datagrams;
 pub use socket::{BindError, SocketBuffers};

@@ -23,7 +23,10 @@ use crate::{close, raw_key};
 pub(crate) async fn listen(endpoint: Endpoint, deadline: Duration, ready: mpsc::Sender<QuicLink>) {
     let mut handshakes = JoinSet::new();
     loop {
+        // In this order, so that what is over gives its place away first, and nothing is left to chance.
         tokio::select! {
+            biased;
+            Some(_) = handshakes.join_next() => {}
             incoming = endpoint.accept(), if handshakes.len() < HANDSHAKES_MAX => {
                 let Some(incoming) = incoming else { break };
                 // Past half of the places a stranger first proves that its address is its own; quinn's
@@ -34,7 +37,6 @@ pub(crate) async fn listen(endpoint: Endpoint, deadline: Duration, ready: mpsc::
                     error.into_incoming().refuse();
                 }
             }
-            Some(_) = handshakes.join_next() => {}
         }
     }
     handshakes.shutdown().await;
@@ -48,6 +50,7 @@ async fn admit(incoming: Incoming, deadline: Duration, ready: mpsc::Sender<QuicL
         Err(error) => return tracing::debug!(%remote, %error, "inbound handshake failed"),
     };
     tokio::select! {
+        biased;
         place = ready.reserve() => if let Ok(place) = place {
             place.send(link);
         },

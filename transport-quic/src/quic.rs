@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use millpond_core::NodeKey;
 use millpond_core::transport::{DialError, Link, Transport};
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, VarInt};
+use rustls::crypto::CryptoProvider;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::congestion::Closable;
-use crate::dial::Dialer;
+use crate::dial::{Dialer, FirstIds};
 use crate::limits::{INCOMING_MAX, READY_LINKS_MAX};
 use crate::link::QuicLink;
 use crate::socket::{self, BindError, SocketBuffers};
@@ -47,35 +49,51 @@ impl Quic {
         address: SocketAddr,
         options: QuicOptions,
     ) -> Result<Self, BindError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
+        let runtime = Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         let failed = |source| BindError::Io { address, source };
         let (socket, buffers) = socket::bind(address)?;
         let local_address = socket.local_addr().map_err(failed)?;
         let congestion = Arc::new(Closable::default());
+        let config = ServerConfig::with_crypto(Arc::new(tls::server(identity, tls::provider())));
         let endpoint = Endpoint::new(
             EndpointConfig::default(),
-            Some(accepting(identity, &options, &congestion)),
+            Some(accepting(config, &options, &congestion)),
             socket,
             Arc::new(TokioRuntime),
         )
         .map_err(failed)?;
+        let provider = tls::provider();
+        let bound = Bound { endpoint, provider, first_ids: None, local_address, buffers };
+        Ok(Self::start(&runtime, identity, bound, &options, congestion))
+    }
 
+    /// Starts to accept links on an endpoint.
+    pub(crate) fn start(
+        runtime: &Handle,
+        identity: &Identity,
+        bound: Bound,
+        options: &QuicOptions,
+        congestion: Arc<Closable>,
+    ) -> Self {
+        let Bound { endpoint, provider, first_ids, local_address, buffers } = bound;
         let (sender, ready) = mpsc::channel(READY_LINKS_MAX);
         let listener = listener::listen(endpoint.clone(), options.handshake_timeout, sender);
         let dialer = Dialer {
             endpoint,
             identity: identity.clone(),
+            provider,
+            first_ids,
             transport: options.dialing(&congestion),
             timeout: options.handshake_timeout,
         };
-        Ok(Self {
+        Self {
             dialer,
             congestion,
             local_address,
             buffers,
             ready: Mutex::new(ready),
             listener: Mutex::new(Some(runtime.spawn(listener))),
-        })
+        }
     }
 
     /// The key that this node proves on every link.
@@ -99,12 +117,22 @@ impl Quic {
     }
 }
 
-fn accepting(
-    identity: &Identity,
+/// An endpoint, and where it is bound.
+pub(crate) struct Bound {
+    pub(crate) endpoint: Endpoint,
+    /// By what it proves its key.
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) first_ids: Option<FirstIds>,
+    pub(crate) local_address: SocketAddr,
+    pub(crate) buffers: SocketBuffers,
+}
+
+/// What an endpoint grants to whoever connects, on top of how it proves its key.
+pub(crate) fn accepting(
+    mut config: ServerConfig,
     options: &QuicOptions,
     congestion: &Arc<Closable>,
 ) -> ServerConfig {
-    let mut config = ServerConfig::with_crypto(Arc::new(tls::server(identity)));
     config
         .transport_config(options.accepting(congestion))
         .max_incoming(INCOMING_MAX)

@@ -23,7 +23,7 @@ pub(crate) fn encode(key: NodeKey) -> CertificateDer<'static> {
 /// The key of a SubjectPublicKeyInfo, if it is an Ed25519 one.
 pub(crate) fn decode(spki: &[u8]) -> Option<NodeKey> {
     let key = spki.strip_prefix(&ED25519_SPKI_PREFIX)?;
-    key.try_into().ok().map(NodeKey::from_bytes)
+    key.try_into().ok().map(NodeKey::from_bytes).filter(|key| !key.is_weak())
 }
 
 /// Accepts every client that holds an Ed25519 key: membership is decided above, after the hello.
@@ -183,5 +183,10 @@ mod tests {
         let mut x25519 = spki.to_vec();
         x25519[8] = 0x6e;
         assert_eq!(decode(&x25519), None);
+    }
+
+    #[test]
+    fn a_key_that_anybody_can_sign_for_is_refused() {
+        assert_eq!(decode(&encode(NodeKey::from_bytes([0; 32]))), None);
     }
 }

@@ -62,6 +62,12 @@ impl SocketBuffers {
         self.receive_bytes.min(self.send_bytes) >= Self::WANTED_BYTES
     }
 
+    /// As if all that was asked for had been granted.
+    #[cfg(feature = "sim")]
+    pub(crate) fn ample() -> Self {
+        Self { receive_bytes: Self::WANTED_BYTES, send_bytes: Self::WANTED_BYTES }
+    }
+
     fn of(socket: &Socket) -> io::Result<Self> {
         Ok(Self {
             receive_bytes: socket.recv_buffer_size()? / KERNEL_FACTOR,

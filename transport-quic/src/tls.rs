@@ -16,8 +16,7 @@ use crate::raw_key::{self, AnyClient, PinnedServer};
 use millpond_core::NodeKey;
 
 /// What the accepting side presents and demands.
-pub(crate) fn server(identity: &Identity) -> QuicServerConfig {
-    let provider = provider();
+pub(crate) fn server(identity: &Identity, provider: Arc<CryptoProvider>) -> QuicServerConfig {
     let verifier = AnyClient::new(provider.signature_verification_algorithms);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
@@ -36,9 +35,9 @@ pub(crate) fn server(identity: &Identity) -> QuicServerConfig {
 /// What the dialling side presents and demands, with the verifier that tells why it refused.
 pub(crate) fn client(
     identity: &Identity,
+    provider: Arc<CryptoProvider>,
     expected: NodeKey,
 ) -> (QuicClientConfig, Arc<PinnedServer>) {
-    let provider = provider();
     let verifier = PinnedServer::new(expected, provider.signature_verification_algorithms);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
@@ -58,7 +57,7 @@ pub(crate) fn client(
 }
 
 /// Named explicitly: with two providers in the dependency graph rustls' default panics at first use.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use millpond_core::NodeKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use millpond_core::transport::Lane;
@@ -32,6 +32,11 @@ pub(crate) enum HandshakeError {
     UnknownKind(u8),
 }
 
+/// What a handshake is held over: a socket, or memory.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// What a connection is for, as its first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -46,7 +51,7 @@ struct Transcript {
 }
 
 /// Begins a connection as the dialler.
-pub(crate) async fn start(stream: &mut UnixStream, kind: Kind) -> io::Result<()> {
+pub(crate) async fn start(stream: &mut impl Stream, kind: Kind) -> io::Result<()> {
     let kind = match kind {
         Kind::Session => 0,
         Kind::Lane(Lane::Control) => 1,
@@ -56,7 +61,7 @@ pub(crate) async fn start(stream: &mut UnixStream, kind: Kind) -> io::Result<()>
 }
 
 /// Reads how a connection begins, as the acceptor.
-pub(crate) async fn started(stream: &mut UnixStream) -> Result<Kind, HandshakeError> {
+pub(crate) async fn started(stream: &mut impl Stream) -> Result<Kind, HandshakeError> {
     let mut magic = [0; MAGIC.len()];
     stream.read_exact(&mut magic).await?;
     if magic != *MAGIC {
@@ -73,7 +78,7 @@ pub(crate) async fn started(stream: &mut UnixStream) -> Result<Kind, HandshakeEr
 
 /// The dialler's side of a session's handshake, after its start.
 pub(crate) async fn dial(
-    stream: &mut UnixStream,
+    stream: &mut impl Stream,
     pair: &Ed25519KeyPair,
     expected: NodeKey,
 ) -> Result<Ticket, HandshakeError> {
@@ -99,7 +104,7 @@ pub(crate) async fn dial(
 
 /// The acceptor's side of it: the dialler's key, and the ticket that it is told by [`admit`].
 pub(crate) async fn accept(
-    stream: &mut UnixStream,
+    stream: &mut impl Stream,
     pair: &Ed25519KeyPair,
 ) -> Result<NodeKey, HandshakeError> {
     let mut dialer = [0; 64];
@@ -151,11 +156,12 @@ impl Transcript {
             Role::Dialer => &self.dialer,
             Role::Acceptor => &self.acceptor,
         };
-        let key = *said.first_chunk::<32>().expect("a key comes first");
-        UnparsedPublicKey::new(&ED25519, key)
-            .verify(&self.bytes(role), signature)
-            .map_err(|_| HandshakeError::Unproven(NodeKey::from_bytes(key)))?;
-        Ok(NodeKey::from_bytes(key))
+        let key = NodeKey::from_bytes(*said.first_chunk::<32>().expect("a key comes first"));
+        let signed = UnparsedPublicKey::new(&ED25519, key.as_bytes());
+        match signed.verify(&self.bytes(role), signature) {
+            Ok(()) if !key.is_weak() => Ok(key),
+            _ => Err(HandshakeError::Unproven(key)),
+        }
     }
 }
 
@@ -185,6 +191,23 @@ mod tests {
     fn pair() -> Ed25519KeyPair {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap()
+    }
+
+    /// Anybody finds a signature of a weak key.
+    #[test]
+    fn a_key_that_anybody_can_sign_for_proves_nothing() {
+        let [mut dialer, acceptor] = [[0; 64]; 2];
+        let mut signature = [0; 64];
+        signature[0] = 1; // the neutral point, and zero
+        let is_forged = (0..=u8::MAX).any(|nonce| {
+            dialer[32] = nonce;
+            let transcript = Transcript { dialer, acceptor };
+            let refused = transcript.verify(Role::Dialer, &signature);
+            assert!(matches!(refused, Err(HandshakeError::Unproven(_))), "{refused:?}");
+            let key = UnparsedPublicKey::new(&ED25519, [0; 32]);
+            key.verify(&transcript.bytes(Role::Dialer), &signature).is_ok()
+        });
+        assert!(is_forged, "no signature was forged: the test shows nothing");
     }
 
     fn transcript(dialer: &Ed25519KeyPair, acceptor: &Ed25519KeyPair) -> Transcript {

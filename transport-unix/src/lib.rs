@@ -62,6 +62,8 @@
 
 mod address;
 mod dial;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod handshake;
 mod lane;
 pub mod limits;
@@ -71,5 +73,8 @@ mod session;
 mod socket_file;
 mod unix;
 
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use fuzz::fuzz_unix;
 pub use socket_file::BindError;
 pub use unix::{Unix, UnixOptions};

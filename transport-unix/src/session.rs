@@ -215,6 +215,23 @@ impl Word {
     }
 }
 
+/// Any bytes as words, all at once: what is read is written as it was, and nothing waits for more than a word takes.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz_words(mut bytes: &[u8]) {
+    loop {
+        match Word::decode(bytes) {
+            Ok(Some((word, length))) => {
+                let is_lossy =
+                    matches!(&word, Word::Goodbye { reason, .. } if reason.contains('\u{fffd}'));
+                assert!(is_lossy || word.encode() == bytes[..length], "a word has one form");
+                bytes = &bytes[length..];
+            }
+            Ok(None) => return assert!(bytes.len() < 7 + REASON_BYTES_MAX, "a word is too long"),
+            Err(_) => return,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,9 +21,10 @@ mod targets;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     ("frame", targets::fuzz_frame),
     ("lane", targets::fuzz_lane),
+    ("pieces", targets::fuzz_pieces),
     ("control", targets::fuzz_control),
     ("rows", targets::fuzz_rows),
     ("push", targets::fuzz_push),
@@ -70,6 +71,10 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "lane" => draw((vec(message(), 1..4), 7..40_usize).prop_map(|(messages, cut)| {
             let whole: Vec<_> = messages.iter().flat_map(encode).collect();
             [&whole.concat()[..], &samples::in_fragments(&messages[0], cut).concat()].concat()
+        })),
+        "pieces" => draw((vec(message(), 1..4), 0..40_u8).prop_map(|(messages, piece)| {
+            let whole: Vec<_> = messages.iter().flat_map(encode).collect();
+            [&[piece][..], &whole.concat()].concat()
         })),
         "control" => draw(message().prop_filter_map("control only", move |message| {
             let kind = encode(&message)[0][0];

@@ -15,7 +15,7 @@ use crate::Replica;
 use crate::config::Config;
 use crate::folder;
 use crate::key_pair::KeyPair;
-use crate::replica::wall_ms;
+use crate::runtime::wall_ms;
 use crate::state::{meta_key, read_meta};
 use crate::store::{Snapshot, Store, StoreError};
 

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::folder::{self, OpenError};
 use crate::key_pair::{KeyPair, verify};
 use crate::membership::{Invite, KeyChecks, Members};
-use crate::replica::wall_ms;
+use crate::runtime::wall_ms;
 use crate::state::View;
 use crate::store::Store;
 

@@ -16,7 +16,7 @@ use super::file::remove_unfinished;
 use super::info::{BackupInfo, file_name, file_stem, list};
 use super::keep::Keep;
 use crate::Replica;
-use crate::replica::wall_ms;
+use crate::runtime::wall_ms;
 use crate::status::BackupStatus;
 
 /// When a node makes backups by itself, where, and how many it keeps.

@@ -61,6 +61,16 @@ pub(crate) struct Network {
     pub(crate) warnings: Vec<String>,
 }
 
+#[cfg(feature = "sim")]
+impl Network {
+    /// A network of one transport, which is bound.
+    pub(crate) fn of(transport: Arc<dyn Transport>) -> Self {
+        let mut routes = Routes::default();
+        routes.add_main(transport);
+        Self { routes, warnings: Vec::new() }
+    }
+}
+
 /// What to tell others to dial.
 pub(crate) fn addresses_to_tell(config: &Config, routes: Option<&Routes>) -> Vec<String> {
     match &config.advertise[..] {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Replica;
-use super::opening::wall_ms;
 use crate::config::Config;
 use crate::folder::{self, OpenError};
 use crate::indexes::Declared;
 use crate::membership::Invite;
+use crate::runtime::wall_ms;
 use crate::typed::Record;
 
 /// A replica that is about to be opened; made by [`Replica::builder`] and [`Replica::builder_in_memory`].

@@ -196,7 +196,7 @@ impl Replica {
         let writer = self.inner.writer.lock().expect("nobody panics while holding it").take();
         if let Some(writer) = writer {
             // What the writer has been given is committed and answered before the engine stops.
-            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+            writer.finish().await;
             self.status().await;
             self.ask(Request::EndWaits).await;
         }

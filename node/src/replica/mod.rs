@@ -29,7 +29,5 @@ pub use concerned::Concerned;
 pub(crate) use concerned::timeout_ms;
 pub use errors::{DelayError, InviteError, JoinError, PromoteError, ReleaseError};
 pub use handle::Replica;
-#[cfg(feature = "backup")]
-pub(crate) use opening::wall_ms;
 pub use receipt::{ConcernNotMet, Receipt, WaitFor};
 pub use writing::{ConcernError, ConcernedWrite, Write};

@@ -1,7 +1,6 @@
 //! Opening a replica: from its folder to running tasks.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use millpond_core::VersionVector;
 use tokio::sync::{mpsc, watch};
@@ -24,7 +23,7 @@ use crate::network;
 use crate::replication::{
     Collection, Engine, EngineConfig, JoinProgress, Limits, Now, VerifySettings,
 };
-use crate::runtime::{EngineHandle, EngineTask, LeaseKeeper, Shell, WriterHandle, accept};
+use crate::runtime::{EngineHandle, EngineTask, Ground, LeaseKeeper, Shell, accept, wall_ms};
 use crate::state::Heads;
 
 impl Replica {
@@ -63,8 +62,17 @@ impl Replica {
         declared: Arc<[Declared]>,
         folder: Folder,
     ) -> Result<Self, OpenError> {
+        let network = network::bind(config, &folder.keys)?;
+        Self::start_on(config, folder, Ground::machine(network, declared))
+    }
+
+    pub(crate) fn start_on(
+        config: &Config,
+        folder: Folder,
+        ground: Ground,
+    ) -> Result<Self, OpenError> {
         let Folder { keys, store, about, boot, lease, is_continuous, is_level } = folder;
-        let network = network::bind(config, &keys)?;
+        let Ground { network, clock, seed, start_writer } = ground;
         let shows = keys.key();
         let keys = Arc::new(KeyRing::new(&config.dir, about.domain, keys));
         let (network, mut warnings) = match network {
@@ -117,9 +125,9 @@ impl Replica {
                 every_ms: config.verify_every.map(|every| every.as_millis() as u64),
                 rows_per_s: config.verify_rows_per_s,
             },
-            seed: folder::random(),
+            seed,
         };
-        let now = Now { mono_ms: 0, wall_ms: wall_ms() };
+        let now = Now { mono_ms: 0, wall_ms: clock() };
         let engine = Engine::new(engine_config, store.clone(), now)?;
 
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
@@ -132,7 +140,7 @@ impl Replica {
         }
         let (failed_tx, failed) = watch::channel(None);
         let failed_at = move |error| drop(failed_tx.send_replace(Some(error)));
-        let writer = WriterHandle::start(store.clone(), declared, events.clone(), failed_at)?;
+        let writer = start_writer(store.clone(), events.clone(), Box::new(failed_at))?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let lease = lease.map(|file| LeaseKeeper {
             file,
@@ -156,6 +164,7 @@ impl Replica {
             tasks: tasks.clone(),
             stop: stop.clone(),
             epoch,
+            clock,
         };
         let task = EngineTask::new(engine, inbox, shell);
         tasks.spawn(task.run());
@@ -186,11 +195,6 @@ impl Replica {
         replica.keep_backups();
         Ok(replica)
     }
-}
-
-pub(crate) fn wall_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_millis() as u64
 }
 
 /// Longer than most readers of changes take to connect again.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use millpond_core::transport::Link;
 use millpond_core::{NodeKey, VersionVector};
@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::accepting::Showing;
 use super::link_task::LinkQueues;
-use super::{Lease, LeaseFile, WriterMessage};
+use super::{Jobs, Lease, LeaseFile, WallClock, WriterMessage};
 use crate::config::Config;
 use crate::key_ring::KeyRing;
 use crate::network::Routes;
@@ -86,7 +86,7 @@ pub(crate) struct Shell {
     pub(crate) network: Option<Arc<Routes>>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) config: Arc<Config>,
-    pub(crate) writer: std::sync::mpsc::Sender<WriterMessage>,
+    pub(crate) writer: Jobs,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) committed: watch::Sender<VersionVector>,
     pub(crate) held_by_all: watch::Sender<VersionVector>,
@@ -96,6 +96,7 @@ pub(crate) struct Shell {
     pub(crate) stop: CancellationToken,
     /// When the monotonic clock starts for the engine.
     pub(crate) epoch: Instant,
+    pub(crate) clock: WallClock,
 }
 
 /// Keeps the lease of a running store fresh.
@@ -266,8 +267,7 @@ impl EngineTask {
                 Output::Dial { peer, keys, addresses } => self.dial(peer, keys, addresses),
                 Output::ShowKey { key } => self.show(key),
                 Output::Commit { token, job } => {
-                    // The writer is gone only after a failure that ends the node.
-                    let _ = self.shell.writer.send(WriterMessage::Job(token, job));
+                    self.shell.writer.send(WriterMessage::Job(token, job));
                 }
                 Output::Answer { id, answer } => {
                     if let Some(reply) = self.questions.remove(&id) {
@@ -350,11 +350,8 @@ impl EngineTask {
     }
 
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono_ms: self.shell.epoch.elapsed().as_millis() as u64,
-            wall_ms: wall.as_millis() as u64,
-        }
+        let mono_ms = self.shell.epoch.elapsed().as_millis() as u64;
+        Now { mono_ms, wall_ms: (self.shell.clock)() }
     }
 
     /// The end: peers are told, questions are dropped (and so answered), the lease is written once more.

@@ -12,6 +12,7 @@
 
 mod accepting;
 mod engine_task;
+mod ground;
 mod lease;
 mod link_task;
 mod queue;
@@ -19,5 +20,8 @@ mod writer;
 
 pub(crate) use accepting::accept;
 pub(crate) use engine_task::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell};
+#[cfg(feature = "sim")]
+pub(crate) use ground::{Failed, StartWriter};
+pub(crate) use ground::{Ground, WallClock, wall_ms};
 pub(crate) use lease::{Lease, LeaseFile};
-pub(crate) use writer::{WriterHandle, WriterMessage};
+pub(crate) use writer::{Jobs, WriterHandle, WriterMessage};

@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::Event;
+use super::ground::Failed;
 use super::queue::JobQueue;
 use crate::indexes::Declared;
 use crate::replication::{Input, Token};
@@ -27,10 +28,33 @@ pub(crate) enum WriterMessage {
     Stop,
 }
 
-/// The writer's thread.
+/// The way to the writer, which never blocks: the engine bounds what it has in flight.
+#[derive(Clone)]
+pub(crate) struct Jobs(Arc<dyn Fn(WriterMessage) + Send + Sync>);
+
+/// The writer, and how it ends.
 pub(crate) struct WriterHandle {
-    jobs: Sender<WriterMessage>,
-    thread: Option<JoinHandle<()>>,
+    jobs: Jobs,
+    worker: Worker,
+}
+
+enum Worker {
+    Thread(JoinHandle<()>),
+    /// In a simulation, where threads would come and go by chance.
+    #[cfg(feature = "sim")]
+    Task(tokio::task::JoinHandle<()>),
+}
+
+impl Jobs {
+    /// Hands jobs over by this function. One that is given after the end is lost: the writer is gone only after a
+    /// failure that ends the node, or at its end.
+    pub(crate) fn new(hand_over: impl Fn(WriterMessage) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hand_over))
+    }
+
+    pub(crate) fn send(&self, message: WriterMessage) {
+        (self.0)(message);
+    }
 }
 
 impl WriterHandle {
@@ -43,29 +67,40 @@ impl WriterHandle {
         store: Arc<dyn Store>,
         declared: Arc<[Declared]>,
         events: mpsc::Sender<Event>,
-        failed: impl Fn(StoreError) + Send + 'static,
+        failed: Failed,
     ) -> Result<Self, StoreError> {
         let mut heads = Heads::load(&*store.snapshot()?)?;
         heads.indexing.declared = declared;
         let (jobs, inbox) = channel();
-        let writer = Writer { store, heads, events, failed: Box::new(failed), failure: None };
+        let writer = Writer { store, heads, events, failed, failure: None };
         let thread = std::thread::Builder::new()
             .name("millpond-writer".into())
             .spawn(move || writer.run(JobQueue::new(inbox)))
             .map_err(|error| StoreError::Io { reason: format!("no writer thread: {error}") })?;
-        Ok(Self { jobs, thread: Some(thread) })
+        let jobs = Jobs::new(move |message| drop(jobs.send(message)));
+        Ok(Self { jobs, worker: Worker::Thread(thread) })
     }
 
-    /// The queue of jobs, which never blocks: the engine bounds what it has in flight.
-    pub(crate) fn jobs(&self) -> Sender<WriterMessage> {
+    /// A writer that is a task.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(jobs: Jobs, task: tokio::task::JoinHandle<()>) -> Self {
+        Self { jobs, worker: Worker::Task(task) }
+    }
+
+    /// The queue of jobs.
+    pub(crate) fn jobs(&self) -> Jobs {
         self.jobs.clone()
     }
 
-    /// Waits until the thread has ended; blocks.
-    pub(crate) fn join(mut self) {
-        let _ = self.jobs.send(WriterMessage::Stop);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+    /// Lets it finish what it was given, and waits until it has ended. A panic of it was logged.
+    pub(crate) async fn finish(self) {
+        self.jobs.send(WriterMessage::Stop);
+        match self.worker {
+            Worker::Thread(thread) => {
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+            #[cfg(feature = "sim")]
+            Worker::Task(task) => drop(task.await),
         }
     }
 }
@@ -74,7 +109,7 @@ struct Writer {
     store: Arc<dyn Store>,
     heads: Heads,
     events: mpsc::Sender<Event>,
-    failed: Box<dyn Fn(StoreError) + Send>,
+    failed: Failed,
     /// What ended the writing.
     failure: Option<StoreError>,
 }
@@ -203,10 +238,11 @@ mod tests {
         let reported = Arc::new(Mutex::new(Vec::new()));
         let report = reported.clone();
         let failed = move |error: StoreError| report.lock().unwrap().push(error.to_string());
-        let writer = WriterHandle::start(store.clone(), [].into(), events, failed).unwrap();
+        let writer =
+            WriterHandle::start(store.clone(), [].into(), events, Box::new(failed)).unwrap();
         let succeeded = (0..6).map(|number| {
             let job = WriterMessage::Job(Token(number), write("value"));
-            writer.jobs().send(job).unwrap();
+            writer.jobs().send(job);
             match inbox.blocking_recv() {
                 Some(Event::Input(Input::Committed { results, .. })) => {
                     assert_eq!(results.len(), 1);
@@ -217,7 +253,8 @@ mod tests {
             }
         });
         let succeeded = succeeded.collect();
-        writer.join();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(writer.finish());
         let reported = reported.lock().unwrap().clone();
         (succeeded, store.commits.load(Relaxed), reported)
     }

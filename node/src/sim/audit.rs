@@ -12,13 +12,15 @@ use crate::store::{LogRow, Snapshot, Store};
 
 /// Audits a node's store.
 pub(crate) fn audit(world: &World, id: NodeId) -> Check {
-    let snapshot = world.nodes[id].store.snapshot().unwrap();
+    audit_store(&*world.nodes[id].store).map_err(|why| format!("{why}, at node {id}"))
+}
+
+/// Audits a store that can be read.
+pub(super) fn audit_store(store: &dyn Store) -> Check {
+    let snapshot = store.snapshot().unwrap();
     // What is visible and not folded counts as folded.
     let folded = |namespace| Overlay::over(snapshot.clone(), namespace).unwrap();
-    NAMESPACES
-        .into_iter()
-        .try_for_each(|namespace| audit_namespace(&*folded(namespace), namespace))
-        .map_err(|why| format!("{why}, at node {id}"))
+    NAMESPACES.into_iter().try_for_each(|namespace| audit_namespace(&*folded(namespace), namespace))
 }
 
 /// Of all that was sent on a link as much was worked off, once nothing is under way: else a window closes,

@@ -15,9 +15,11 @@
 //! | `stage` | carries steps out |
 //! | `oracle`, `judge`, `speech`, `audit`, `wishes`, `starved`, `delays`, `trials` | what must hold: at each moment, of each word, in the end |
 //! | `trace`, `describe` | what happened |
+//! | `stranger` | what peers say before, in and after a hello, for the fuzzer |
 //! | `churn` | members that come and go, and what vectors cost then |
 //! | `mesh` | big meshes, and how far their nodes are from each other |
 //! | `kit` | the test kit: applications on simulated clusters |
+//! | `shell` | the other way round: the real shell, on a machine that somebody else simulates |
 //! | `run`, `shrink`, `panics`, `rare`, `mutants` | from a scenario to a verdict |
 //!
 //! **For applications**: [`Sim`] is a cluster on which a test writes and reads its own records while nodes are cut
@@ -75,10 +77,12 @@ mod run;
 mod scenario;
 mod sessions;
 mod shape;
+pub mod shell;
 mod shrink;
 mod speech;
 mod stage;
 mod starved;
+mod stranger;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trace;
@@ -96,4 +100,6 @@ pub use profile::{Profile, UnknownProfile};
 pub use rare::{RareCase, rare_cases};
 pub use run::{Failure, Run, RunOptions, run};
 pub use scenario::{Scenario, ScenarioError};
+#[doc(hidden)]
+pub use stranger::fuzz_hello;
 pub use trace::{Event, EventKind};

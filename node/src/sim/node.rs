@@ -425,12 +425,12 @@ impl Running {
 }
 
 /// Which jobs are users' transactions.
-fn are_user(jobs: &[Job]) -> Vec<bool> {
+pub(super) fn are_user(jobs: &[Job]) -> Vec<bool> {
     let is_user = |job: &Job| matches!(job, Job::Local(Local { namespace, .. }) if *namespace == Namespace::MAIN);
     jobs.iter().map(is_user).collect()
 }
 
-fn done(are_user: Vec<bool>, results: Vec<Result<Outcome, JobError>>) -> Vec<Done> {
+pub(super) fn done(are_user: Vec<bool>, results: Vec<Result<Outcome, JobError>>) -> Vec<Done> {
     let outcomes = results.into_iter().map(Result::unwrap_or_default);
     let done = are_user.into_iter().zip(outcomes).map(|(is_user, outcome)| {
         let Outcome { pushes, reissued, recorded, .. } = outcome;

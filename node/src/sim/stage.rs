@@ -404,7 +404,7 @@ impl Stage {
 }
 
 /// Does what an operation does.
-fn carry_out(
+pub(super) fn carry_out(
     tx: &mut WriteTx<'_>,
     number: usize,
     kind: &OperationKind,
