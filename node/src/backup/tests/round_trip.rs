@@ -28,7 +28,7 @@ fn seal(store: &dyn Store) -> crate::Seal {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20000))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_restored_store_is_the_one_put_aside(steps in steps()) {
