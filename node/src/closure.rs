@@ -1,4 +1,4 @@
-//! A user's closure on the writer's thread: what it returns, or that it panicked, is handed back beside the
+//! A user's closure at the writer: what it returns, or that it panicked, is handed back beside the
 //! commit.
 
 use std::cell::Cell;

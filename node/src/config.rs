@@ -122,6 +122,11 @@ pub enum Preset {
 }
 
 impl Config {
+    /// Whether it is that of a replica that has no folder.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.dir.as_os_str().is_empty()
+    }
+
     /// The longest name of a region: longer ones are no names of places, and make tables unreadable.
     pub const REGION_BYTES_MAX: usize = 64;
 

@@ -36,6 +36,14 @@ fn of<R: Replica>(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
+    let (key, _) = rows(1, 0).next().expect("there is one");
+    group.bench_function(format!("merge all of {count}, and read one"), |bencher| {
+        let merge_and_read = |second: &mut R| {
+            second.merge(&all);
+            assert!(second.get(key).is_some());
+        };
+        bencher.iter_batched_ref(|| R::new(2), merge_and_read, BatchSize::PerIteration);
+    });
     let seen = first.seen();
     rows(count / 100, 7).for_each(|(key, value)| first.put(key, value));
     let changed = first.encode_since(&seen);

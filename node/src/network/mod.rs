@@ -61,7 +61,7 @@ pub(crate) struct Network {
     pub(crate) warnings: Vec<String>,
 }
 
-#[cfg(feature = "sim")]
+#[cfg(any(test, feature = "sim"))]
 impl Network {
     /// A network of one transport, which is bound.
     pub(crate) fn of(transport: Arc<dyn Transport>) -> Self {

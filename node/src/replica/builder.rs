@@ -52,7 +52,8 @@ impl Replica {
 
     /// Makes a new replica that lives in this process's memory, and ends with it: for tests, and for caches of
     /// what other members hold. It is a member like any other, and what it tells others that it has is as safe
-    /// as its memory is: count on disks, not on it.
+    /// as its memory is: count on disks, not on it. Its transactions run as parts of tasks of the runtime, so they must
+    /// not block.
     pub fn builder_in_memory() -> ReplicaBuilder {
         ReplicaBuilder {
             config: Config::new(""),

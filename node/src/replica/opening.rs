@@ -63,7 +63,8 @@ impl Replica {
         folder: Folder,
     ) -> Result<Self, OpenError> {
         let network = network::bind(config, &folder.keys)?;
-        Self::start_on(config, folder, Ground::machine(network, declared))
+        let ground = Ground::machine(network, declared, config.is_in_memory());
+        Self::start_on(config, folder, ground)
     }
 
     pub(crate) fn start_on(
@@ -79,7 +80,7 @@ impl Replica {
             Some(network) => (Some(Arc::new(network.routes)), network.warnings),
             None => (None, Vec::new()),
         };
-        if config.state_dir.is_none() && !config.dir.as_os_str().is_empty() {
+        if config.state_dir.is_none() && !config.is_in_memory() {
             warnings.push(
                 "no state folder is configured: without a lease the first write after each start opens a new \
                  incarnation, which makes every message somewhat longer"

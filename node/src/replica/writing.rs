@@ -44,8 +44,9 @@ pub enum ConcernError<T, E> {
 type Writing<'r, R> = Pin<Box<dyn Future<Output = R> + Send + 'r>>;
 
 impl Replica {
-    /// Runs a transaction: a short synchronous closure, on the writer's thread. All that it writes becomes
-    /// visible at once, here and on every other replica; it is on disk when this returns.
+    /// Runs a transaction: a short synchronous closure, on the writer's thread, or, in memory, as part of a task of
+    /// the runtime: there it must not block. All that it writes becomes visible at once, here and on every other
+    /// replica; it is on disk when this returns.
     ///
     /// The closure may fail with an error of its own, which is passed on. The closure may be dropped unrun when
     /// the replica closes. A write whose future is dropped may still happen.

@@ -308,6 +308,7 @@ impl Engine {
             Input::KeyShown(shown) => self.key_shown(shown),
             Input::Listens(addresses) => self.listens(addresses),
             Input::DialFailed { peer, reason } => self.dial_failed(peer, reason),
+            Input::Shown { vv } => self.emit(Output::Shown { vv }),
             Input::Committed { results, heads } => self.committed(results, *heads),
             Input::Request { id, request } => self.request(id, request),
             Input::RoundTrip { link, us } => self.round_trip(link, us),

@@ -206,6 +206,8 @@ pub(crate) enum Input {
     Listens(Vec<String>),
     /// A dial came to nothing.
     DialFailed { peer: NodeKey, reason: String },
+    /// Readers see so much of the data, though not all of it is durable here yet.
+    Shown { vv: VersionVector },
     /// The writer has committed a group, or failed to.
     Committed { results: Vec<(Token, Result<Outcome, JobError>)>, heads: Box<Heads> },
     /// The application asks.

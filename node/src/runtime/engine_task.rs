@@ -274,12 +274,21 @@ impl EngineTask {
                         let _ = reply.send(answer);
                     }
                 }
-                Output::Shown { vv } => drop(self.shell.committed.send_replace(vv)),
+                Output::Shown { vv } => self.tell_shown(vv),
                 Output::HeldByAll { vv } => drop(self.shell.held_by_all.send_replace(vv)),
                 Output::Applied { .. } => {}
                 Output::Join(progress) => drop(self.shell.joined.send_replace(Some(progress))),
             }
         }
+    }
+
+    /// A commit that was shown before it was durable wakes nobody again.
+    fn tell_shown(&self, vv: VersionVector) {
+        self.shell.committed.send_if_modified(|held| {
+            let is_new = *held != vv;
+            *held = vv;
+            is_new
+        });
     }
 
     fn tell_members(&mut self) {

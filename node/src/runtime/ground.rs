@@ -33,10 +33,15 @@ pub(crate) type Failed = Box<dyn Fn(StoreError) + Send>;
 pub(crate) type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 impl Ground {
-    /// This machine: its clock and its randomness, and a thread that keeps these indexes.
-    pub(crate) fn machine(network: Option<Network>, declared: Arc<[Declared]>) -> Self {
+    /// This machine: its clock and its randomness, and a writer that keeps these indexes.
+    pub(crate) fn machine(
+        network: Option<Network>,
+        declared: Arc<[Declared]>,
+        is_in_memory: bool,
+    ) -> Self {
+        let start = if is_in_memory { WriterHandle::task } else { WriterHandle::thread };
         let start_writer: StartWriter =
-            Box::new(|store, events, failed| WriterHandle::start(store, declared, events, failed));
+            Box::new(move |store, events, failed| start(store, declared, events, failed));
         Self { network, clock: Arc::new(wall_ms), seed: folder::random(), start_writer }
     }
 }

@@ -1,7 +1,7 @@
-//! The shell around the engine: tokio tasks, the writer's thread, links, the lease.
+//! The shell around the engine: tokio tasks, the writer, links, the lease.
 //!
 //! ```text
-//! application --Request--> engine task --Commit--> writer thread --Committed--> engine task
+//! application --Request--> engine task --Commit--> writer --Shown, Committed--> engine task
 //!                             |   ^
 //!                        Send |   | Frame
 //!                             v   |
@@ -20,7 +20,7 @@ mod writer;
 
 pub(crate) use accepting::accept;
 pub(crate) use engine_task::{EngineHandle, EngineTask, Event, LeaseKeeper, Shell};
-#[cfg(feature = "sim")]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) use ground::{Failed, StartWriter};
 pub(crate) use ground::{Ground, WallClock, wall_ms};
 pub(crate) use lease::{Lease, LeaseFile};

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use millpond_core::Namespace;
+
 use super::WriterMessage;
 use crate::replication::Token;
 use crate::state::Job;
@@ -15,15 +17,17 @@ use crate::state::Job;
 /// of all. So a commit with writes waits for those writers too, for at most a quarter of the time that the
 /// last one took. A lone writer never waits.
 ///
-/// Slices of a large catch-up take tens of milliseconds each. Users' transactions overtake those that wait, and
-/// share no commit with one; then one slice has its turn. So a user waits for one slice at most, and the
-/// catch-up goes on however many users there are.
+/// Slices of a large catch-up take tens of milliseconds each. Users' transactions overtake those that wait, and so does
+/// what the domain says of itself (roles, removals, who takes writes); they share no commit with one; then one slice has
+/// its turn. So a user waits for one slice at most, and the catch-up goes on however many users there are.
 pub(super) struct JobQueue {
     inbox: Receiver<WriterMessage>,
     /// What came before the last commit was answered.
     ahead: VecDeque<(Token, Job)>,
     /// Users' transactions handed out for this commit.
     writes: usize,
+    /// Whether this commit holds what overtakes slices.
+    is_urgent: bool,
     /// As many were handed out for the last one, or wait.
     writes_expected: usize,
     /// Whether the next commit is a slice's, since the last one was not while one waited.
@@ -40,12 +44,19 @@ impl JobQueue {
             inbox,
             ahead: VecDeque::new(),
             writes: 0,
+            is_urgent: false,
             writes_expected: 0,
             owes_slice: false,
             patience: Duration::ZERO,
             deadline: Instant::now(),
             is_stopping: false,
         }
+    }
+
+    /// Whether [`JobQueue::first`] would not wait.
+    pub(super) fn has_some(&mut self) -> bool {
+        self.accept_all();
+        !self.ahead.is_empty() || self.is_stopping
     }
 
     /// The first job of the next commit; waits for one. `None` at the end of all jobs.
@@ -57,7 +68,7 @@ impl JobQueue {
         }
         self.deadline = Instant::now() + self.patience;
         if !std::mem::take(&mut self.owes_slice) {
-            self.let_a_write_overtake();
+            self.let_one_overtake();
         }
         self.hand_out()
     }
@@ -73,8 +84,8 @@ impl JobQueue {
             };
             self.accept(message);
         }
-        if self.writes > 0 {
-            self.let_a_write_overtake();
+        if self.is_urgent {
+            self.let_one_overtake();
             if self.is_slice_next() {
                 self.owes_slice = true;
                 return None;
@@ -88,6 +99,7 @@ impl JobQueue {
         self.accept_all();
         let waiting = self.ahead.iter().filter(|(_, job)| is_write(job)).count();
         self.writes_expected = waiting + std::mem::take(&mut self.writes);
+        self.is_urgent = false;
         self.patience = took / 4;
     }
 
@@ -111,12 +123,12 @@ impl JobQueue {
         }
     }
 
-    /// Puts the first user's transaction before the slices that it waits behind.
-    fn let_a_write_overtake(&mut self) {
+    /// Puts the first job that overtakes slices before those that it waits behind.
+    fn let_one_overtake(&mut self) {
         let place = self.ahead.iter().position(|(_, job)| !is_slice(job));
-        let write = place.filter(|place| *place > 0 && is_write(&self.ahead[*place].1));
-        if let Some(write) = write.and_then(|place| self.ahead.remove(place)) {
-            self.ahead.push_front(write);
+        let urgent = place.filter(|place| *place > 0 && is_urgent(&self.ahead[*place].1));
+        if let Some(urgent) = urgent.and_then(|place| self.ahead.remove(place)) {
+            self.ahead.push_front(urgent);
         }
     }
 
@@ -127,6 +139,7 @@ impl JobQueue {
     fn hand_out(&mut self) -> Option<(Token, Job)> {
         let (token, job) = self.ahead.pop_front()?;
         self.writes += usize::from(is_write(&job));
+        self.is_urgent |= is_urgent(&job);
         Some((token, job))
     }
 }
@@ -135,16 +148,38 @@ fn is_write(job: &Job) -> bool {
     matches!(job, Job::Local(_))
 }
 
-/// Work on what no reader sees yet, or sees alike before and after: when it is done no write can tell.
+/// Work on data which no reader sees yet, or sees alike before and after: when it is done no write can tell. The system
+/// namespace has no such work that would take long.
 fn is_slice(job: &Job) -> bool {
-    matches!(job, Job::Cut(_) | Job::Fold { .. } | Job::DropCut { .. } | Job::Index(_))
+    match job {
+        Job::Cut(cut) => cut.namespace != Namespace::SYSTEM,
+        Job::Fold { namespace, .. } | Job::DropCut { namespace, .. } => {
+            *namespace != Namespace::SYSTEM
+        }
+        Job::Index(_) => true,
+        _ => false,
+    }
+}
+
+/// What overtakes slices, which it has nothing to do with: a user's transaction, and what others wrote to the system
+/// namespace.
+fn is_urgent(job: &Job) -> bool {
+    match job {
+        Job::Local(_) => true,
+        Job::Pushes(pushes) => pushes.iter().all(|it| it.namespace() == Namespace::SYSTEM),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Sender, channel};
 
-    use millpond_core::{Incarnation, Namespace, NodeKey};
+    use bytes::Bytes;
+    use millpond_core::wire::PushFrame;
+    use millpond_core::{
+        Hlc, Incarnation, NodeKey, Path, Payload, PayloadKind, Push, PushWrite, Seq, VersionVector,
+    };
 
     use super::*;
     use crate::state::Local;
@@ -198,6 +233,42 @@ mod tests {
         });
         assert_eq!(group(&mut queue), [2, 3]);
         drop(answered.join().unwrap());
+    }
+
+    /// What another one wrote to a namespace.
+    fn push(number: u64, namespace: Namespace) -> WriterMessage {
+        let write = PushWrite {
+            path: Path::new(["member", "key", "role"]).unwrap(),
+            hlc: Hlc::from_ms(1),
+            payload: Some(Payload { kind: PayloadKind::LWW, bytes: Bytes::from_static(b"reader") }),
+            overwritten: Vec::new(),
+        };
+        let push = Push {
+            namespace,
+            origin: Incarnation::from_bytes([1; 16]),
+            first: Seq::new(1).unwrap(),
+            deps: VersionVector::new(),
+            writes: vec![write],
+        };
+        WriterMessage::Job(Token(number), Job::Pushes(vec![PushFrame::encode(&push)]))
+    }
+
+    #[test]
+    fn what_the_domain_says_of_itself_overtakes_slices_of_data() {
+        let (jobs, mut queue) = queue();
+        let slice = |number, namespace| {
+            WriterMessage::Job(Token(number), Job::Fold { namespace, rows_max: 1 })
+        };
+        jobs.send(slice(1, Namespace::MAIN)).unwrap();
+        jobs.send(push(2, Namespace::SYSTEM)).unwrap();
+        jobs.send(push(3, Namespace::MAIN)).unwrap();
+        assert_eq!(group(&mut queue), [2]);
+        queue.committed(Duration::ZERO);
+        assert_eq!(group(&mut queue), [1, 3], "others' data waits");
+        queue.committed(Duration::ZERO);
+        jobs.send(slice(4, Namespace::SYSTEM)).unwrap();
+        jobs.send(push(5, Namespace::SYSTEM)).unwrap();
+        assert_eq!(group(&mut queue), [4, 5], "its own slices come first");
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! The writer: the one thread that changes the store, with group commit.
+//! The writer: the one that changes the store, with group commit. A thread, since disks take their time; over a
+//! store in memory a task, since handing a job to a thread and back takes far longer than its commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::Event;
 use super::ground::Failed;
 use super::queue::JobQueue;
 use crate::indexes::Declared;
 use crate::replication::{Input, Token};
-use crate::state::{Heads, Job, JobError, Outcome, WriteError, commit_group, take_group};
+use crate::state::{
+    Heads, Job, JobError, Outcome, WriteError, commit_group_showing, is_long, take_group,
+};
 use crate::store::{Store, StoreError};
 
 /// What came of each job of a group.
@@ -40,8 +43,6 @@ pub(crate) struct WriterHandle {
 
 enum Worker {
     Thread(JoinHandle<()>),
-    /// In a simulation, where threads would come and go by chance.
-    #[cfg(feature = "sim")]
     Task(tokio::task::JoinHandle<()>),
 }
 
@@ -58,21 +59,20 @@ impl Jobs {
 }
 
 impl WriterHandle {
-    /// Starts the thread, which keeps these indexes. It reports to `events`. At the first failure that it cannot go on from it calls
-    /// `failed`, once, and from then on it answers every job with that failure, and leaves the store alone.
+    /// Starts the thread, which keeps these indexes. It reports to `events`. At the first failure that it cannot go
+    /// on from it calls `failed`, once, and from then on it answers every job with that failure, and leaves the store
+    /// alone.
     ///
     /// # Errors
     /// Any [`StoreError`] of reading the heads.
-    pub(crate) fn start(
+    pub(crate) fn thread(
         store: Arc<dyn Store>,
         declared: Arc<[Declared]>,
         events: mpsc::Sender<Event>,
         failed: Failed,
     ) -> Result<Self, StoreError> {
-        let mut heads = Heads::load(&*store.snapshot()?)?;
-        heads.indexing.declared = declared;
+        let writer = Writer::new(store, declared, events, failed, true)?;
         let (jobs, inbox) = channel();
-        let writer = Writer { store, heads, events, failed, failure: None };
         let thread = std::thread::Builder::new()
             .name("millpond-writer".into())
             .spawn(move || writer.run(JobQueue::new(inbox)))
@@ -81,9 +81,29 @@ impl WriterHandle {
         Ok(Self { jobs, worker: Worker::Thread(thread) })
     }
 
-    /// A writer that is a task.
-    #[cfg(feature = "sim")]
-    pub(crate) fn simulated(jobs: Jobs, task: tokio::task::JoinHandle<()>) -> Self {
+    /// The same as a task of this runtime, for a store that waits for no disk. What would keep others waiting runs
+    /// beside it.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of reading the heads.
+    pub(crate) fn task(
+        store: Arc<dyn Store>,
+        declared: Arc<[Declared]>,
+        events: mpsc::Sender<Event>,
+        failed: Failed,
+    ) -> Result<Self, StoreError> {
+        let writer = Writer::new(store, declared, events, failed, false)?;
+        let ((jobs, inbox), wake) = (channel(), Arc::new(Notify::new()));
+        let task = tokio::spawn(writer.run_in_task(JobQueue::new(inbox), wake.clone()));
+        let jobs = Jobs::new(move |message| {
+            let _ = jobs.send(message);
+            wake.notify_one();
+        });
+        Ok(Self::of_task(jobs, task))
+    }
+
+    /// A writer that is this task.
+    pub(crate) fn of_task(jobs: Jobs, task: tokio::task::JoinHandle<()>) -> Self {
         Self { jobs, worker: Worker::Task(task) }
     }
 
@@ -99,7 +119,6 @@ impl WriterHandle {
             Worker::Thread(thread) => {
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
-            #[cfg(feature = "sim")]
             Worker::Task(task) => drop(task.await),
         }
     }
@@ -107,6 +126,8 @@ impl WriterHandle {
 
 struct Writer {
     store: Arc<dyn Store>,
+    /// Whether a commit waits for one.
+    has_disk: bool,
     heads: Heads,
     events: mpsc::Sender<Event>,
     failed: Failed,
@@ -115,17 +136,58 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(
+        store: Arc<dyn Store>,
+        declared: Arc<[Declared]>,
+        events: mpsc::Sender<Event>,
+        failed: Failed,
+        has_disk: bool,
+    ) -> Result<Self, StoreError> {
+        let mut heads = Heads::load(&*store.snapshot()?)?;
+        heads.indexing.declared = declared;
+        Ok(Self { store, has_disk, heads, events, failed, failure: None })
+    }
+
     fn run(mut self, mut queue: JobQueue) {
         while let Some(first) = queue.first() {
             let (tokens, jobs) = take_group(first, || queue.next());
             let start = Instant::now();
             let results = self.commit(tokens, jobs);
             queue.committed(start.elapsed());
-            let input = Input::Committed { results, heads: Box::new(self.heads.clone()) };
-            if self.events.blocking_send(Event::Input(input)).is_err() {
+            if self.events.blocking_send(self.committed(results)).is_err() {
                 return;
             }
         }
+    }
+
+    async fn run_in_task(mut self, mut queue: JobQueue, wake: Arc<Notify>) {
+        loop {
+            while !queue.has_some() {
+                wake.notified().await;
+            }
+            let Some(first) = queue.first() else { return };
+            let (tokens, jobs) = take_group(first, || queue.next());
+            let results = if is_long(&jobs) {
+                let work = move || {
+                    let results = self.commit(tokens, jobs);
+                    (self, results)
+                };
+                // It goes on to its end even while the runtime is shut down.
+                let Ok((writer, results)) = tokio::task::spawn_blocking(work).await else { return };
+                self = writer;
+                results
+            } else {
+                self.commit(tokens, jobs)
+            };
+            queue.committed(Duration::ZERO);
+            if self.events.send(self.committed(results)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn committed(&self, results: JobResults) -> Event {
+        Event::Input(Input::Committed { results, heads: Box::new(self.heads.clone()) })
     }
 
     /// Runs a group of jobs and commits what they changed, in one transaction of the store.
@@ -133,7 +195,13 @@ impl Writer {
         let committed = match &self.failure {
             Some(failure) => Err(failure.clone()),
             None => {
-                let commit = || commit_group(&*self.store, &mut self.heads, jobs);
+                let show = |heads: &Heads| {
+                    let vv = heads.vv(heads.shown()).clone();
+                    // While the engine has that much to do, it is shown with the commit itself.
+                    let _ = self.events.try_send(Event::Input(Input::Shown { vv }));
+                };
+                let show = self.has_disk.then_some(show);
+                let commit = || commit_group_showing(&*self.store, &mut self.heads, jobs, show);
                 // A store that panics must not leave a node that takes writes and never answers them.
                 catch_unwind(AssertUnwindSafe(commit)).unwrap_or_else(|_| {
                     Err(StoreError::Io { reason: "the store panicked".to_owned() })
@@ -229,58 +297,92 @@ mod tests {
         })
     }
 
+    /// Which writer there is.
+    type Start = fn(
+        Arc<dyn Store>,
+        Arc<[Declared]>,
+        mpsc::Sender<Event>,
+        Failed,
+    ) -> Result<WriterHandle, StoreError>;
+
     /// Writes six times to a store whose third commit fails like this, and returns which of them succeeded,
     /// how often the store was asked, and what was reported as the end.
-    fn six_writes(error: Option<StoreError>) -> (Vec<bool>, u64, Vec<String>) {
+    async fn six_writes(start: Start, error: Option<StoreError>) -> (Vec<bool>, u64, Vec<String>) {
         let store = MemoryStore::new();
         let store = Arc::new(Failing { store, commits: AtomicU64::new(0), error });
         let (events, mut inbox) = mpsc::channel(8);
         let reported = Arc::new(Mutex::new(Vec::new()));
         let report = reported.clone();
         let failed = move |error: StoreError| report.lock().unwrap().push(error.to_string());
-        let writer =
-            WriterHandle::start(store.clone(), [].into(), events, Box::new(failed)).unwrap();
-        let succeeded = (0..6).map(|number| {
+        let writer = start(store.clone(), [].into(), events, Box::new(failed)).unwrap();
+        let mut succeeded = Vec::new();
+        for number in 0..6 {
             let job = WriterMessage::Job(Token(number), write("value"));
             writer.jobs().send(job);
-            match inbox.blocking_recv() {
+            match inbox.recv().await {
                 Some(Event::Input(Input::Committed { results, .. })) => {
                     assert_eq!(results.len(), 1);
                     assert_eq!(results[0].0, Token(number));
-                    results[0].1.is_ok()
+                    succeeded.push(results[0].1.is_ok());
                 }
                 _ => panic!("the writer answers each job"),
             }
-        });
-        let succeeded = succeeded.collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(writer.finish());
+        }
+        writer.finish().await;
         let reported = reported.lock().unwrap().clone();
         (succeeded, store.commits.load(Relaxed), reported)
     }
 
-    #[test]
-    fn nothing_is_acknowledged_after_a_failure() {
-        let error = StoreError::Io { reason: "the disk is on fire".into() };
-        let (succeeded, commits, reported) = six_writes(Some(error.clone()));
-        assert_eq!(succeeded, [true, true, false, false, false, false]);
-        assert_eq!(commits, 3, "a store that failed is left alone");
-        assert_eq!(reported, [error.to_string()]);
+    const BOTH: [Start; 2] = [WriterHandle::thread, WriterHandle::task];
+
+    #[tokio::test]
+    async fn nothing_is_acknowledged_after_a_failure() {
+        for start in BOTH {
+            let error = StoreError::Io { reason: "the disk is on fire".into() };
+            let (succeeded, commits, reported) = six_writes(start, Some(error.clone())).await;
+            assert_eq!(succeeded, [true, true, false, false, false, false]);
+            assert_eq!(commits, 3, "a store that failed is left alone");
+            assert_eq!(reported, [error.to_string()]);
+        }
     }
 
-    #[test]
-    fn a_panic_of_the_store_is_a_failure() {
-        let (succeeded, commits, reported) = six_writes(None);
-        assert_eq!(succeeded, [true, true, false, false, false, false]);
-        assert_eq!(commits, 3);
-        assert_eq!(reported, ["the store failed: the store panicked"]);
+    #[tokio::test]
+    async fn a_panic_of_the_store_is_a_failure() {
+        for start in BOTH {
+            let (succeeded, commits, reported) = six_writes(start, None).await;
+            assert_eq!(succeeded, [true, true, false, false, false, false]);
+            assert_eq!(commits, 3);
+            assert_eq!(reported, ["the store failed: the store panicked"]);
+        }
     }
 
-    #[test]
-    fn a_full_device_is_no_end() {
-        let (succeeded, commits, reported) = six_writes(Some(StoreError::Full));
-        assert_eq!(succeeded, [true, true, false, true, true, true]);
-        assert_eq!((commits, reported.len()), (6, 0));
+    #[tokio::test]
+    async fn a_full_device_is_no_end() {
+        for start in BOTH {
+            let (succeeded, commits, reported) = six_writes(start, Some(StoreError::Full)).await;
+            assert_eq!(succeeded, [true, true, false, true, true, true]);
+            assert_eq!((commits, reported.len()), (6, 0));
+        }
+    }
+
+    /// A task that would keep others waiting runs beside them, and what comes after it still comes after it.
+    #[tokio::test]
+    async fn what_is_long_and_what_is_short_keep_their_order() {
+        let (events, mut inbox) = mpsc::channel(8);
+        let store = Arc::new(MemoryStore::new());
+        let failed = |error: StoreError| panic!("{error}");
+        let writer = WriterHandle::task(store, [].into(), events, Box::new(failed)).unwrap();
+        let fold = || Job::Fold { namespace: Namespace::MAIN, rows_max: 1 };
+        for (number, job) in [write("1"), fold(), fold(), write("2")].into_iter().enumerate() {
+            writer.jobs().send(WriterMessage::Job(Token(number as u64), job));
+        }
+        writer.finish().await;
+        let mut done = Vec::new();
+        while let Some(Event::Input(input)) = inbox.recv().await {
+            let Input::Committed { results, .. } = input else { panic!("nothing comes of others") };
+            done.extend(results.into_iter().map(|(token, _)| token.0));
+        }
+        assert_eq!(done, [0, 3, 1, 2], "a user's write overtakes what is long");
     }
 
     #[test]

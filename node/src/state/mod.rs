@@ -35,7 +35,9 @@ pub(crate) use delayed::{Arrival, DelayMode, Due, settle_delay, shown_in};
 pub(crate) use enter::{Enter, holds_no_data};
 pub(crate) use floor::tells_all;
 pub(crate) use fold::Fold;
-pub(crate) use group::{commit_group, take_group};
+#[cfg(any(test, feature = "backup"))]
+pub(crate) use group::commit_group;
+pub(crate) use group::{commit_group_showing, is_long, take_group};
 pub(crate) use heads::{CutMark, Heads, Identity, Place, meta_key, read_meta, write_meta};
 pub(crate) use job::{Cut, IndexWork, Job, JobError, Local, LocalClosure, Outcome, Takeover};
 pub(crate) use lost::{has_content, is_lost};

@@ -20,7 +20,7 @@ use crate::planted::planted;
 use crate::probes::always;
 use crate::store::StoreError;
 
-/// A transaction in the making: short, synchronous, and run on the writer's thread. Reads see what it has
+/// A transaction in the making: short, synchronous, and run by the writer. Reads see what it has
 /// written so far; nothing is visible to anybody else before it commits, and then all of it is.
 pub struct WriteTx<'a> {
     pub(super) tx: &'a Transaction<'a>,

@@ -33,7 +33,7 @@ mod model;
 mod samples;
 
 /// A durable map with one writer and any number of snapshot readers. All calls are synchronous and may
-/// block on a disk: they run on the writer's thread or read from a snapshot.
+/// block on a disk: they run at the writer or read from a snapshot.
 pub trait Store: Send + Sync + 'static {
     /// A consistent view of everything committed so far, synced or not, unaffected by later commits. It
     /// costs about a microsecond; while it lives, what later commits replace keeps its space.

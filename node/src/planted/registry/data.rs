@@ -50,6 +50,8 @@ pub(super) const PLANTED: &[PlantedBug] = bugs! {
         "only the first write of a transaction is applied";
     ["a group is one commit"] "own", ["disk"],
         "entries are committed before the vector that covers them";
+    ["what was shown early is synced"] "own", ["disk"],
+        "what others wrote is acknowledged as durable before it is";
     // Two rules that stand behind another one.
     ["a push overwrites only what it depends on", "the first push of a boot depends on all",
      "the ring has a base"] "3, 21", ["swarm"],

@@ -173,7 +173,7 @@ impl std::fmt::Debug for Code {
     }
 }
 
-/// A store that keeps what it held after each commit.
+/// A store that keeps what it held after each commit that changed something: others only sync.
 struct Recorder {
     store: MemoryStore,
     images: Mutex<Vec<MemoryStore>>,
@@ -186,7 +186,9 @@ impl Store for Recorder {
 
     fn commit(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError> {
         self.store.commit(changes, durability)?;
-        self.images.lock().expect("nobody panicked").push(self.store.image());
+        if !changes.is_empty() {
+            self.images.lock().expect("nobody panicked").push(self.store.image());
+        }
         Ok(())
     }
 

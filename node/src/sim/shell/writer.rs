@@ -28,7 +28,7 @@ pub(super) fn start_writer(cluster: Cluster, id: NodeId, commit_ms: u64) -> Star
         let queue = Queue { inbox, is_stopping: false };
         let writer = Writer { cluster, id, commit_ms, store, heads, events, failed };
         let task = tokio::spawn(writer.run(queue));
-        Ok(WriterHandle::simulated(Jobs::new(move |it| drop(jobs.send(it))), task))
+        Ok(WriterHandle::of_task(Jobs::new(move |it| drop(jobs.send(it))), task))
     })
 }
 
