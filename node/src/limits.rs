@@ -42,6 +42,9 @@ pub(crate) const SURVEYS_MAX: usize = 64;
 /// Events that may wait for the engine; beyond, links stop reading.
 pub(crate) const EVENTS_MAX: usize = 1024;
 
+/// Frames of bulk lanes that may wait for it beside them; beyond, links stop reading those.
+pub(crate) const BULK_FRAMES_MAX: usize = 64;
+
 /// Streams over HTTP: a quarter of tokio's 512 blocking threads, which they may hold while their clients stall.
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "the HTTP API's"))]
 pub(crate) const HTTP_STREAMS_MAX: usize = 128;
@@ -115,6 +118,7 @@ pub(crate) fn unmeasured() -> Vec<LimitStatus> {
         ("writes of a transaction", core::TRANSACTION_WRITES_MAX as u64),
         ("values side by side that a write may leave", core::SIBLINGS_MAX as u64),
         ("events that wait for the engine", EVENTS_MAX as u64),
+        ("bulk frames that wait for the engine", BULK_FRAMES_MAX as u64),
     ];
     #[cfg(feature = "http")]
     all.extend([

@@ -17,7 +17,7 @@ use crate::folder::{self, Folder, InitReport, OpenError};
 use crate::indexes::Declared;
 use crate::key_pair::verify;
 use crate::key_ring::KeyRing;
-use crate::limits::EVENTS_MAX;
+use crate::limits::{BULK_FRAMES_MAX, EVENTS_MAX};
 use crate::membership::Invite;
 use crate::network;
 use crate::replication::{
@@ -132,6 +132,7 @@ impl Replica {
         let engine = Engine::new(engine_config, store.clone(), now)?;
 
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
+        let (bulk, bulk_inbox) = mpsc::channel(BULK_FRAMES_MAX);
         let heads = Heads::load(&*store.snapshot()?)?;
         let (committed_tx, committed) = watch::channel(heads.vv(heads.shown()).clone());
         let (held_by_all_tx, held_by_all) = watch::channel(VersionVector::new());
@@ -158,6 +159,7 @@ impl Replica {
             config: Arc::new(config.clone()),
             writer: writer.jobs(),
             events: events.clone(),
+            bulk,
             committed: committed_tx,
             held_by_all: held_by_all_tx,
             joined: joined_tx,
@@ -167,7 +169,7 @@ impl Replica {
             epoch,
             clock,
         };
-        let task = EngineTask::new(engine, inbox, shell);
+        let task = EngineTask::new(engine, [inbox, bulk_inbox], shell);
         tasks.spawn(task.run());
         if let Some(network) = &network {
             accept(network, &events, &tasks, &stop);

@@ -70,6 +70,8 @@ pub(crate) struct EngineTask {
     engine: Engine,
     shell: Shell,
     inbox: mpsc::Receiver<Event>,
+    /// What came on bulk lanes: a catch-up does not make what is small wait.
+    bulk: mpsc::Receiver<Event>,
     links: BTreeMap<LinkId, LinkQueues>,
     questions: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     followers: Vec<watch::Sender<Sight>>,
@@ -88,6 +90,8 @@ pub(crate) struct Shell {
     pub(crate) config: Arc<Config>,
     pub(crate) writer: Jobs,
     pub(crate) events: mpsc::Sender<Event>,
+    /// Frames of bulk lanes.
+    pub(crate) bulk: mpsc::Sender<Event>,
     pub(crate) committed: watch::Sender<VersionVector>,
     pub(crate) held_by_all: watch::Sender<VersionVector>,
     pub(crate) joined: watch::Sender<Option<JoinProgress>>,
@@ -112,8 +116,12 @@ pub(crate) struct LeaseKeeper {
 }
 
 impl EngineTask {
-    /// A task for an engine, fed by `inbox`.
-    pub(crate) fn new(engine: Engine, inbox: mpsc::Receiver<Event>, shell: Shell) -> Self {
+    /// A task for an engine, fed by two inboxes: for everything, and for what comes on bulk lanes.
+    pub(crate) fn new(
+        engine: Engine,
+        [inbox, bulk]: [mpsc::Receiver<Event>; 2],
+        shell: Shell,
+    ) -> Self {
         let (links, questions) = (BTreeMap::new(), BTreeMap::new());
         let round_trips_due = Instant::now();
         let (next_link, next_request) = (0, 0);
@@ -122,6 +130,7 @@ impl EngineTask {
             engine,
             shell,
             inbox,
+            bulk,
             links,
             questions,
             followers,
@@ -142,6 +151,7 @@ impl EngineTask {
                 biased;
                 () = self.shell.stop.cancelled() => break,
                 event = self.inbox.recv() => event,
+                event = self.bulk.recv() => event,
                 () = tokio::time::sleep_until(deadline), if !has_work => {
                     Some(Event::Input(Input::Timer))
                 }
@@ -154,6 +164,10 @@ impl EngineTask {
             // Take what else is there before carrying out the consequences: commits and frames group.
             for _ in 0..EVENTS_AT_ONCE {
                 let Ok(event) = self.inbox.try_recv() else { break };
+                self.event(event);
+            }
+            for _ in 0..BULK_FRAMES_AT_ONCE {
+                let Ok(event) = self.bulk.try_recv() else { break };
                 self.event(event);
             }
             self.tell_round_trips();
@@ -179,8 +193,8 @@ impl EngineTask {
                 let id = LinkId(self.next_link);
                 let (peer, dialed) = (link.peer(), link.dialed());
                 let remote = Remote { transport: link.transport(), address: link.remote_address() };
-                let queues =
-                    LinkQueues::start(id, link, self.shell.events.clone(), &self.shell.tasks);
+                let inboxes = [&self.shell.events, &self.shell.bulk].map(mpsc::Sender::clone);
+                let queues = LinkQueues::start(id, link, inboxes, &self.shell.tasks);
                 self.links.insert(id, queues);
                 self.round_trips_due = Instant::now();
                 Input::LinkUp { link: id, peer, dialed, remote }
@@ -387,6 +401,8 @@ impl LeaseKeeper {
 
 /// Events handled before outputs are carried out.
 const EVENTS_AT_ONCE: usize = 256;
+/// Frames of bulk lanes handled after them: some milliseconds' work.
+const BULK_FRAMES_AT_ONCE: usize = 8;
 /// How often the engine is told the links' round trips, while it has something to do.
 const ROUND_TRIPS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the lease is rewritten while writing.

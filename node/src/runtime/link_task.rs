@@ -20,11 +20,12 @@ pub(super) struct LinkQueues {
 }
 
 impl LinkQueues {
-    /// Starts the tasks of a link. Their last word is an [`Input::LinkDown`].
+    /// Starts the tasks of a link, for two inboxes: for everything, and for what comes on the bulk lane. Their last word
+    /// is an [`Input::LinkDown`].
     pub(super) fn start(
         id: LinkId,
         link: Box<dyn Link>,
-        events: mpsc::Sender<Event>,
+        [events, bulk_events]: [mpsc::Sender<Event>; 2],
         tracker: &TaskTracker,
     ) -> Self {
         let link: Arc<dyn Link> = link.into();
@@ -34,7 +35,7 @@ impl LinkQueues {
         tasks.spawn(send(id, link.clone(), Lane::Control, control_frames, events.clone()));
         tasks.spawn(send(id, link.clone(), Lane::Bulk, bulk_frames, events.clone()));
         tasks.spawn(receive(id, link.clone(), Lane::Control, events.clone()));
-        tasks.spawn(receive(id, link.clone(), Lane::Bulk, events.clone()));
+        tasks.spawn(receive(id, link.clone(), Lane::Bulk, bulk_events));
         tracker.spawn(supervise(id, link.clone(), tasks, events));
         Self { link, control, bulk }
     }
