@@ -4,7 +4,7 @@ use millpond_core::VersionVector;
 use tokio::sync::watch;
 
 /// Follows the vector of a replica's data. A slow follower skips vectors and misses nothing: a later one
-/// covers them.
+/// covers them. Readers see what it covers; what came from other members may be on this node's disk a moment later.
 #[derive(Debug, Clone)]
 pub struct Commits {
     vectors: watch::Receiver<VersionVector>,
