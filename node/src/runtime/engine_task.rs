@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accepting::Showing;
+use super::inboxes::Inboxes;
 use super::link_task::LinkQueues;
 use super::{Jobs, Lease, LeaseFile, WallClock, WriterMessage};
 use crate::config::Config;
@@ -69,9 +70,7 @@ impl EngineHandle {
 pub(crate) struct EngineTask {
     engine: Engine,
     shell: Shell,
-    inbox: mpsc::Receiver<Event>,
-    /// What came on bulk lanes: a catch-up does not make what is small wait.
-    bulk: mpsc::Receiver<Event>,
+    inboxes: Inboxes<Event>,
     links: BTreeMap<LinkId, LinkQueues>,
     questions: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     followers: Vec<watch::Sender<Sight>>,
@@ -129,8 +128,7 @@ impl EngineTask {
         Self {
             engine,
             shell,
-            inbox,
-            bulk,
+            inboxes: Inboxes::new(inbox, bulk),
             links,
             questions,
             followers,
@@ -150,8 +148,7 @@ impl EngineTask {
             let event = tokio::select! {
                 biased;
                 () = self.shell.stop.cancelled() => break,
-                event = self.inbox.recv() => event,
-                event = self.bulk.recv() => event,
+                event = self.inboxes.first() => event,
                 () = tokio::time::sleep_until(deadline), if !has_work => {
                     Some(Event::Input(Input::Timer))
                 }
@@ -162,12 +159,7 @@ impl EngineTask {
             let Some(event) = event else { break };
             self.event(event);
             // Take what else is there before carrying out the consequences: commits and frames group.
-            for _ in 0..EVENTS_AT_ONCE {
-                let Ok(event) = self.inbox.try_recv() else { break };
-                self.event(event);
-            }
-            for _ in 0..BULK_FRAMES_AT_ONCE {
-                let Ok(event) = self.bulk.try_recv() else { break };
+            while let Some(event) = self.inboxes.more() {
                 self.event(event);
             }
             self.tell_round_trips();
@@ -399,10 +391,6 @@ impl LeaseKeeper {
     }
 }
 
-/// Events handled before outputs are carried out.
-const EVENTS_AT_ONCE: usize = 256;
-/// Frames of bulk lanes handled after them: some milliseconds' work.
-const BULK_FRAMES_AT_ONCE: usize = 8;
 /// How often the engine is told the links' round trips, while it has something to do.
 const ROUND_TRIPS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the lease is rewritten while writing.

@@ -13,6 +13,7 @@
 mod accepting;
 mod engine_task;
 mod ground;
+mod inboxes;
 mod lease;
 mod link_task;
 mod queue;

@@ -26,10 +26,10 @@ pub(super) struct JobQueue {
     ahead: VecDeque<(Token, Job)>,
     /// Users' transactions handed out for this commit.
     writes: usize,
-    /// Whether this commit holds what overtakes slices.
-    is_urgent: bool,
     /// As many were handed out for the last one, or wait.
     writes_expected: usize,
+    /// Whether this commit holds what overtakes slices.
+    is_urgent: bool,
     /// Whether the next commit is a slice's, since the last one was not while one waited.
     owes_slice: bool,
     /// How long to wait for them.
@@ -44,8 +44,8 @@ impl JobQueue {
             inbox,
             ahead: VecDeque::new(),
             writes: 0,
-            is_urgent: false,
             writes_expected: 0,
+            is_urgent: false,
             owes_slice: false,
             patience: Duration::ZERO,
             deadline: Instant::now(),
