@@ -10,7 +10,7 @@ use millpond_core::{Boot, Domain, Incarnation, Namespace, NodeKey, VersionVector
 use crate::config::Config;
 use crate::indexes::{Declared, settle_indexes};
 use crate::key_pair::{KeyError, KeyPair, verify};
-use crate::membership::{Invite, KeyChecks, Members, Role, grant_role};
+use crate::membership::{Invite, KeyChecks, LogAuthors, Members, Role, grant_role};
 use crate::network::ListenError;
 use crate::runtime::LeaseFile;
 use crate::state::{
@@ -124,8 +124,8 @@ fn found(
     let mut changes = Changes::default();
     write_identity(&mut changes, domain, key);
     let found: LocalClosure = Box::new(move |tx| {
-        grant_role(tx, key, Role::Admin, key)?;
-        grant_role(tx, recovery_key, Role::Recovery, key)
+        grant_role(tx, key, Role::Admin, key, &LogAuthors::default())?;
+        grant_role(tx, recovery_key, Role::Recovery, key, &LogAuthors::default())
     });
     let local = Local {
         namespace: Namespace::SYSTEM,

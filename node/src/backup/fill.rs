@@ -12,7 +12,7 @@ use super::reader::{BackupReader, rows_expected};
 use super::restore::Restore;
 use super::writer::OnProgress;
 use crate::membership::{
-    CheckSignature, Invite, KeyChecks, Members, Role, grant_role, record_incarnation,
+    CheckSignature, Invite, KeyChecks, LogAuthors, Members, Role, grant_role, record_incarnation,
 };
 use crate::planted::planted;
 use crate::probes::sometimes;
@@ -154,9 +154,9 @@ fn found(
         .map(|it| (it, left.owner(it).or_else(|| own(it)).unwrap_or(key)))
         .collect();
     let closure: LocalClosure = Box::new(move |tx| {
-        grant_role(tx, key, Role::Admin, key)?;
+        grant_role(tx, key, Role::Admin, key, &LogAuthors::default())?;
         if let Some(recovery) = recovery {
-            grant_role(tx, recovery, Role::Recovery, key)?;
+            grant_role(tx, recovery, Role::Recovery, key, &LogAuthors::default())?;
         }
         owners
             .iter()

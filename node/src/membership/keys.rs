@@ -14,6 +14,7 @@ use millpond_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::records::node_key;
 use crate::planted::planted;
 use crate::state::{WriteError, WriteTx};
 
@@ -58,23 +59,13 @@ struct Body([u8; 32], [u8; 32], u64);
 
 impl Keys {
     /// Takes a record of one key's word for another one.
-    pub(super) fn hear_succession(&mut self, old: &[u8], new: &[u8], entry: &Entry) {
-        let keys = super::members::node_key(old).zip(super::members::node_key(new));
-        let Some((keys, live)) = keys.zip(lww::read(entry)) else { return };
-        let Ok(Body(first, second, overlap_ms)) = postcard::from_bytes(&live.payload.bytes) else {
-            return;
-        };
-        let mut signature = [0; Succession::SIGNATURE_BYTES];
-        signature[..32].copy_from_slice(&first);
-        signature[32..].copy_from_slice(&second);
-        let stamp_ms = live.hlc.ms();
-        self.successions.insert(keys, Recorded { signature, overlap_ms, stamp_ms, dot: live.dot });
+    pub(super) fn hear_succession(&mut self, keys: (NodeKey, NodeKey), recorded: Recorded) {
+        self.successions.insert(keys, recorded);
     }
 
-    /// Takes a record of a key that is retired.
-    pub(super) fn hear_retired(&mut self, old: &[u8], entry: &Entry) {
-        let by = lww::read(entry).and_then(|live| super::members::node_key(&live.payload.bytes));
-        self.retired.extend(super::members::node_key(old).zip(by));
+    /// Takes a record of a key that is retired, and of the one that took its place.
+    pub(super) fn hear_retired(&mut self, old: NodeKey, by: NodeKey) {
+        self.retired.insert(old, by);
     }
 
     /// Finds whose keys these are. `first` are the keys by which members are known, former ones too.
@@ -173,6 +164,21 @@ impl Recorded {
     fn succession(&self, old: NodeKey, new: NodeKey) -> Succession {
         Succession { old, new, signature: self.signature }
     }
+}
+
+/// What is recorded of one key's word for another one.
+pub(super) fn read_succession(entry: &Entry) -> Option<Recorded> {
+    let live = lww::read(entry)?;
+    let Body(first, second, overlap_ms) = postcard::from_bytes(&live.payload.bytes).ok()?;
+    let mut signature = [0; Succession::SIGNATURE_BYTES];
+    signature[..32].copy_from_slice(&first);
+    signature[32..].copy_from_slice(&second);
+    Some(Recorded { signature, overlap_ms, stamp_ms: live.hlc.ms(), dot: live.dot })
+}
+
+/// Which key took the place of one that is retired.
+pub(super) fn read_retired(entry: &Entry) -> Option<NodeKey> {
+    node_key(&lww::read(entry)?.payload.bytes)
 }
 
 /// Whether the old key has signed for the new one.
@@ -314,13 +320,10 @@ mod tests {
 
     #[test]
     fn records_are_read_back() {
-        let [old, new] = [key(1), key(5)];
         let body = register(&Body([1; 32], [0; 32], 7));
         let dot = Dot::new(Incarnation::from_bytes([1; 16]), Seq::FIRST);
         let live = millpond_core::LiveDot { dot, hlc: Hlc::from_ms(30), payload: body };
-        let mut keys = Keys::default();
-        keys.hear_succession(old.as_bytes(), new.as_bytes(), &Entry::from_live(vec![live]));
-        let told = keys.successions[&(old, new)];
+        let told = read_succession(&Entry::from_live(vec![live])).unwrap();
         assert_eq!((told.overlap_ms, told.stamp_ms, told.signature[0]), (7, 30, 1));
     }
 }

@@ -22,11 +22,15 @@
 //! the last one, on every member alike.
 
 mod closings;
+#[cfg(test)]
+mod domain;
 mod invite;
 mod invite_book;
 mod keys;
+mod logs;
 mod members;
 mod primary;
+mod records;
 mod removal;
 mod role;
 mod words;
@@ -36,8 +40,10 @@ pub use invite::{Invite, InviteId, InviteOptions, ParseInviteError};
 pub(crate) use invite_book::{InviteBook, Redeemed, Refusal};
 pub use invite_book::{InviteState, IssuedInvite, PendingMember};
 pub(crate) use keys::{CheckSignature, KeyChecks, is_signed, record_retired, record_succession};
-pub(crate) use members::{Member, Members, OwnRecord, grant_role, record_incarnation, record_self};
+pub(crate) use logs::{LogAuthors, grant_role};
+pub(crate) use members::{Member, Members, OwnRecord, record_incarnation, record_self};
 pub(crate) use primary::promote;
+pub(crate) use records::Records;
 pub(crate) use removal::remove_member;
 pub use role::{ParseRoleError, Role};
 pub(crate) use words::joiner_words;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use millpond_core::{NodeKey, Path, PathError, Payload, PayloadKind, VersionVector};
 use serde::{Deserialize, Serialize};
 
-use super::removal::seen_in_logs;
+use super::logs::LogAuthors;
 use crate::state::{WriteError, WriteTx};
 
 /// An entry of the log of primaries.
@@ -37,8 +37,9 @@ pub(crate) fn promote(
     order: u64,
     primary: Option<NodeKey>,
     author: NodeKey,
+    authors: &LogAuthors,
 ) -> Result<(), WriteError> {
-    let promotion = Promotion { order, primary, author, author_vv: seen_in_logs(tx)? };
+    let promotion = Promotion { order, primary, author, author_vv: authors.seen(tx) };
     let bytes = postcard::to_allocvec(&promotion).expect("plain values always encode");
     let path: Result<Path, PathError> = Path::new([&b"primary"[..], &tx.unique_name()]);
     tx.put(path?, Payload { kind: PayloadKind::LOG, bytes: Bytes::from(bytes) })

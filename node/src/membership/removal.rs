@@ -1,8 +1,8 @@
 //! Removals: a member leaves, or is made to.
 
-use millpond_core::{Dot, Incarnation, NodeKey, Path, PathError, VersionVector};
+use millpond_core::{Incarnation, NodeKey, Path, PathError};
 
-use super::{Finals, Role, grant_role, record_closed};
+use super::{Finals, LogAuthors, Role, grant_role, record_closed};
 use crate::planted::planted;
 use crate::state::{WriteError, WriteTx};
 
@@ -13,6 +13,7 @@ pub(crate) fn remove_member(
     subject: NodeKey,
     author: NodeKey,
     issued: &[(Incarnation, Finals)],
+    authors: &LogAuthors,
 ) -> Result<(), WriteError> {
     let within: Result<Path, PathError> = Path::new([&b"member"[..], subject.as_bytes()]);
     for (path, _) in tx.entries(&within?)? {
@@ -26,22 +27,5 @@ pub(crate) fn remove_member(
     for (incarnation, finals) in issued.iter().filter(|_| is_closed) {
         record_closed(tx, subject, *incarnation, finals)?;
     }
-    grant_role(tx, subject, Role::Removed, author)
-}
-
-/// What is covered of whoever has written in the logs of roles and primaries: whether an entry there was seen
-/// is all that is asked of an author's vector, and the whole of it would grow with every member that ever was.
-pub(super) fn seen_in_logs(tx: &WriteTx<'_>) -> Result<VersionVector, WriteError> {
-    let mut seen = VersionVector::new();
-    for log in [&b"role"[..], b"primary"] {
-        let within: Result<Path, PathError> = Path::new([log]);
-        for (_, entry) in tx.entries(&within?)? {
-            entry.live().iter().for_each(|live| seen.advance(live.dot));
-        }
-    }
-    let covered = |dot: Dot| {
-        let seq = millpond_core::Seq::new(tx.vv().seq(dot.incarnation))?;
-        Some(Dot::new(dot.incarnation, seq))
-    };
-    Ok(seen.iter().filter_map(covered).collect())
+    grant_role(tx, subject, Role::Removed, author, authors)
 }

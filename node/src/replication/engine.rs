@@ -37,7 +37,9 @@ use super::survey::Surveys;
 use super::verify_plan::{Verify, VerifySettings};
 use super::{Answer, Input, LinkId, Now, Output, RequestId, Token};
 use crate::limits::Limits;
-use crate::membership::{CheckSignature, Invite, InviteBook, KeyChecks, Members, OwnRecord};
+use crate::membership::{
+    CheckSignature, Invite, InviteBook, KeyChecks, Members, OwnRecord, Records,
+};
 use crate::planted::planted;
 use crate::probes::never;
 use crate::state::{Heads, View, meta_key, read_meta};
@@ -105,6 +107,8 @@ pub(crate) struct Engine {
     pub(super) rng: ChaCha8Rng,
     pub(super) now: Now,
     pub(super) started_ms: u64,
+    /// What the system namespace says, and who is a member by that.
+    pub(super) records: Records,
     pub(super) members: Members,
     pub(super) member_changes: u64,
     /// Whose incarnations are, on the word of members, while their own records have not arrived.
@@ -210,7 +214,8 @@ impl Engine {
         let heads = Heads::load(&*snapshot)?;
         let view = View::new(snapshot.clone(), Namespace::SYSTEM)?;
         let checks = KeyChecks { domain: config.domain, check: config.check, known: None };
-        let members = Members::read_with_keys(&view, &checks)?;
+        let records = Records::read(&view)?;
+        let members = Members::of(&records, &checks);
         let joining = read_meta(&*snapshot, &meta_key::pending_invite())?;
         let held: Option<Beginning> = read_meta(&*snapshot, &meta_key::rehab())?;
         let beginning = held.or(joining.as_ref().map(|_: &Invite| Beginning::Fresh));
@@ -219,6 +224,7 @@ impl Engine {
             started_ms: now.mono_ms,
             now,
             closing: Closing::new(members.closed().clone(), now.mono_ms),
+            records,
             members,
             member_changes: 0,
             introduced: read_meta(&*snapshot, &meta_key::introduced())?.unwrap_or_default(),

@@ -9,8 +9,10 @@ use millpond_core::{Boot, Closed, Incarnation, Namespace, NodeKey, VersionVector
 use super::engine::NAMESPACES;
 use super::primary::Writers;
 use super::{Collection, Engine, LinkId};
-use crate::membership::PendingMember;
+use crate::membership::{Members, PendingMember};
+use crate::state::View;
 use crate::status::LinkCounters;
+use crate::store::StoreError;
 
 /// What an engine holds at one moment.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +89,12 @@ impl Engine {
             blockers: self.blockers().collect(),
             evicted: self.evicted().collect(),
         }
+    }
+
+    /// Whether the members of now are those that the store tells of, read as a whole.
+    pub(crate) fn knows_its_members(&self) -> Result<bool, StoreError> {
+        let view = View::new(self.store.snapshot()?, Namespace::SYSTEM)?;
+        Ok(self.members == Members::read_with_keys(&view, &self.key_checks())?)
     }
 
     /// When tombstones are collected from now on.

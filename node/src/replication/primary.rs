@@ -86,9 +86,11 @@ impl Engine {
             return self.answer(id, Answer::Promoted(Err(error)));
         }
         let (order, author) = (self.members.next_promotion(), self.config.key);
-        let closure =
-            Box::new(move |tx: &mut crate::state::WriteTx<'_>| promote(tx, order, primary, author));
-        self.write_system(Pending::Promote { id }, closure);
+        let authors = self.records.log_authors();
+        self.write_system(
+            Pending::Promote { id },
+            Box::new(move |tx| promote(tx, order, primary, author, &authors)),
+        );
     }
 
     fn may_promote(&self, primary: Option<NodeKey>) -> Result<(), PromoteError> {

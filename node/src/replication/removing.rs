@@ -10,7 +10,7 @@ use crate::membership::{Finals, Members, Role, remove_member};
 use crate::planted::planted;
 use crate::probes::sometimes;
 use crate::removal::RemoveError;
-use crate::state::{Job, WriteTx, meta_key, write_meta};
+use crate::state::{Job, meta_key, write_meta};
 use crate::store::Changes;
 
 impl Engine {
@@ -19,13 +19,14 @@ impl Engine {
         if let Err(error) = self.may_remove(subject) {
             return self.answer(id, Answer::Removed(Err(error)));
         }
-        let author = self.config.key;
+        let (author, authors) = (self.config.key, self.records.log_authors());
         let incarnations = self.members.incarnations_of(subject);
         let issued: Vec<(Incarnation, Finals)> =
             incarnations.map(|id| (id, self.heads.covered_of(id))).collect();
-        let closure =
-            Box::new(move |tx: &mut WriteTx<'_>| remove_member(tx, subject, author, &issued));
-        self.write_system(Pending::Remove { id }, closure);
+        self.write_system(
+            Pending::Remove { id },
+            Box::new(move |tx| remove_member(tx, subject, author, &issued, &authors)),
+        );
     }
 
     fn may_remove(&self, subject: NodeKey) -> Result<(), RemoveError> {

@@ -253,10 +253,10 @@ impl Engine {
 
     /// It is on disk that an invite is used, and by whom.
     pub(super) fn redeemed(&mut self, link: LinkId, peer: NodeKey, role: Role, hello: Hello) {
-        let author = self.config.key;
+        let (author, authors) = (self.config.key, self.records.log_authors());
         self.write_system(
             Pending::Grant { link, hello },
-            Box::new(move |tx| grant_role(tx, peer, role, author)),
+            Box::new(move |tx| grant_role(tx, peer, role, author, &authors)),
         );
     }
 

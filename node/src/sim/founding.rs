@@ -14,7 +14,7 @@ use super::oracle::Oracle;
 use super::sessions::Sessions;
 use super::trace::Trace;
 use super::world::World;
-use crate::membership::{Invite, InviteOptions, Role, grant_role};
+use crate::membership::{Invite, InviteOptions, LogAuthors, Role, grant_role};
 use crate::replication::{Answer, Collection, JoinProgress, Limits, Request};
 use crate::state::{Heads, Identity, Job, Local, commit_group, meta_key, write_meta};
 use crate::store::{Changes, Durability, Store};
@@ -53,7 +53,9 @@ impl World {
         let own = key(id);
         let local = Local {
             namespace: Namespace::SYSTEM,
-            closure: Box::new(move |tx| grant_role(tx, own, Role::Admin, own)),
+            closure: Box::new(move |tx| {
+                grant_role(tx, own, Role::Admin, own, &LogAuthors::default())
+            }),
             now_ms: 1_790_000_000_000,
             ended: None,
             fresh: millpond_core::Incarnation::from_bytes(self.random()),

@@ -470,6 +470,11 @@ impl Stage {
             let Some(running) = &self.world.nodes[id].running else { continue };
             let found = running.engine.inspect();
             ensure!(found.jobs == 0, "liveness: {id} waits for its disk");
+            let knows_its_members = running.engine.knows_its_members();
+            ensure!(
+                knows_its_members.map_err(|error| error.to_string())?,
+                "membership: the members of {id} are not those that its store tells of"
+            );
             // What a rotten disk alone holds nobody can get, though all go on asking for it.
             if self.world.outcasts.is_empty() {
                 ensure!(found.pulls == 0, "liveness: {id} still catches up");

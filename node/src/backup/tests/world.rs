@@ -18,7 +18,7 @@ use crate::backup::fill::{Identity, fill};
 use crate::backup::reader::BackupReader;
 use crate::backup::writer::{About, write};
 use crate::backup::{BackupProgress, Restore};
-use crate::membership::{Role, grant_role};
+use crate::membership::{LogAuthors, Role, grant_role};
 use crate::state::{
     Cut, CutMark, Heads, Identity as StoreIdentity, Job, Local, LocalClosure, Takeover,
     commit_group, meta_key, write_meta,
@@ -87,8 +87,8 @@ impl World {
             0,
             Namespace::SYSTEM,
             Box::new(move |tx| {
-                grant_role(tx, first, Role::Admin, first)?;
-                grant_role(tx, second, Role::Writer, first)
+                grant_role(tx, first, Role::Admin, first, &LogAuthors::default())?;
+                grant_role(tx, second, Role::Writer, first, &LogAuthors::default())
             }),
         );
         world.hear(1);

@@ -158,6 +158,10 @@ pub(super) const PLANTED: &[PlantedBug] = bugs! {
     // Sessions.
     ["members are read again"] "own", ["swarm"],
         "who joins is not known before the next boot";
+    ["what goes without a dot is noticed"] "own", [],
+        "a record that a comparison took away stays in force until the next boot";
+    ["damage keeps no change of members back"] "own", [],
+        "a node that has lost a record hears of no other one until the next boot";
     ["the greater key lets the other dial"] "own", [],
         "both ends of a link dial at once";
     ["a short outage is redialled soon"] "own", [],

@@ -1,7 +1,9 @@
 //! Damage: what a disk has lost comes back, and blocks nobody meanwhile (finding 20).
 
+use std::ops::ControlFlow;
+
 use millpond_core::transport::Lane;
-use millpond_core::{Dot, Entry};
+use millpond_core::{Dot, Entry, Namespace};
 use rand_core::Rng;
 
 use super::depends_on;
@@ -313,4 +315,35 @@ fn a_lost_tombstone_raises_the_floor() {
         }
         Ok(())
     });
+}
+
+/// The record of a role is damaged everywhere, so that nobody gets it back.
+fn a_role_is_lost() -> Check {
+    let mut world = level_three(91)?;
+    let role = path("role");
+    let mut lost = None;
+    let visit = &mut |path, _| {
+        lost = Some(path);
+        ControlFlow::Continue(())
+    };
+    world.view(0, Namespace::SYSTEM).entries(Some(&role), None, visit).unwrap();
+    let lost = lost.ok_or("there are roles")?;
+    (0..3).for_each(|id| world.nodes[id].store.rot(Namespace::SYSTEM, lost.clone()));
+    for id in 0..3 {
+        let report = verify(&mut world, id, true)?;
+        ensure!(!report.lost.is_empty(), "{id} has not lost it");
+    }
+    let primary = world.nodes[0].key;
+    world.ask(0, Request::Promote(Some(primary)));
+    world.run(5_000);
+    for id in 0..3 {
+        let members = &world.nodes[id].running.as_ref().unwrap().engine.members;
+        ensure!(members.promoted() == Some(Some(primary)), "{id} has heard of no promotion");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_record_that_is_lost_keeps_no_change_of_the_members_back() {
+    depends_on(&["damage keeps no change of members back"], a_role_is_lost);
 }

@@ -21,22 +21,27 @@ use crate::store::{Changes, Durability, Store};
 
 /// A node restarts, and its tombstones are gone.
 pub(super) fn lose_tombstones(world: &mut World, id: NodeId) {
+    lose_tombstones_of(world, id, Namespace::MAIN);
+}
+
+/// The same in any namespace.
+pub(super) fn lose_tombstones_of(world: &mut World, id: NodeId, namespace: Namespace) {
     world.crash(id, true);
     let store = world.nodes[id].store.clone();
     let snapshot = store.snapshot().unwrap();
     let heads = Heads::load(&*snapshot).unwrap();
     let (mut floor, mut changes) = (VersionVector::new(), Changes::default());
-    for last in heads.vv(Namespace::MAIN).iter() {
+    for last in heads.vv(namespace).iter() {
         let visit = &mut |dot: Dot, row: crate::store::LogRow| {
             if row.deleted.is_some() {
                 floor.advance(dot);
-                changes.log.insert((Namespace::MAIN, dot), None);
+                changes.log.insert((namespace, dot), None);
             }
             ControlFlow::Continue(())
         };
-        snapshot.log(Namespace::MAIN, last.incarnation, 0, u64::MAX, visit).unwrap();
+        snapshot.log(namespace, last.incarnation, 0, u64::MAX, visit).unwrap();
     }
-    write_meta(&mut changes, meta_key::floor(Namespace::MAIN), Some(&floor));
+    write_meta(&mut changes, meta_key::floor(namespace), Some(&floor));
     store.commit(&changes, Durability::Synced).unwrap();
     world.start(id);
 }

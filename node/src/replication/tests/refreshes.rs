@@ -7,8 +7,9 @@ use millpond_core::transport::Lane;
 use millpond_core::{Namespace, VersionVector};
 
 use super::depends_on;
-use super::floors::lose_tombstones;
+use super::floors::{lose_tombstones, lose_tombstones_of};
 use super::hostile::say;
+use crate::membership::Records;
 use crate::replication::engine::NAMESPACES;
 use crate::replication::{Answer, Request, RequestId};
 use crate::sim::net::NodeId;
@@ -304,4 +305,33 @@ fn a_refresh_that_was_put_off_is_come_back_to() {
         }
         refreshed(&mut world, id).map(drop)
     });
+}
+
+/// Node 2 is absent while a member is removed, and until nobody has the tombstones of its records any more.
+fn an_absent_node_learns_who_was_removed() -> Check {
+    let mut world = World::mesh(4, 57);
+    let removed = world.nodes[3].key;
+    world.settle()?;
+    world.isolate(2, true);
+    world.run(4_000);
+    let request = world.ask(0, Request::Remove(removed));
+    world.run(4_000);
+    let answer = world.answers.remove(&request);
+    ensure!(matches!(answer, Some(Answer::Removed(Ok(())))), "{answer:?}");
+    [0, 1].into_iter().for_each(|id| lose_tombstones_of(&mut world, id, Namespace::SYSTEM));
+    world.isolate(2, false);
+    world.run(20_000);
+    let view = world.view(2, Namespace::SYSTEM);
+    let engine = &world.nodes[2].running.as_ref().unwrap().engine;
+    ensure!(view.vv() == world.view(0, Namespace::SYSTEM).vv(), "it is not level");
+    ensure!(engine.members.get(removed).is_none(), "a removed member is one still");
+    let mut records = engine.records.clone();
+    records.advance(&view).unwrap();
+    ensure!(records == Records::read(&view).unwrap(), "what went is a record still");
+    Ok(())
+}
+
+#[test]
+fn records_that_a_comparison_took_away_are_none_any_more() {
+    depends_on(&["what goes without a dot is noticed"], an_absent_node_learns_who_was_removed);
 }

@@ -6,7 +6,7 @@ use millpond_core::{Boot, Incarnation, Namespace};
 use serde::{Deserialize, Serialize};
 
 use super::RoundTrips;
-use crate::membership::{Role, grant_role, record_incarnation, record_self};
+use crate::membership::{LogAuthors, Role, grant_role, record_incarnation, record_self};
 use crate::replication::{JoinProgress, Limits};
 use crate::runtime::Lease;
 use crate::sim::disk::SimDisk;
@@ -77,7 +77,7 @@ impl World {
             let closure = move |tx: &mut WriteTx<'_>| {
                 some.iter().try_for_each(|(member, record, incarnation)| {
                     let role = if *member == founder { Role::Admin } else { Role::Writer };
-                    grant_role(tx, *member, role, founder)?;
+                    grant_role(tx, *member, role, founder, &LogAuthors::default())?;
                     record_incarnation(tx, *member, *incarnation)?;
                     record_self(tx, *member, record)
                 })

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::folder::{Folder, OpenError};
 use crate::indexes::settle_indexes;
 use crate::key_pair::KeyPair;
-use crate::membership::{Invite, InviteOptions, Role, grant_role};
+use crate::membership::{Invite, InviteOptions, LogAuthors, Role, grant_role};
 use crate::network::Network;
 use crate::replica::Replica;
 use crate::replication::{Answer, Request};
@@ -208,7 +208,9 @@ impl Cluster {
         let own = member.keys.key();
         let local = Local {
             namespace: Namespace::SYSTEM,
-            closure: Box::new(move |tx| grant_role(tx, own, Role::Admin, own)),
+            closure: Box::new(move |tx| {
+                grant_role(tx, own, Role::Admin, own, &LogAuthors::default())
+            }),
             now_ms: EPOCH_MS,
             ended: None,
             fresh: Incarnation::from_bytes(random(&mut state.rng)),
