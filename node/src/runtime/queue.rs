@@ -19,7 +19,9 @@ use crate::state::Job;
 ///
 /// Slices of a large catch-up take tens of milliseconds each. Users' transactions overtake those that wait, and so does
 /// what the domain says of itself (roles, removals, who takes writes); they share no commit with one; then one slice has
-/// its turn. So a user waits for one slice at most, and the catch-up goes on however many users there are.
+/// its turn. So a user waits for one slice at most, and the catch-up goes on however many users there are. What is urgent
+/// mostly comes in a row, each after the answer to the one before: so after each of the next slices the disk is left
+/// alone for as long as that one took, or until more comes.
 pub(super) struct JobQueue {
     inbox: Receiver<WriterMessage>,
     /// What came before the last commit was answered.
@@ -32,6 +34,10 @@ pub(super) struct JobQueue {
     is_urgent: bool,
     /// Whether the next commit is a slice's, since the last one was not while one waited.
     owes_slice: bool,
+    /// How many slices yet are followed by a pause, since something urgent was committed.
+    pauses_left: u32,
+    /// How long the next slice waits for something urgent.
+    pause: Duration,
     /// How long to wait for them.
     patience: Duration,
     deadline: Instant,
@@ -47,6 +53,8 @@ impl JobQueue {
             writes_expected: 0,
             is_urgent: false,
             owes_slice: false,
+            pauses_left: 0,
+            pause: Duration::ZERO,
             patience: Duration::ZERO,
             deadline: Instant::now(),
             is_stopping: false,
@@ -68,6 +76,7 @@ impl JobQueue {
         }
         self.deadline = Instant::now() + self.patience;
         if !std::mem::take(&mut self.owes_slice) {
+            self.leave_the_disk();
             self.let_one_overtake();
         }
         self.hand_out()
@@ -99,7 +108,12 @@ impl JobQueue {
         self.accept_all();
         let waiting = self.ahead.iter().filter(|(_, job)| is_write(job)).count();
         self.writes_expected = waiting + std::mem::take(&mut self.writes);
-        self.is_urgent = false;
+        self.pause = Duration::ZERO;
+        if std::mem::take(&mut self.is_urgent) {
+            self.pauses_left = PAUSES;
+        } else if let Some(left) = self.pauses_left.checked_sub(1) {
+            (self.pauses_left, self.pause) = (left, took);
+        }
         self.patience = took / 4;
     }
 
@@ -123,6 +137,21 @@ impl JobQueue {
         }
     }
 
+    /// Waits before a slice for something urgent, if that is likely to come.
+    fn leave_the_disk(&mut self) {
+        let until = Instant::now() + std::mem::take(&mut self.pause);
+        while !self.is_stopping
+            && self.is_slice_next()
+            && !self.ahead.iter().any(|(_, job)| is_urgent(job))
+        {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(left) {
+                Ok(message) => self.accept(message),
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Puts the first job that overtakes slices before those that it waits behind.
     fn let_one_overtake(&mut self) {
         let place = self.ahead.iter().position(|(_, job)| !is_slice(job));
@@ -143,6 +172,9 @@ impl JobQueue {
         Some((token, job))
     }
 }
+
+/// Slices after something urgent that are followed by a pause: in that time the next urgent one has come, mostly.
+const PAUSES: u32 = 2;
 
 fn is_write(job: &Job) -> bool {
     matches!(job, Job::Local(_))
@@ -203,6 +235,18 @@ mod tests {
         WriterMessage::Job(Token(number), Job::Local(local))
     }
 
+    fn slice(number: u64) -> WriterMessage {
+        let fold = Job::Fold { namespace: Namespace::MAIN, rows_max: 1 };
+        WriterMessage::Job(Token(number), fold)
+    }
+
+    /// A commit of one job, and how long it took.
+    fn commit_one(queue: &mut JobQueue, took: Duration) -> Option<u64> {
+        let first = queue.first().map(|(Token(number), _)| number);
+        queue.committed(took);
+        first
+    }
+
     /// The tokens of the next commit.
     fn group(queue: &mut JobQueue) -> Vec<u64> {
         let first = queue.first().into_iter();
@@ -256,17 +300,15 @@ mod tests {
     #[test]
     fn what_the_domain_says_of_itself_overtakes_slices_of_data() {
         let (jobs, mut queue) = queue();
-        let slice = |number, namespace| {
-            WriterMessage::Job(Token(number), Job::Fold { namespace, rows_max: 1 })
-        };
-        jobs.send(slice(1, Namespace::MAIN)).unwrap();
+        jobs.send(slice(1)).unwrap();
         jobs.send(push(2, Namespace::SYSTEM)).unwrap();
         jobs.send(push(3, Namespace::MAIN)).unwrap();
         assert_eq!(group(&mut queue), [2]);
         queue.committed(Duration::ZERO);
         assert_eq!(group(&mut queue), [1, 3], "others' data waits");
         queue.committed(Duration::ZERO);
-        jobs.send(slice(4, Namespace::SYSTEM)).unwrap();
+        let own = Job::Fold { namespace: Namespace::SYSTEM, rows_max: 1 };
+        jobs.send(WriterMessage::Job(Token(4), own)).unwrap();
         jobs.send(push(5, Namespace::SYSTEM)).unwrap();
         assert_eq!(group(&mut queue), [4, 5], "its own slices come first");
     }
@@ -284,10 +326,6 @@ mod tests {
     #[test]
     fn a_write_waits_for_one_slice_and_slices_go_on() {
         let (jobs, mut queue) = queue();
-        let slice = |number| {
-            let fold = Job::Fold { namespace: Namespace::MAIN, rows_max: 1 };
-            jobs.send(WriterMessage::Job(Token(number), fold)).unwrap();
-        };
         let mut next = || {
             // Of a group that is full the writer asks for no more.
             let (Token(first), job) = queue.first().unwrap();
@@ -296,9 +334,9 @@ mod tests {
             queue.committed(Duration::ZERO);
             group
         };
-        slice(1);
+        jobs.send(slice(1)).unwrap();
         assert_eq!(next(), [1]);
-        [2, 3].into_iter().for_each(slice);
+        [2, 3].into_iter().for_each(|number| jobs.send(slice(number)).unwrap());
         [4, 5].into_iter().for_each(|number| jobs.send(write(number)).unwrap());
         jobs.send(WriterMessage::Job(Token(6), Job::Close)).unwrap();
         jobs.send(write(7)).unwrap();
@@ -306,6 +344,45 @@ mod tests {
         assert_eq!(next(), [2], "it has its turn, though a write waits");
         assert_eq!(next(), [3]);
         assert_eq!(next(), [6, 7]);
+    }
+
+    #[test]
+    fn what_comes_in_a_row_finds_the_disk_idle() {
+        let (jobs, mut queue) = queue();
+        let mut next = |took| commit_one(&mut queue, took);
+        (1..=2).for_each(|number| jobs.send(slice(number)).unwrap());
+        assert_eq!(next(LONG), Some(1));
+        assert_eq!(next(LONG), Some(2), "a catch-up alone goes on");
+        jobs.send(write(3)).unwrap();
+        assert_eq!(next(LONG), Some(3));
+        for (number, urgent) in [(4, 5), (6, 7)] {
+            jobs.send(slice(number)).unwrap();
+            assert_eq!(next(LONG), Some(number), "it has its turn");
+            jobs.send(slice(number + 10)).unwrap();
+            let jobs = jobs.clone();
+            let writing = std::thread::spawn(move || jobs.send(write(urgent)).unwrap());
+            assert_eq!(
+                next(LONG),
+                Some(urgent),
+                "whether it comes before or after the queue looks"
+            );
+            writing.join().unwrap();
+            assert_eq!(next(Duration::ZERO), Some(number + 10));
+        }
+    }
+
+    #[test]
+    fn a_pause_ends_after_as_long_as_the_slice_took_and_with_the_queue() {
+        let (jobs, mut queue) = queue();
+        let mut next = |took| commit_one(&mut queue, took);
+        jobs.send(write(1)).unwrap();
+        assert_eq!(next(LONG), Some(1));
+        (2..=4).for_each(|number| jobs.send(slice(number)).unwrap());
+        assert_eq!(next(Duration::from_millis(2)), Some(2));
+        assert_eq!(next(LONG), Some(3), "nothing urgent came");
+        jobs.send(WriterMessage::Stop).unwrap();
+        assert_eq!(next(LONG), Some(4), "nothing will");
+        assert_eq!(next(LONG), None);
     }
 
     #[test]
