@@ -32,6 +32,8 @@ pub(super) struct JobQueue {
     writes_expected: usize,
     /// Whether this commit holds what overtakes slices.
     is_urgent: bool,
+    /// Whether this commit holds a slice.
+    has_slice: bool,
     /// Whether the next commit is a slice's, since the last one was not while one waited.
     owes_slice: bool,
     /// How many slices yet are followed by a pause, since something urgent was committed.
@@ -52,6 +54,7 @@ impl JobQueue {
             writes: 0,
             writes_expected: 0,
             is_urgent: false,
+            has_slice: false,
             owes_slice: false,
             pauses_left: 0,
             pause: Duration::ZERO,
@@ -109,10 +112,13 @@ impl JobQueue {
         let waiting = self.ahead.iter().filter(|(_, job)| is_write(job)).count();
         self.writes_expected = waiting + std::mem::take(&mut self.writes);
         self.pause = Duration::ZERO;
+        if std::mem::take(&mut self.has_slice)
+            && let Some(left) = self.pauses_left.checked_sub(1)
+        {
+            (self.pauses_left, self.pause) = (left, took);
+        }
         if std::mem::take(&mut self.is_urgent) {
             self.pauses_left = PAUSES;
-        } else if let Some(left) = self.pauses_left.checked_sub(1) {
-            (self.pauses_left, self.pause) = (left, took);
         }
         self.patience = took / 4;
     }
@@ -169,6 +175,7 @@ impl JobQueue {
         let (token, job) = self.ahead.pop_front()?;
         self.writes += usize::from(is_write(&job));
         self.is_urgent |= is_urgent(&job);
+        self.has_slice |= is_slice(&job);
         Some((token, job))
     }
 }
@@ -377,6 +384,10 @@ mod tests {
         let mut next = |took| commit_one(&mut queue, took);
         jobs.send(write(1)).unwrap();
         assert_eq!(next(LONG), Some(1));
+        jobs.send(push(9, Namespace::MAIN)).unwrap();
+        jobs.send(slice(8)).unwrap();
+        assert_eq!(next(LONG), Some(9));
+        assert_eq!(next(Duration::ZERO), Some(8), "what is no slice is followed by no pause");
         (2..=4).for_each(|number| jobs.send(slice(number)).unwrap());
         assert_eq!(next(Duration::from_millis(2)), Some(2));
         assert_eq!(next(LONG), Some(3), "nothing urgent came");
